@@ -1,0 +1,35 @@
+"""tmap: choose the instruction data that teaches your model your task.
+
+    snakemake --profile profiles/local results/gsm8k/llama3/metrics.json
+
+What is computed from what: rules/, one chapter each. How: workflow/tmap/.
+"""
+
+import os
+
+from snakemake.utils import min_version
+
+from tmap import cards
+
+min_version("9.27")
+
+
+configfile: workflow.source_path("config/config.yaml")
+
+
+SETTINGS = cards.workflow_config(config)
+os.environ["TMAP_CARDS"] = os.pathsep.join(SETTINGS.cards)
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/indicators.smk"
+include: "rules/tiny.smk"
+include: "rules/select.smk"
+include: "rules/train.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        SETTINGS.targets,

@@ -1,0 +1,21 @@
+"""Names shared by all chapters: known cards and legal wildcards."""
+
+from tmap import cards, indicators, paths, settings
+from tmap.names import one_of
+from tmap.provenance import fingerprint
+
+METHODS = cards.names("methods")
+LOOKS_AT_TARGET = [n for n in indicators.names() if indicators.get(n).per_model]
+
+
+wildcard_constraints:
+    dataset=one_of(cards.names("datasets")),
+    model=one_of(cards.names("models")),
+    method=one_of(METHODS),
+    seed="[0-9]+",
+    training_seed="[0-9]+",
+
+
+# One environment for the whole workflow: envs/cpu.yaml or envs/gpu.yaml, with the
+# versions of constraints.txt. `--sdm conda` builds it; without, the active one is used.
+ENVIRONMENT = "../envs/cpu.yaml"

@@ -1,0 +1,85 @@
+"""
+Bring in pool, questions, history and models: the only rules that use the network.
+
+READS   what the cards name: local files, hub ids, addresses
+WRITES  results/{dataset}/pool.parquet, pool.rejected.parquet
+        results/{dataset}/questions_reward.parquet, questions_test.parquet
+        results/{dataset}/question_ngrams.parquet
+        results/{dataset}/responses.parquet
+        results/models/{model}.json
+PAPER   sections 4.1 and C.1
+"""
+
+
+rule fetch_questions:
+    input:
+        paths.local_source("questions"),
+    output:
+        reward="results/{dataset}/questions_reward.parquet",
+        test="results/{dataset}/questions_test.parquet",
+        ngrams="results/{dataset}/question_ngrams.parquet",
+    log:
+        "results/logs/fetch_questions/{dataset}.log",
+    localrule: True
+    params:
+        card=lambda w: settings.params("fetch_questions", dataset=w.dataset),
+        code=fingerprint("fetch_questions"),
+    conda:
+        ENVIRONMENT
+    shell:
+        "tmap fetch-questions {wildcards.dataset} --reward {output.reward}"
+        " --test {output.test} --ngrams {output.ngrams} 2>&1 | tee {log}"
+
+
+rule fetch_pool:
+    input:
+        paths.local_source("pool"),
+        ngrams="results/{dataset}/question_ngrams.parquet",
+    output:
+        pool="results/{dataset}/pool.parquet",
+        rejected="results/{dataset}/pool.rejected.parquet",
+    log:
+        "results/logs/fetch_pool/{dataset}.log",
+    localrule: True
+    params:
+        card=lambda w: settings.params("fetch_pool", dataset=w.dataset),
+        code=fingerprint("fetch_pool"),
+    conda:
+        ENVIRONMENT
+    shell:
+        "tmap fetch-pool {wildcards.dataset} --ngrams {input.ngrams}"
+        " --output {output.pool} --rejected {output.rejected} 2>&1 | tee {log}"
+
+
+rule fetch_responses:
+    input:
+        paths.local_source("responses"),
+        questions="results/{dataset}/questions_reward.parquet",
+    output:
+        "results/{dataset}/responses.parquet",
+    log:
+        "results/logs/fetch_responses/{dataset}.log",
+    localrule: True
+    params:
+        card=lambda w: settings.params("fetch_responses", dataset=w.dataset),
+        code=fingerprint("fetch_responses"),
+    conda:
+        ENVIRONMENT
+    shell:
+        "tmap fetch-responses {wildcards.dataset} --questions {input.questions}"
+        " --output {output} 2>&1 | tee {log}"
+
+
+rule fetch_model:
+    output:
+        "results/models/{model}.json",
+    log:
+        "results/logs/fetch_model/{model}.log",
+    localrule: True
+    params:
+        card=lambda w: settings.params("fetch_model", model=w.model),
+        code=fingerprint("fetch_model"),
+    conda:
+        ENVIRONMENT
+    shell:
+        "tmap fetch-model {wildcards.model} --output {output} 2>&1 | tee {log}"

@@ -1,0 +1,77 @@
+"""
+Find indicator weights, then take the best-scoring samples.
+
+READS   results/{dataset}/pool.parquet, tiny.parquet, confirm.parquet, irt.parquet
+        .../indicators/{indicator}.parquet       the columns of the method's card
+WRITES  results/{dataset}/{model}/{method}/s{seed}/trace.parquet, timings.parquet
+        .../weights.json                         learned methods only
+        .../ledger.jsonl                         survives kills; not an output
+        .../subset.parquet, subset.jsonl
+PAPER   sections 3.1 and 3.5, algorithm 1
+"""
+
+
+rule search_weights:
+    input:
+        indicators=lambda w: paths.indicator_files(w.dataset, w.model, w.method),
+        history=lambda w: paths.history_files(w.dataset),
+        pool="results/{dataset}/pool.parquet",
+        questions="results/{dataset}/questions_reward.parquet",
+        tiny="results/{dataset}/tiny.parquet",
+        confirm="results/{dataset}/confirm.parquet",
+        model="results/models/{model}.json",
+    output:
+        trace="results/{dataset}/{model}/{method}/s{seed}/trace.parquet",
+        timings="results/{dataset}/{model}/{method}/s{seed}/timings.parquet",
+        weights="results/{dataset}/{model}/{method}/s{seed}/weights.json",
+    log:
+        "results/logs/search_weights/{dataset}/{model}/{method}/s{seed}.log",
+    benchmark:
+        "results/benchmarks/search_weights/{dataset}/{model}/{method}/s{seed}.tsv"
+    wildcard_constraints:
+        method=one_of(paths.learned(METHODS)),
+    params:
+        ledger="results/{dataset}/{model}/{method}/s{seed}/ledger.jsonl",
+        card=lambda w: settings.params(
+            "search_weights", dataset=w.dataset, model=w.model, method=w.method
+        ),
+        code=fingerprint("search_weights"),
+    conda:
+        ENVIRONMENT
+    threads: lambda w: paths.threads(w.model)
+    resources:
+        gpu=lambda w: paths.gpu(w.model),
+        mem_mb=lambda w: paths.mem_mb(w.model),
+        runtime=lambda w: paths.runtime(w.model, "search_weights"),
+    shell:
+        "tmap search-weights {wildcards.dataset} {wildcards.model} {wildcards.method}"
+        " --seed {wildcards.seed} --pool {input.pool} --questions {input.questions}"
+        " --tiny {input.tiny} --confirm {input.confirm} --history '{input.history}'"
+        " --model-file {input.model} --ledger {params.ledger}"
+        " --trace {output.trace} --timings {output.timings} --weights {output.weights}"
+        " -- {input.indicators} 2>&1 | tee {log}"
+
+
+rule select_subset:
+    input:
+        indicators=lambda w: paths.indicator_files(w.dataset, w.model, w.method),
+        weights=lambda w: paths.weights_file(w.dataset, w.model, w.method, w.seed),
+        pool="results/{dataset}/pool.parquet",
+    output:
+        subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
+        rows="results/{dataset}/{model}/{method}/s{seed}/subset.jsonl",
+    log:
+        "results/logs/select_subset/{dataset}/{model}/{method}/s{seed}.log",
+    localrule: True
+    params:
+        card=lambda w: settings.params(
+            "select_subset", dataset=w.dataset, method=w.method
+        ),
+        code=fingerprint("select_subset"),
+    conda:
+        ENVIRONMENT
+    shell:
+        "tmap select-subset {wildcards.dataset} {wildcards.method}"
+        " --seed {wildcards.seed} --pool {input.pool} --weights '{input.weights}'"
+        " --output {output.subset} --rows {output.rows}"
+        " -- {input.indicators} 2>&1 | tee {log}"

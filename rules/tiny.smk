@@ -1,0 +1,52 @@
+"""
+Shrink the reward questions to a tiny weighted set that predicts the whole.
+
+READS   results/{dataset}/responses.parquet, questions_reward.parquet
+WRITES  results/{dataset}/irt.parquet, abilities.parquet
+        results/{dataset}/tiny.parquet, confirm.parquet
+PAPER   section 3.4, equations 3-6, appendix C.1
+"""
+
+
+rule fit_irt:
+    input:
+        "results/{dataset}/responses.parquet",
+    output:
+        irt="results/{dataset}/irt.parquet",
+        abilities="results/{dataset}/abilities.parquet",
+    log:
+        "results/logs/fit_irt/{dataset}.log",
+    benchmark:
+        "results/benchmarks/fit_irt/{dataset}.tsv"
+    localrule: True
+    params:
+        card=lambda w: settings.params("fit_irt", dataset=w.dataset),
+        code=fingerprint("fit_irt"),
+    conda:
+        ENVIRONMENT
+    shell:
+        "tmap fit-irt {wildcards.dataset} --responses {input}"
+        " --output {output.irt} --abilities {output.abilities} 2>&1 | tee {log}"
+
+
+rule choose_tiny:
+    input:
+        questions="results/{dataset}/questions_reward.parquet",
+        history=lambda w: paths.history_files(w.dataset),
+    output:
+        tiny="results/{dataset}/tiny.parquet",
+        confirm="results/{dataset}/confirm.parquet",
+    log:
+        "results/logs/choose_tiny/{dataset}.log",
+    benchmark:
+        "results/benchmarks/choose_tiny/{dataset}.tsv"
+    localrule: True
+    params:
+        card=lambda w: settings.params("choose_tiny", dataset=w.dataset),
+        code=fingerprint("choose_tiny"),
+    conda:
+        ENVIRONMENT
+    shell:
+        "tmap choose-tiny {wildcards.dataset} --questions {input.questions}"
+        " --tiny {output.tiny} --confirm {output.confirm}"
+        " -- {input.history} 2>&1 | tee {log}"

@@ -1,0 +1,120 @@
+"""
+Fine-tune an adapter on the subset, measure it, and set it beside the others.
+
+READS   results/{dataset}/{model}/{method}/s{seed}/subset.parquet
+        results/{dataset}/questions_test.parquet       evaluate_adapter, collect_metrics only
+WRITES  results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/adapter/, train.json
+        .../predictions.parquet
+        results/{dataset}/{model}/metrics.json
+PAPER   sections 4.1, 4.3
+"""
+
+
+rule train_adapter:
+    input:
+        subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
+        pool="results/{dataset}/pool.parquet",
+        model="results/models/{model}.json",
+    output:
+        weights="results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/adapter/adapter_model.safetensors",
+        config="results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/adapter/adapter_config.json",
+        report="results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/train.json",
+    log:
+        "results/logs/train_adapter/{dataset}/{model}/{method}/s{seed}/t{training_seed}.log",
+    benchmark:
+        "results/benchmarks/train_adapter/{dataset}/{model}/{method}/s{seed}/t{training_seed}.tsv"
+    params:
+        card=lambda w: settings.params("train_adapter", model=w.model),
+        code=fingerprint("train_adapter"),
+    conda:
+        ENVIRONMENT
+    threads: lambda w: paths.threads(w.model)
+    resources:
+        gpu=lambda w: paths.gpu(w.model),
+        mem_mb=lambda w: paths.mem_mb(w.model),
+        runtime=lambda w: paths.runtime(w.model, "train_adapter"),
+    shell:
+        "tmap train-adapter {wildcards.model} --seed {wildcards.training_seed}"
+        " --subset {input.subset} --pool {input.pool} --model-file {input.model}"
+        " --adapter {output.weights} --report {output.report} 2>&1 | tee {log}"
+
+
+rule evaluate_adapter:
+    input:
+        adapter=lambda w: paths.adapter_files(w.dataset, w.model, w.method, w.seed, w.training_seed),
+        questions="results/{dataset}/questions_test.parquet",
+        tiny="results/{dataset}/tiny.parquet",
+        confirm="results/{dataset}/confirm.parquet",
+        model="results/models/{model}.json",
+    output:
+        "results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/predictions.parquet",
+    log:
+        "results/logs/evaluate_adapter/{dataset}/{model}/{method}/s{seed}/t{training_seed}.log",
+    benchmark:
+        "results/benchmarks/evaluate_adapter/{dataset}/{model}/{method}/s{seed}/t{training_seed}.tsv"
+    params:
+        card=lambda w: settings.params(
+            "evaluate_adapter", dataset=w.dataset, model=w.model
+        ),
+        code=fingerprint("evaluate_adapter"),
+    conda:
+        ENVIRONMENT
+    threads: lambda w: paths.threads(w.model)
+    resources:
+        gpu=lambda w: paths.gpu(w.model),
+        mem_mb=lambda w: paths.mem_mb(w.model),
+        runtime=lambda w: paths.runtime(w.model, "evaluate_adapter"),
+    shell:
+        "tmap evaluate-adapter {wildcards.dataset} {wildcards.model}"
+        " --adapter '{input.adapter}' --questions {input.questions}"
+        " --tiny {input.tiny} --confirm {input.confirm}"
+        " --model-file {input.model} --output {output} 2>&1 | tee {log}"
+
+
+rule collect_metrics:
+    input:
+        questions="results/{dataset}/questions_test.parquet",
+        pool="results/{dataset}/pool.parquet",
+        rejected="results/{dataset}/pool.rejected.parquet",
+        tiny="results/{dataset}/tiny.parquet",
+        model="results/models/{model}.json",
+        predictions=lambda w: paths.arm_files(
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "predictions.parquet"
+        ),
+        training=lambda w: paths.arm_files(
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "train.json"
+        ),
+        weights=lambda w: paths.search_files(
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "weights.json"
+        ),
+        traces=lambda w: paths.search_files(
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "trace.parquet"
+        ),
+    output:
+        metrics="results/{dataset}/{model}/metrics.json",
+        accuracy=report(
+            "results/{dataset}/{model}/accuracy.png",
+            category="{dataset}",
+            labels={"model": "{model}", "figure": "accuracy by method"},
+        ),
+        search=report(
+            "results/{dataset}/{model}/search.png",
+            category="{dataset}",
+            labels={"model": "{model}", "figure": "reward by iteration"},
+        ),
+    log:
+        "results/logs/collect_metrics/{dataset}/{model}.log",
+    localrule: True
+    params:
+        card=lambda w: settings.params("collect_metrics", dataset=w.dataset),
+        code=fingerprint("collect_metrics"),
+    conda:
+        ENVIRONMENT
+    shell:
+        "tmap collect-metrics {wildcards.dataset} {wildcards.model}"
+        " --questions {input.questions} --pool {input.pool}"
+        " --rejected {input.rejected} --tiny {input.tiny} --model-file {input.model}"
+        " --output {output.metrics} --accuracy-plot {output.accuracy}"
+        " --search-plot {output.search}"
+        " -- {input.predictions} {input.training} {input.weights} {input.traces}"
+        " 2>&1 | tee {log}"

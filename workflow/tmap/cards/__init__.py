@@ -1,0 +1,163 @@
+"""Cards: YAML files that describe datasets, models and methods.
+
+A card is found by its name in the folders of `TMAP_CARDS` (the config's `cards:`), the
+last first, then among the shipped ones. `extends: other` takes another card and changes
+what is written below it; a card that extends its own name builds on the same-named card of
+the next folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import yaml
+from pydantic import ValidationError
+
+from tmap.cards.base import Section
+from tmap.cards.dataset import DatasetCard
+from tmap.cards.method import MethodCard
+from tmap.cards.model import ModelCard
+from tmap.cards.workflow import WorkflowConfig
+from tmap.errors import TmapError, nearest, unknown
+from tmap.names import LEGAL, RESERVED
+
+SHIPPED = Path(__file__).resolve().parents[3] / "config"
+KINDS: dict[str, type[Section]] = {
+    "datasets": DatasetCard,
+    "models": ModelCard,
+    "methods": MethodCard,
+}
+
+
+def folders() -> list[Path]:
+    """Where cards are looked for, first hit wins; the shipped ones come last."""
+    own = [Path(p) for p in os.environ.get("TMAP_CARDS", "").split(os.pathsep) if p]
+    for folder in own:
+        if not folder.is_dir():
+            raise TmapError(
+                f"No card folder '{folder}'. Name existing folders under `cards:` in the "
+                "config or in TMAP_CARDS, or create it."
+            )
+    return [*reversed(own), SHIPPED]
+
+
+def names(kind: str) -> list[str]:
+    """Names of all cards of a kind, sorted."""
+    return sorted({p.stem for f in folders() for p in (f / kind).glob("*.yaml")})
+
+
+@overload
+def load(kind: Literal["datasets"], name: str) -> DatasetCard: ...
+@overload
+def load(kind: Literal["models"], name: str) -> ModelCard: ...
+@overload
+def load(kind: Literal["methods"], name: str) -> MethodCard: ...
+
+
+def load(kind: str, name: str) -> Any:
+    """Read, extend and check one card; every fault is named with its key."""
+    return _load(kind, name, os.environ.get("TMAP_CARDS", ""))
+
+
+@cache
+def _load(kind: str, name: str, _search_path: str) -> Any:
+    values, path = _resolve(kind, name, folders(), ())
+    if not LEGAL.fullmatch(name) or name in RESERVED:
+        raise TmapError(
+            f"{path}: '{name}' cannot name a card. Use lower-case letters, digits and "
+            f"underscores, and none of {', '.join(RESERVED)}; rename the file."
+        )
+    return validate(KINDS[kind], values, str(path))
+
+
+def _resolve(
+    kind: str, name: str, where: list[Path], seen: tuple[str, ...]
+) -> tuple[dict[str, Any], Path]:
+    for depth, folder in enumerate(where):
+        path = folder / kind / f"{name}.yaml"
+        if path.is_file():
+            break
+    else:
+        cure = f"To add one, write {kind}/{name}.yaml in a card folder."
+        raise unknown(f"{kind[:-1]} card", name, names(kind), cure)
+    values = read_yaml(path)
+    base = values.pop("extends", None)
+    if base is None:
+        return values, path
+    if base in seen:
+        raise TmapError(
+            f"{path}: 'extends' goes in a circle ({' -> '.join([*seen, name, base])}). "
+            "Let one of them stand alone."
+        )
+    deeper = where[depth + 1 :] if base == name else folders()
+    chain = seen if base == name else (*seen, name)
+    return _merge(_resolve(kind, base, deeper, chain)[0], values), path
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping, or one sentence that says where it is broken."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+        reason = " ".join(str(fault).split())
+        raise TmapError(f"{path} is not valid YAML: {reason}. Mend the file.") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise TmapError(
+            f"{path} must be a mapping of keys to values, not a {type(values).__name__}."
+        )
+    return values
+
+
+def validate(model: type[Section], values: dict[str, Any], where: str) -> Any:
+    """Check `values` against `model`; all faults at once, nearest names for typos."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as fault:
+        faults = "; ".join(_sentence(model, error) for error in fault.errors())
+        raise TmapError(f"{where}: {faults}.") from None
+
+
+def _sentence(model: type[Section], error: Any) -> str:
+    keys = [str(key) for key in error["loc"]]
+    where = ".".join(keys)
+    if error["type"] == "extra_forbidden":
+        known = list(_fields(model, keys[:-1]))
+        return f"no key '{where}'.{nearest(keys[-1], known)} Known: {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"key '{where}' is missing"
+    reason = error["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"
+    return f"{where + ': ' if where else ''}{reason}{got}"
+
+
+def _fields(model: type[Section], keys: list[str]) -> Iterator[str]:
+    """Field names of the section that `keys` lead to (a union's first match)."""
+    for key in keys:
+        field = model.model_fields.get(key)
+        if field is None:
+            continue
+        parts = getattr(field.annotation, "__args__", (field.annotation,))
+        nested = [p for p in parts if isinstance(p, type) and issubclass(p, Section)]
+        if nested:
+            model = nested[0]
+    yield from model.model_fields
+
+
+def workflow_config(values: dict[str, Any]) -> WorkflowConfig:
+    """Check the workflow's own config (config/config.yaml and what overlays it)."""
+    config: WorkflowConfig = validate(WorkflowConfig, values, "config")
+    return config

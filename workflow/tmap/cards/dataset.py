@@ -1,0 +1,168 @@
+"""A dataset card: where pool, questions and history come from, and how to read them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from tmap.cards.base import Section
+
+
+class Source(Section):
+    """One table of rows: a local file, a hub dataset, or an address with its checksum."""
+
+    path: str | None = Field(
+        default=None,
+        description="local .jsonl, .json or .parquet; relative to the working directory",
+    )
+    hub: str | None = Field(default=None, description="dataset id on the hub")
+    url: str | None = Field(default=None, description="https address of such a file")
+    sha256: str | None = Field(default=None, description="checksum; required with url")
+    revision: str = Field(default="main", description="hub revision")
+    subset: str | None = Field(default=None, description="hub configuration name")
+    split: str = Field(default="train", description="hub split")
+    licence: str = Field(default="unknown", description="as the source states it")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Source:
+        given = [k for k in ("path", "hub", "url") if getattr(self, k)]
+        if len(given) != 1:
+            raise ValueError(
+                "name exactly one of path, hub or url; "
+                f"there is {' and '.join(given) or 'none'}"
+            )
+        if self.url and not self.sha256:
+            raise ValueError("a url needs its sha256, 64 hex digits (sha256sum FILE)")
+        return self
+
+
+class PoolSource(Source):
+    """Instruction data. `auto` looks at the column names."""
+
+    format: Literal["auto", "alpaca", "messages", "sharegpt", "qa"] = "auto"
+    columns: dict[str, str] = Field(
+        default={},
+        description="ours -> theirs: instruction, input, response, messages, id",
+    )
+
+
+class QuestionSource(Source):
+    """Benchmark questions."""
+
+    columns: dict[str, str] = Field(
+        default={},
+        description="ours -> theirs: id, question, context, choices, gold",
+    )
+
+
+class ResponseSource(Source):
+    """Who answered which question before: the history that IRT learns from."""
+
+    format: Literal["long", "wide", "leaderboard_v1"] = "long"
+    subject: str = Field(default="subject_id", description="column of the model's name")
+    item_pattern: str | None = Field(
+        default=None,
+        description="wide: column of the question in source row n, as 'i{row:05d}'; "
+        "without it columns are question ids",
+    )
+    exclude: list[str] = Field(
+        default=[],
+        description="subjects to leave out (shell patterns, any case): the target "
+        "models and what was made from them",
+    )
+
+
+class IrtSection(Section):
+    """The M-2PL fit (paper eq. 4)."""
+
+    dimensions: list[int] = Field(
+        default=[1, 2, 3, 4, 5],
+        min_length=1,
+        description="candidates for D; held-out subjects decide",
+    )
+    seed: int = 0
+
+
+class TinySection(Section):
+    """The tiny validation set (paper eq. 3, 5, 6)."""
+
+    n_anchors: int = Field(default=100, ge=2, description="S (ours; paper is silent)")
+    n_confirm: int = Field(
+        default=100, ge=0, description="size of the second set, disjoint from the first"
+    )
+    estimator: Literal[
+        "auto",
+        "gp_irt",
+        "p_irt",
+        "weighted_mean",
+        "kmeans_mean",
+        "stratified",
+        "greedy_ridge",
+        "full",
+    ] = "auto"
+    seed: int = 0
+
+
+class OverlapSection(Section):
+    """Pool rows that contain a benchmark question are dropped."""
+
+    ngram: int = Field(default=13, ge=1, description="words per n-gram")
+    share: float = Field(
+        default=0.5, gt=0, le=1, description="share of a question's n-grams that drops"
+    )
+    warn_above: float = Field(default=0.05, description="share of pool; a warning above")
+
+
+class DatasetCard(Section):
+    """Keys of config/datasets/NAME.yaml."""
+
+    description: str = ""
+    task: Literal["generation", "multiple_choice"]
+    pool: PoolSource
+    questions: QuestionSource
+    responses: ResponseSource | None = None
+    protocol: Literal["heldout", "paper"] = Field(
+        default="heldout",
+        description="heldout: questions split by id; paper: both sets are all questions",
+    )
+    reward_share: float = Field(default=0.25, gt=0, lt=1)
+    fraction: float = Field(
+        default=0.30, gt=0, le=1, description="M / N (paper 4.3: 0.30 GSM8K, 0.10 DS2)"
+    )
+    reader: Literal["number", "option", "letter"] = Field(
+        default="number",
+        description="number: '#### N' or last number; option: likeliest option text; "
+        "letter: likeliest letter",
+    )
+    metric: Literal["strict", "flexible", "numeric", "acc", "acc_norm"] = "flexible"
+    irt: IrtSection = IrtSection()
+    tiny: TinySection = TinySection()
+    overlap: OverlapSection = OverlapSection()
+    indicators: dict[str, dict[str, Any]] = Field(
+        default={}, description="options of indicators, e.g. ifd: {proxy: gpt2}"
+    )
+    max_unscored: float = Field(
+        default=0.02, ge=0, le=1, description="share of NaN rows that stops the build"
+    )
+
+    @model_validator(mode="after")
+    def _metric_fits(self) -> DatasetCard:
+        chosen = self.metric in ("acc", "acc_norm")
+        if chosen != (self.task == "multiple_choice"):
+            raise ValueError(
+                f"metric '{self.metric}' does not fit task '{self.task}': generation "
+                "takes strict, flexible or numeric, multiple_choice acc or acc_norm"
+            )
+        if (self.reader == "number") == chosen:
+            raise ValueError(
+                f"reader '{self.reader}' does not fit task '{self.task}': generation "
+                "takes number, multiple_choice option or letter"
+            )
+        return self
+
+    def indicator_options(self, name: str) -> dict[str, Any]:
+        """All options of one indicator: its defaults, overlaid by this card's."""
+        from tmap import indicators
+
+        return indicators.get(name).check_options(self.indicators.get(name, {}))

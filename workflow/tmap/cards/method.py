@@ -1,0 +1,73 @@
+"""A method card: one row of a results table."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tmap.cards.base import Section
+
+
+class SearchSection(Section):
+    """Bayesian optimisation of the weights (paper 3.5 and 4.3)."""
+
+    n_initial: int = Field(default=5, ge=1, description="random points first (4.3)")
+    n_iterations: int = Field(default=200, ge=0, description="guided points (4.3)")
+    n_groups: int = Field(default=5, ge=1, description="m (4.3; Table 5 has no m=5)")
+    n_shots: int = Field(default=3, ge=1, description="n exemplars per group (4.3)")
+    exemplars: Literal["top", "spread"] = Field(
+        default="top",
+        description="top: best m*n, dealt round (3.2 step 3); spread: over ranks of D_sub",
+    )
+    confirm_top: int = Field(
+        default=3, ge=1, description="candidates re-scored on the confirm set"
+    )
+    warm_start: bool = Field(
+        default=False,
+        description="start from recorded evaluations where replay is not identical",
+    )
+
+
+class MethodCard(Section):
+    """Keys of config/methods/NAME.yaml."""
+
+    description: str = ""
+    weights: Literal["none", "random", "uniform", "learned"] | dict[str, float] = Field(
+        description="none: no training (base); random: a random subset; uniform: all "
+        "equal; learned: searched; or {indicator: weight}"
+    )
+    indicators: list[str] = Field(default=[], description="columns that are weighed")
+    normalise: Literal["minmax", "rank", "robust"] = Field(
+        default="minmax", description="minmax is the paper's"
+    )
+    bounds: tuple[float, float] = Field(
+        default=(0.0, 1.0), description="of every weight (paper 3.1)"
+    )
+    fraction: float | None = Field(
+        default=None, ge=0, le=1, description="null: the dataset card decides"
+    )
+    vary_search_seed: bool = Field(
+        default=False, description="one search per seed, not one search for all seeds"
+    )
+    search: SearchSection = SearchSection()
+
+    @model_validator(mode="after")
+    def _has_columns(self) -> MethodCard:
+        needs = self.weights in ("uniform", "learned")
+        if needs and not self.indicators:
+            raise ValueError(
+                f"weights: {self.weights} needs `indicators:`, a list of column names"
+            )
+        if not needs and self.indicators:
+            raise ValueError("`indicators:` goes with weights: uniform or learned only")
+        if len(set(self.indicators)) < len(self.indicators):
+            raise ValueError("`indicators:` names a column twice")
+        if self.bounds[0] >= self.bounds[1]:
+            raise ValueError("`bounds:` must be [low, high] with low < high")
+        return self
+
+    def indicator_names(self) -> list[str]:
+        """Columns this method weighs, in order; none for base and random."""
+        named = list(self.weights) if isinstance(self.weights, dict) else []
+        return self.indicators or named

@@ -1,0 +1,125 @@
+"""A model card: where a model comes from, how to speak to it, and what it needs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tmap.cards.base import Section
+
+
+class ModelSource(Section):
+    """A hub model or a local folder in Transformers format (safetensors only)."""
+
+    hub: str | None = Field(default=None, description="model id on the hub")
+    revision: str = Field(default="main", description="resolved to a commit at fetch")
+    path: str | None = Field(
+        default=None, description="local folder; relative to the working directory"
+    )
+    trust_remote_code: bool = False
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ModelSource:
+        if (self.hub is None) == (self.path is None):
+            raise ValueError("name exactly one of hub or path")
+        return self
+
+
+class PromptSection(Section):
+    """How questions and demonstrations become tokens: the same in every use."""
+
+    template: Literal["chat", "plain", "urial"] = "chat"
+    fenced: bool = Field(default=False, description="urial: bodies in backtick fences")
+    system: str | None = Field(default=None, description="chat: system prompt")
+    stop: list[str] = Field(
+        default=[], description="text that ends an answer, besides the template's own"
+    )
+
+
+class EngineSection(Section):
+    """Who computes."""
+
+    name: Literal["reference", "transformers"] = "transformers"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="auto: bfloat16 on a GPU, float32 on a CPU"
+    )
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    max_new_tokens: int = Field(
+        default=512, ge=1, description="of an answer, in reward and evaluation"
+    )
+    batch_size: int = Field(
+        default=100,
+        ge=1,
+        description="questions decoded at once; part of the ledger key",
+    )
+
+
+class TrainSection(Section):
+    """LoRA fine-tuning (defaults ours; the paper is silent)."""
+
+    rank: int = Field(default=16, ge=1, description="LoRA r")
+    alpha: int = Field(default=32, ge=1, description="LoRA alpha")
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | list[str] = "all-linear"
+    learning_rate: float = Field(default=1e-4, gt=0)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_share: float = Field(default=0.03, ge=0, lt=1, description="of all steps")
+    weight_decay: float = Field(default=0.0, ge=0)
+    epochs: float = Field(default=1.0, gt=0)
+    max_steps: int | None = Field(default=None, ge=1, description="ends training early")
+    batch_size: int = Field(default=16, ge=1, description="rows per optimiser step")
+    micro_batch_size: int = Field(default=16, ge=1, description="rows per forward pass")
+    max_length: int = Field(
+        default=2048, ge=8, description="tokens; longer rows are cut and counted"
+    )
+    gradient_checkpointing: Literal["auto", "on", "off"] = Field(
+        default="auto", description="auto: on where there is a GPU"
+    )
+
+    @model_validator(mode="after")
+    def _divides(self) -> TrainSection:
+        if self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} must be a multiple of "
+                f"micro_batch_size {self.micro_batch_size}"
+            )
+        return self
+
+
+class ResourceSection(Section):
+    """What one job with this model asks of the scheduler."""
+
+    gpu: int = Field(default=1, ge=0, description="GPUs per job; 0 on a CPU")
+    threads: int = Field(default=1, ge=1)
+    mem_mb: int = Field(default=64_000, ge=100)
+    runtime: dict[
+        Literal["score_indicator", "search_weights", "train_adapter", "evaluate_adapter"],
+        int,
+    ] = Field(default={}, description="minutes per rule")
+
+    def minutes(self, rule: str) -> int:
+        """Run time to ask for, in minutes."""
+        usual = {
+            "score_indicator": 240,
+            "search_weights": 720,
+            "train_adapter": 480,
+            "evaluate_adapter": 120,
+        }
+        return {**usual, **self.runtime}[rule]
+
+
+class ModelCard(Section):
+    """Keys of config/models/NAME.yaml."""
+
+    description: str = ""
+    source: ModelSource
+    prompt: PromptSection = PromptSection()
+    engine: EngineSection = EngineSection()
+    train: TrainSection = TrainSection()
+    resources: ResourceSection = ResourceSection()
+    aliases: list[str] = Field(
+        default=[],
+        description="names of this model and its derivatives in histories (shell "
+        "patterns): the search refuses a history that holds them",
+    )

@@ -1,0 +1,26 @@
+"""The workflow's own config: what the bare `snakemake` command builds."""
+
+from pydantic import Field
+
+from tmap.cards.base import Section
+
+
+class WorkflowConfig(Section):
+    """Keys of config/config.yaml."""
+
+    targets: list[str] = Field(
+        default=[], description="what `snakemake` builds when no target is named"
+    )
+    methods: list[str] = Field(
+        default=["base", "random", "uniform", "tmap"],
+        min_length=1,
+        description="rows of every metrics.json; 'random' is the yardstick",
+    )
+    seeds: int = Field(
+        default=3,
+        ge=1,
+        description="seeds per method; a verdict needs at least 3",
+    )
+    cards: list[str] = Field(
+        default=[], description="folders of your own cards; the last one wins"
+    )

@@ -1,0 +1,103 @@
+"""The registry: one file here, one function of the same name, one column.
+
+A pool goes in, one score and one status per sample come out::
+
+    @indicator(unit="steps", source="arXiv:2401.04925")
+    def reason_steps(pool, lm=None, *, answer_mark="####") -> Scores: ...
+
+Looking a name up imports that one file, so a rule depends on its own indicator only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from tmap.errors import TmapError, nearest, unknown
+
+LooksAt = Literal["text", "proxy", "judge", "target"]
+STATUSES = ("ok", "truncated", "empty", "unparsable", "failed")
+
+
+class Scores(NamedTuple):
+    """Per sample of the pool, in its order: a raw score (NaN unless ok) and a status."""
+
+    score: np.ndarray
+    status: np.ndarray
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """What the house knows of an indicator without running it."""
+
+    name: str
+    function: Callable[..., Scores]
+    unit: str
+    source: str
+    looks_at: LooksAt
+    scope: Literal["row", "pool"]
+    options: dict[str, Any]
+
+    def __call__(self, pool: Any, lm: Any = None, **options: Any) -> Scores:
+        """Score a pool: `ifd(pool, lm, variant="loss_ratio")`."""
+        return self.function(pool, lm, **self.check_options(options))
+
+    @property
+    def per_model(self) -> bool:
+        """Whether its table lies under {dataset}/{model}/ rather than {dataset}/."""
+        return self.looks_at == "target"
+
+    def check_options(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Defaults from the signature, overlaid by `given`; unknown names are refused."""
+        for name in given:
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise TmapError(
+                    f"Indicator '{self.name}' has no option '{name}'."
+                    f"{nearest(name, self.options)} It has: {known}."
+                )
+        return self.options | given
+
+
+def indicator(
+    *,
+    unit: str,
+    source: str,
+    looks_at: LooksAt = "text",
+    scope: Literal["row", "pool"] = "row",
+) -> Callable[[Callable[..., Scores]], Indicator]:
+    """Declare the decorated function as the indicator of its file."""
+
+    def declare(function: Callable[..., Scores]) -> Indicator:
+        name = function.__name__
+        if function.__module__.rpartition(".")[2] != name:
+            raise TmapError(
+                f"Indicator '{name}' stands in {function.__module__}; "
+                f"its file must be indicators/{name}.py."
+            )
+        parameters = inspect.signature(function).parameters.values()
+        options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        return Indicator(name, function, unit, source, looks_at, scope, options)
+
+    return declare
+
+
+def names() -> list[str]:
+    """All indicators, by file name."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name[0] != "_")
+
+
+def get(name: str) -> Indicator:
+    """The indicator of this name; an unknown one is an error with the nearest name."""
+    if name not in names():
+        cure = f"To add one, write workflow/tmap/indicators/{name}.py."
+        raise unknown("indicator", name, names(), cure)
+    found = getattr(importlib.import_module(f"{__name__}.{name}"), name)
+    assert isinstance(found, Indicator)
+    return found

@@ -1,0 +1,64 @@
+"""Progress lines that a person can read while a job runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+
+def setup(verbose: bool = False) -> None:
+    """Send `tmap` records to standard error, one line each; quieten the libraries."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("tmap").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def duration(seconds: float) -> str:
+    """`75` -> `1m15s`; whole seconds under a minute, hours when it takes hours."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+class Progress:
+    """Rate and time left of a long loop, as one line at most every `every` seconds.
+
+    >>> progress = Progress("ifd", total=7473, unit="rows")
+    >>> progress.advance(64)
+    """
+
+    def __init__(
+        self, what: str, total: int, unit: str = "rows", every: float = 5.0
+    ) -> None:
+        self.what, self.total, self.unit, self.every = what, total, unit, every
+        self.done = 0
+        self.start = self.last = time.monotonic()
+        self.logger = logging.getLogger("tmap.progress")
+
+    def advance(self, n: int = 1) -> None:
+        """Count `n` more; print when it is time, and at the end."""
+        self.done += n
+        now = time.monotonic()
+        if now - self.last < self.every and self.done < self.total:
+            return
+        self.last = now
+        elapsed = max(now - self.start, 1e-9)
+        rate = self.done / elapsed
+        left = (self.total - self.done) / rate if rate else float("inf")
+        self.logger.info(
+            "%s %d/%d %s, %.1f %s/s, ETA %s",
+            self.what,
+            self.done,
+            self.total,
+            self.unit,
+            rate,
+            self.unit,
+            duration(left),
+        )

@@ -1,0 +1,19 @@
+"""How names become paths and patterns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+#: Folders under results/ that are no dataset, so no dataset card may take the name.
+RESERVED = ("models", "logs", "benchmarks", "tables", "store")
+
+LEGAL = re.compile(r"[a-z0-9][a-z0-9_]*")
+
+
+def one_of(names: Iterable[str]) -> str:
+    """A wildcard constraint that matches exactly these names, and nothing if none.
+
+    An empty constraint would mean *anything* to Snakemake.
+    """
+    return "|".join(re.escape(name) for name in sorted(names)) or "(?!)"

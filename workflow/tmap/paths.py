@@ -1,0 +1,142 @@
+"""Lists of artifacts: what a method, an arm or a metrics file is made from.
+
+Rules hold their own paths as literals; only lists whose length depends on cards live here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tmap import cards, indicators
+
+
+def indicator_file(dataset: str, model: str, indicator: str) -> str:
+    """Where an indicator's table lies: beside the pool unless it looks at the target."""
+    room = f"{dataset}/{model}" if indicators.get(indicator).per_model else dataset
+    return f"results/{room}/indicators/{indicator}.parquet"
+
+
+def indicator_files(dataset: str, model: str, method: str) -> list[str]:
+    """The tables that a method weighs, in the order of its card."""
+    names = cards.load("methods", method).indicator_names()
+    return [indicator_file(dataset, model, name) for name in names]
+
+
+def model_file(model: str) -> str:
+    """The record of a fetched model."""
+    return f"results/models/{model}.json"
+
+
+def models_of_indicator(dataset: str, model: str | None, indicator: str) -> list[str]:
+    """Model records that scoring one indicator reads: the target's or the proxy's."""
+    looks_at = indicators.get(indicator).looks_at
+    if looks_at == "target" and model:
+        return [model_file(model)]
+    if looks_at == "proxy":
+        options = cards.load("datasets", dataset).indicator_options(indicator)
+        return [model_file(options["proxy"])]
+    return []
+
+
+def weights_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
+    """The learned weights of a method, as a list; empty if its card fixes them."""
+    if cards.load("methods", method).weights != "learned":
+        return []
+    return [f"results/{dataset}/{model}/{method}/s{seed}/weights.json"]
+
+
+def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
+    """(s, t) seeds of a method: base runs once; random and learned vary s and t.
+
+    A deterministic selection has s0 only; its training seeds vary.
+    """
+    card = cards.load("methods", method)
+    if card.weights == "none":
+        return [(0, 0)]
+    varies = card.weights == "random" or card.vary_search_seed
+    return [(i if varies else 0, i) for i in range(n_seeds)]
+
+
+def arm_files(
+    dataset: str, model: str, methods: list[str], n_seeds: int, name: str
+) -> list[str]:
+    """File `name` of every arm of these methods, in the order of the methods."""
+    return [
+        f"results/{dataset}/{model}/{method}/s{s}/t{t}/{name}"
+        for method in methods
+        for s, t in arms(method, n_seeds)
+        if not (method == "base" and name == "train.json")
+    ]
+
+
+def learned(methods: list[str]) -> list[str]:
+    """Those of `methods` whose weights are searched for."""
+    return [m for m in methods if cards.load("methods", m).weights == "learned"]
+
+
+def search_files(
+    dataset: str, model: str, methods: list[str], n_seeds: int, name: str
+) -> list[str]:
+    """File `name` of every search behind these methods."""
+    return [
+        f"results/{dataset}/{model}/{method}/s{s}/{name}"
+        for method in learned(methods)
+        for s in sorted({s for s, _ in arms(method, n_seeds)})
+    ]
+
+
+def proxy(dataset: str, indicator: str) -> str | None:
+    """The model card that a model-free column is computed with, or None for text."""
+    if indicators.get(indicator).looks_at != "proxy":
+        return None
+    name: str = cards.load("datasets", dataset).indicator_options(indicator)["proxy"]
+    return name
+
+
+def history_files(dataset: str) -> list[str]:
+    """IRT tables and responses of a dataset with a history, else none."""
+    if cards.load("datasets", dataset).responses is None:
+        return []
+    names = ("irt", "abilities", "responses")
+    return [f"results/{dataset}/{name}.parquet" for name in names]
+
+
+def adapter_files(
+    dataset: str, model: str, method: str, seed: str, training_seed: str
+) -> list[str]:
+    """The adapter that is measured; none for a method that does not train."""
+    if cards.load("methods", method).weights == "none":
+        return []
+    room = f"results/{dataset}/{model}/{method}/s{seed}/t{training_seed}"
+    return [f"{room}/adapter/adapter_model.safetensors"]
+
+
+def local_source(part: str) -> Callable[[Any], list[str]]:
+    """An input function: the local file behind pool, questions or responses, if any."""
+
+    def find(wildcards: Any) -> list[str]:
+        source = getattr(cards.load("datasets", wildcards.dataset), part)
+        return [source.path] if source and source.path else []
+
+    return find
+
+
+def gpu(model: str | None) -> int:
+    """GPUs of a job with this model; none without a model."""
+    return cards.load("models", model).resources.gpu if model else 0
+
+
+def threads(model: str | None) -> int:
+    """Threads of a job with this model; one without a model."""
+    return cards.load("models", model).resources.threads if model else 1
+
+
+def mem_mb(model: str | None) -> int:
+    """Memory of a job with this model; 4 GB without a model."""
+    return cards.load("models", model).resources.mem_mb if model else 4000
+
+
+def runtime(model: str | None, rule: str) -> int:
+    """Minutes to ask for; half an hour without a model."""
+    return cards.load("models", model).resources.minutes(rule) if model else 30

@@ -1,0 +1,129 @@
+"""What each rule reads of the cards, and nothing more.
+
+One function per rule gives the values that its command hands to the library; `params`
+prints the same values for the rule, so that a card edit re-runs what read the value.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from tmap import cards
+
+
+def params(rule: str, **names: str) -> str:
+    """The values of `rule` for these cards as canonical JSON."""
+    return json.dumps(globals()[rule](**names), default=_plain, sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} cannot stand in params")
+
+
+def fetch_pool(dataset: str) -> dict[str, Any]:
+    card = cards.load("datasets", dataset)
+    return {"dataset": dataset, "source": card.pool, "overlap": card.overlap}
+
+
+def fetch_questions(dataset: str) -> dict[str, Any]:
+    card = cards.load("datasets", dataset)
+    return {
+        "dataset": dataset,
+        "source": card.questions,
+        "task": card.task,
+        "reader": card.reader,
+        "protocol": card.protocol,
+        "reward_share": card.reward_share,
+        "ngram": card.overlap.ngram,
+    }
+
+
+def fetch_responses(dataset: str) -> dict[str, Any]:
+    card = cards.load("datasets", dataset)
+    return {"dataset": dataset, "source": card.responses}
+
+
+def fetch_model(model: str) -> dict[str, Any]:
+    return {"model": model, "source": cards.load("models", model).source}
+
+
+def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, Any]:
+    """Without a target model, `model` is the indicator's proxy, if it has one."""
+    options = cards.load("datasets", dataset).indicator_options(indicator)
+    name = model or options.get("proxy")
+    return {
+        "indicator": indicator,
+        "options": options,
+        **({} if not name else _language_model(name)),
+    }
+
+
+def fit_irt(dataset: str) -> dict[str, Any]:
+    return {"irt": cards.load("datasets", dataset).irt}
+
+
+def choose_tiny(dataset: str) -> dict[str, Any]:
+    card = cards.load("datasets", dataset)
+    return {"tiny": card.tiny}
+
+
+def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
+    data = cards.load("datasets", dataset)
+    how = cards.load("methods", method)
+    return {
+        **_selection(dataset, method),
+        **_language_model(model),
+        "bounds": how.bounds,
+        "search": how.search,
+        "estimator": data.tiny.estimator,
+        "task": data.task,
+        "reader": data.reader,
+        "metric": data.metric,
+        "aliases": cards.load("models", model).aliases,
+    }
+
+
+def select_subset(dataset: str, method: str) -> dict[str, Any]:
+    return _selection(dataset, method)
+
+
+def train_adapter(model: str) -> dict[str, Any]:
+    card = cards.load("models", model)
+    return {**_language_model(model), "train": card.train}
+
+
+def evaluate_adapter(dataset: str, model: str) -> dict[str, Any]:
+    data = cards.load("datasets", dataset)
+    return {
+        **_language_model(model),
+        "task": data.task,
+        "reader": data.reader,
+        "metric": data.metric,
+    }
+
+
+def collect_metrics(dataset: str) -> dict[str, Any]:
+    card = cards.load("datasets", dataset)
+    return {"metric": card.metric, "warn_overlap": card.overlap.warn_above}
+
+
+def _language_model(model: str) -> dict[str, Any]:
+    card = cards.load("models", model)
+    return {"prompt": card.prompt, "engine": card.engine}
+
+
+def _selection(dataset: str, method: str) -> dict[str, Any]:
+    data = cards.load("datasets", dataset)
+    how = cards.load("methods", method)
+    return {
+        "weights": how.weights,
+        "indicators": how.indicator_names(),
+        "normalise": how.normalise,
+        "fraction": data.fraction if how.fraction is None else how.fraction,
+        "max_unscored": data.max_unscored,
+    }

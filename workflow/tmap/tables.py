@@ -1,0 +1,246 @@
+"""Every parquet artifact: its columns, its version, and the one door in and out.
+
+A wrong or missing column is an error at the door, not a KeyError three rooms later. What
+made a file travels in its metadata: schema, code fingerprint, seed, package versions, and
+counts of rows by status where rows have one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tmap.errors import TmapError, nearest
+from tmap.files import atomic
+from tmap.provenance import versions
+
+TEXT, FLOAT, INT, BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
+TEXTS, FLOATS, INTS = pa.list_(TEXT), pa.list_(FLOAT), pa.list_(INT)
+TURNS = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One kind of table: its version and `{column: (type, meaning)}`."""
+
+    version: int
+    columns: dict[str, tuple[pa.DataType, str]]
+
+    def arrow(self) -> pa.Schema:
+        return pa.schema([(name, kind) for name, (kind, _) in self.columns.items()])
+
+
+SCHEMAS = {
+    "pool": Schema(
+        1,
+        {
+            "sample_id": (TEXT, "unique; from the source's id column or row number"),
+            "instruction": (TEXT, "what is asked; the first user turn of a chat"),
+            "input": (TEXT, "Alpaca's input, else empty"),
+            "response": (TEXT, "what is answered; the last assistant turn of a chat"),
+            "turns": (TURNS, "all turns of a chat of several turns, else null"),
+            "source": (TEXT, "the file, hub id or address that it came from"),
+            "text_hash": (TEXT, "SHA-256 of all its text, 16 hex digits"),
+        },
+    ),
+    "pool_rejected": Schema(
+        1,
+        {
+            "line": (INT, "row of the source, from 0"),
+            "reason": (TEXT, "why it was left out"),
+        },
+    ),
+    "questions": Schema(
+        1,
+        {
+            "question_id": (TEXT, "unique; from the source's id column or row number"),
+            "question": (TEXT, "the text that a model is asked"),
+            "choices": (TEXTS, "options in the order asked; null if generated freely"),
+            "permutation": (INTS, "choices[i] is the source's option permutation[i]"),
+            "gold": (TEXT, "the right answer: text, or index into choices as text"),
+            "row": (INT, "row of the source, from 0"),
+        },
+    ),
+    "question_ngrams": Schema(
+        1,
+        {
+            "question_id": (TEXT, "reward and test questions alike"),
+            "n_words": (INT, "length of the normalised question in words"),
+            "hashes": (pa.list_(pa.uint64()), "its distinct 13-grams; under 13 words, all"),
+        },
+    ),
+    "responses": Schema(
+        1,
+        {
+            "subject_id": (TEXT, "a model that answered the benchmark before"),
+            "question_id": (TEXT, "a reward question"),
+            "is_correct": (BOOL, "whether it answered rightly"),
+        },
+    ),
+    "irt": Schema(
+        1,
+        {
+            "question_id": (TEXT, "a reward question"),
+            "discrimination": (FLOATS, "alpha, one per ability dimension"),
+            "intercept": (FLOAT, "beta in logit = alpha . theta + beta"),
+        },
+    ),
+    "abilities": Schema(
+        1,
+        {
+            "subject_id": (TEXT, "a subject of the history"),
+            "ability": (FLOATS, "theta (MAP), one per dimension"),
+            "accuracy": (FLOAT, "share of reward questions answered rightly"),
+        },
+    ),
+    "tiny": Schema(
+        1,
+        {
+            "anchor_set": (TEXT, "kmeans | stratified | greedy: whose item it is"),
+            "question_id": (TEXT, "a reward question, once per anchor_set"),
+            "weight": (FLOAT, "share of the reward questions that it stands for"),
+            "cluster": (INT, "its cluster or stratum"),
+            "girth_difficulty": (FLOAT, "girth's 1-D 2PL difficulty, NaN if no history"),
+        },
+    ),
+    "indicator": Schema(
+        1,
+        {
+            "sample_id": (TEXT, "a candidate of the pool"),
+            "score": (FLOAT, "raw value in the indicator's unit; NaN unless ok"),
+            "status": (TEXT, "ok | truncated | empty | unparsable | failed"),
+        },
+    ),
+    "trace": Schema(
+        1,
+        {
+            "iteration": (INT, "from 0"),
+            "weights": (FLOATS, "w, in the order of metadata 'indicators'"),
+            "reward": (FLOAT, "mean over groups of the estimated accuracy"),
+            "reward_se_items": (FLOAT, "sqrt(lambda v / 4S): for absolute intervals"),
+            "reward_se_groups": (FLOAT, "sd over groups / sqrt(m)"),
+            "group_accuracy": (FLOATS, "the estimate of each of the m groups"),
+            "exemplars": (pa.list_(TEXTS), "sample_ids per group, best last"),
+            "raced": (BOOL, "stopped early: not comparable, never the incumbent"),
+        },
+    ),
+    "search_timings": Schema(
+        1,
+        {
+            "iteration": (INT, "from 0"),
+            "reward_seconds": (FLOAT, "time in the engine; 0 when replayed"),
+            "optimizer_seconds": (FLOAT, "time in the optimiser before this point"),
+            "new_tokens": (INT, "tokens generated"),
+            "ledger_hits": (INT, "groups answered from the ledger"),
+        },
+    ),
+    "subset": Schema(
+        1,
+        {
+            "sample_id": (TEXT, "a chosen candidate"),
+            "rank": (INT, "from 0, best first"),
+            "score": (FLOAT, "S = F w; NaN for a random subset"),
+            "contributions": (FLOATS, "w_j f_ij, in the order of 'indicators'"),
+        },
+    ),
+    "predictions": Schema(
+        1,
+        {
+            "question_id": (TEXT, "a test question"),
+            "text": (TEXT, "what the model wrote; the chosen option if it chose"),
+            "strict": (TEXT, "answer by the strict reader, null if none"),
+            "flexible": (TEXT, "answer by the flexible reader, null if none"),
+            "numeric": (TEXT, "flexible, as a plain number, null if none"),
+            "is_strict": (BOOL, "strict equals gold"),
+            "is_flexible": (BOOL, "flexible equals gold"),
+            "is_numeric": (BOOL, "numeric equals gold"),
+            "is_correct": (BOOL, "by the dataset card's metric"),
+            "is_tiny": (BOOL, "also in the tiny or confirm set (protocol: paper)"),
+        },
+    ),
+}
+
+
+def _schema(kind: str) -> Schema:
+    if kind not in SCHEMAS:
+        raise KeyError(f"no table kind {kind!r}.{nearest(kind, SCHEMAS)}")
+    return SCHEMAS[kind]
+
+
+def write(
+    kind: str,
+    frame: pd.DataFrame,
+    path: str | Path,
+    *,
+    code: str,
+    seed: int | None = None,
+    **notes: Any,
+) -> None:
+    """Write `frame` as table `kind`; `notes` go into the metadata as JSON."""
+    schema = _schema(kind)
+    _check(kind, list(frame.columns), path)
+    rows = {"total": len(frame)}
+    if "status" in frame:
+        rows |= {str(k): int(n) for k, n in frame["status"].value_counts().items()}
+    about = {"schema": kind, "schema_version": schema.version, "code": code}
+    about |= {"seed": seed, "rows": rows, "versions": versions(), **notes}
+    table = pa.Table.from_pandas(
+        frame[list(schema.columns)], schema=schema.arrow(), preserve_index=False
+    )
+    text = json.dumps(about, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    with atomic(path) as temporary:
+        pq.write_table(table.replace_schema_metadata({"tmap": text}), temporary)
+
+
+def read(
+    kind: str, path: str | Path, columns: list[str] | None = None
+) -> pd.DataFrame:
+    """Read table `kind`; refuse another kind, another version, missing columns."""
+    schema = _schema(kind)
+    about = metadata(path)
+    if (about["schema"], about["schema_version"]) != (kind, schema.version):
+        raise TmapError(
+            f"{path} is table '{about['schema']}' version {about['schema_version']}, "
+            f"but '{kind}' version {schema.version} is read here. "
+            "Delete the file and build it again."
+        )
+    table = pq.read_table(path, columns=columns)
+    _check(kind, table.column_names, path, columns)
+    return table.to_pandas()
+
+
+def metadata(path: str | Path) -> dict[str, Any]:
+    """What the file says of itself: schema, code, seed, rows, versions, notes."""
+    try:
+        raw = pq.read_schema(path).metadata or {}
+    except FileNotFoundError:
+        raise TmapError(f"{path} does not exist. Build it: snakemake {path}") from None
+    except pa.ArrowInvalid as fault:
+        raise TmapError(
+            f"{path} is not a readable parquet file ({fault}). "
+            "Delete it and build it again."
+        ) from None
+    if b"tmap" not in raw:
+        raise TmapError(
+            f"{path} was not written by tmap: it has no 'tmap' metadata. "
+            "Name the file that the workflow made, or build it again."
+        )
+    about: dict[str, Any] = json.loads(raw[b"tmap"])
+    return about
+
+
+def _check(
+    kind: str, got: list[str], path: str | Path, asked: list[str] | None = None
+) -> None:
+    want = asked if asked is not None else list(_schema(kind).columns)
+    if set(want) != set(got):
+        raise TmapError(
+            f"Table '{kind}' for {path} must have columns {', '.join(want)}; "
+            f"it has {', '.join(got)}."
+        )
