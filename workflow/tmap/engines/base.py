@@ -1,0 +1,79 @@
+"""What every engine can do: write answers, and measure given ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+Ids = Sequence[int]
+
+#: Counts changes that can alter an engine's tokens; part of every ledger key.
+ENGINE_VERSION = 1
+
+
+class LanguageModel(Protocol):
+    """A causal language model over token ids. Greedy everywhere; never samples.
+
+    Attributes
+    ----------
+    key : str
+        Names what can change a token: engine, ENGINE_VERSION, model commit, adapter,
+        dtype, device kind, batch size.
+    tokenizer : transformers tokenizer
+    """
+
+    key: str
+    tokenizer: Any
+
+    def generate(
+        self,
+        prefixes: Sequence[Ids],
+        questions: Sequence[Ids],
+        *,
+        max_new_tokens: int,
+        stop: Sequence[str] = (),
+    ) -> list[list[list[int]]]:
+        """Greedy answers to every question after every prefix.
+
+        Parameters
+        ----------
+        prefixes : m id lists, shared beginnings (may be empty lists)
+        questions : S id lists, appended to each prefix; not empty
+        max_new_tokens : tokens per answer at most
+        stop : texts that end an answer, besides the end-of-sequence tokens
+
+        Returns
+        -------
+        [m][S] id lists. An end-of-sequence token is left out; where a stop text ended the
+        answer, the tokens up to and with the one that completed it are kept: cut the
+        decoded text with `cut`.
+        """
+
+    def option_nll(
+        self,
+        prefixes: Sequence[Ids],
+        questions: Sequence[Ids],
+        options: Sequence[Sequence[Ids]],
+    ) -> list[list[list[float]]]:
+        """[m][S][n_options_s] summed negative log-likelihood in nats of each option's
+        tokens after prefix + question."""
+
+    def answer_nll(
+        self, prompts: Sequence[Ids], answers: Sequence[Ids]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(sum, count): float64 summed negative log-likelihood in nats of each answer's
+        tokens given its prompt, and how many tokens were scored. The first answer token is
+        scored only if the prompt is not empty. An answer without a scored token has sum
+        NaN, count 0. Prompt + answer must fit the context: the caller truncates."""
+
+    def digit_logits(self, prompts: Sequence[Ids], digits: Ids) -> np.ndarray:
+        """(n_prompts, n_digits) float64 log-probabilities of the token ids `digits` as the
+        first token after each prompt (over the whole vocabulary)."""
+
+
+def cut(text: str, stop: Sequence[str]) -> str:
+    """`text` up to the first of the stop texts."""
+    ends = [text.find(mark) for mark in stop if mark and mark in text]
+    return text[: min(ends)] if ends else text
