@@ -1,192 +1,179 @@
-"""TMAP for one dataset, model and method: from tables to learned weights.
-
-Ties the parts together: features and weights give a ranking, the ranking gives groups of
-demonstrations, the reward measures them, the search proposes the next weights; then the
-chosen weights are confirmed on questions and a dealing that the search never saw.
-"""
+"""TMAP for one dataset, model and method: from tables to learned weights."""
 
 from __future__ import annotations
 
-import hashlib
+import fnmatch
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tmap import exemplars, posterior, selection
-from tmap.cards.method import SearchSection
-from tmap.features import Features
-from tmap.prompts import Demo
-from tmap.reward import Reward, digest
-from tmap.samples import answer_of, question_of
-from tmap.search import Evaluation, Found
+from tmap import choice, engines, estimators, features, search, selection, tables
+from tmap.candidates import Candidates
+from tmap.errors import TmapError
+from tmap.examine import Exam
+from tmap.files import read_json
+from tmap.ledger import Ledger
+from tmap.prompts import Renderer
+from tmap.reward import Reward
 
 logger = logging.getLogger(__name__)
 
 
-class Candidates:
-    """The pool as the search sees it: features, tie-breaks and demonstrations.
+@dataclass(frozen=True)
+class Inputs:
+    """The files that a search reads; `history` is irt, abilities, responses or empty."""
 
-    Parameters
-    ----------
-    pool : table 'pool'
-    features : its normalised columns, in the order of the pool
-    search : policy, m and n
-    n_selected : M
-    """
-
-    def __init__(
-        self,
-        pool: pd.DataFrame,
-        features: Features,
-        search: SearchSection,
-        n_selected: int,
-    ) -> None:
-        self.pool, self.features, self.search = pool, features, search
-        self.ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
-        self.n_needed = exemplars.n_needed(
-            search.exemplars, search.n_groups, search.n_shots, n_selected
-        )
-
-    def groups(self, weights: np.ndarray, turn: int = 0) -> np.ndarray:
-        """(m, n) row numbers of the demonstrations under these weights."""
-        score = selection.scores(self.features.matrix, weights)
-        n = min(self.n_needed, len(score))
-        ranked = selection.top(score, self.ties, n)
-        how = self.search
-        return exemplars.deal(ranked, how.n_groups, how.n_shots, how.exemplars, turn)
-
-    def demos(self, groups: np.ndarray) -> list[list[Demo]]:
-        """The demonstrations' texts, group by group."""
-        rows = self.pool.iloc[groups.ravel()].to_dict("records")
-        demos = [Demo(question_of(row), answer_of(row)) for row in rows]
-        n = groups.shape[1]
-        return [demos[start : start + n] for start in range(0, len(demos), n)]
-
-    def ids(self, groups: np.ndarray) -> list[list[str]]:
-        """The demonstrations' sample_ids, group by group."""
-        ids = self.pool["sample_id"].to_numpy()
-        return [[str(ids[i]) for i in group] for group in groups]
-
-    def evaluate(self, reward: Reward, weights: np.ndarray, turn: int = 0) -> Evaluation:
-        """What these weights are worth on the reward's question set."""
-        groups = self.groups(weights, turn)
-        return Evaluation(reward(self.demos(groups)), self.ids(groups))
-
-    def key(self, bounds: tuple[float, float], seed: int, rewards: str) -> str:
-        """Names a search: all that steers it but its length and how it is confirmed."""
-        how = self.search.model_dump(
-            exclude={"n_iterations", "confirm_top", "warm_start"}
-        )
-        return digest(
-            {
-                "features": hashlib.sha256(self.features.matrix.tobytes()).hexdigest(),
-                "samples": self.pool["text_hash"].tolist(),
-                "names": list(self.features.names),
-                "needed": self.n_needed,
-                "bounds": list(bounds),
-                "search": how,
-                "seed": seed,
-                "reward": rewards,
-            }
-        )
+    pool: Path
+    questions: Path
+    tiny: Path
+    confirm: Path
+    model: Path
+    history: list[str]
+    indicators: list[Path]
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The weights that a search ends with.
+class Result:
+    """The finished search and the content of weights.json."""
 
-    Attributes
+    found: search.Found
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class History:
+    """Who answered what before; all None for a task without such a record."""
+
+    irt: pd.DataFrame | None = None
+    abilities: pd.DataFrame | None = None
+    responses: pd.DataFrame | None = None
+
+
+def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result:
+    """Search, choose, confirm.
+
+    Parameters
     ----------
-    weights : (K,) the evaluated point with the best posterior mean
-    interval : (K, 2) 90 % interval of w / max w, or None without a fitted process
-    ranking : iterations by posterior mean, best first, one per set of demonstrations
+    card : `settings.search_weights` of the dataset, model and method
+    inputs : files to read
+    ledger : answers and proposals of earlier tries, continued
+    seed : of the optimiser
+    """
+    history = read_history(inputs.history, card["aliases"])
+    pool = tables.read("pool", inputs.pool)
+    columns = features.load(
+        pool["sample_id"],
+        inputs.indicators,
+        normalise=card["normalise"],
+        max_unscored=card["max_unscored"],
+    )
+    m = selection.n_selected(card["fraction"], len(pool))
+    candidates = Candidates(pool, columns, card["search"], m)
+    rewards = Rewards(card, inputs, history, Ledger(ledger))
+    main, name, why = rewards.main()
+    found = search.run(
+        lambda w: candidates.evaluate(main, w),
+        len(columns.names),
+        card["bounds"],
+        card["search"],
+        seed,
+        rewards.ledger,
+        candidates.key(card["bounds"], seed, main.key([])),
+    )
+    best = choice.choose(found, card["bounds"], seed)
+    check = rewards.confirm(name)
+    rows = choice.confirm(candidates, check, found, best, card["search"].confirm_top)
+    notes = {
+        "estimator": name,
+        "estimator_reason": why,
+        "n_anchors": len(main.exam.questions),
+        "n_confirm": len(check.exam.questions),
+        "warnings": list(columns.warnings),
+    }
+    return Result(
+        found, choice.summary(list(columns.names), found, best, rows, notes)
+    )
+
+
+def read_history(paths: list[str], aliases: list[str]) -> History:
+    """Read the history; refuse one that holds the target model or its derivatives."""
+    if not paths:
+        return History()
+    names = ("irt", "abilities", "responses")
+    frames = [tables.read(n, p) for n, p in zip(names, paths, strict=True)]
+    subjects = frames[1]["subject_id"].tolist()
+    found = [
+        s
+        for s in subjects
+        if any(fnmatch.fnmatchcase(s.lower(), alias.lower()) for alias in aliases)
+    ]
+    if found:
+        raise TmapError(
+            f"{paths[1]} holds the target model or its derivatives ({found[0]}; "
+            f"{len(found)} in all), so its reward would be known beforehand. Add a "
+            "pattern for them to `responses: {exclude: [...]}` of the dataset card."
+        )
+    return History(*frames)
+
+
+class Rewards:
+    """The rewards of a search: on the tiny set, and on the confirm set.
+
+    Parameters
+    ----------
+    card, inputs, history : as for `run`
+    ledger : shared by both
     """
 
-    weights: np.ndarray
-    interval: np.ndarray | None
-    ranking: list[int]
+    def __init__(
+        self, card: dict[str, Any], inputs: Inputs, history: History, ledger: Ledger
+    ) -> None:
+        self.card, self.inputs, self.history, self.ledger = card, inputs, history, ledger
+        self.questions = tables.read("questions", inputs.questions)
+        self.lm = engines.load(read_json(inputs.model), card["engine"])
+        self.renderer = Renderer(self.lm.tokenizer, card["prompt"])
 
+    def main(self) -> tuple[Reward, str, str]:
+        """The search's reward, the estimator's name, and why it was taken."""
+        name, why = self.card["estimator"], "named by the dataset card"
+        if name == "auto":
+            name, why = self._decide()
+        logger.info("estimator %s: %s", name, why)
+        return self._reward(self.inputs.tiny, name), name, why
 
-def choose(found: Found, bounds: tuple[float, float], seed: int) -> Choice:
-    """Pick w* by posterior mean; without guided iterations by reward."""
-    value = found.rewards
-    interval = None
-    if found.model is not None:
-        value = posterior.means(found.model, found.space, found.points)
-        interval = posterior.interval(
-            found.model, found.space, found.points, bounds, seed
+    def confirm(self, name: str) -> Reward:
+        """The same estimator on the confirm set; without one, on the tiny set again."""
+        empty = tables.metadata(self.inputs.confirm)["rows"]["total"] == 0
+        return self._reward(self.inputs.tiny if empty else self.inputs.confirm, name)
+
+    def _decide(self) -> tuple[str, str]:
+        """Measure the model without demonstrations and compare it with the history."""
+        abilities = self.history.abilities
+        if abilities is None:
+            return estimators.choose(None, None)
+        zero_shot = self._reward(self.inputs.tiny, "stratified")([[]]).reward
+        return estimators.choose(zero_shot, np.asarray(abilities["accuracy"]))
+
+    def _reward(self, path: Path, name: str) -> Reward:
+        estimator = estimators.build(
+            name,
+            tables.read("tiny", path),
+            tables.metadata(path),
+            self.history.irt,
+            self.history.responses,
         )
-    order = np.lexsort((np.arange(len(value)), -value))
-    ranking, shown = [], set()
-    for t in order.tolist():
-        key = digest([list(map(str, group)) for group in found.trace["exemplars"][t]])
-        if key not in shown:
-            shown.add(key)
-            ranking.append(t)
-    return Choice(found.points[ranking[0]], interval, ranking)
-
-
-def confirm(
-    candidates: Candidates, reward: Reward, found: Found, choice: Choice, n: int
-) -> list[dict[str, Any]]:
-    """Re-score the best few and uniform weights on fresh questions and a new dealing."""
-    named: list[tuple[str, np.ndarray]] = [
-        (f"iteration {t}", found.points[t]) for t in choice.ranking[:n]
-    ]
-    named.append(("uniform", np.ones(found.points.shape[1])))
-    rows = []
-    for name, weights in named:
-        outcome = candidates.evaluate(reward, weights, turn=1).outcome
-        logger.info("confirm %s: reward %.4f", name, outcome.reward)
-        rows.append(
-            {
-                "name": name,
-                "weights": [float(w) for w in weights],
-                "reward": outcome.reward,
-                "se_items": outcome.se_items,
-                "se_groups": _number(outcome.se_groups),
-            }
+        asked = self.questions.set_index("question_id").loc[estimator.question_ids]
+        exam = Exam(
+            lm=self.lm,
+            renderer=self.renderer,
+            questions=asked.reset_index(),
+            task=self.card["task"],
+            reader=self.card["reader"],
+            metric=self.card["metric"],
+            max_new_tokens=self.card["engine"].max_new_tokens,
         )
-    return rows
-
-
-def summary(
-    names: list[str],
-    found: Found,
-    choice: Choice,
-    confirmed: list[dict[str, Any]],
-    notes: dict[str, Any],
-) -> dict[str, Any]:
-    """The content of weights.json; `reward` is the confirmed one."""
-    best = choice.ranking[0]
-    warnings = list(notes.pop("warnings", []))
-    if np.ptp(found.rewards) == 0:
-        warnings.append(
-            f"all {len(found.rewards)} rewards are equal ({found.rewards[0]:.3f}): the "
-            "demonstrations never change the answers, so these weights mean nothing; "
-            "check n_shots, the answer reader and the model on trace.parquet"
-        )
-    interval = None if choice.interval is None else choice.interval.tolist()
-    return {
-        "indicators": names,
-        "weights": [float(w) for w in choice.weights],
-        "weights_relative": posterior.relative(choice.weights).tolist(),
-        "interval": interval,
-        "iteration": best,
-        "reward": confirmed[0]["reward"],
-        "reward_search": float(found.rewards[best]),
-        "uniform_reward": confirmed[-1]["reward"],
-        "confirm": confirmed,
-        "n_evaluations": len(found.rewards),
-        "new_tokens": int(found.timings["new_tokens"].sum()),
-        **notes,
-        "warnings": warnings,
-    }
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
+        return Reward(exam, estimator.estimate, estimator.se_items, self.ledger)

@@ -1,0 +1,1 @@
+"""Worlds that are made here: tasks, models and histories from seeds."""
