@@ -10,7 +10,7 @@ from tmap import choice, posterior, search
 from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
 from tmap.ledger import Ledger
-from tmap.reward import Outcome
+from tmap.outcome import Outcome
 from tmap.search import Evaluation
 
 SETTINGS = SearchSection(n_initial=3, n_iterations=5)
@@ -22,7 +22,9 @@ def value(weights) -> float:
 
 def evaluate(weights) -> Evaluation:
     shown = [[f"{w:.1f}" for w in weights]]
-    return Evaluation(Outcome(value(weights), np.array([0.5]), 0.1, 0.0, 5, 0, 0), shown)
+    return Evaluation(
+        Outcome(value(weights), np.array([0.5]), 0.1, 0.0, 5, 0, 0), shown
+    )
 
 
 def run(path, objective=evaluate, settings=SETTINGS, seed=0, key="k"):
@@ -67,7 +69,11 @@ def test_gp_minimize_is_what_runs(tmp_path, monkeypatch):
 
     monkeypatch.setattr(search, "gp_minimize", spy)
     run(tmp_path / "ledger.jsonl")
-    assert (seen["n_calls"], seen["n_initial_points"], seen["random_state"]) == (8, 3, 0)
+    assert (seen["n_calls"], seen["n_initial_points"], seen["random_state"]) == (
+        8,
+        3,
+        0,
+    )
 
 
 @pytest.mark.parametrize("n", [0, 2, 6])

@@ -94,9 +94,7 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
         "n_confirm": len(check.exam.questions),
         "warnings": list(columns.warnings),
     }
-    return Result(
-        found, choice.summary(list(columns.names), found, best, rows, notes)
-    )
+    return Result(found, choice.summary(list(columns.names), found, best, rows, notes))
 
 
 def read_history(paths: list[str], aliases: list[str]) -> History:
@@ -132,7 +130,12 @@ class Rewards:
     def __init__(
         self, card: dict[str, Any], inputs: Inputs, history: History, ledger: Ledger
     ) -> None:
-        self.card, self.inputs, self.history, self.ledger = card, inputs, history, ledger
+        self.card, self.inputs, self.history, self.ledger = (
+            card,
+            inputs,
+            history,
+            ledger,
+        )
         self.questions = tables.read("questions", inputs.questions)
         self.lm = engines.load(read_json(inputs.model), card["engine"])
         self.renderer = Renderer(self.lm.tokenizer, card["prompt"])

@@ -10,8 +10,9 @@ import pandas as pd
 from tmap import exemplars, selection
 from tmap.cards.method import SearchSection
 from tmap.features import Features
+from tmap.ledger import digest
 from tmap.prompts import Demo
-from tmap.reward import Reward, digest
+from tmap.reward import Reward
 from tmap.samples import answer_of, question_of
 from tmap.search import Evaluation
 
@@ -60,7 +61,9 @@ class Candidates:
         ids = self.pool["sample_id"].to_numpy()
         return [[str(ids[i]) for i in group] for group in groups]
 
-    def evaluate(self, reward: Reward, weights: np.ndarray, turn: int = 0) -> Evaluation:
+    def evaluate(
+        self, reward: Reward, weights: np.ndarray, turn: int = 0
+    ) -> Evaluation:
         """What these weights are worth on the reward's question set."""
         groups = self.groups(weights, turn)
         return Evaluation(reward(self.demos(groups)), self.ids(groups))

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tmap import posterior
-from tmap.candidates import Candidates
-from tmap.reward import Reward, digest
+from tmap.ledger import digest
 from tmap.search import Found
+
+if TYPE_CHECKING:
+    from tmap.candidates import Candidates
+    from tmap.reward import Reward
 
 logger = logging.getLogger(__name__)
 
@@ -115,4 +118,3 @@ def summary(
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-

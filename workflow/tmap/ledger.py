@@ -11,6 +11,7 @@ a kill tore in two is dropped at the next start.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -85,3 +86,9 @@ class Ledger:
                 ) from None
             records.append(record)
         return records
+
+
+def digest(value: Any) -> str:
+    """32 hex digits of SHA-256 over canonical JSON."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,12 +1,10 @@
 """The reward of a choice of demonstrations: few-shot accuracy on the tiny set.
 
-    R(w) = mean over groups of the estimated accuracy      paper equations 2, 3 and 6
+R(w) = mean over groups of the estimated accuracy      paper equations 2, 3 and 6
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,31 +14,9 @@ import numpy as np
 
 from tmap.answers import READER_VERSION
 from tmap.examine import Exam, examine
-from tmap.ledger import Ledger
+from tmap.ledger import Ledger, digest
+from tmap.outcome import Outcome
 from tmap.prompts import Demo
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one evaluation found.
-
-    Attributes
-    ----------
-    reward : mean over groups
-    group_accuracy : (m,) estimate of each group
-    se_items : sqrt(lambda v / 4S), shared by all w: for absolute intervals only
-    se_groups : sd over groups / sqrt(m); NaN for one group
-    new_tokens, ledger_hits : tokens generated; groups answered from the ledger
-    seconds : time in the engine
-    """
-
-    reward: float
-    group_accuracy: np.ndarray
-    se_items: float
-    se_groups: float
-    new_tokens: int
-    ledger_hits: int
-    seconds: float
 
 
 @dataclass
@@ -115,12 +91,6 @@ class Reward:
             "engine": exam.lm.key,
         }
         return digest(request)
-
-
-def digest(value: Any) -> str:
-    """32 hex digits of SHA-256 over canonical JSON."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _choices(questions: Any) -> list[list[str] | None]:

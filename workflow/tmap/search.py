@@ -25,8 +25,8 @@ from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
 from tmap.ledger import Ledger
 from tmap.log import duration
+from tmap.outcome import Outcome
 from tmap.provenance import versions
-from tmap.reward import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,9 @@ class _Recorder:
             }
         )
         spent = [row["reward_seconds"] + row["optimizer_seconds"] for row in self.times]
-        fresh = [s for s, row in zip(spent, self.times, strict=True) if row["new_tokens"]]
+        fresh = [
+            s for s, row in zip(spent, self.times, strict=True) if row["new_tokens"]
+        ]
         left = (self.total - t - 1) * float(np.mean(fresh[-20:] or spent[-20:]))
         logger.info(
             "iteration %d/%d reward %.4f (best %.4f) %.1fs%s, ETA %s",

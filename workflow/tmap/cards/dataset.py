@@ -111,7 +111,9 @@ class OverlapSection(Section):
     share: float = Field(
         default=0.5, gt=0, le=1, description="share of a question's n-grams that drops"
     )
-    warn_above: float = Field(default=0.05, description="share of pool; a warning above")
+    warn_above: float = Field(
+        default=0.05, description="share of pool; a warning above"
+    )
 
 
 class DatasetCard(Section):

@@ -34,7 +34,13 @@ def run(
     result = adaptation.run(
         settings.search_weights(dataset=dataset, model=model, method=method),
         adaptation.Inputs(
-            pool, questions, tiny, confirm, model_file, history.split(), indicators or []
+            pool,
+            questions,
+            tiny,
+            confirm,
+            model_file,
+            history.split(),
+            indicators or [],
         ),
         ledger,
         seed,
