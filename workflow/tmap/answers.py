@@ -1,7 +1,8 @@
 """Readers of answers: the same for reward and evaluation.
 
-Numbers are read as lm-evaluation-harness reads GSM8K (`lm_eval/tasks/gsm8k`, version 3),
-so that `strict` and `flexible` mean what its users expect; `numeric` compares values.
+Numbers are read as lm-evaluation-harness reads GSM8K (`lm_eval/tasks/gsm8k`, version
+3.0), so that `strict` and `flexible` mean what its users expect; `numeric` compares
+values.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Reading(NamedTuple):
     ----------
     strict : what stands after the first "#### "
     flexible : the last number of the text
-    numeric : canonical decimal ("1000", "-0.5") of the number after the first "####" or,
+    numeric : canonical decimal ("1000", "-0.5") of the number after the first "####";
         without that mark, of the last number of the text
     """
 
@@ -47,13 +48,13 @@ class Reading(NamedTuple):
 
 
 def read_number(text: str) -> Reading:
-    """Read the final number of an answer.
+    r"""Read the final number of an answer.
 
     Unicode minus signs count as "-". Separators of thousands, dollar signs and a final
     period are dropped as the harness drops them before it compares. Where the harness
     takes a run of dots or a lone "$" for the last number, `flexible` passes over it.
 
-    >>> read_number("5 * 200 = 1,000 dollars.\\n#### 1,000")
+    >>> read_number("5 * 200 = 1,000 dollars.\n#### 1,000")
     Reading(strict='1000', flexible='1000', numeric='1000')
     """
     text = text.translate(MINUS)
@@ -103,8 +104,8 @@ def choose(
     ----------
     option_nll : summed negative log-likelihood of each option, nats
     option_texts : the options as the question lists them
-    metric : "acc" takes the sums, "acc_norm" divides them by the number of characters, as
-        lm-evaluation-harness does
+    metric : "acc" takes the sums, "acc_norm" divides them by the number of characters
+        (as lm-evaluation-harness does)
     """
     if metric not in ("acc", "acc_norm"):
         raise ValueError(f"metric {metric!r} does not choose among options")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import datetime
 import re
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from tmap.encoding import Encoder
 from tmap.errors import TmapError
-from tmap.templates import Part, Slot, Turn
+from tmap.templates import Part, Role, Slot, Turn
 
 CURE = "Set `prompt: {template: plain}` (or urial) in the model card."
 #: For templates that print the date, which would change tokens from day to day: the one
@@ -118,8 +118,8 @@ class Chat:
         once = all(text.count(mark) == 1 for mark in marks)
         if not once or places != sorted(places):
             raise TmapError(
-                "The chat template does not write every text once and in order; it must, "
-                f"so that prompt and answer can be split. {CURE}"
+                "The chat template does not write every text once and in order; prompt and "
+                f"answer cannot be split without that. {CURE}"
             )
         return text
 
@@ -153,5 +153,5 @@ def _parts(text: str) -> tuple[Part, ...]:
         pieces[::3], [*pieces[1::3], None], [*pieces[2::3], None], strict=True
     ):
         parts += [literal] if literal else []
-        parts += [Slot(role, int(turn))] if role and turn else []
+        parts += [Slot(cast(Role, role), int(turn))] if role and turn else []
     return tuple(parts)

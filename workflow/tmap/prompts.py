@@ -1,8 +1,8 @@
 """One renderer for every use: reward, fine-tuning, evaluation, indicators.
 
 A prompt is tokenised in two stretches, `prefix` and `question`, whose ids are joined:
-the seam is a token boundary in every use. What a template writes may hold control tokens;
-what the data say may not (`tmap.encoding`). All texts are stripped first.
+the seam is a token boundary in every use. What a template writes may hold control
+tokens; what the data say may not (`tmap.encoding`). All texts are stripped first.
 """
 
 from __future__ import annotations
