@@ -44,8 +44,8 @@ def evaluate(
     """
     if questions.empty:
         raise TmapError(
-            "The test set has no questions, so there is nothing to measure. It needs at "
-            "least one. Lower `reward_share` in the dataset card, or add questions."
+            "The test set has no questions; it needs at least one. "
+            "Lower `reward_share` in the dataset card, or add questions."
         )
     results = _ask_harness(lm, renderer, questions, marking)
     replies = _replies(results, questions, marking)
@@ -76,7 +76,7 @@ def _ask_harness(
 def _replies(
     results: dict[str, Any], questions: pd.DataFrame, marking: Marking
 ) -> list[Reply]:
-    """One reply per question, in their order, from the samples that the harness logs."""
+    """One reply per question, in their order, from the harness's log of samples."""
     samples = sorted(results["samples"], key=lambda sample: sample["doc_id"])
     if not marking.is_choice:
         return [sample["filtered_resps"][0] for sample in samples]
@@ -91,10 +91,8 @@ def _check_accuracy(
     results: dict[str, Any], predictions: pd.DataFrame, marking: Marking
 ) -> None:
     """The harness's accuracy and ours are one number, or one of us has a bug."""
-    name, label = (
-        (marking.metric, "none") if marking.is_choice else ("is_correct", "tmap")
-    )
-    theirs = results["metrics"][f"{name},{label}"]
+    metric = f"{marking.metric},none" if marking.is_choice else "is_correct,tmap"
+    theirs = results["metrics"][metric]
     ours = predictions["is_correct"].mean()
     if not math.isclose(theirs, ours, abs_tol=1e-9):
         raise AssertionError(f"the harness counts accuracy {theirs}, we count {ours}")

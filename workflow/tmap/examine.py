@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tmap.answers import choose, mark, read_number
+from tmap.answers import choose, letters, mark, read_number
 from tmap.engines.base import Ids, LanguageModel
 from tmap.prompts import Demo, Renderer
 
@@ -37,8 +37,8 @@ class Marking:
 class Reply(NamedTuple):
     """One marked answer: the columns that table 'predictions' adds to a question id.
 
-    Of a choice, `strict`, `flexible` and `numeric` are all the index of the option chosen,
-    and every mark is `is_correct`: there is nothing to read.
+    Of a choice, `strict`, `flexible` and `numeric` are all the index of the option
+    chosen, and every mark is `is_correct`: there is nothing to read.
     """
 
     text: str
@@ -104,9 +104,15 @@ def examine(
 
 
 def mark_answer(text: str, gold: str, metric: str) -> Reply:
-    """Read the number out of a written answer and compare it with `gold`."""
+    """Read the number out of a written answer and compare it with `gold`.
+
+    A gold answer without a number is refused by the metric "numeric"; under another
+    metric it only leaves `is_numeric` false.
+    """
     reading = read_number(text)
-    marks = {name: mark(reading, gold, name) for name in reading._fields}
+    marks = {name: mark(reading, gold, name) for name in ("strict", "flexible")}
+    has_value = metric == "numeric" or read_number(gold).numeric is not None
+    marks["numeric"] = has_value and mark(reading, gold, "numeric")
     return Reply(
         text,
         reading.strict,
@@ -134,7 +140,7 @@ def mark_choice(nll: Sequence[float], row: dict[str, Any], marking: Marking) -> 
 def option_texts(row: dict[str, Any], marking: Marking) -> list[str]:
     """What is scored for each option: its text, or its letter in brackets."""
     if marking.reader == "letter":
-        return [f"({chr(ord('A') + i)})" for i in range(len(row["choices"]))]
+        return letters(len(row["choices"]))
     return [str(choice) for choice in row["choices"]]
 
 

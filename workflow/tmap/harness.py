@@ -1,8 +1,8 @@
 """lm-evaluation-harness over our engine: its model class, and a task without network.
 
-The harness keeps the books (requests, filters, metrics, aggregation); prompts, tokens and
-reading are ours, so an answer is asked for and read as in the reward. A request's context
-is the bare question: the renderer makes the prompt, with no examples.
+The harness keeps the books (requests, filters, metrics, aggregation); prompts, tokens
+and reading are ours, so an answer is asked for and read as in the reward. A request's
+context is the bare question: the renderer makes the prompt, with no examples.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class EngineModel(LM):  # type: ignore[misc]
         self.max_new_tokens = max_new_tokens
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
-        """Greedy answers, cut at the renderer's stop texts (the request's are ignored)."""
+        """Greedy answers, cut at the renderer's stop texts; the request names none."""
         prefix, questions = self._prompts([request.args[0] for request in requests])
         written = self.lm.generate(
             [prefix],
