@@ -54,7 +54,7 @@ class EngineModel(LM):  # type: ignore[misc]
         return [self.renderer.read(ids) for ids in written[0]]
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
-        """(log-likelihood in nats, False) of each option; greediness is not computed."""
+        """(log-likelihood in nats, False) per option; greediness is not computed."""
         by_question = [list(g) for _, g in groupby(requests, lambda r: r.doc_id)]
         prefix, questions = self._prompts([group[0].args[0] for group in by_question])
         options = [
