@@ -28,7 +28,9 @@ def shared() -> Path:
     """Real benchmark files and trained models; `TMAP_SHARED` names another place."""
     folder = Path(os.environ.get("TMAP_SHARED") or ROOT.parent / "shared")
     if not (folder / "data").is_dir():
-        pytest.skip("no benchmark files: set TMAP_SHARED, or put them in ../shared/data")
+        pytest.skip(
+            "no benchmark files: set TMAP_SHARED, or put them in ../shared/data"
+        )
     return folder
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from tmap import choice, engines, estimators, features, search, selection, tables
 from tmap.candidates import Candidates
 from tmap.errors import TmapError
-from tmap.examine import Exam
+from tmap.examine import Marking
 from tmap.files import read_json
 from tmap.ledger import Ledger
 from tmap.prompts import Renderer
@@ -90,8 +90,8 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
     notes = {
         "estimator": name,
         "estimator_reason": why,
-        "n_anchors": len(main.exam.questions),
-        "n_confirm": len(check.exam.questions),
+        "n_anchors": len(main.questions),
+        "n_confirm": len(check.questions),
         "warnings": list(columns.warnings),
     }
     return Result(found, choice.summary(list(columns.names), found, best, rows, notes))
@@ -170,13 +170,16 @@ class Rewards:
             self.history.responses,
         )
         asked = self.questions.set_index("question_id").loc[estimator.question_ids]
-        exam = Exam(
+        return Reward(
             lm=self.lm,
             renderer=self.renderer,
             questions=asked.reset_index(),
-            task=self.card["task"],
-            reader=self.card["reader"],
-            metric=self.card["metric"],
-            max_new_tokens=self.card["engine"].max_new_tokens,
+            marking=Marking(
+                reader=self.card["reader"],
+                metric=self.card["metric"],
+                max_new_tokens=self.card["engine"].max_new_tokens,
+            ),
+            estimate=estimator.estimate,
+            se_items=estimator.se_items,
+            ledger=self.ledger,
         )
-        return Reward(exam, estimator.estimate, estimator.se_items, self.ledger)

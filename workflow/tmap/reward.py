@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
+import pandas as pd
 
 from tmap.answers import READER_VERSION
-from tmap.examine import Exam, examine
+from tmap.engines.base import LanguageModel
+from tmap.examine import Marking, examine
 from tmap.ledger import Ledger, digest
 from tmap.outcome import Outcome
-from tmap.prompts import Demo
+from tmap.prompts import Demo, Renderer
 
 
 @dataclass
@@ -25,13 +26,18 @@ class Reward:
 
     Parameters
     ----------
-    exam : the model, its renderer, the questions and how answers are marked
+    lm, renderer : the target model, and how it is spoken to
+    questions : table 'questions', the S rows that are asked
+    marking : how answers are read and compared
     estimate : (m, S) bool marks -> (m,) accuracy estimates
     se_items : standard error that the choice of items adds
     ledger : answers already paid for
     """
 
-    exam: Exam
+    lm: LanguageModel
+    renderer: Renderer
+    questions: pd.DataFrame
+    marking: Marking
     estimate: Callable[[np.ndarray], np.ndarray]
     se_items: float
     ledger: Ledger
@@ -64,37 +70,35 @@ class Reward:
         """One group at a time, so that a kill loses one group at most."""
         total = 0
         for key, demos in unknown.items():
-            sheet = examine(self.exam, [demos])
-            total += sheet.new_tokens
+            found = examine(
+                self.lm, self.renderer, self.questions, [demos], self.marking
+            )
+            total += found.n_new_tokens
             self.ledger.append(
                 {
                     "type": "answers",
                     "key": key,
-                    "correct": "".join("01"[bool(mark)] for mark in sheet.correct[0]),
-                    "new_tokens": sheet.new_tokens,
+                    "correct": "".join("01"[int(x)] for x in found.is_correct[0]),
+                    "new_tokens": found.n_new_tokens,
                 }
             )
         return total
 
     def key(self, demos: Sequence[Demo]) -> str:
         """The exact request: token ids, question ids, how it is decoded and read."""
-        exam = self.exam
-        prompts = [exam.renderer.render(q, demos) for q in exam.questions["question"]]
+        asked = self.questions
+        prompts = [self.renderer.render(q, demos) for q in asked["question"]]
         request = {
             "prefix": list(prompts[0].prefix),
             "questions": [list(prompt.question) for prompt in prompts],
-            "ids": exam.questions["question_id"].tolist(),
-            "choices": _choices(exam.questions),
-            "gold": exam.questions["gold"].tolist(),
-            "reading": [READER_VERSION, exam.task, exam.reader, exam.metric],
-            "decoding": [exam.max_new_tokens, list(exam.renderer.stop)],
-            "engine": exam.lm.key,
+            "ids": asked["question_id"].tolist(),
+            "choices": [None if c is None else list(c) for c in asked["choices"]],
+            "gold": asked["gold"].tolist(),
+            "marking": [READER_VERSION, *asdict(self.marking).values()],
+            "stop": list(self.renderer.stop),
+            "engine": self.lm.key,
         }
         return digest(request)
-
-
-def _choices(questions: Any) -> list[list[str] | None]:
-    return [None if c is None else list(c) for c in questions["choices"]]
 
 
 def _bits(text: str) -> np.ndarray:
