@@ -92,6 +92,7 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
         "estimator_reason": why,
         "n_anchors": len(main.questions),
         "n_confirm": len(check.questions),
+        "new_tokens": main.n_tokens + check.n_tokens,
         "warnings": list(columns.warnings),
     }
     return Result(found, choice.summary(list(columns.names), found, best, rows, notes))

@@ -110,7 +110,6 @@ def summary(
         "uniform_reward": confirmed[-1]["reward"],
         "confirm": confirmed,
         "n_evaluations": len(found.rewards),
-        "new_tokens": int(found.timings["new_tokens"].sum()),
         **notes,
         "warnings": warnings,
     }

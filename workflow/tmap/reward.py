@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,7 @@ class Reward:
     estimate: Callable[[np.ndarray], np.ndarray]
     se_items: float
     ledger: Ledger
+    used: set[str] = field(default_factory=set)
 
     def __call__(self, groups: Sequence[Sequence[Demo]]) -> Outcome:
         """Ask what the ledger does not know, and estimate each group's accuracy."""
@@ -55,6 +56,7 @@ class Reward:
         seconds = time.monotonic() - start if unknown else 0.0
         marks = np.array([_bits(self.ledger.answers[key]["correct"]) for key in keys])
         accuracy = np.asarray(self.estimate(marks), dtype=float)
+        self.used |= set(keys)
         m = len(accuracy)
         return Outcome(
             reward=float(accuracy.mean()),
@@ -83,6 +85,11 @@ class Reward:
                 }
             )
         return total
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens behind all that was asked for, now or in an earlier try."""
+        return sum(self.ledger.answers[key]["new_tokens"] for key in self.used)
 
     def key(self, demos: Sequence[Demo]) -> str:
         """The exact request: token ids, question ids, how it is decoded and read."""

@@ -136,7 +136,7 @@ class _Recorder:
         )
         spent = [row["reward_seconds"] + row["optimizer_seconds"] for row in self.times]
         fresh = [
-            s for s, row in zip(spent, self.times, strict=True) if row["new_tokens"]
+            s for s, row in zip(spent, self.times, strict=True) if row["reward_seconds"]
         ]
         left = (self.total - t - 1) * float(np.mean(fresh[-20:] or spent[-20:]))
         logger.info(
@@ -146,7 +146,7 @@ class _Recorder:
             outcome.reward,
             max(row["reward"] for row in self.rows),
             spent[-1],
-            "" if outcome.new_tokens else " from the ledger",
+            "" if outcome.seconds else " from the ledger",
             duration(left),
         )
 
