@@ -57,34 +57,16 @@ class LanguageModel(Protocol):
         questions: Sequence[Ids],
         options: Sequence[Sequence[Ids]],
     ) -> list[list[list[float]]]:
-<<<<<<< HEAD
-        """Summed negative log-likelihood of every option after prefix + question.
-
-        Returns
-        -------
-        [m][S][n_options of the question] floats in nats
-=======
         """Summed negative log-likelihood of each option after prefix + question.
 
         Returns
         -------
         [m][S][n_options_s] in nats
->>>>>>> engine
         """
 
     def answer_nll(
         self, prompts: Sequence[Ids], answers: Sequence[Ids]
     ) -> tuple[np.ndarray, np.ndarray]:
-<<<<<<< HEAD
-        """Summed negative log-likelihood of every answer after its prompt.
-
-        Prompt + answer must fit the context: the caller truncates. The first answer token
-        is scored only if the prompt is not empty.
-
-        Returns
-        -------
-        sum : (n,) float64 in nats; NaN for an answer without a scored token
-=======
         """Summed negative log-likelihood of each answer given its prompt.
 
         The first answer token is scored only if the prompt is not empty. Prompt + answer
@@ -93,16 +75,11 @@ class LanguageModel(Protocol):
         Returns
         -------
         sum : (n,) float64, nats; NaN for an answer without a scored token
->>>>>>> engine
         count : (n,) int64, how many tokens were scored
         """
 
     def digit_logits(self, prompts: Sequence[Ids], digits: Ids) -> np.ndarray:
-<<<<<<< HEAD
-        """Log-probabilities of some token ids as the first token after each prompt.
-=======
         """Log-probabilities of the token ids `digits` as first token after each prompt.
->>>>>>> engine
 
         Returns
         -------
