@@ -121,9 +121,14 @@ def test_warm_start_goes_on_from_the_recorded_points(tmp_path):
     assert found.points[1].tolist() == [0.5, 0.5]
 
 
-def test_the_optimum_is_found_on_a_smooth_reward(tmp_path):
-    found = run(tmp_path / "l", settings=SearchSection(n_initial=5, n_iterations=20))
-    best = choice.choose(found, (0.0, 1.0), seed=0)
+@pytest.fixture(scope="module")
+def smooth(tmp_path_factory) -> search.Found:
+    path = tmp_path_factory.mktemp("smooth") / "ledger.jsonl"
+    return run(path, settings=SearchSection(n_initial=5, n_iterations=12))
+
+
+def test_the_optimum_is_found_on_a_smooth_reward(smooth):
+    best = choice.choose(smooth, (0.0, 1.0), seed=0)
     assert best.weights == pytest.approx([0.8, 0.2], abs=0.1)
 
 
@@ -138,7 +143,7 @@ def test_the_chosen_point_has_the_best_posterior_mean_not_the_luckiest_reward(tm
         )
 
     found = run(
-        tmp_path / "l", noisy, SearchSection(n_initial=10, n_iterations=25), seed=1
+        tmp_path / "l", noisy, SearchSection(n_initial=10, n_iterations=10), seed=1
     )
     best = choice.choose(found, (0.0, 1.0), seed=0)
     means = posterior.means(found.model, found.space, found.points)
@@ -146,9 +151,8 @@ def test_the_chosen_point_has_the_best_posterior_mean_not_the_luckiest_reward(tm
     assert value(best.weights) >= value(found.points[np.argmax(found.rewards)])
 
 
-def test_the_interval_holds_the_optimum_of_a_clear_reward(tmp_path):
-    found = run(tmp_path / "l", settings=SearchSection(n_initial=5, n_iterations=20))
-    low, high = choice.choose(found, (0.0, 1.0), seed=0).interval.T
+def test_the_interval_holds_the_optimum_of_a_clear_reward(smooth):
+    low, high = choice.choose(smooth, (0.0, 1.0), seed=0).interval.T
     assert low[0] == high[0] == 1.0  # the first weight is the larger: w / max w = 1
     assert low[1] <= 0.25 <= high[1]
     assert high[1] - low[1] < 0.5
