@@ -1,0 +1,56 @@
+"""A row of the pool as a conversation, and as one worked example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+Turn = tuple[str, str]
+
+
+def turns_of(row: Mapping[str, Any]) -> list[Turn]:
+    """The whole conversation of a pool row: [(role, content), ...].
+
+    Roles are "system", "user" and "assistant", as stored. A row without turns of its
+    own is one question and one answer.
+    """
+    turns = row["turns"]
+    if _is_missing(turns):
+        return [("user", _asked(row)), ("assistant", str(row["response"]))]
+    return [(str(turn["role"]), str(turn["content"])) for turn in turns]
+
+
+def question_of(row: Mapping[str, Any]) -> str:
+    """What a pool row asks: its instruction, and below it the input if there is one.
+
+    Of a chat of several turns, the first user turn.
+    """
+    return _first_exchange(row)[0]
+
+
+def answer_of(row: Mapping[str, Any]) -> str:
+    """The answer to `question_of(row)`: of a chat, the first assistant turn.
+
+    (The column `response` holds a chat's last turn, which answers another question.)
+    """
+    return _first_exchange(row)[1]
+
+
+def _first_exchange(row: Mapping[str, Any]) -> tuple[str, str]:
+    """The first user turn that an assistant turn follows, and that turn."""
+    turns = turns_of(row)
+    for (role, asked), (next_role, said) in pairwise(turns):
+        if (role, next_role) == ("user", "assistant"):
+            return asked, said
+    return _asked(row), str(row["response"])
+
+
+def _asked(row: Mapping[str, Any]) -> str:
+    parts = [str(row[key]) for key in ("instruction", "input") if row[key]]
+    return "\n\n".join(parts)
+
+
+def _is_missing(turns: Any) -> bool:
+    """Whether a cell holds no turns: null, as pandas reads it, or empty."""
+    return turns is None or isinstance(turns, float) or len(turns) == 0
