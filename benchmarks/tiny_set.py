@@ -35,8 +35,8 @@ def load(path: str) -> History:
     columns = [c for c in frame if frame[c].isin([0, 1]).all()]
     if not columns:
         sys.exit(
-            f"error: {path} has neither columns subject_id, question_id, is_correct nor "
-            "columns of 0 and 1. Give a long or a wide table of responses."
+            f"error: {path} has neither columns subject_id, question_id, is_correct "
+            "nor columns of 0 and 1. Give a long or a wide table of responses."
         )
     names = [str(i) for i in range(len(frame))]
     return history.from_matrix(frame[columns].to_numpy(float), names, columns)
