@@ -26,10 +26,25 @@ CORPUS = [
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Real benchmark files and trained models; `TMAP_SHARED` names another place."""
-    folder = Path(os.environ.get("TMAP_SHARED", ROOT.parent / "shared"))
-    if not folder.is_dir():
-        pytest.skip(f"no folder {folder.name} beside the repository; set TMAP_SHARED")
+    folder = Path(os.environ.get("TMAP_SHARED") or ROOT.parent / "shared")
+    if not (folder / "data").is_dir():
+        pytest.skip(
+            "no benchmark files: set TMAP_SHARED, or put them in ../shared/data"
+        )
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_clone(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A copy of the project that has built the small world's target (minutes)."""
+    from clones import TARGET, Clone
+
+    clone = Clone.make(tmp_path_factory.mktemp("finished") / "clone")
+    clone.run("tmap", "make-world", "world")
+    config = clone.path / "world/config.yaml"
+    config.write_text(config.read_text() + "seeds: 1\n")
+    clone.snakemake("--", TARGET)
+    return clone
 
 
 @pytest.fixture(scope="session")

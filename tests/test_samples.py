@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+
 from tmap import tables
 from tmap.samples import answer_of, question_of, turns_of
 

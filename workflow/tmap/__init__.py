@@ -1,3 +1,3 @@
-"""Instruction-data selection that adapts to the task and the model (TMAP, arXiv:2605.09665)."""
+"""Instruction-data selection that adapts to task and model (arXiv:2605.09665)."""
 
 __version__ = "0.1.0"

@@ -42,8 +42,8 @@ class Progress:
         self.start = self.last = time.monotonic()
         self.logger = logging.getLogger("tmap.progress")
 
-    def advance(self, n: int = 1) -> None:
-        """Count `n` more; print when it is time, and at the end."""
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Count `n` more; print when it is time, and at the end, with `note` added."""
         self.done += n
         now = time.monotonic()
         if now - self.last < self.every and self.done < self.total:
@@ -53,12 +53,13 @@ class Progress:
         rate = self.done / elapsed
         left = (self.total - self.done) / rate if rate else float("inf")
         self.logger.info(
-            "%s %d/%d %s, %.1f %s/s, ETA %s",
+            "%s %d/%d %s, %.1f %s/s, %sETA %s",
             self.what,
             self.done,
             self.total,
             self.unit,
             rate,
             self.unit,
+            note and f"{note}, ",
             duration(left),
         )

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+import pandas as pd
+
+from tmap.errors import TmapError
+
 Turn = tuple[str, str]
 
 
@@ -35,6 +39,21 @@ def answer_of(row: Mapping[str, Any]) -> str:
     (The column `response` holds a chat's last turn, which answers another question.)
     """
     return _first_exchange(row)[1]
+
+
+def chosen(pool: pd.DataFrame, subset: pd.DataFrame) -> pd.DataFrame:
+    """The rows of table 'pool' that table 'subset' names, by sample_id.
+
+    They come in the order of their ids, not ranks: what is trained on is a set.
+    """
+    missing = sorted(set(subset["sample_id"]) - set(pool["sample_id"]))
+    if missing:
+        raise TmapError(
+            f"The subset names {len(missing)} samples that the pool lacks, such as "
+            f"'{missing[0]}'; both must be of one pool. Build the subset again."
+        )
+    rows = pool[pool["sample_id"].isin(set(subset["sample_id"]))]
+    return rows.sort_values("sample_id", ignore_index=True)
 
 
 def _first_exchange(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -72,7 +72,10 @@ SCHEMAS = {
         {
             "question_id": (TEXT, "reward and test questions alike"),
             "n_words": (INT, "length of the normalised question in words"),
-            "hashes": (pa.list_(pa.uint64()), "its distinct 13-grams; under 13 words, all"),
+            "hashes": (
+                pa.list_(pa.uint64()),
+                "its distinct 13-grams; under 13 words, all",
+            ),
         },
     ),
     "responses": Schema(
@@ -106,7 +109,10 @@ SCHEMAS = {
             "question_id": (TEXT, "a reward question, once per anchor_set"),
             "weight": (FLOAT, "share of the reward questions that it stands for"),
             "cluster": (INT, "its cluster or stratum"),
-            "girth_difficulty": (FLOAT, "girth's 1-D 2PL difficulty, NaN if no history"),
+            "girth_difficulty": (
+                FLOAT,
+                "girth's 1-D 2PL difficulty, NaN if no history",
+            ),
         },
     ),
     "indicator": Schema(
@@ -198,9 +204,7 @@ def write(
         pq.write_table(table.replace_schema_metadata({"tmap": text}), temporary)
 
 
-def read(
-    kind: str, path: str | Path, columns: list[str] | None = None
-) -> pd.DataFrame:
+def read(kind: str, path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
     """Read table `kind`; refuse another kind, another version, missing columns."""
     schema = _schema(kind)
     about = metadata(path)

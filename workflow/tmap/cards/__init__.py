@@ -77,13 +77,12 @@ def _load(kind: str, name: str, _search_path: str) -> Any:
 def _resolve(
     kind: str, name: str, where: list[Path], seen: tuple[str, ...]
 ) -> tuple[dict[str, Any], Path]:
-    for depth, folder in enumerate(where):
-        path = folder / kind / f"{name}.yaml"
-        if path.is_file():
-            break
-    else:
+    files = [folder / kind / f"{name}.yaml" for folder in where]
+    hits = [depth for depth, file in enumerate(files) if file.is_file()]
+    if not hits:
         cure = f"To add one, write {kind}/{name}.yaml in a card folder."
         raise unknown(f"{kind[:-1]} card", name, names(kind), cure)
+    depth, path = hits[0], files[hits[0]]
     values = read_yaml(path)
     base = values.pop("extends", None)
     if base is None:

@@ -10,18 +10,20 @@ from tmap.cards.base import Section
 
 
 class Source(Section):
-    """One table of rows: a local file, a hub dataset, or an address with its checksum."""
+    """One table of rows: a local file, a hub dataset, or an address and checksum."""
 
     path: str | None = Field(
         default=None,
-        description="local .jsonl, .json or .parquet; relative to the working directory",
+        description="local .jsonl, .json or .parquet, from the working directory",
     )
     hub: str | None = Field(default=None, description="dataset id on the hub")
     url: str | None = Field(default=None, description="https address of such a file")
     sha256: str | None = Field(default=None, description="checksum; required with url")
     revision: str = Field(default="main", description="hub revision")
     subset: str | None = Field(default=None, description="hub configuration name")
-    split: str = Field(default="train", description="hub split")
+    split: str = Field(
+        default="train", description="hub split; several are joined by +, as in a+b"
+    )
     licence: str = Field(default="unknown", description="as the source states it")
 
     @model_validator(mode="after")
@@ -40,27 +42,67 @@ class Source(Section):
 class PoolSource(Source):
     """Instruction data. `auto` looks at the column names."""
 
-    format: Literal["auto", "alpaca", "messages", "sharegpt", "qa"] = "auto"
-    columns: dict[str, str] = Field(
+    format: Literal[
+        "auto", "alpaca", "messages", "sharegpt", "qa", "multiple_choice"
+    ] = Field(
+        default="auto",
+        description="multiple_choice: questions with options, each made into "
+        "'question, options' -> 'text of the right option'",
+    )
+    columns: dict[
+        Literal[
+            "id",
+            "instruction",
+            "input",
+            "response",
+            "messages",
+            "question",
+            "context",
+            "choices",
+            "labels",
+            "gold",
+        ],
+        str,
+    ] = Field(
         default={},
-        description="ours -> theirs: instruction, input, response, messages, id",
+        description="ours -> theirs; multiple_choice: as in questions.columns",
     )
 
 
 class QuestionSource(Source):
     """Benchmark questions."""
 
-    columns: dict[str, str] = Field(
+    columns: dict[
+        Literal["id", "question", "context", "choices", "labels", "gold"], str
+    ] = Field(
         default={},
-        description="ours -> theirs: id, question, context, choices, gold",
+        description="ours -> theirs. context is put before the question. choices: a "
+        "list, a list written as text, {text, label}, or several columns 'A, B, C'. "
+        "gold: the answer (what follows '####' if present), or for options the label, "
+        "the index from 0, or the text of the right one",
     )
 
 
 class ResponseSource(Source):
-    """Who answered which question before: the history that IRT learns from."""
+    """Who answered which question before: the history that IRT learns from.
+
+    `leaderboard_v1`: `path` is a folder with one folder or parquet file per subject, or
+    `hub` is the account with datasets details_ORG__MODEL, one per name in `subjects`.
+    """
 
     format: Literal["long", "wide", "leaderboard_v1"] = "long"
     subject: str = Field(default="subject_id", description="column of the model's name")
+    question: str = Field(
+        default="question_id", description="long: column of the question id"
+    )
+    correct: str | None = Field(
+        default=None,
+        description="long: column of right or wrong (is_correct); leaderboard_v1: the "
+        "metric (acc)",
+    )
+    subjects: list[str] = Field(
+        default=[], description="leaderboard_v1 on the hub: models, as ORG/MODEL"
+    )
     item_pattern: str | None = Field(
         default=None,
         description="wide: column of the question in source row n, as 'i{row:05d}'; "
@@ -71,6 +113,17 @@ class ResponseSource(Source):
         description="subjects to leave out (shell patterns, any case): the target "
         "models and what was made from them",
     )
+
+    @model_validator(mode="after")
+    def _names_subjects(self) -> ResponseSource:
+        if (self.format == "leaderboard_v1" and self.hub is not None) != bool(
+            self.subjects
+        ):
+            raise ValueError(
+                "`subjects:` goes with format: leaderboard_v1 and hub:, and there it "
+                "names the models to read"
+            )
+        return self
 
 
 class IrtSection(Section):
@@ -111,7 +164,9 @@ class OverlapSection(Section):
     share: float = Field(
         default=0.5, gt=0, le=1, description="share of a question's n-grams that drops"
     )
-    warn_above: float = Field(default=0.05, description="share of pool; a warning above")
+    warn_above: float = Field(
+        default=0.05, description="share of pool; a warning above"
+    )
 
 
 class DatasetCard(Section):
@@ -124,7 +179,7 @@ class DatasetCard(Section):
     responses: ResponseSource | None = None
     protocol: Literal["heldout", "paper"] = Field(
         default="heldout",
-        description="heldout: questions split by id; paper: both sets are all questions",
+        description="heldout: questions split by id; paper: both sets are all of them",
     )
     reward_share: float = Field(default=0.25, gt=0, lt=1)
     fraction: float = Field(

@@ -94,7 +94,9 @@ class ResourceSection(Section):
     threads: int = Field(default=1, ge=1)
     mem_mb: int = Field(default=64_000, ge=100)
     runtime: dict[
-        Literal["score_indicator", "search_weights", "train_adapter", "evaluate_adapter"],
+        Literal[
+            "score_indicator", "search_weights", "train_adapter", "evaluate_adapter"
+        ],
         int,
     ] = Field(default={}, description="minutes per rule")
 

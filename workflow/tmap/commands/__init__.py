@@ -1,1 +1,1 @@
-"""One thin command per rule: read, one call, write."""
+"""One module per subcommand: read, one call, write."""

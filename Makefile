@@ -1,0 +1,57 @@
+# `make demo` and `make test` do all the set-up on a machine with python3 and make.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint fmt docs bench report plan clean
+SHELL := /bin/bash
+BIN := .venv/bin
+READY := .venv/.ready
+DEMO := results/demo/random_llama/metrics.json
+TARGET ?= results/gsm8k/llama3/metrics.json
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## make .venv with the versions of constraints.txt
+
+$(READY): constraints.txt pyproject.toml
+	python3 -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY)  ## run every stage on a small random world and print the table
+	$(BIN)/tmap make-world .demo
+	$(RUN) snakemake --profile profiles/local --configfile .demo/config.yaml -- $(DEMO)
+	$(BIN)/tmap show-metrics $(DEMO)
+
+test: $(READY)  ## every test
+	$(RUN) pytest -n auto -m "not workflow and not slurm"
+	$(RUN) pytest -m "workflow"
+
+lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	$(RUN) snakemake --lint
+
+fmt: $(READY)  ## format everything
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+docs: $(READY)  ## regenerate docs/indicators.md and docs/tables.md
+	$(BIN)/python docs/generate.py
+
+bench: $(READY)  ## print benchmark ratios as JSON
+	$(BIN)/python benchmarks/reward_engine.py --quick
+
+report: $(READY)  ## report.html of the demo: DAG, plots, run times
+	$(RUN) snakemake --profile profiles/local --configfile .demo/config.yaml \
+	  --report report.html -- $(DEMO)
+
+plan: $(READY)  ## what TARGET=results/... would run
+	$(RUN) snakemake -n --quiet rules --profile profiles/local -- $(TARGET)
+
+clean:  ## remove the demo's files; results of other targets stay
+	rm -rf .demo results/demo results/demo_mc report.html

@@ -1,0 +1,88 @@
+"""A clone of the project with a finished run of the small world, to edit and re-plan."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs")
+TARGET = "results/demo/random_llama/metrics.json"
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A folder with the project's code and, after `build`, its results."""
+
+    path: Path
+    env: dict[str, str]
+
+    @classmethod
+    def make(cls, path: Path) -> Clone:
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+                shutil.copytree(source, path / part, ignore=ignore)
+            else:
+                path.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, path / part)
+        env = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(path / "workflow"),
+            "XDG_CACHE_HOME": str(path / ".cache"),
+        }
+        env.pop("TMAP_CARDS", None)
+        return cls(path, env)
+
+    def run(self, *command: str, check: bool = True, **env: str) -> str:
+        """Standard output and error of a command in the clone."""
+        done = subprocess.run(
+            command,
+            cwd=self.path,
+            env=self.env | env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=900,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)}\n{done.stdout}")
+        return done.stdout
+
+    def snakemake(self, *options: str, cores: int = 4, **how: str) -> str:
+        return self.run(
+            "snakemake",
+            "--profile",
+            "profiles/local",
+            "--cores",
+            str(cores),
+            "--configfile",
+            "world/config.yaml",
+            *options,
+            **how,
+        )
+
+    def plan(self, *options: str, target: str = TARGET) -> set[str]:
+        """What `snakemake -n` would run, as `rule wildcard=value,...`."""
+        return jobs(self.snakemake("-n", *options, "--", target))
+
+
+def jobs(text: str) -> set[str]:
+    """Jobs of a dry run's printout; collect_metrics and the like once each."""
+    found = set()
+    for block in re.split(r"\n(?=(?:local)?rule \w+:\n)", text):
+        head = re.match(r"(?:local)?rule (\w+):\n", block)
+        if head:
+            names = re.search(r"^ +wildcards: (.*)$", block, re.M)
+            found.add(f"{head[1]} {names[1] if names else ''}".strip())
+    return found
+
+
+def rules_of(planned: set[str]) -> set[str]:
+    return {job.split()[0] for job in planned}

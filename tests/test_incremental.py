@@ -1,0 +1,119 @@
+"""What re-runs after an edit, and what does not: asked of `snakemake -n` itself."""
+
+import os
+import re
+
+import pytest
+
+from clones import TARGET, Clone, rules_of
+
+pytestmark = pytest.mark.workflow
+
+AFTER_SEARCH = {
+    "search_weights",
+    "select_subset",
+    "train_adapter",
+    "evaluate_adapter",
+    "collect_metrics",
+}
+
+
+@pytest.fixture(scope="module")
+def clone(finished_clone) -> Clone:
+    assert finished_clone.plan() == set()
+    return finished_clone
+
+
+@pytest.fixture
+def edit(clone):
+    """Edit files of the clone; they are put back after the test."""
+    kept = {}
+
+    def change(name: str, old: str, new: str, *, count: int = 1) -> None:
+        path = clone.path / name
+        text = path.read_text()
+        kept.setdefault(path, text)
+        assert len(re.findall(old, text)) >= 1, f"{old!r} is not in {name}"
+        path.write_text(re.sub(old, lambda _: new, text, count=count))
+
+    def write(name: str, text: str) -> None:
+        path = clone.path / name
+        kept.setdefault(path, path.read_text() if path.exists() else None)
+        path.write_text(text)
+
+    change.write = write
+    yield change
+    for path, text in kept.items():
+        path.unlink() if text is None else path.write_text(text)
+
+
+def test_nothing_re_runs_when_nothing_changed(clone):
+    assert clone.plan() == set()
+
+
+def test_a_comment_and_a_docstring_re_run_nothing(clone, edit):
+    name = "workflow/tmap/indicators/reason_steps.py"
+    edit(name, r"\nimport numpy", "\n# why numpy: arrays\nimport numpy")
+    edit(name, r'^"""', '"""Another first line. ')
+    edit("config/methods/tmap.yaml", r"^", "# a remark\n")
+    assert clone.plan() == set()
+
+
+def test_touching_every_file_re_runs_nothing(clone):
+    for part in ("Snakefile", "rules", "workflow", "config", "profiles", "world"):
+        top = clone.path / part
+        for path in [top, *top.rglob("*")]:
+            os.utime(path)
+    assert clone.plan() == set()
+
+
+def test_code_of_one_indicator_re_runs_it_and_what_weighs_it(clone, edit):
+    name = "workflow/tmap/indicators/reason_steps.py"
+    edit(name, r"$", "\n\nANOTHER_RULE = 1\n")
+    planned = clone.plan()
+    scored = {job for job in planned if job.startswith("score_indicator")}
+    assert scored == {"score_indicator dataset=demo, indicator=reason_steps"}
+    assert rules_of(planned) == {"score_indicator"} | AFTER_SEARCH
+    assert not any("method=random" in job for job in planned)
+
+
+def test_code_of_the_search_re_runs_the_search_and_no_scoring(clone, edit):
+    edit("workflow/tmap/posterior.py", r"$", "\n\nANOTHER_RULE = 1\n")
+    planned = clone.plan()
+    assert rules_of(planned) == AFTER_SEARCH
+    assert all("method=tmap" in j for j in planned if "collect" not in j)
+
+
+def test_one_search_value_of_a_card_re_runs_that_search(clone, edit):
+    edit("world/cards/methods/tmap.yaml", r"n_shots: \d+", "n_shots: 1")
+    planned = clone.plan()
+    assert rules_of(planned) == AFTER_SEARCH
+    assert all("method=tmap" in j for j in planned if "collect" not in j)
+
+
+def test_a_training_value_re_runs_training_and_no_search(clone, edit):
+    edit("world/cards/models/random_llama.yaml", r"max_steps: \d+", "max_steps: 1")
+    assert rules_of(clone.plan()) == {
+        "train_adapter",
+        "evaluate_adapter",
+        "collect_metrics",
+    }
+
+
+def test_a_new_method_re_runs_only_itself_and_the_table(clone, edit):
+    edit.write("world/cards/methods/longest.yaml", "weights: {output_length: 1.0}\n")
+    planned = clone.plan("--config", "methods=[base,random,uniform,tmap,longest]")
+    assert rules_of(planned) == AFTER_SEARCH - {"search_weights"}
+    assert all("method=longest" in j for j in planned if "collect" not in j)
+
+
+def test_dropping_an_indicator_scores_nothing_again(clone, edit):
+    edit("world/cards/methods/tmap.yaml", r"^", "indicators: [ifd, perplexity]\n")
+    planned = clone.plan()
+    assert rules_of(planned) == AFTER_SEARCH
+    assert all("method=tmap" in j for j in planned if "collect" not in j)
+
+
+def test_the_target_may_be_built_again_by_its_name_alone(clone):
+    assert rules_of(clone.plan("--forcerun", "collect_metrics")) == {"collect_metrics"}
+    assert (clone.path / TARGET).is_file()

@@ -1,0 +1,178 @@
+"""The search is gp_minimize; a resumed one walks the same path."""
+
+import json
+
+import numpy as np
+import pytest
+import skopt
+
+from tmap import choice, posterior, search
+from tmap.cards.method import SearchSection
+from tmap.errors import TmapError
+from tmap.ledger import Ledger
+from tmap.outcome import Outcome
+from tmap.search import Evaluation
+
+SETTINGS = SearchSection(n_initial=3, n_iterations=5)
+
+
+def value(weights) -> float:
+    return 1 - float(np.sum((np.asarray(weights) - [0.8, 0.2]) ** 2))
+
+
+def evaluate(weights) -> Evaluation:
+    shown = [[f"{w:.1f}" for w in weights]]
+    return Evaluation(
+        Outcome(value(weights), np.array([0.5]), 0.1, 0.0, 5, 0, 0), shown
+    )
+
+
+def run(path, objective=evaluate, settings=SETTINGS, seed=0, key="k"):
+    return search.run(objective, 2, (0.0, 1.0), settings, seed, Ledger(path), key)
+
+
+class Killed(Exception):
+    pass
+
+
+def dies_after(n):
+    calls = []
+
+    def objective(weights):
+        calls.append(weights)
+        if len(calls) > n:
+            raise Killed
+        return evaluate(weights)
+
+    return objective
+
+
+def test_the_points_are_those_of_gp_minimize(tmp_path):
+    found = run(tmp_path / "ledger.jsonl", seed=4)
+    theirs = skopt.gp_minimize(
+        lambda w: -value(w),
+        [(0.0, 1.0), (0.0, 1.0)],
+        n_calls=8,
+        n_initial_points=3,
+        random_state=4,
+    )
+    assert found.points.tolist() == theirs.x_iters
+    assert found.rewards.tolist() == (-theirs.func_vals).tolist()
+
+
+def test_gp_minimize_is_what_runs(tmp_path, monkeypatch):
+    seen = {}
+
+    def spy(function, dimensions, **how):
+        seen.update(how)
+        return skopt.gp_minimize(function, dimensions, **how)
+
+    monkeypatch.setattr(search, "gp_minimize", spy)
+    run(tmp_path / "ledger.jsonl")
+    assert (seen["n_calls"], seen["n_initial_points"], seen["random_state"]) == (
+        8,
+        3,
+        0,
+    )
+
+
+@pytest.mark.parametrize("n", [0, 2, 6])
+def test_a_killed_search_resumes_on_the_same_path(tmp_path, n):
+    whole = run(tmp_path / "whole.jsonl")
+    with pytest.raises(Killed):
+        run(tmp_path / "killed.jsonl", dies_after(n))
+    resumed = run(tmp_path / "killed.jsonl")
+    assert resumed.trace.to_json() == whole.trace.to_json()
+
+
+def test_a_longer_search_begins_with_the_shorter_one(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    short = run(path)
+    longer = run(path, settings=SearchSection(n_initial=3, n_iterations=7))
+    assert longer.points[:8].tolist() == short.points.tolist()
+
+
+def spoil(path):
+    """Pretend that other library versions proposed iteration 1."""
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in records:
+        if record["type"] == "search":
+            record["versions"]["numpy"] = "1.0"
+        if record.get("iteration") == 1:
+            record["weights"] = [0.5, 0.5]
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+
+
+def test_another_path_stops_the_replay_and_names_the_versions(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    run(path)
+    spoil(path)
+    with pytest.raises(TmapError, match=r"Iteration 1 .*numpy 1\.0 -> .*warm_start"):
+        run(path)
+
+
+def test_warm_start_goes_on_from_the_recorded_points(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    run(path, settings=SearchSection(n_initial=3, n_iterations=2))
+    spoil(path)
+    warm = SETTINGS.model_copy(update={"warm_start": True})
+    found = run(path, settings=warm)
+    assert len(found.points) == 8
+    assert found.points[1].tolist() == [0.5, 0.5]
+
+
+@pytest.fixture(scope="module")
+def smooth(tmp_path_factory) -> search.Found:
+    path = tmp_path_factory.mktemp("smooth") / "ledger.jsonl"
+    return run(path, settings=SearchSection(n_initial=5, n_iterations=12))
+
+
+def test_the_optimum_is_found_on_a_smooth_reward(smooth):
+    best = choice.choose(smooth, (0.0, 1.0), seed=0)
+    assert best.weights == pytest.approx([0.8, 0.2], abs=0.1)
+
+
+def test_the_chosen_point_has_the_best_posterior_mean_not_the_luckiest_reward(tmp_path):
+    noise = np.random.default_rng(5)
+
+    def noisy(weights):
+        lucky = value(weights) + noise.normal(0, 0.3)
+        found = evaluate(weights)
+        return Evaluation(
+            Outcome(lucky, np.array([lucky]), 0, 0, 5, 0, 0), found.exemplars
+        )
+
+    found = run(
+        tmp_path / "l", noisy, SearchSection(n_initial=10, n_iterations=10), seed=1
+    )
+    best = choice.choose(found, (0.0, 1.0), seed=0)
+    means = posterior.means(found.model, found.space, found.points)
+    assert best.ranking[0] == int(np.argmax(means))
+    assert value(best.weights) >= value(found.points[np.argmax(found.rewards)])
+
+
+def test_the_interval_holds_the_optimum_of_a_clear_reward(smooth):
+    low, high = choice.choose(smooth, (0.0, 1.0), seed=0).interval.T
+    assert low[0] == high[0] == 1.0  # the first weight is the larger: w / max w = 1
+    assert low[1] <= 0.25 <= high[1]
+    assert high[1] - low[1] < 0.5
+
+
+def test_an_interval_says_nothing_when_the_reward_says_nothing(tmp_path):
+    def flat(weights):
+        return Evaluation(
+            Outcome(0.5, np.array([0.5]), 0, 0, 5, 0, 0), evaluate(weights).exemplars
+        )
+
+    found = run(tmp_path / "l", flat)
+    best = choice.choose(found, (0.0, 1.0), seed=0)
+    assert (best.interval[:, 1] - best.interval[:, 0] > 0.5).all()
+    rows = [{"name": "x", "reward": 0.5}, {"name": "uniform", "reward": 0.5}]
+    told = choice.summary(["a", "b"], found, best, rows, {})
+    assert "all 8 rewards are equal (0.500)" in told["warnings"][0]
+
+
+def test_relative_weights_have_a_largest_of_one_and_keep_zero():
+    assert posterior.relative(np.array([0.2, 0.4])).tolist() == [0.5, 1.0]
+    assert posterior.relative(np.zeros(3)).tolist() == [0, 0, 0]
+    assert posterior.relative(np.array([-0.5, 0.25])).tolist() == [-1.0, 0.5]

@@ -1,0 +1,133 @@
+"""The whole DAG on the small world, asked for as a user would."""
+
+import json
+import time
+
+import pytest
+
+from clones import TARGET, Clone, rules_of
+from tmap import tables
+
+pytestmark = pytest.mark.workflow
+
+KINDS = {
+    "pool.parquet": "pool",
+    "pool.rejected.parquet": "pool_rejected",
+    "questions_reward.parquet": "questions",
+    "questions_test.parquet": "questions",
+    "question_ngrams.parquet": "question_ngrams",
+    "responses.parquet": "responses",
+    "irt.parquet": "irt",
+    "abilities.parquet": "abilities",
+    "tiny.parquet": "tiny",
+    "confirm.parquet": "tiny",
+    "trace.parquet": "trace",
+    "timings.parquet": "search_timings",
+    "subset.parquet": "subset",
+    "predictions.parquet": "predictions",
+}
+
+
+def test_every_artifact_opens_and_fits_its_schema(finished_clone):
+    seen = set()
+    for path in (finished_clone.path / "results/demo").rglob("*.parquet"):
+        kind = KINDS.get(path.name, "indicator")
+        frame = tables.read(kind, path)
+        about = tables.metadata(path)
+        assert len(frame) == about["rows"]["total"]
+        assert len(about["code"]) == 16
+        seen.add(path.name)
+    assert set(KINDS) <= seen
+    assert {"ifd.parquet", "perplexity.parquet", "output_length.parquet"} <= seen
+
+
+def test_metrics_compare_all_four_methods(finished_clone):
+    metrics = json.loads((finished_clone.path / TARGET).read_text())
+    assert list(metrics["methods"]) == ["base", "random", "uniform", "tmap"]
+    for method in metrics["methods"].values():
+        low, high = method["interval"]
+        assert 0 <= low <= method["accuracy"] <= high <= 1
+    against = metrics["methods"]["tmap"]["against_random"]
+    assert against["better"] == "unclear"  # one seed per arm cannot say more
+
+
+def test_other_cores_and_hash_seeds_give_identical_tables(finished_clone, tmp_path):
+    other = Clone.make(tmp_path / "clone")
+    other.run("tmap", "make-world", "world")
+    other.run("cp", str(finished_clone.path / "world/config.yaml"), "world/")
+    other.snakemake("--", TARGET, cores=1, PYTHONHASHSEED="4711")
+    compared = 0
+    for path in (finished_clone.path / "results").rglob("*"):
+        if path.name == "timings.parquet" or path.is_dir() or is_log(path):
+            continue
+        theirs = other.path / path.relative_to(finished_clone.path)
+        assert theirs.read_bytes() == path.read_bytes(), path.name
+        compared += path.suffix == ".parquet"
+    assert compared > 20
+
+
+def is_log(path) -> bool:
+    return "logs" in path.parts or "benchmarks" in path.parts
+
+
+def test_only_three_rules_read_the_test_questions(finished_clone):
+    out = finished_clone.snakemake("-n", "--forceall", "--", TARGET)
+    readers = set()
+    for block in out.split("\n\n"):
+        head = block.strip().splitlines()[0] if block.strip() else ""
+        inputs = [ln for ln in block.splitlines() if ln.strip().startswith("input:")]
+        if any("questions_test.parquet" in line for line in inputs):
+            readers.add(head.split()[-1].rstrip(":"))
+    assert readers == {"evaluate_adapter", "collect_metrics"}
+
+
+def test_multiple_choice_runs_the_log_likelihood_path(finished_clone):
+    target = "results/demo_mc/random_llama/metrics.json"
+    finished_clone.snakemake("--config", "methods=[base,tmap]", "--", target)
+    metrics = json.loads((finished_clone.path / target).read_text())
+    assert metrics["metric"] in ("acc", "acc_norm")
+    assert 0 < metrics["methods"]["base"]["accuracy"] < 1
+
+
+def test_the_report_is_written(finished_clone):
+    finished_clone.snakemake("--report", "report.html", "--", TARGET)
+    assert (finished_clone.path / "report.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("profile", ["local", "slurm"])
+def test_the_real_target_is_planned_without_network_in_seconds(tmp_path, profile):
+    clone = Clone.make(tmp_path / "clone")
+    start = time.monotonic()
+    out = clone.run(
+        "snakemake",
+        "-n",
+        "--profile",
+        f"profiles/{profile}",
+        "results/gsm8k/llama3/metrics.json",
+    )
+    assert time.monotonic() - start < 30  # a hang, not a speed test
+    assert {"fetch_model", "search_weights", "train_adapter"} <= rules_of_text(out)
+
+
+def rules_of_text(text: str) -> set[str]:
+    from clones import jobs
+
+    return rules_of(jobs(text))
+
+
+def test_any_card_may_be_named_in_a_path(tmp_path):
+    clone = Clone.make(tmp_path / "clone")
+    out = clone.run(
+        "snakemake",
+        "-n",
+        "--cores",
+        "1",
+        "results/arc_c/mistral/random/s7/t2/predictions.parquet",
+    )
+    assert "train_adapter" in rules_of_text(out)
+
+
+def test_lint_and_format_are_clean(tmp_path):
+    clone = Clone.make(tmp_path / "clone")
+    clone.run("snakemake", "--lint")
+    clone.run("snakefmt", "--check", "Snakefile", "rules")

@@ -1,0 +1,186 @@
+"""TMAP for one dataset, model and method: from tables to learned weights."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tmap import choice, engines, estimators, features, search, selection, tables
+from tmap.candidates import Candidates
+from tmap.errors import TmapError
+from tmap.examine import Marking
+from tmap.files import read_json
+from tmap.ledger import Ledger
+from tmap.prompts import Renderer
+from tmap.reward import Reward
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that a search reads; `history` is irt, abilities, responses or empty."""
+
+    pool: Path
+    questions: Path
+    tiny: Path
+    confirm: Path
+    model: Path
+    history: list[str]
+    indicators: list[Path]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The finished search and the content of weights.json."""
+
+    found: search.Found
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class History:
+    """Who answered what before; all None for a task without such a record."""
+
+    irt: pd.DataFrame | None = None
+    abilities: pd.DataFrame | None = None
+    responses: pd.DataFrame | None = None
+
+
+def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result:
+    """Search, choose, confirm.
+
+    Parameters
+    ----------
+    card : `settings.search_weights` of the dataset, model and method
+    inputs : files to read
+    ledger : answers and proposals of earlier tries, continued
+    seed : of the optimiser
+    """
+    history = read_history(inputs.history, card["aliases"])
+    pool = tables.read("pool", inputs.pool)
+    columns = features.load(
+        pool["sample_id"],
+        inputs.indicators,
+        normalise=card["normalise"],
+        max_unscored=card["max_unscored"],
+    )
+    m = selection.n_selected(card["fraction"], len(pool))
+    candidates = Candidates(pool, columns, card["search"], m)
+    rewards = Rewards(card, inputs, history, Ledger(ledger))
+    main, name, why = rewards.main()
+    found = search.run(
+        lambda w: candidates.evaluate(main, w),
+        len(columns.names),
+        card["bounds"],
+        card["search"],
+        seed,
+        rewards.ledger,
+        candidates.key(card["bounds"], seed, main.key([])),
+    )
+    best = choice.choose(found, card["bounds"], seed)
+    check = rewards.confirm(name)
+    rows = choice.confirm(candidates, check, found, best, card["search"].confirm_top)
+    notes = {
+        "estimator": name,
+        "estimator_reason": why,
+        "n_anchors": len(main.questions),
+        "n_confirm": len(check.questions),
+        "new_tokens": main.n_tokens + check.n_tokens,
+        "warnings": list(columns.warnings),
+    }
+    return Result(found, choice.summary(list(columns.names), found, best, rows, notes))
+
+
+def read_history(paths: list[str], aliases: list[str]) -> History:
+    """Read the history; refuse one that holds the target model or its derivatives."""
+    if not paths:
+        return History()
+    names = ("irt", "abilities", "responses")
+    frames = [tables.read(n, p) for n, p in zip(names, paths, strict=True)]
+    subjects = frames[1]["subject_id"].tolist()
+    found = [
+        s
+        for s in subjects
+        if any(fnmatch.fnmatchcase(s.lower(), alias.lower()) for alias in aliases)
+    ]
+    if found:
+        raise TmapError(
+            f"{paths[1]} holds the target model or its derivatives ({found[0]}; "
+            f"{len(found)} in all), so its reward would be known beforehand. Add a "
+            "pattern for them to `responses: {exclude: [...]}` of the dataset card."
+        )
+    return History(*frames)
+
+
+class Rewards:
+    """The rewards of a search: on the tiny set, and on the confirm set.
+
+    Parameters
+    ----------
+    card, inputs, history : as for `run`
+    ledger : shared by both
+    """
+
+    def __init__(
+        self, card: dict[str, Any], inputs: Inputs, history: History, ledger: Ledger
+    ) -> None:
+        self.card, self.inputs, self.history, self.ledger = (
+            card,
+            inputs,
+            history,
+            ledger,
+        )
+        self.questions = tables.read("questions", inputs.questions)
+        self.lm = engines.load(read_json(inputs.model), card["engine"])
+        self.renderer = Renderer(self.lm.tokenizer, card["prompt"])
+
+    def main(self) -> tuple[Reward, str, str]:
+        """The search's reward, the estimator's name, and why it was taken."""
+        name, why = self.card["estimator"], "named by the dataset card"
+        if name == "auto":
+            name, why = self._decide()
+        logger.info("estimator %s: %s", name, why)
+        return self._reward(self.inputs.tiny, name), name, why
+
+    def confirm(self, name: str) -> Reward:
+        """The same estimator on the confirm set; without one, on the tiny set again."""
+        empty = tables.metadata(self.inputs.confirm)["rows"]["total"] == 0
+        return self._reward(self.inputs.tiny if empty else self.inputs.confirm, name)
+
+    def _decide(self) -> tuple[str, str]:
+        """Measure the model without demonstrations and compare it with the history."""
+        abilities = self.history.abilities
+        if abilities is None:
+            return estimators.choose(None, None)
+        zero_shot = self._reward(self.inputs.tiny, "stratified")([[]]).reward
+        return estimators.choose(zero_shot, np.asarray(abilities["accuracy"]))
+
+    def _reward(self, path: Path, name: str) -> Reward:
+        estimator = estimators.build(
+            name,
+            tables.read("tiny", path),
+            tables.metadata(path),
+            self.history.irt,
+            self.history.responses,
+        )
+        asked = self.questions.set_index("question_id").loc[estimator.question_ids]
+        return Reward(
+            lm=self.lm,
+            renderer=self.renderer,
+            questions=asked.reset_index(),
+            marking=Marking(
+                reader=self.card["reader"],
+                metric=self.card["metric"],
+                max_new_tokens=self.card["engine"].max_new_tokens,
+            ),
+            estimate=estimator.estimate,
+            se_items=estimator.se_items,
+            ledger=self.ledger,
+        )

@@ -1,0 +1,87 @@
+"""The pool as the search sees it: ranked by weights, dealt into demonstrations."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from tmap import exemplars, selection
+from tmap.cards.method import SearchSection
+from tmap.features import Features
+from tmap.ledger import digest
+from tmap.prompts import Demo
+from tmap.reward import Reward
+from tmap.samples import answer_of, question_of
+from tmap.search import Evaluation
+
+
+class Candidates:
+    """The pool as the search sees it: features, tie-breaks and demonstrations.
+
+    Parameters
+    ----------
+    pool : table 'pool'
+    features : its normalised columns, in the order of the pool
+    search : policy, m and n
+    n_selected : M
+    """
+
+    def __init__(
+        self,
+        pool: pd.DataFrame,
+        features: Features,
+        search: SearchSection,
+        n_selected: int,
+    ) -> None:
+        self.pool, self.features, self.search = pool, features, search
+        self.ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
+        self.n_needed = exemplars.n_needed(
+            search.exemplars, search.n_groups, search.n_shots, n_selected
+        )
+
+    def groups(self, weights: np.ndarray, turn: int = 0) -> np.ndarray:
+        """(m, n) row numbers of the demonstrations under these weights."""
+        score = selection.scores(self.features.matrix, weights)
+        n = min(self.n_needed, len(score))
+        ranked = selection.top(score, self.ties, n)
+        how = self.search
+        return exemplars.deal(ranked, how.n_groups, how.n_shots, how.exemplars, turn)
+
+    def demos(self, groups: np.ndarray) -> list[list[Demo]]:
+        """The demonstrations' texts, group by group."""
+        rows = self.pool.iloc[groups.ravel()].to_dict("records")
+        demos = [Demo(question_of(row), answer_of(row)) for row in rows]
+        n = groups.shape[1]
+        return [demos[start : start + n] for start in range(0, len(demos), n)]
+
+    def ids(self, groups: np.ndarray) -> list[list[str]]:
+        """The demonstrations' sample_ids, group by group."""
+        ids = self.pool["sample_id"].to_numpy()
+        return [[str(ids[i]) for i in group] for group in groups]
+
+    def evaluate(
+        self, reward: Reward, weights: np.ndarray, turn: int = 0
+    ) -> Evaluation:
+        """What these weights are worth on the reward's question set."""
+        groups = self.groups(weights, turn)
+        return Evaluation(reward(self.demos(groups)), self.ids(groups))
+
+    def key(self, bounds: tuple[float, float], seed: int, rewards: str) -> str:
+        """Names a search: all that steers it but its length and how it is confirmed."""
+        how = self.search.model_dump(
+            exclude={"n_iterations", "confirm_top", "warm_start"}
+        )
+        return digest(
+            {
+                "features": hashlib.sha256(self.features.matrix.tobytes()).hexdigest(),
+                "samples": self.pool["text_hash"].tolist(),
+                "names": list(self.features.names),
+                "needed": self.n_needed,
+                "bounds": list(bounds),
+                "search": how,
+                "seed": seed,
+                "reward": rewards,
+            }
+        )

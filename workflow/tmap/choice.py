@@ -1,0 +1,119 @@
+"""From a finished search to weights that one can stand by.
+
+w* is the evaluated point with the best posterior mean; the best few and uniform weights
+are then measured on questions and a dealing that the search never saw.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tmap import posterior
+from tmap.ledger import digest
+from tmap.search import Found
+
+if TYPE_CHECKING:
+    from tmap.candidates import Candidates
+    from tmap.reward import Reward
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The weights that a search ends with.
+
+    Attributes
+    ----------
+    weights : (K,) the evaluated point with the best posterior mean
+    interval : (K, 2) 90 % interval of w / max w, or None without a fitted process
+    ranking : iterations by posterior mean, best first, one per set of demonstrations
+    """
+
+    weights: np.ndarray
+    interval: np.ndarray | None
+    ranking: list[int]
+
+
+def choose(found: Found, bounds: tuple[float, float], seed: int) -> Choice:
+    """Pick w* by posterior mean; without guided iterations by reward."""
+    value = found.rewards
+    interval = None
+    if found.model is not None:
+        value = posterior.means(found.model, found.space, found.points)
+        interval = posterior.interval(
+            found.model, found.space, found.points, bounds, seed
+        )
+    order = np.lexsort((np.arange(len(value)), -value))
+    ranking, shown = [], set()
+    for t in order.tolist():
+        key = digest([list(map(str, group)) for group in found.trace["exemplars"][t]])
+        if key not in shown:
+            shown.add(key)
+            ranking.append(t)
+    return Choice(found.points[ranking[0]], interval, ranking)
+
+
+def confirm(
+    candidates: Candidates, reward: Reward, found: Found, choice: Choice, n: int
+) -> list[dict[str, Any]]:
+    """Re-score the best few and uniform weights on fresh questions and a new dealing."""
+    named: list[tuple[str, np.ndarray]] = [
+        (f"iteration {t}", found.points[t]) for t in choice.ranking[:n]
+    ]
+    named.append(("uniform", np.ones(found.points.shape[1])))
+    rows = []
+    for name, weights in named:
+        outcome = candidates.evaluate(reward, weights, turn=1).outcome
+        logger.info("confirm %s: reward %.4f", name, outcome.reward)
+        rows.append(
+            {
+                "name": name,
+                "weights": [float(w) for w in weights],
+                "reward": outcome.reward,
+                "se_items": outcome.se_items,
+                "se_groups": _number(outcome.se_groups),
+            }
+        )
+    return rows
+
+
+def summary(
+    names: list[str],
+    found: Found,
+    choice: Choice,
+    confirmed: list[dict[str, Any]],
+    notes: dict[str, Any],
+) -> dict[str, Any]:
+    """The content of weights.json; `reward` is the confirmed one."""
+    best = choice.ranking[0]
+    warnings = list(notes.pop("warnings", []))
+    if np.ptp(found.rewards) == 0:
+        warnings.append(
+            f"all {len(found.rewards)} rewards are equal ({found.rewards[0]:.3f}): the "
+            "demonstrations never change the answers, so these weights mean nothing; "
+            "check n_shots, the answer reader and the model on trace.parquet"
+        )
+    interval = None if choice.interval is None else choice.interval.tolist()
+    return {
+        "indicators": names,
+        "weights": [float(w) for w in choice.weights],
+        "weights_relative": posterior.relative(choice.weights).tolist(),
+        "interval": interval,
+        "iteration": best,
+        "reward": confirmed[0]["reward"],
+        "reward_search": float(found.rewards[best]),
+        "uniform_reward": confirmed[-1]["reward"],
+        "confirm": confirmed,
+        "n_evaluations": len(found.rewards),
+        **notes,
+        "warnings": warnings,
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,49 @@
+"""Answer the test questions, zero-shot, with or without an adapter."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tmap import settings, tables
+from tmap.files import read_json
+from tmap.provenance import fingerprint
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(help="dataset card")],
+    model: Annotated[str, typer.Argument(help="model card")],
+    questions: Annotated[Path, typer.Option(help="questions_test.parquet")],
+    tiny: Annotated[Path, typer.Option(help="tiny.parquet")],
+    confirm: Annotated[Path, typer.Option(help="confirm.parquet")],
+    model_file: Annotated[Path, typer.Option(help="record of the fetched model")],
+    output: Annotated[Path, typer.Option(help="predictions.parquet to write")],
+    adapter: Annotated[
+        str, typer.Option(help="adapter_model.safetensors; '' for the base model")
+    ] = "",
+) -> None:
+    from tmap import engines
+    from tmap.evaluate import evaluate
+    from tmap.examine import Marking
+    from tmap.prompts import Renderer
+
+    card = settings.evaluate_adapter(dataset, model)
+    lm = engines.load(read_json(model_file), card["engine"], adapter)
+    marking = Marking(card["reader"], card["metric"], card["engine"].max_new_tokens)
+    seen = {q for p in (tiny, confirm) for q in tables.read("tiny", p)["question_id"]}
+    predictions = evaluate(
+        lm,
+        Renderer(lm.tokenizer, card["prompt"]),
+        tables.read("questions", questions),
+        marking,
+        seen,
+    )
+    tables.write(
+        "predictions",
+        predictions,
+        output,
+        code=fingerprint("evaluate_adapter"),
+        reader=card["reader"],
+        metric=card["metric"],
+        engine_key=lm.key,
+    )

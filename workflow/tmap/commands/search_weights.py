@@ -1,0 +1,52 @@
+"""Search indicator weights for one dataset, model and method; resumes by itself."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tmap import files, provenance, settings, tables
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(help="dataset card")],
+    model: Annotated[str, typer.Argument(help="model card")],
+    method: Annotated[str, typer.Argument(help="method card")],
+    pool: Annotated[Path, typer.Option(help="pool.parquet")],
+    questions: Annotated[Path, typer.Option(help="questions_reward.parquet")],
+    tiny: Annotated[Path, typer.Option(help="tiny.parquet")],
+    confirm: Annotated[Path, typer.Option(help="confirm.parquet")],
+    model_file: Annotated[Path, typer.Option(help="record of the fetched model")],
+    ledger: Annotated[Path, typer.Option(help="ledger.jsonl, read and appended to")],
+    trace: Annotated[Path, typer.Option(help="trace.parquet to write")],
+    timings: Annotated[Path, typer.Option(help="timings.parquet to write")],
+    weights: Annotated[Path, typer.Option(help="weights.json to write")],
+    history: Annotated[
+        str, typer.Option(help="irt, abilities and responses tables, if any")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="of the search")] = 0,
+    indicators: Annotated[
+        list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
+    ] = None,
+) -> None:
+    from tmap import adaptation
+
+    result = adaptation.run(
+        settings.search_weights(dataset=dataset, model=model, method=method),
+        adaptation.Inputs(
+            pool,
+            questions,
+            tiny,
+            confirm,
+            model_file,
+            history.split(),
+            indicators or [],
+        ),
+        ledger,
+        seed,
+    )
+    code = provenance.fingerprint("search_weights")
+    notes = {"indicators": result.summary["indicators"]}
+    tables.write("trace", result.found.trace, trace, code=code, seed=seed, **notes)
+    tables.write("search_timings", result.found.timings, timings, code=code, seed=seed)
+    files.write_json(weights, result.summary | {"seed": seed, "code": code})

@@ -1,0 +1,49 @@
+"""Take the top M samples of a pool by weighted score, or M at random."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tmap import files, provenance, settings, tables
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(help="dataset card")],
+    method: Annotated[str, typer.Argument(help="method card")],
+    pool: Annotated[Path, typer.Option(help="pool.parquet")],
+    output: Annotated[Path, typer.Option(help="subset.parquet to write")],
+    rows: Annotated[Path, typer.Option(help="subset.jsonl to write")],
+    seed: Annotated[int, typer.Option(help="of a random subset")] = 0,
+    weights: Annotated[str, typer.Option(help="weights.json of a learned method")] = "",
+    indicators: Annotated[
+        list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
+    ] = None,
+) -> None:
+    from tmap import features, selection, subset
+
+    card = settings.select_subset(dataset=dataset, method=method)
+    candidates = tables.read("pool", pool)
+    loaded, vector = None, None
+    if card["weights"] != "random":
+        loaded = features.load(
+            candidates["sample_id"],
+            indicators or [],
+            normalise=card["normalise"],
+            max_unscored=card["max_unscored"],
+        )
+        vector = selection.read_weights(card["weights"], loaded.names, weights)
+    chosen = subset.choose(candidates, loaded, vector, card["fraction"], seed)
+    tables.write(
+        "subset",
+        chosen,
+        output,
+        code=provenance.fingerprint("select_subset"),
+        seed=seed,
+        indicators=card["indicators"],
+        fraction=card["fraction"],
+        weights=None if vector is None else vector.tolist(),
+        warnings=[] if loaded is None else list(loaded.warnings),
+    )
+    lines = subset.alpaca_lines(candidates, chosen)
+    files.write_text(rows, "".join(f"{line}\n" for line in lines))

@@ -1,0 +1,18 @@
+"""Print the results table of a metrics.json."""
+
+from typing import Annotated
+
+import typer
+
+
+def run(
+    metrics: Annotated[str, typer.Argument(help="results/.../metrics.json")],
+    markdown: Annotated[bool, typer.Option(help="As Markdown, for a page.")] = False,
+) -> None:
+    from tmap import report
+
+    found = report.read(metrics)
+    if markdown:
+        typer.echo(report.markdown(found), nl=False)
+    else:
+        report.show(found, report.console())

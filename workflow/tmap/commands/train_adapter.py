@@ -1,0 +1,43 @@
+"""Fine-tune a LoRA adapter on a subset of the pool."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tmap import settings, tables
+from tmap.files import read_json, write_json
+from tmap.provenance import fingerprint, versions
+
+
+def run(
+    model: Annotated[str, typer.Argument(help="model card")],
+    subset: Annotated[Path, typer.Option(help="subset.parquet: ids to train on")],
+    pool: Annotated[Path, typer.Option(help="pool.parquet: their text")],
+    model_file: Annotated[Path, typer.Option(help="record of the fetched model")],
+    adapter: Annotated[Path, typer.Option(help="adapter_model.safetensors to write")],
+    report: Annotated[Path, typer.Option(help="train.json to write")],
+    seed: Annotated[int, typer.Option(help="training seed")] = 0,
+) -> None:
+    from tmap.samples import chosen, turns_of
+    from tmap.train import train
+
+    card = settings.train_adapter(model)
+    rows = chosen(tables.read("pool", pool), tables.read("subset", subset))
+    found = train(
+        read_json(model_file),
+        card["prompt"],
+        card["engine"],
+        card["train"],
+        [turns_of(row) for row in rows.to_dict("records")],
+        seed=seed,
+        adapter=adapter.parent,
+        scratch=report.parent / "checkpoints",
+    )
+    about = {
+        "settings": {name: part.model_dump(mode="json") for name, part in card.items()},
+        "code": fingerprint("train_adapter"),
+        "seed": seed,
+        "versions": versions(),
+    }
+    write_json(report, {**found, **about})

@@ -1,0 +1,228 @@
+"""Everything measured for one dataset and model, as one JSON document.
+
+Accuracies, intervals and differences are shares, not percent. No clocks: the same runs
+give the same document.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import numpy as np
+
+from tmap import comparisons, statistics
+from tmap.comparisons import UNTOUCHED, YARDSTICK
+from tmap.provenance import PACKAGE, versions
+from tmap.runs import Run, Runs, Search
+
+VERSION = 1
+#: Metadata of every table; what is left are the notes of its maker.
+STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions")
+READINGS = {"strict": "is_strict", "flexible": "is_flexible", "numeric": "is_numeric"}
+TRAINING = "n_samples n_tokens truncated dropped steps final_loss".split()
+SEARCH = (
+    "indicators weights weights_relative interval reward reward_search uniform_reward "
+    "estimator estimator_reason confirm n_evaluations"
+).split()
+
+
+def collect(
+    runs: Runs,
+    *,
+    dataset: str,
+    model: str,
+    metric: str,
+    warn_overlap: float,
+    pool: dict[str, Any],
+    rejected: dict[str, Any],
+    tiny: dict[str, Any],
+    record: dict[str, Any],
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compare all methods and gather what they cost and what went wrong.
+
+    Parameters
+    ----------
+    runs : from `runs.load`
+    metric : the reading that defines is_correct, from the dataset card
+    warn_overlap : share of the pool dropped for overlap above which to warn
+    pool, rejected, tiny : metadata of these tables
+    record : content of the fetched model's record
+    seed : of the bootstrap
+
+    Returns
+    -------
+    The content of metrics.json: plain numbers, text, lists and None, never NaN
+    """
+    methods = {name: runs.of(name) for name in runs.methods}
+    means = statistics.bootstrap_means({n: runs.arm(n) for n in methods}, seed=seed)
+    random = comparisons.against_random(methods, means)
+    base = comparisons.against_base(methods, means)
+    effects = [found["minimum_detectable_effect"] for found in random.values()]
+    return {
+        "version": VERSION,
+        "dataset": dataset,
+        "model": model,
+        "metric": metric,
+        "n_questions": len(runs.runs[0].predictions),
+        "methods": {
+            name: {
+                **_accuracy(arms, means[name]),
+                "against_random": random.get(name),
+                "against_base": base.get(name),
+                "verdict": comparisons.sentence(name, random.get(name), base.get(name)),
+                "training": _training(arms),
+                "weights": [_weights(found) for found in runs.searches_of(name)],
+            }
+            for name, arms in methods.items()
+        },
+        "minimum_detectable_effect": max(
+            (effect for effect in effects if effect is not None), default=None
+        ),
+        "statistics": _design(random, base, seed),
+        "pool": {"n": pool["rows"]["total"], "rejected": rejected["rows"]["total"]}
+        | _notes(pool),
+        "tiny": _notes(tiny),
+        "warnings": _warnings(runs, pool, tiny, warn_overlap),
+        "cost": _cost(runs),
+        "provenance": _provenance(runs, pool, tiny, record),
+    }
+
+
+def _accuracy(arms: list[Run], means: np.ndarray) -> dict[str, Any]:
+    return {
+        "runs": [_run(run) for run in arms],
+        "accuracy": float(np.mean([run.is_correct.mean() for run in arms])),
+        "interval": list(statistics.interval(means)),
+        "n_seeds": len(arms),
+        "n_selections": len({run.s for run in arms}),
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    answers = run.is_correct
+    outside = ~run.predictions["is_tiny"].to_numpy(dtype=bool)
+    return {
+        "s": run.s,
+        "t": run.t,
+        "accuracy": float(answers.mean()),
+        "interval": list(statistics.wilson(int(answers.sum()), len(answers))),
+        **{name: run.accuracy(column) for name, column in READINGS.items()},
+        "accuracy_outside_tiny": None
+        if outside.all() or not outside.any()
+        else float(answers[outside].mean()),
+    }
+
+
+def _training(arms: list[Run]) -> dict[str, Any] | None:
+    """Means over runs of what train.json counts; None for a method without training."""
+    reports = [run.training for run in arms if run.training is not None]
+    if not reports:
+        return None
+    found: dict[str, Any] = {}
+    for key in TRAINING:
+        values = [report[key] for report in reports if report.get(key) is not None]
+        found[key] = float(np.mean(values)) if values else None
+    return found
+
+
+def _weights(search: Search) -> dict[str, Any]:
+    return {"s": search.s} | {key: search.weights.get(key) for key in SEARCH}
+
+
+def _notes(about: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in about.items() if key not in STANDARD}
+
+
+def _design(random: dict, base: dict, seed: int) -> dict[str, Any]:
+    return {
+        "n_resamples": statistics.N_RESAMPLES,
+        "level": statistics.LEVEL,
+        "one_sided_alpha": round(statistics.ALPHA, 12),
+        "min_seeds": comparisons.MIN_SEEDS,
+        "margin": comparisons.MARGIN,
+        "seed": seed,
+        "families": {YARDSTICK: list(random), UNTOUCHED: list(base)},
+    }
+
+
+def _warnings(
+    runs: Runs, pool: dict[str, Any], tiny: dict[str, Any], warn_overlap: float
+) -> list[str]:
+    found = [f"pool: {text}" for text in pool.get("warnings", [])]
+    share = pool.get("overlap_share")
+    if share is not None and share > warn_overlap:
+        found.append(
+            f"pool: {share:.1%} of the rows contained a benchmark question and were "
+            f"dropped; over {warn_overlap:.1%} the source may be contaminated"
+        )
+    found += [f"tiny set: {text}" for text in tiny.get("warnings", [])]
+    for search in runs.searches:
+        texts = search.weights.get("warnings", [])
+        found += [f"search {search.method} s{search.s}: {text}" for text in texts]
+    for run in runs.runs:
+        texts = (run.training or {}).get("warnings", [])
+        found += [f"training {run.method} s{run.s} t{run.t}: {text}" for text in texts]
+    for method in runs.methods:
+        n = len(runs.of(method))
+        if method != UNTOUCHED and n < comparisons.MIN_SEEDS:
+            found.append(f"{method}: {n} of {comparisons.MIN_SEEDS} runs for a verdict")
+    codes = {run.code for run in runs.runs}
+    if len(codes) > 1:
+        found.append(f"predictions were written by {len(codes)} versions of the code")
+    return list(dict.fromkeys(found))
+
+
+def _cost(runs: Runs) -> dict[str, Any]:
+    """Per method: sums over searches and over training runs; None where unknown."""
+    return {
+        method: {
+            "search_evaluations": _sum(
+                found.weights.get("n_evaluations") for found in runs.searches_of(method)
+            ),
+            "search_tokens": _sum(
+                found.weights.get("new_tokens") for found in runs.searches_of(method)
+            ),
+            "training_tokens": _sum(
+                (run.training or {}).get("n_tokens") for run in runs.of(method)
+            ),
+        }
+        for method in runs.methods
+    }
+
+
+def _sum(values: Any) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _provenance(
+    runs: Runs, pool: dict[str, Any], tiny: dict[str, Any], record: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "code": {
+            "pool": [pool["code"]],
+            "tiny": [tiny["code"]],
+            "trace": sorted({search.code for search in runs.searches}),
+            "predictions": sorted({run.code for run in runs.runs}),
+        },
+        "seeds": {
+            method: [[run.s, run.t] for run in runs.of(method)]
+            for method in runs.methods
+        },
+        "model": {key: value for key, value in record.items() if key != "path"},
+        "versions": versions(),
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """The git commit of the library, `-dirty` if edited; None outside a checkout."""
+    command = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty"]
+    command += ["--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

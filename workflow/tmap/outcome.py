@@ -1,0 +1,30 @@
+"""What one evaluation of demonstrations found: shared by reward and search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one evaluation found.
+
+    Attributes
+    ----------
+    reward : mean over groups
+    group_accuracy : (m,) estimate of each group
+    se_items : sqrt(lambda v / 4S), shared by all w: for absolute intervals only
+    se_groups : sd over groups / sqrt(m); NaN for one group
+    new_tokens, ledger_hits : tokens generated; groups answered from the ledger
+    seconds : time in the engine
+    """
+
+    reward: float
+    group_accuracy: np.ndarray
+    se_items: float
+    se_groups: float
+    new_tokens: int
+    ledger_hits: int
+    seconds: float

@@ -1,0 +1,177 @@
+"""The two figures beside metrics.json: accuracy by method, reward by iteration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from tmap.comparisons import UNTOUCHED, YARDSTICK
+from tmap.files import atomic
+from tmap.runs import Runs, Search
+
+#: Okabe and Ito's colours, told apart under every common colour blindness.
+BLUE, ORANGE, GREEN, PINK, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
+GREY = "#555555"
+SEED_COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY)
+
+
+def accuracy(metrics: dict[str, Any], path: str | Path) -> None:
+    """Draw mean accuracy with its interval per method, and a small dot per run.
+
+    Parameters
+    ----------
+    metrics : from `metrics.collect`
+    path : of the PNG
+    """
+    methods: dict[str, Any] = metrics["methods"]
+    figure = Figure(figsize=(7.5, 1.3 + 0.48 * len(methods)), layout="constrained")
+    axes = figure.add_subplot()
+    for row, (name, found) in enumerate(methods.items()):
+        _interval(axes, row, name, found)
+    base = methods.get(UNTOUCHED)
+    if base:
+        axes.axvline(100 * base["accuracy"], color=GREY, linestyle="--", linewidth=1)
+    axes.set_yticks(range(len(methods)), list(methods))
+    axes.set_ylim(len(methods) - 0.5, -0.5)
+    axes.set_xlabel(
+        f"accuracy on {metrics['n_questions']} test questions, % ({metrics['metric']})"
+        "; bar: 95 % interval, small dots: runs" + (", dashed: base" if base else "")
+    )
+    axes.set_title(f"{metrics['dataset']}, {metrics['model']}", loc="left")
+    _tidy(axes, grid="x")
+    _save(figure, path)
+
+
+def _interval(axes: Axes, row: int, name: str, found: dict[str, Any]) -> None:
+    colour = {UNTOUCHED: GREY, YARDSTICK: ORANGE}.get(name, BLUE)
+    low, high = (100 * bound for bound in found["interval"])
+    axes.plot([low, high], [row, row], color=colour, linewidth=2.5, alpha=0.45)
+    runs = [100 * run["accuracy"] for run in found["runs"]]
+    if len(runs) > 1:
+        heights = np.full(len(runs), row + 0.22)
+        axes.plot(runs, heights, ".", color=colour, alpha=0.7, markersize=5)
+    mean = 100 * found["accuracy"]
+    axes.plot(mean, row, "o", color=colour, markersize=8)
+    axes.annotate(
+        f"{mean:.1f}",
+        (mean, row),
+        xytext=(0, 7),
+        textcoords="offset points",
+        ha="center",
+        fontsize=9,
+        color=colour,
+    )
+
+
+def search(runs: Runs, path: str | Path) -> None:
+    """Draw reward by iteration with the best so far, one panel per learned method.
+
+    The band is one standard error over exemplar groups around the best reward. That is
+    the best of many noisy values, hence too high; the confirmed reward, from other
+    questions, is not.
+    """
+    methods = list(dict.fromkeys(found.method for found in runs.searches))
+    figure = Figure(figsize=(7.5, 3.2 * max(1, len(methods))), layout="constrained")
+    if not methods:
+        figure.set_size_inches(7.5, 1.2)
+        text = "No method here searches for weights, so there is no reward to show."
+        figure.text(0.5, 0.5, text, ha="center", va="center")
+    for i, method in enumerate(methods):
+        axes = figure.add_subplot(len(methods), 1, i + 1)
+        _panel(axes, method, runs.searches_of(method))
+    _save(figure, path)
+
+
+def _panel(axes: Axes, method: str, searches: list[Search]) -> None:
+    several = len(searches) > 1
+    for colour, found in zip(_cycle(len(searches)), searches, strict=True):
+        _trace(axes, found, colour, f"s{found.s} " if several else "")
+    axes.set_title(method, loc="left")
+    axes.set_xlabel("iteration")
+    axes.set_ylabel("reward (estimated accuracy), %")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _tidy(axes, grid="y")
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, borderaxespad=0
+    )
+
+
+def _trace(axes: Axes, found: Search, colour: str, prefix: str) -> None:
+    trace = found.trace
+    x = trace["iteration"].to_numpy()
+    reward = 100 * trace["reward"].to_numpy(dtype=float)
+    error = 100 * trace["reward_se_groups"].fillna(0.0).to_numpy(dtype=float)
+    raced = trace["raced"].to_numpy(dtype=bool)
+    axes.plot(
+        x[~raced],
+        reward[~raced],
+        "o",
+        color=colour,
+        markersize=3.5,
+        alpha=0.5,
+        label=f"{prefix}one evaluation",
+    )
+    if raced.any():
+        axes.plot(
+            x[raced],
+            reward[raced],
+            "x",
+            color=GREY,
+            markersize=4,
+            label=f"{prefix}stopped early",
+        )
+    best = incumbents(reward, raced)
+    known = best >= 0
+    height, spread = reward[best[known]], error[best[known]]
+    axes.step(
+        x[known],
+        height,
+        where="post",
+        color=colour,
+        linewidth=1.8,
+        label=f"{prefix}best so far",
+    )
+    low, high = height - spread, height + spread
+    axes.fill_between(x[known], low, high, step="post", color=colour, alpha=0.15)
+    lines = {"confirmed": ("reward", "-."), "uniform": ("uniform_reward", ":")}
+    for label, (key, style) in lines.items():
+        value = found.weights.get(key)
+        if value is not None:
+            axes.axhline(
+                100 * value,
+                color=colour if label == "confirmed" else GREY,
+                linestyle=style,
+                linewidth=1.2,
+                label=f"{prefix}{label}, other questions",
+            )
+
+
+def incumbents(reward: np.ndarray, raced: np.ndarray) -> np.ndarray:
+    """(n,) row of the best reward so far, raced ones left out; -1 before any."""
+    best = np.full(len(reward), -1)
+    leader = -1
+    for i, value in enumerate(reward):
+        if not raced[i] and (leader < 0 or value > reward[leader]):
+            leader = i
+        best[i] = leader
+    return best
+
+
+def _cycle(n: int) -> list[str]:
+    return [SEED_COLOURS[i % len(SEED_COLOURS)] for i in range(n)]
+
+
+def _tidy(axes: Axes, grid: Literal["x", "y"]) -> None:
+    axes.grid(axis=grid, color="#DDDDDD", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)

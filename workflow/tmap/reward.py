@@ -1,0 +1,112 @@
+"""The reward of a choice of demonstrations: few-shot accuracy on the tiny set.
+
+R(w) = mean over groups of the estimated accuracy      paper equations 2, 3 and 6
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from tmap.answers import READER_VERSION
+from tmap.engines.base import LanguageModel
+from tmap.examine import Marking, examine
+from tmap.ledger import Ledger, digest
+from tmap.outcome import Outcome
+from tmap.prompts import Demo, Renderer
+
+
+@dataclass
+class Reward:
+    """Evaluates groups of demonstrations on one question set, through the ledger.
+
+    Parameters
+    ----------
+    lm, renderer : the target model, and how it is spoken to
+    questions : table 'questions', the S rows that are asked
+    marking : how answers are read and compared
+    estimate : (m, S) bool marks -> (m,) accuracy estimates
+    se_items : standard error that the choice of items adds
+    ledger : answers already paid for
+    """
+
+    lm: LanguageModel
+    renderer: Renderer
+    questions: pd.DataFrame
+    marking: Marking
+    estimate: Callable[[np.ndarray], np.ndarray]
+    se_items: float
+    ledger: Ledger
+    used: set[str] = field(default_factory=set)
+
+    def __call__(self, groups: Sequence[Sequence[Demo]]) -> Outcome:
+        """Ask what the ledger does not know, and estimate each group's accuracy."""
+        keys = [self.key(demos) for demos in groups]
+        unknown = {
+            key: demos
+            for key, demos in zip(keys, groups, strict=True)
+            if key not in self.ledger.answers
+        }
+        start = time.monotonic()
+        new_tokens = self._ask(unknown) if unknown else 0
+        seconds = time.monotonic() - start if unknown else 0.0
+        marks = np.array([_bits(self.ledger.answers[key]["correct"]) for key in keys])
+        accuracy = np.asarray(self.estimate(marks), dtype=float)
+        self.used |= set(keys)
+        m = len(accuracy)
+        return Outcome(
+            reward=float(accuracy.mean()),
+            group_accuracy=accuracy,
+            se_items=self.se_items,
+            se_groups=float(accuracy.std(ddof=1) / m**0.5) if m > 1 else float("nan"),
+            new_tokens=new_tokens,
+            ledger_hits=len(keys) - len(unknown),
+            seconds=seconds,
+        )
+
+    def _ask(self, unknown: dict[str, Sequence[Demo]]) -> int:
+        """One group at a time, so that a kill loses one group at most."""
+        total = 0
+        for key, demos in unknown.items():
+            found = examine(
+                self.lm, self.renderer, self.questions, [demos], self.marking
+            )
+            total += found.n_new_tokens
+            self.ledger.append(
+                {
+                    "type": "answers",
+                    "key": key,
+                    "correct": "".join("01"[int(x)] for x in found.is_correct[0]),
+                    "new_tokens": found.n_new_tokens,
+                }
+            )
+        return total
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens behind all that was asked for, now or in an earlier try."""
+        return sum(self.ledger.answers[key]["new_tokens"] for key in self.used)
+
+    def key(self, demos: Sequence[Demo]) -> str:
+        """The exact request: token ids, question ids, how it is decoded and read."""
+        asked = self.questions
+        prompts = [self.renderer.render(q, demos) for q in asked["question"]]
+        request = {
+            "prefix": list(prompts[0].prefix),
+            "questions": [list(prompt.question) for prompt in prompts],
+            "ids": asked["question_id"].tolist(),
+            "choices": [None if c is None else list(c) for c in asked["choices"]],
+            "gold": asked["gold"].tolist(),
+            "marking": [READER_VERSION, *asdict(self.marking).values()],
+            "stop": list(self.renderer.stop),
+            "engine": self.lm.key,
+        }
+        return digest(request)
+
+
+def _bits(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), dtype=np.uint8) == ord("1")

@@ -1,0 +1,221 @@
+"""Bayesian optimisation of the indicator weights (paper 3.5, algorithm 1).
+
+The optimiser is `skopt.gp_minimize` on -R. A killed search is resumed by replay: the same
+seed proposes the same points, and points that the ledger knows cost nothing. The replay is
+checked point by point; other library versions propose other points, and then the search
+stops and says so, for a silent mixture of two trajectories would be neither.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from skopt import gp_minimize
+from skopt.space import Real
+from threadpoolctl import threadpool_limits
+
+from tmap.cards.method import SearchSection
+from tmap.errors import TmapError
+from tmap.ledger import Ledger
+from tmap.log import duration
+from tmap.outcome import Outcome
+from tmap.provenance import versions
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome of one weight vector, and the samples that were shown."""
+
+    outcome: Outcome
+    exemplars: list[list[str]]
+
+
+#: weights (K,) -> what they are worth. The search knows no language model.
+Objective = Callable[[np.ndarray], Evaluation]
+
+
+@dataclass
+class Found:
+    """A finished search.
+
+    Attributes
+    ----------
+    points : (T, K) weights in the order they were tried
+    rewards : (T,)
+    trace, timings : the tables of these names
+    model, space : the fitted Gaussian process of -reward and its space; None without
+        guided iterations
+    """
+
+    points: np.ndarray
+    rewards: np.ndarray
+    trace: pd.DataFrame
+    timings: pd.DataFrame
+    model: Any
+    space: Any
+
+
+@dataclass
+class _Recorder:
+    """The function that gp_minimize sees: evaluates, checks the replay, records."""
+
+    objective: Objective
+    ledger: Ledger
+    search: str
+    total: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    times: list[dict[str, Any]] = field(default_factory=list)
+    last: float = field(default_factory=time.monotonic)
+
+    def __call__(self, point: list[float]) -> float:
+        thinking = time.monotonic() - self.last
+        iteration = len(self.rows)
+        weights = np.array(point, dtype=float)
+        self._check_replay(iteration, point)
+        evaluation = self.objective(weights)
+        outcome = evaluation.outcome
+        if iteration not in self.ledger.proposals.get(self.search, {}):
+            self.ledger.append(
+                {
+                    "type": "proposal",
+                    "search": self.search,
+                    "iteration": iteration,
+                    "weights": [float(x) for x in point],
+                    "reward": outcome.reward,
+                }
+            )
+        self._record(iteration, weights, evaluation, thinking)
+        self.last = time.monotonic()
+        return -outcome.reward
+
+    def _check_replay(self, iteration: int, point: list[float]) -> None:
+        known = self.ledger.proposals.get(self.search, {}).get(iteration)
+        if known is None or known["weights"] == [float(x) for x in point]:
+            return
+        raise TmapError(
+            f"Iteration {iteration} of the search now proposes other weights than "
+            f"{self.ledger.path} records ({_changed(self.ledger, self.search)}). "
+            "Restore the environment of constraints.txt to resume, set "
+            "`search: {warm_start: true}` in the method card to go on from the recorded "
+            "evaluations without bit-identity, or delete the ledger to start anew."
+        )
+
+    def _record(
+        self, t: int, weights: np.ndarray, evaluation: Evaluation, thinking: float
+    ) -> None:
+        outcome = evaluation.outcome
+        self.rows.append(
+            {
+                "iteration": t,
+                "weights": weights,
+                "reward": outcome.reward,
+                "reward_se_items": outcome.se_items,
+                "reward_se_groups": outcome.se_groups,
+                "group_accuracy": outcome.group_accuracy,
+                "exemplars": evaluation.exemplars,
+                "raced": False,
+            }
+        )
+        self.times.append(
+            {
+                "iteration": t,
+                "reward_seconds": outcome.seconds,
+                "optimizer_seconds": thinking,
+                "new_tokens": outcome.new_tokens,
+                "ledger_hits": outcome.ledger_hits,
+            }
+        )
+        spent = [row["reward_seconds"] + row["optimizer_seconds"] for row in self.times]
+        fresh = [
+            s for s, row in zip(spent, self.times, strict=True) if row["reward_seconds"]
+        ]
+        left = (self.total - t - 1) * float(np.mean(fresh[-20:] or spent[-20:]))
+        logger.info(
+            "iteration %d/%d reward %.4f (best %.4f) %.1fs%s, ETA %s",
+            t + 1,
+            self.total,
+            outcome.reward,
+            max(row["reward"] for row in self.rows),
+            spent[-1],
+            "" if outcome.seconds else " from the ledger",
+            duration(left),
+        )
+
+
+def _changed(ledger: Ledger, search: str) -> str:
+    """Which package versions differ from those that the ledger was written with."""
+    then, now = ledger.searches.get(search, {}).get("versions", {}), versions()
+    differ = [
+        f"{name} {then.get(name, 'absent')} -> {now.get(name, 'absent')}"
+        for name in sorted({*then, *now})
+        if then.get(name) != now.get(name)
+    ]
+    return ", ".join(differ) or "the same package versions, so another machine"
+
+
+def run(
+    objective: Objective,
+    n_weights: int,
+    bounds: tuple[float, float],
+    settings: SearchSection,
+    seed: int,
+    ledger: Ledger,
+    search: str,
+) -> Found:
+    """Maximise the reward over weights within `bounds`.
+
+    Parameters
+    ----------
+    objective : weights -> Evaluation
+    n_weights : K
+    bounds : of every weight
+    settings : n_initial random points, then n_iterations guided ones
+    seed : of the optimiser
+    ledger : where proposals and answers are kept
+    search : names this search in the ledger; everything that steers it is in this key
+
+    Raises
+    ------
+    TmapError : a replayed proposal differs from the recorded one
+    """
+    total = settings.n_initial + settings.n_iterations
+    start = _recorded(ledger, search)[:total] if settings.warm_start else []
+    name = f"{search}+{len(start)}" if start else search
+    if name not in ledger.searches:
+        ledger.append({"type": "search", "search": name, "versions": versions()})
+    recorder = _Recorder(objective, ledger, name, total)
+    # One BLAS thread: another number of threads may round, and walk, differently.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The objective has been evaluated")
+        result = gp_minimize(
+            recorder,
+            [Real(*bounds, name=f"w{j}") for j in range(n_weights)],
+            n_calls=total,
+            n_initial_points=max(0, settings.n_initial - len(start)),
+            x0=start or None,
+            random_state=seed,
+            model_queue_size=1,
+        )
+    return Found(
+        points=np.array([row["weights"] for row in recorder.rows]),
+        rewards=np.array([row["reward"] for row in recorder.rows]),
+        trace=pd.DataFrame(recorder.rows),
+        timings=pd.DataFrame(recorder.times),
+        model=result.models[-1] if result.models else None,
+        space=result.space,
+    )
+
+
+def _recorded(ledger: Ledger, search: str) -> list[list[float]]:
+    """The weights that this search proposed before, in order."""
+    steps = ledger.proposals.get(search, {})
+    return [steps[t]["weights"] for t in sorted(steps)]

@@ -1,0 +1,102 @@
+"""Score every candidate by its weighted indicators and take the best M.
+
+    S_i(w) = sum_j w_j f_ij        paper section 3.1
+
+Judge scores are coarse, so ties are common; they are broken by text hash and then by id,
+which makes a selection independent of row order, machine and library version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tmap.errors import TmapError
+from tmap.files import read_json
+
+
+def scores(matrix: np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Weighted score of every row.
+
+    Columns are added one by one, in order: a BLAS product may round differently with
+    another number of threads.
+
+    Parameters
+    ----------
+    matrix : (N, K) float64, normalised indicators in [0, 1]
+    weights : K floats
+
+    Returns
+    -------
+    (N,) float64
+    """
+    total = np.zeros(len(matrix))
+    for column, weight in zip(matrix.T, weights, strict=True):
+        total += float(weight) * column
+    return total
+
+
+def tie_rank(text_hash: Sequence[str], sample_id: Sequence[str]) -> np.ndarray:
+    """(N,) int64 rank of every row by (text_hash, sample_id): who wins a tie."""
+    order = np.lexsort((np.asarray(sample_id, str), np.asarray(text_hash, str)))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank
+
+
+def top(score: np.ndarray, ties: np.ndarray, n: int) -> np.ndarray:
+    """Row numbers of the n highest scores, best first; ties by `ties`, lowest first.
+
+    Only rows at or above the n-th score are sorted.
+    """
+    if not 0 <= n <= len(score):
+        raise ValueError(f"cannot take {n} of {len(score)} rows")
+    if n == 0:
+        return np.empty(0, dtype=np.int64)
+    threshold = np.partition(score, len(score) - n)[len(score) - n]
+    rows = np.flatnonzero(score >= threshold)
+    return rows[np.lexsort((ties[rows], -score[rows]))][:n]
+
+
+def n_selected(fraction: float, n_samples: int) -> int:
+    """M = round(fraction x N), at least one row where the fraction is above 0."""
+    if fraction == 0:
+        return 0
+    return max(1, round(fraction * n_samples))
+
+
+def random_rows(ties: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """n row numbers drawn without replacement; the draw does not see the row order."""
+    by_hash = np.argsort(ties)
+    return by_hash[np.random.default_rng(seed).permutation(len(ties))[:n]]
+
+
+def read_weights(
+    weights: str | dict[str, float], indicators: Sequence[str], path: str = ""
+) -> np.ndarray:
+    """The (K,) weights of a method, in the order of `indicators`.
+
+    Parameters
+    ----------
+    weights : what the card says: "uniform", "learned" or a mapping
+    indicators : names of the columns
+    path : weights.json, for learned weights
+    """
+    if weights == "uniform":
+        return np.ones(len(indicators))
+    if isinstance(weights, dict):
+        return np.array([weights[name] for name in indicators], dtype=float)
+    if not path:
+        raise TmapError(
+            f"Weights '{weights}' are not fixed by the card, so a weights file is "
+            "needed. Run `tmap search-weights` and name its weights.json (--weights)."
+        )
+    learned = read_json(path)
+    by_name = dict(zip(learned["indicators"], learned["weights"], strict=True))
+    if set(by_name) != set(indicators):
+        raise TmapError(
+            f"{path} weighs {', '.join(by_name)}, but the card lists "
+            f"{', '.join(indicators)}. Run `tmap search-weights` again."
+        )
+    return np.array([by_name[name] for name in indicators], dtype=float)

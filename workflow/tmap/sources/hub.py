@@ -1,0 +1,101 @@
+"""The Hugging Face hub: pinned revisions, and its faults as one sentence each.
+
+The token is read from the environment by `huggingface_hub` itself (HF_TOKEN); it is
+never an argument, never a card value, and no message of the hub client is passed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from tmap.errors import TmapError
+
+Kind = Literal["model", "dataset"]
+
+
+@contextmanager
+def door(kind: Kind, name: str, revision: str) -> Iterator[None]:
+    """Turn every fault of the hub inside the block into a TmapError with its cure."""
+    from huggingface_hub import errors
+
+    # The HTTP library's root error, whichever one the hub client is built on.
+    http_error: type[BaseException] = errors.HfHubHTTPError.__mro__[1]
+    try:
+        yield
+    except TmapError:
+        raise
+    except errors.GatedRepoError:
+        raise TmapError(_gated(kind, name)) from None
+    except errors.RepositoryNotFoundError:
+        raise TmapError(_missing(kind, name)) from None
+    except errors.RevisionNotFoundError:
+        raise TmapError(
+            f"The hub {kind} '{name}' has no revision '{revision}'. Name a branch, tag "
+            "or commit of it under `revision:` in the card; 'main' always exists."
+        ) from None
+    except errors.HFValidationError:
+        raise TmapError(
+            f"'{name}' is not a hub id. An id reads ORGANISATION/NAME; mend `hub:` in "
+            "the card."
+        ) from None
+    except errors.HfHubHTTPError as fault:
+        raise TmapError(_refused(kind, name, _status(fault))) from None
+    except (http_error, ConnectionError, TimeoutError, errors.LocalEntryNotFoundError):
+        raise Unreachable(kind, name) from None
+
+
+class Unreachable(TmapError):
+    """The hub cannot be reached: no network, or the client is told to be offline."""
+
+    def __init__(self, kind: Kind, name: str) -> None:
+        super().__init__(
+            f"The hub cannot be reached for {kind} '{name}', and the cache has no "
+            "complete copy of it. Run this step where there is network (unset "
+            "HF_HUB_OFFLINE), or name a local copy under `path:` in the card."
+        )
+
+
+def _status(fault: BaseException) -> int | None:
+    return getattr(getattr(fault, "response", None), "status_code", None)
+
+
+def _page(kind: Kind, name: str) -> str:
+    return f"https://huggingface.co/{'datasets/' if kind == 'dataset' else ''}{name}"
+
+
+def _gated(kind: Kind, name: str) -> str:
+    return (
+        f"The hub {kind} '{name}' is gated and your account has no access. Accept its "
+        f"terms at {_page(kind, name)}, then set HF_TOKEN to a read token of that "
+        "account and run again."
+    )
+
+
+def _missing(kind: Kind, name: str) -> str:
+    return (
+        f"The hub has no {kind} '{name}', or it is private. Check the id under `hub:` "
+        "in the card; for a private one set HF_TOKEN to a token that may read it."
+    )
+
+
+def _refused(kind: Kind, name: str, status: int | None) -> str:
+    if status in (401, 403):
+        return (
+            f"The hub refused the token for {kind} '{name}' (status {status}). Set "
+            "HF_TOKEN to a valid read token, or unset it for public data."
+        )
+    return (
+        f"The hub answered with status {status} for {kind} '{name}'. Try again later; "
+        "if it stays so, name a local copy under `path:` in the card."
+    )
+
+
+def dataset_commit(name: str, revision: str) -> str:
+    """The commit that `revision` of a hub dataset stands for now, 40 hex digits."""
+    from huggingface_hub import HfApi
+
+    with door("dataset", name, revision):
+        commit: str | None = HfApi().dataset_info(name, revision=revision).sha
+    return commit or revision

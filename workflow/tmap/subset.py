@@ -1,0 +1,74 @@
+"""The chosen subset as tables that people and trainers read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tmap import selection
+from tmap.features import Features
+
+
+def choose(
+    pool: pd.DataFrame,
+    features: Features | None,
+    weights: np.ndarray | None,
+    fraction: float,
+    seed: int,
+) -> pd.DataFrame:
+    """Table 'subset': the top M by weighted score, or M random rows without weights.
+
+    Parameters
+    ----------
+    pool : table 'pool', N rows
+    features : its normalised columns; None for a random subset
+    weights : (K,) float64; None for a random subset
+    fraction : M / N in [0, 1]
+    seed : of the random subset
+    """
+    ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
+    n = selection.n_selected(fraction, len(pool))
+    if features is None or weights is None:
+        rows = selection.random_rows(ties, n, seed)
+        score = np.full(n, np.nan)
+        parts = np.empty((n, 0))
+    else:
+        everyone = selection.scores(features.matrix, weights)
+        rows = selection.top(everyone, ties, n)
+        score, parts = everyone[rows], features.matrix[rows] * weights
+    return pd.DataFrame(
+        {
+            "sample_id": pool["sample_id"].to_numpy()[rows],
+            "rank": np.arange(n),
+            "score": score,
+            "contributions": list(parts),
+        }
+    )
+
+
+def alpaca_lines(pool: pd.DataFrame, subset: pd.DataFrame) -> Iterator[str]:
+    """The subset's texts in Alpaca form, best first, one JSON object per line."""
+    texts = pool.set_index("sample_id").loc[subset["sample_id"]].reset_index()
+    for row in texts.to_dict("records"):
+        yield json.dumps(_alpaca(row), ensure_ascii=False)
+
+
+def _alpaca(row: dict[str, Any]) -> dict[str, Any]:
+    told = {
+        "id": row["sample_id"],
+        "instruction": row["instruction"],
+        "input": row["input"],
+        "output": row["response"],
+    }
+    if row["turns"] is not None:
+        told["messages"] = [dict(turn) for turn in _turns(row["turns"])]
+    return told
+
+
+def _turns(turns: Iterable[dict[str, str]]) -> Iterator[dict[str, str]]:
+    for turn in turns:
+        yield {"role": turn["role"], "content": turn["content"]}

@@ -1,0 +1,158 @@
+"""Fine-tune a LoRA adapter on chosen samples, with TRL's SFTTrainer and PEFT.
+
+Paper sections 4.1 and 4.3; its settings are not published, ours are in the model card.
+The trainer gets token ids and labels, not text: they are those of `prompts.Renderer`,
+as in reward and evaluation, and TRL neither tokenises nor cuts them.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tmap import engines
+from tmap.cards.model import EngineSection, PromptSection, TrainSection
+from tmap.prompts import Renderer
+from tmap.provenance import versions
+from tmap.samples import Turn
+from tmap.training import adapter as adapter_files
+from tmap.training import checkpoints
+from tmap.training.arguments import lora_config, sft_config
+from tmap.training.rows import TrainingRows, encode
+
+LOG = logging.getLogger(__name__)
+
+
+def train(
+    record: dict[str, Any],
+    prompt: PromptSection,
+    engine: EngineSection,
+    settings: TrainSection,
+    chats: Sequence[Sequence[Turn]],
+    *,
+    seed: int,
+    adapter: Path,
+    scratch: Path,
+) -> dict[str, Any]:
+    """Train on `chats`, write the adapter, and say what happened.
+
+    The same arguments give the same adapter bytes on a CPU in float32 with one thread,
+    also if a run was killed and started again.
+
+    Parameters
+    ----------
+    record : what `fetch_model` wrote
+    prompt, engine, settings : sections of the model card
+    chats : conversations as `samples.turns_of` gives them, in an order that does not
+        depend on how they were chosen; `seed` shuffles them
+    seed : of shuffling, of the adapter's first values and of dropout
+    adapter : folder of the adapter
+    scratch : folder of the checkpoints; removed when all is done
+
+    Returns
+    -------
+    The content of train.json: counts of rows and tokens, warnings, steps, the
+    loss (mean nats per counted token) of each step, and its mean over the last tenth.
+
+    Raises
+    ------
+    TmapError
+        If no row has anything to learn, or the loss stops being a number.
+    """
+    weights = engines.load_weights(record, engine)
+    tokenizer = engines.load_tokenizer(record)
+    limit, key = _max_length(weights.model, settings)
+    rows = encode(Renderer(tokenizer, prompt), chats, limit, key)
+    for warning in rows.warnings:
+        LOG.warning(warning)
+    folder = scratch / _run_name(rows, record, weights, settings, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # TRL's own use of old names
+        trainer = make_trainer(weights, tokenizer, rows, settings, seed, folder)
+        found = checkpoints.latest(folder)
+        if found:
+            LOG.info("train: going on from %s", found)
+        trainer.train(resume_from_checkpoint=str(found) if found else None)
+    adapter_files.save(trainer.model, adapter, record["source"], record["revision"])
+    shutil.rmtree(scratch, ignore_errors=True)
+    return _report(rows, trainer.state.log_history)
+
+
+def make_trainer(
+    weights: engines.Weights,
+    tokenizer: Any,
+    rows: TrainingRows,
+    settings: TrainSection,
+    seed: int,
+    folder: Path,
+) -> Any:
+    """The `SFTTrainer` of these rows: ids and labels reach the model as given."""
+    from datasets import Dataset
+    from transformers import PrinterCallback
+    from trl import SFTTrainer
+
+    from tmap.training.watch import Watch
+
+    trainer = SFTTrainer(
+        model=weights.model,
+        args=sft_config(
+            settings,
+            len(rows.rows),
+            seed=seed,
+            device=weights.device,
+            dtype=weights.dtype,
+            folder=folder,
+        ),
+        train_dataset=Dataset.from_list([row._asdict() for row in rows.rows]),
+        processing_class=tokenizer,
+        peft_config=lora_config(settings),
+        callbacks=[Watch()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _max_length(model: Any, settings: TrainSection) -> tuple[int, str]:
+    """The shorter of the card's `max_length` and the model's context, and its name."""
+    config = model.config.get_text_config(decoder=True)
+    context = getattr(config, "max_position_embeddings", None)
+    if context is not None and context < settings.max_length:
+        return context, "the model's context"
+    return settings.max_length, "`train.max_length` in the model card"
+
+
+def _run_name(
+    rows: TrainingRows,
+    record: dict[str, Any],
+    weights: engines.Weights,
+    settings: TrainSection,
+    seed: int,
+) -> str:
+    about = {
+        "model": [record["source"], record["revision"]],
+        "where": [weights.device, weights.dtype],
+        "settings": settings.model_dump(mode="json"),
+        "seed": seed,
+        "versions": versions(),
+    }
+    return checkpoints.name(rows, about)
+
+
+def _report(rows: TrainingRows, history: list[dict[str, Any]]) -> dict[str, Any]:
+    curve = [[entry["step"], entry["loss"]] for entry in history if "loss" in entry]
+    tail = [loss for _, loss in curve[-max(1, len(curve) // 10) :]]
+    return {
+        "n_samples": len(rows.rows),
+        "n_tokens": rows.n_tokens,
+        "n_loss_tokens": rows.n_loss_tokens,
+        "truncated": rows.truncated,
+        "dropped": rows.dropped,
+        "warnings": rows.warnings,
+        "steps": len(curve),
+        "loss": curve,
+        "final_loss": sum(tail) / len(tail),
+    }

@@ -1,0 +1,34 @@
+"""Checkpoints that a killed run goes on from, and no other run takes for its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from tmap.training.rows import TrainingRows
+
+
+def name(rows: TrainingRows, settings: dict[str, Any]) -> str:
+    """16 hex digits over all token ids, labels and settings of a run."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for row in rows.rows:
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()[:16]
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest whole checkpoint in `folder`, or None.
+
+    A run may be killed while it writes one: the trainer writes its state last, so a
+    checkpoint whose state cannot be read is not whole.
+    """
+    found = [(int(p.name.rpartition("-")[2]), p) for p in folder.glob("checkpoint-*")]
+    for _, path in sorted(found, reverse=True):
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return path
+    return None

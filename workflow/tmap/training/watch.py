@@ -1,0 +1,51 @@
+"""What looks after a run: progress lines, and a stop where the loss is no number."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from transformers import TrainerCallback
+
+from tmap.errors import TmapError
+from tmap.log import Progress
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Prints step, loss, tokens per second and time left; stops at NaN and infinity."""
+
+    def on_train_begin(
+        self, args: Any, state: Any, control: Any, **kwargs: Any
+    ) -> None:
+        """Start the clock; a resumed run counts from where it goes on."""
+        self._progress = Progress(
+            "train", state.max_steps - state.global_step, unit="steps"
+        )
+        self._start = time.monotonic()
+
+    def on_log(
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Take note of one step; before it is saved, so no broken step can be."""
+        if not logs or "loss" not in logs:
+            return
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(logs.get(name, 0.0)):
+                raise TmapError(
+                    f"The {NAMES[name]} became {logs[name]} in training step "
+                    f"{state.global_step}; it must be a finite number. Lower "
+                    "`train.learning_rate` in the model card, raise "
+                    "`train.warmup_share`, or set `engine.dtype: float32`."
+                )
+        elapsed = max(time.monotonic() - self._start, 1e-9)
+        rate = logs.get("num_tokens", 0) / elapsed
+        self._progress.advance(note=f"loss {logs['loss']:.4f}, {rate:,.0f} tokens/s")
+
+
+NAMES = {"loss": "loss", "grad_norm": "gradient's norm"}
