@@ -1,0 +1,65 @@
+"""One table per indicator: checked, counted, and honest about unscored rows."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from tmap import indicators, scoring
+from tmap.errors import TmapError
+from tmap.indicators import Indicator, Scores
+
+
+@pytest.fixture
+def pool():
+    return pd.DataFrame(
+        {
+            "sample_id": ["a", "b", "c"],
+            "instruction": "Why?",
+            "input": "",
+            "response": ["So.", " ", "Because."],
+            "turns": None,
+        }
+    )
+
+
+def test_a_table_has_ids_scores_and_statuses(pool):
+    frame = scoring.score(pool, "output_length", None, {})
+
+    assert frame["sample_id"].tolist() == ["a", "b", "c"]
+    assert frame["status"].tolist() == ["ok", "empty", "ok"]
+    assert frame["score"].tolist()[::2] == [3.0, 8.0]
+    assert scoring.counts(frame) == {"empty": 1}
+
+
+def test_unscored_rows_are_one_warning_with_the_first_example(pool, caplog):
+    with caplog.at_level(logging.WARNING, logger="tmap"):
+        scoring.score(pool, "output_length", None, {})
+
+    (record,) = caplog.records
+    assert "1 of 3 rows are unscored" in record.getMessage()
+    assert "first: sample 'b', empty" in record.getMessage()
+
+
+def test_a_fully_scored_pool_gives_no_warning(pool, caplog):
+    scoring.score(pool.iloc[::2], "output_length", None, {})
+
+    assert caplog.records == []
+
+
+def test_a_model_based_indicator_without_a_model_says_what_to_pass(pool):
+    with pytest.raises(TmapError, match="--model-file"):
+        scoring.score(pool, "perplexity", None, {})
+
+
+def test_an_indicator_that_breaks_the_contract_is_a_bug(pool, monkeypatch):
+    def broken(pool, lm=None):
+        return Scores(np.full(3, np.nan), np.full(3, "ok", dtype=object))
+
+    found = Indicator("broken", broken, "none", "none", "text", "row", {})
+    monkeypatch.setattr(indicators, "get", lambda name: found)
+
+    with pytest.raises(ValueError, match="finite where its status is ok"):
+        scoring.score(pool, "broken", None, {})

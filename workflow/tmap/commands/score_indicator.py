@@ -1,0 +1,42 @@
+"""Score every candidate of a pool with one indicator, in the indicator's own unit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(help="Dataset card.")],
+    indicator: Annotated[str, typer.Argument(help="Indicator (docs/indicators.md).")],
+    pool: Annotated[str, typer.Option(help="Table 'pool'.")],
+    output: Annotated[str, typer.Option(help="Table 'indicator' (out).")],
+    model_file: Annotated[
+        str, typer.Option(help="Record of the model that computes it; '' for text.")
+    ] = "",
+) -> None:
+    from tmap import files, indicators, provenance, scoring, settings, tables
+
+    record = files.read_json(model_file) if model_file else {}
+    card = settings.score_indicator(dataset, indicator, record.get("model", ""))
+    about = indicators.get(indicator)
+    scorer = (
+        scoring.load(record, prompt=card["prompt"], engine=card["engine"])
+        if record
+        else None
+    )
+    frame = scoring.score(tables.read("pool", pool), indicator, scorer, card["options"])
+    tables.write(
+        "indicator",
+        frame,
+        output,
+        code=provenance.fingerprint("score_indicator", f"tmap.indicators.{indicator}"),
+        indicator=indicator,
+        unit=about.unit,
+        source=about.source,
+        options=card["options"],
+        model=record.get("model"),
+        revision=record.get("revision"),
+        n_unscored=scoring.counts(frame),
+    )

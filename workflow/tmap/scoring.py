@@ -1,0 +1,184 @@
+"""Scores of a whole pool, and the losses that model-based indicators are made from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from tmap import indicators
+from tmap.cards.model import EngineSection, PromptSection
+from tmap.errors import TmapError
+from tmap.indicators import Scores
+from tmap.log import Progress
+from tmap.prompts import Renderer
+from tmap.samples import answer_of, question_of
+
+if TYPE_CHECKING:
+    from tmap.engines.base import LanguageModel
+
+#: Rows handed to the engine at once, longest first: large enough for it to sort into
+#: batches, small enough for a line of progress every few seconds.
+CHUNK = 256
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What a model-based indicator measures with.
+
+    Attributes
+    ----------
+    lm : the engine
+    renderer : the same that reward, fine-tuning and evaluation use
+    max_positions : tokens that prompt and answer may have together; None: no limit
+    """
+
+    lm: LanguageModel
+    renderer: Renderer
+    max_positions: int | None
+
+
+def load(
+    record: dict[str, Any], *, prompt: PromptSection, engine: EngineSection
+) -> Scorer:
+    """A scorer for a fetched model: its record and two sections of its card."""
+    from tmap import engines
+
+    lm = engines.load(record, engine)
+    return Scorer(lm, Renderer(lm.tokenizer, prompt), record.get("max_positions"))
+
+
+def score(
+    pool: pd.DataFrame, name: str, scorer: Scorer | None, options: dict[str, Any]
+) -> pd.DataFrame:
+    """Table 'indicator' of one pool; one warning if rows are left unscored.
+
+    Parameters
+    ----------
+    pool : table 'pool'
+    name : of the indicator
+    scorer : None for an indicator that looks at text only
+    options : of the indicator, by name
+    """
+    found = indicators.get(name)
+    if found.looks_at in ("proxy", "target") and scorer is None:
+        raise TmapError(
+            f"Indicator '{name}' needs a language model and was given none. "
+            "Pass --model-file results/models/MODEL.json."
+        )
+    scores = found(pool, scorer, **options)
+    if not np.array_equal(np.isfinite(scores.score), scores.status == "ok"):
+        raise ValueError(f"{name} must be finite where its status is ok, else NaN")
+    frame = pd.DataFrame(
+        {
+            "sample_id": pool["sample_id"].to_numpy(),
+            "score": scores.score,
+            "status": scores.status,
+        }
+    )
+    _warn_unscored(name, frame)
+    return frame
+
+
+def _warn_unscored(name: str, frame: pd.DataFrame) -> None:
+    unscored = frame[frame["status"] != "ok"]
+    if unscored.empty:
+        return
+    first = unscored.iloc[0]
+    logger.warning(
+        "%s: %d of %d rows are unscored and NaN (%s; first: sample '%s', %s).",
+        name,
+        len(unscored),
+        len(frame),
+        ", ".join(f"{k} {n}" for k, n in counts(unscored).items()),
+        first["sample_id"],
+        first["status"],
+    )
+
+
+def counts(frame: pd.DataFrame) -> dict[str, int]:
+    """Rows of table 'indicator' by status, without the scored ones."""
+    status = frame.loc[frame["status"] != "ok", "status"]
+    return {str(k): int(n) for k, n in status.value_counts().sort_index().items()}
+
+
+def mean_nll(
+    pool: pd.DataFrame,
+    scorer: Scorer,
+    *,
+    after: Literal["prompt", "bos", "nothing"],
+    what: str,
+) -> Scores:
+    """Mean negative log-likelihood of each row's answer, per scored token.
+
+    Parameters
+    ----------
+    pool : table 'pool', n_samples rows
+    scorer : engine and renderer
+    after : what the answer follows: its zero-shot prompt, the beginning-of-sequence
+        token, or nothing (then its first token is not scored)
+    what : name for the progress line
+
+    Returns
+    -------
+    (n_samples,) nats per token, and statuses: `empty` without a token to score,
+    `truncated` if prompt and answer together do not fit the context, `failed` if the
+    loss is not finite. The ids decide, not the order of the rows.
+    """
+    rows = pool.to_dict("records")
+    answers = [scorer.renderer.answer(answer_of(row)) for row in rows]
+    prompts = [_before(scorer.renderer, row, after) for row in rows]
+    # Without a prompt the first token is context, not a prediction.
+    n_scored = [len(a) - (not p) for p, a in zip(prompts, answers, strict=True)]
+    lengths = [len(p) + len(a) for p, a in zip(prompts, answers, strict=True)]
+    limit = scorer.max_positions or max(lengths, default=0)
+    status = np.full(len(rows), "ok", dtype=object)
+    status[np.array(lengths) > limit] = "truncated"
+    status[np.array(n_scored) < 1] = "empty"
+    ids = pool["sample_id"].tolist()
+    todo = [i for i in range(len(rows)) if status[i] == "ok"]
+    todo.sort(key=lambda i: (-lengths[i], ids[i]))
+    loss = np.full(len(rows), np.nan)
+    progress = Progress(what, total=len(todo))
+    for start in range(0, len(todo), CHUNK):
+        part = todo[start : start + CHUNK]
+        loss[part] = _measure(scorer.lm, prompts, answers, part)
+        progress.advance(len(part))
+    return finite(loss, status)
+
+
+def _before(renderer: Renderer, row: dict[str, Any], after: str) -> list[int]:
+    if after == "nothing":
+        return []
+    if after == "bos":
+        bos = renderer.tokenizer.bos_token_id
+        if bos is None:
+            raise TmapError(
+                "The model has no beginning-of-sequence token, which `alone: bos` "
+                "needs. Set `alone: nothing`."
+            )
+        return [bos]
+    prompt = renderer.render(question_of(row))
+    return [*prompt.prefix, *prompt.question]
+
+
+def _measure(
+    lm: LanguageModel,
+    prompts: Sequence[list[int]],
+    answers: Sequence[list[int]],
+    part: list[int],
+) -> np.ndarray:
+    total, count = lm.answer_nll([prompts[i] for i in part], [answers[i] for i in part])
+    return total / count
+
+
+def finite(score: np.ndarray, status: np.ndarray) -> Scores:
+    """Turn `ok` into `failed` where the score is not finite; NaN wherever not ok."""
+    status = np.where((status == "ok") & ~np.isfinite(score), "failed", status)
+    return Scores(np.where(status == "ok", score, np.nan), status)
