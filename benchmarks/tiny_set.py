@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from tmap import calibration, estimators, history, irt, log, tiny
 from tmap.history import History
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
+
 from tmap import estimators, irt
 from tmap.errors import TmapError
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+
 from tmap import indicators, scoring
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.errors import TmapError

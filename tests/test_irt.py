@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import spearmanr
+
 from tmap import calibration, irt
 from tmap.errors import TmapError
 from tmap.history import from_matrix, from_table

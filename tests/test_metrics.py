@@ -2,10 +2,11 @@
 
 import json
 
-import finished_runs
 import numpy as np
 import pytest
 from scipy import stats
+
+import finished_runs
 from tmap import comparisons, metrics, runs
 from tmap.errors import TmapError
 

@@ -3,11 +3,12 @@
 import copy
 import io
 
-import finished_runs
 import numpy as np
 import pytest
 from matplotlib.image import imread
 from rich.console import Console
+
+import finished_runs
 from test_metrics import collect
 from tmap import plots, report, runs
 from tmap.errors import TmapError

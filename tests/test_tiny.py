@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tmap import anchors, calibration, estimators, tables, tiny
 from tmap.commands import choose_tiny, fit_irt
 from tmap.crosscheck import against_girth
