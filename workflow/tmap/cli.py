@@ -1,12 +1,14 @@
-"""The command `tmap`: one subcommand per rule, and the same for people."""
+"""Instruction-data selection, stage by stage: one subcommand per workflow rule."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from typing import Annotated, Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from tmap import __version__, log
 from tmap.errors import TmapError
@@ -30,36 +32,49 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(TyperGroup):
     """Import a subcommand's module only when it is asked for: help stays fast."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: typer.Context, name: str) -> Any:  # type: ignore[override]
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"tmap.commands.{name.replace('-', '_')}")
-        app = typer.Typer(add_completion=False)
-        app.command(name, help=module.__doc__)(module.run)
-        return typer.main.get_command(app)
+        single = typer.Typer(add_completion=False)
+        single.command(name, help=module.__doc__)(module.run)
+        return typer.main.get_command(single)
 
-    def format_commands(
-        self, ctx: click.Context, formatter: click.HelpFormatter
-    ) -> None:
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, help=__doc__)
-@click.version_option(__version__, prog_name="tmap")
-@click.option("-v", "--verbose", is_flag=True, help="Also print details.")
-def app(verbose: bool) -> None:
+app = typer.Typer(cls=LazyGroup, add_completion=False, rich_markup_mode=None)
+
+
+@app.callback(help=__doc__, invoke_without_command=True)
+def start(
+    ctx: typer.Context,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also print details.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.")
+    ] = False,
+) -> None:
     log.setup(verbose)
+    if version:
+        print(f"tmap {__version__}")
+    elif ctx.invoked_subcommand is None:
+        print(ctx.get_help())
 
 
 def main() -> None:
     """Run the command; a TmapError becomes one sentence and exit status 1."""
+    # One thread unless told otherwise: other thread counts round differently.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         app(prog_name="tmap")
     except TmapError as fault:
