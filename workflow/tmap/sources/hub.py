@@ -6,6 +6,7 @@ never an argument, never a card value, and no message of the hub client is passe
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -13,6 +14,8 @@ from typing import Literal
 from tmap.errors import TmapError
 
 Kind = Literal["model", "dataset"]
+#: A disk that is full, over quota, read-only, or not ours.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
@@ -44,6 +47,13 @@ def door(kind: Kind, name: str, revision: str) -> Iterator[None]:
         raise TmapError(_refused(kind, name, _status(fault))) from None
     except (http_error, ConnectionError, TimeoutError, errors.LocalEntryNotFoundError):
         raise Unreachable(kind, name) from None
+    except OSError as fault:
+        if fault.errno not in DISK:
+            raise
+        raise TmapError(
+            f"The hub cache cannot take {kind} '{name}' ({fault.strerror}). Free some "
+            "space, or set HF_HOME to a folder on another disk that you may write to."
+        ) from None
 
 
 class Unreachable(TmapError):
