@@ -60,10 +60,11 @@ class Unreachable(TmapError):
     """The hub cannot be reached: no network, or the client is told to be offline."""
 
     def __init__(self, kind: Kind, name: str) -> None:
+        cache = ", and the cache has no complete copy of it" * (kind == "model")
         super().__init__(
-            f"The hub cannot be reached for {kind} '{name}', and the cache has no "
-            "complete copy of it. Run this step where there is network (unset "
-            "HF_HUB_OFFLINE), or name a local copy under `path:` in the card."
+            f"The hub cannot be reached for {kind} '{name}'{cache}. Run this step "
+            "where there is network (unset HF_HUB_OFFLINE), or name a local copy under "
+            "`path:` in the card."
         )
 
 

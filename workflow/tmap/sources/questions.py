@@ -90,9 +90,9 @@ def _split(
     chosen = np.array([_is_reward(name, share) for name in frame["question_id"]])
     if chosen.all() or not chosen.any():
         raise TmapError(
-            f"{len(frame)} questions of '{place}' cannot be split: all fell on one side "
-            f"of reward_share {share}. Use more questions, or move `reward_share:` "
-            "towards 0.5 in the dataset card."
+            f"{len(frame)} questions of '{place}' cannot be split: all fell on one "
+            f"side of reward_share {share}. Use more questions, or move "
+            "`reward_share:` towards 0.5 in the dataset card."
         )
     reward, test = frame[chosen], frame[~chosen]
     return reward.reset_index(drop=True), test.reset_index(drop=True)
