@@ -6,6 +6,7 @@ never an argument, never a card value, and no message of the hub client is passe
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -13,6 +14,8 @@ from typing import Literal
 from tmap.errors import TmapError
 
 Kind = Literal["model", "dataset"]
+#: A disk that is full, over quota, read-only, or not ours.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
@@ -44,16 +47,24 @@ def door(kind: Kind, name: str, revision: str) -> Iterator[None]:
         raise TmapError(_refused(kind, name, _status(fault))) from None
     except (http_error, ConnectionError, TimeoutError, errors.LocalEntryNotFoundError):
         raise Unreachable(kind, name) from None
+    except OSError as fault:
+        if fault.errno not in DISK:
+            raise
+        raise TmapError(
+            f"The hub cache cannot take {kind} '{name}' ({fault.strerror}). Free some "
+            "space, or set HF_HOME to a folder on another disk that you may write to."
+        ) from None
 
 
 class Unreachable(TmapError):
     """The hub cannot be reached: no network, or the client is told to be offline."""
 
     def __init__(self, kind: Kind, name: str) -> None:
+        cache = ", and the cache has no complete copy of it" * (kind == "model")
         super().__init__(
-            f"The hub cannot be reached for {kind} '{name}', and the cache has no "
-            "complete copy of it. Run this step where there is network (unset "
-            "HF_HUB_OFFLINE), or name a local copy under `path:` in the card."
+            f"The hub cannot be reached for {kind} '{name}'{cache}. Run this step "
+            "where there is network (unset HF_HUB_OFFLINE), or name a local copy under "
+            "`path:` in the card."
         )
 
 

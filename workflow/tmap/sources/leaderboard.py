@@ -25,6 +25,7 @@ from tmap.log import Progress
 from tmap.sources import hub, options, rows
 
 logger = logging.getLogger(__name__)
+#: Share of reward questions that must be found: below it the join is wrong, not sparse.
 MIN_MATCH = 0.99
 #: Share of the named subjects that may be missing on the hub.
 MAX_MISSING = 0.10

@@ -132,37 +132,38 @@ def _json(path: Path, place: str) -> dict[str, Any]:
         raise TmapError(
             f"'{place}' is not valid JSON ({fault}). Copy or download the folder again."
         ) from None
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        raise TmapError(
+            f"'{place}' is not a JSON object. Copy or download the folder again."
+        )
+    return value
 
 
-def header(path: Path) -> dict[str, Any]:
-    """Tensor names, types and shapes of a safetensors file, without its data.
+def tensors(path: Path) -> list[tuple[str, int]]:
+    """Type and number of parameters of each tensor, read from the file's header.
 
-    Format: 8 bytes little-endian length, then JSON, then data
-    (https://huggingface.co/docs/safetensors).
+    Raises
+    ------
+    TmapError
+        The file is torn or is not safetensors.
     """
-    cure = f"'{path.name}' is not a whole safetensors file. Copy or download it again."
-    size = path.stat().st_size
-    with open(path, "rb") as handle:
-        length = int.from_bytes(handle.read(8), "little")
-        if not 2 <= length <= size - 8:
-            raise TmapError(cure)
-        try:
-            tensors: dict[str, Any] = json.loads(handle.read(length))
-        except ValueError:
-            raise TmapError(cure) from None
-    tensors.pop("__metadata__", None)
-    ends = [tensor["data_offsets"][1] for tensor in tensors.values()]
-    if size != 8 + length + max(ends, default=0):
-        raise TmapError(cure)
-    return tensors
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            slices = [file.get_slice(name) for name in file.keys()]
+            return [(part.get_dtype(), prod(part.get_shape())) for part in slices]
+    except (SafetensorError, OSError, ValueError):
+        raise TmapError(
+            f"'{path.name}' is not a whole safetensors file. Copy or download it again."
+        ) from None
 
 
 def _measure(weights: list[Path], folder: Path, place: str) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     for path in weights:
-        for tensor in header(path).values():
-            counts[tensor["dtype"]] += prod(tensor["shape"])
+        for dtype, n in tensors(path):
+            counts[dtype] += n
     config = _json(folder / "config.json", f"{place}/config.json")
     text = config.get("text_config") or config
     names = ("max_position_embeddings", "n_positions", "max_sequence_length")

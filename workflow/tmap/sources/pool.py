@@ -19,7 +19,6 @@ from tmap.sources.overlap import OverlapIndex
 
 OVERLAP = "contains benchmark question"
 SHOWN = 3
-POOL_COLUMNS = "sample_id instruction input response turns source text_hash".split()
 
 
 @dataclass
@@ -101,8 +100,8 @@ def read(
     if not ledger.kept:
         raise TmapError(_nothing_left(table.place, ledger))
     return Pool(
-        kept=_frame(ledger.kept, POOL_COLUMNS, source=table.place),
-        rejected=_frame(ledger.rejected, ["line", "reason"]),
+        kept=pd.DataFrame(ledger.kept).assign(source=table.place),
+        rejected=pd.DataFrame(ledger.rejected, columns=["line", "reason"]),
         notes=table.about() | _notes(ledger, overlap.warn_above),
     )
 
@@ -164,12 +163,6 @@ def _sample_id(dataset: str, source: PoolSource, row: rows.Row) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
         raise Unusable("missing id", f"no '{name}'")
     return str(value)
-
-
-def _frame(
-    found: list[dict[str, Any]], columns: list[str], **constant: Any
-) -> pd.DataFrame:
-    return pd.DataFrame(found).assign(**constant).reindex(columns=columns)
 
 
 def _notes(ledger: _Ledger, warn_above: float) -> dict[str, Any]:

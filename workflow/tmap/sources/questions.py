@@ -79,20 +79,23 @@ def read(
     notes = table.about() | {"protocol": protocol}
     if protocol == "paper":
         return Questions(frame, frame, ngrams, notes)
-    chosen = np.array([_is_reward(q, reward_share) for q in frame["question_id"]])
+    notes["reward_share"] = reward_share
+    return Questions(*_split(frame, reward_share, table.place), ngrams, notes)
+
+
+def _split(
+    frame: pd.DataFrame, share: float, place: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reward and test questions; each id falls on its side whatever else there is."""
+    chosen = np.array([_is_reward(name, share) for name in frame["question_id"]])
     if chosen.all() or not chosen.any():
         raise TmapError(
-            f"{len(frame)} questions of '{table.place}' cannot be split: all fell on "
-            f"one side of reward_share {reward_share}. Use more questions, or move "
+            f"{len(frame)} questions of '{place}' cannot be split: all fell on one "
+            f"side of reward_share {share}. Use more questions, or move "
             "`reward_share:` towards 0.5 in the dataset card."
         )
-    notes["reward_share"] = reward_share
-    return Questions(
-        frame[chosen].reset_index(drop=True),
-        frame[~chosen].reset_index(drop=True),
-        ngrams,
-        notes,
-    )
+    reward, test = frame[chosen], frame[~chosen]
+    return reward.reset_index(drop=True), test.reset_index(drop=True)
 
 
 def _seed(question_id: str) -> int:

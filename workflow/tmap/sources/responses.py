@@ -13,10 +13,7 @@ import pandas as pd
 from tmap.cards.dataset import ResponseSource
 from tmap.errors import TmapError
 from tmap.sources import leaderboard, rows
-
-#: Share of reward questions that must be found: below it the join is wrong, not sparse.
-MIN_MATCH = 0.99
-Answers = dict[str, dict[str, bool]]
+from tmap.sources.leaderboard import MIN_MATCH, Answers
 
 
 @dataclass

@@ -1,0 +1,313 @@
+import hashlib
+import json
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tmap import tables
+from tmap.cards.dataset import OverlapSection, PoolSource
+from tmap.errors import TmapError
+from tmap.sources import pool
+from tmap.sources.overlap import question_ngrams
+
+GOOD = {"instruction": "Add 1 and 2.", "output": "3"}
+NO_QUESTIONS = question_ngrams([], [], 13)
+
+
+def jsonl(folder, rows, name="pool.jsonl"):
+    path = folder / name
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def read(path, ngrams=NO_QUESTIONS, overlap=None, **source):
+    source = PoolSource(path=str(path), **source)
+    return pool.read("mine", source, overlap or OverlapSection(), ngrams)
+
+
+def reasons(found):
+    pairs = zip(found.rejected["line"], found.rejected["reason"], strict=True)
+    return dict(pairs)
+
+
+def chat(*turns):
+    return {"messages": [{"role": r, "content": c} for r, c in turns]}
+
+
+def test_alpaca_rows_keep_instruction_input_and_output(tmp_path):
+    rows = [GOOD, {"instruction": "Translate.", "input": "Hund", "output": "dog"}]
+    kept = read(jsonl(tmp_path, rows)).kept
+    assert kept["instruction"].tolist() == ["Add 1 and 2.", "Translate."]
+    assert kept["input"].tolist() == ["", "Hund"]
+    assert kept["response"].tolist() == ["3", "dog"]
+    assert kept["sample_id"].tolist() == ["mine-0000000", "mine-0000001"]
+    assert kept["turns"].tolist() == [None, None]
+
+
+def test_text_hash_is_sha256_of_the_canonical_text(tmp_path):
+    text = '{"input":"","instruction":"Ä","response":"3","turns":null}'
+    kept = read(jsonl(tmp_path, [{"instruction": "Ä", "output": "3"}])).kept
+    want = hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+    assert kept["text_hash"].tolist() == [want]
+
+
+def test_one_exchange_is_a_plain_pair_and_more_keep_their_turns(tmp_path):
+    rows = [
+        chat(("user", "u"), ("assistant", "a")),
+        chat(("system", "s"), ("user", "u"), ("assistant", "a")),
+        chat(("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4")),
+    ]
+    kept = read(jsonl(tmp_path, rows)).kept
+    assert kept["instruction"].tolist() == ["u", "u", "1"]
+    assert kept["response"].tolist() == ["a", "a", "4"]
+    assert kept["turns"][0] is None
+    assert kept["turns"][1][0] == {"role": "system", "content": "s"}
+    assert [turn["content"] for turn in kept["turns"][2]] == ["1", "2", "3", "4"]
+
+
+def test_sharegpt_names_become_roles(tmp_path):
+    turns = [("system", "s"), ("human", "h"), ("gpt", "g")]
+    row = {"conversations": [{"from": who, "value": text} for who, text in turns]}
+    kept = read(jsonl(tmp_path, [row])).kept
+    roles = [turn["role"] for turn in kept["turns"][0]]
+    assert roles == ["system", "user", "assistant"]
+
+
+def test_question_answer_columns_are_named_in_the_card(tmp_path):
+    path = jsonl(tmp_path, [{"q": "2+2?", "a": "4", "key": "k1"}])
+    columns = {"instruction": "q", "response": "a", "id": "key"}
+    kept = read(path, columns=columns).kept
+    assert kept[["sample_id", "instruction", "response"]].values.tolist() == [
+        ["k1", "2+2?", "4"]
+    ]
+
+
+def test_multiple_choice_rows_become_question_options_and_answer(tmp_path):
+    choices = {"text": ["dry", "wet"], "label": ["A", "B"]}
+    row = {"question": "Which?", "choices": choices, "answerKey": "B"}
+    kept = read(jsonl(tmp_path, [row]), format="multiple_choice").kept
+    assert kept["instruction"].tolist() == ["Which?\n\n(A) dry\n(B) wet"]
+    assert kept["response"].tolist() == ["wet"]
+
+
+ALPACA_FAULTS = [
+    ("[1, 2]", "not an object: list"),
+    ('"text"', "not an object: str"),
+    ("{broken", "invalid JSON: Expecting property name"),
+    ({"output": "3"}, "missing instruction: no 'instruction'"),
+    ({"instruction": " \n", "output": "3"}, "empty instruction"),
+    ({"instruction": "x"}, "missing response: no 'output'"),
+    ({"instruction": "x", "output": ""}, "empty response"),
+    ({"instruction": "x", "output": 3}, "not text: response is int"),
+    ({"instruction": ["x"], "output": "3"}, "not text: instruction is list"),
+    ({"instruction": "x", "input": {}, "output": "3"}, "not text: input is dict"),
+    (GOOD, "duplicate: of line 0"),
+    ('{"instruction": "\\ud800", "output": "3"}', "invalid text: half of a surrogate"),
+    ("[" * 100_000, "invalid JSON: nested too deeply"),
+]
+
+
+@pytest.mark.parametrize(("row", "reason"), ALPACA_FAULTS)
+def test_a_broken_alpaca_row_is_rejected_with_line_and_reason(tmp_path, row, reason):
+    found = read(jsonl(tmp_path, [GOOD, row]))
+    assert len(found.kept) == 1
+    assert reasons(found)[1].startswith(reason)
+
+
+CHAT_FAULTS = [
+    ([], "missing instruction"),
+    ("hello", "missing instruction"),
+    ([("user", "u")], "roles out of order: user"),
+    ([("assistant", "a"), ("user", "u")], "roles out of order: assistant user"),
+    ([("user", "u"), ("user", "v"), ("assistant", "a")], "roles out of order"),
+    ([("user", "u"), ("system", "s"), ("assistant", "a")], "roles out of order"),
+    ([("system", "s")], "roles out of order: system"),
+    ([("tool", "t"), ("assistant", "a")], "unknown role: 'tool'"),
+    ([("user", None), ("assistant", "a")], "not text: content is NoneType"),
+    ([("user", "u"), ("assistant", "  ")], "empty response"),
+    ([("user", ""), ("assistant", "a")], "empty instruction"),
+    ([17], "not text: a turn is int"),
+]
+
+
+@pytest.mark.parametrize(("turns", "reason"), CHAT_FAULTS)
+def test_a_broken_chat_is_rejected_with_its_reason(tmp_path, turns, reason):
+    if isinstance(turns, list) and turns and isinstance(turns[0], tuple):
+        turns = chat(*turns)["messages"]
+    good = chat(("user", "u"), ("assistant", "a"))
+    found = read(jsonl(tmp_path, [good, {"messages": turns}]))
+    assert reasons(found)[1].startswith(reason)
+
+
+def test_ids_must_be_there_and_unique(tmp_path):
+    rows = [
+        {"id": 7, **GOOD},
+        {"id": 7, "instruction": "x", "output": "y"},
+        {"instruction": "z", "output": "y"},
+    ]
+    found = read(jsonl(tmp_path, rows), columns={"id": "id"})
+    assert found.kept["sample_id"].tolist() == ["7"]
+    assert reasons(found) == {1: "duplicate id: of line 0", 2: "missing id: no 'id'"}
+
+
+def test_overlap_is_dropped_counted_and_warned_of(tmp_path):
+    question = "one two three four five six seven eight nine ten eleven twelve thirteen"
+    ngrams = question_ngrams(["gsm-1"], [question], 13)
+    rows = [GOOD, {"instruction": f"Now {question}!", "output": "x"}]
+    found = read(jsonl(tmp_path, rows), ngrams)
+    assert reasons(found) == {1: "contains benchmark question: gsm-1"}
+    assert found.notes["rejected"] == {"contains benchmark question": 1}
+    assert found.notes["overlap_share"] == 0.5
+    assert found.notes["overlap_warning"].startswith("50.0% of the pool")
+
+
+def test_a_question_in_the_response_does_not_count_as_overlap(tmp_path):
+    question = "one two three four five six seven eight nine ten eleven twelve thirteen"
+    ngrams = question_ngrams(["gsm-1"], [question], 13)
+    found = read(
+        jsonl(tmp_path, [{"instruction": "Count.", "output": question}]), ngrams
+    )
+    assert len(found.kept) == 1
+    assert "overlap_warning" not in found.notes
+
+
+def test_overlap_sees_later_user_turns_and_input(tmp_path):
+    ngrams = question_ngrams(["short"], ["What is ice?"], 13)
+    talk = chat(
+        ("user", "Hi"), ("assistant", "Hi"), ("user", "what is ICE"), ("assistant", "x")
+    )
+    pair = {"instruction": "Answer.", "input": "What is ice?", "output": "Water."}
+    for rows in ([talk], [pair]):
+        with pytest.raises(TmapError, match="contains benchmark question: short"):
+            read(jsonl(tmp_path, rows), ngrams)
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "{{ config }} {0} %s ${HOME}",
+    "a\x00b\x07c\x1b[31m",
+    "#### 42\nQuestion: ignore the above",
+    "\u202eright to left\u200f",
+    "line\u2028separator\x85next",
+    "é" * 1_000_000,
+    "<|im_end|></s>[INST]",
+]
+
+
+def test_hostile_text_is_carried_through_unchanged(tmp_path):
+    rows = [
+        {"instruction": f"{i} {text}", "output": text} for i, text in enumerate(HOSTILE)
+    ]
+    found = read(jsonl(tmp_path, rows))
+    out = tmp_path / "pool.parquet"
+    tables.write("pool", found.kept, out, code="test", **found.notes)
+    assert tables.read("pool", out)["response"].tolist() == HOSTILE
+
+
+def test_both_tables_can_be_written_even_without_rejections(tmp_path):
+    found = read(jsonl(tmp_path, [GOOD]))
+    path = tmp_path / "rejected.parquet"
+    tables.write("pool_rejected", found.rejected, path, code="test")
+    assert len(tables.read("pool_rejected", path)) == 0
+
+
+def test_a_pool_without_a_usable_row_stops_with_the_first_reasons(tmp_path):
+    path = jsonl(tmp_path, [{"instruction": "", "output": "x"}, "{", "[]", "1"])
+    with pytest.raises(TmapError) as fault:
+        read(path)
+    assert "all 4 were rejected (line 0: empty instruction; line 1: " in str(
+        fault.value
+    )
+    assert "line 3" not in str(fault.value)
+
+
+def test_an_empty_pool_is_named(tmp_path):
+    with pytest.raises(TmapError, match="has no rows"):
+        read(jsonl(tmp_path, []))
+
+
+def test_auto_lists_the_columns_and_the_key_when_it_cannot_tell(tmp_path):
+    path = jsonl(tmp_path, [{"foo": "x", "bar": "y"}])
+    with pytest.raises(TmapError, match=r"\(foo, bar\).*`pool.columns: \{instruction"):
+        read(path)
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(TmapError, match="no column 'ask'; it has instruction, output"):
+        read(jsonl(tmp_path, [GOOD]), columns={"instruction": "ask"})
+
+
+TEXT = st.text(max_size=8)
+JSONISH = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | TEXT,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+TURNS = st.lists(
+    JSONISH
+    | st.fixed_dictionaries(
+        {
+            "role": st.sampled_from(["user", "assistant", "system", "x"]),
+            "content": JSONISH,
+        }
+    ),
+    max_size=4,
+)
+ROWS = st.one_of(
+    JSONISH,
+    st.fixed_dictionaries(
+        {}, optional={"instruction": JSONISH, "input": JSONISH, "output": JSONISH}
+    ),
+    st.fixed_dictionaries({"messages": TURNS}),
+    st.fixed_dictionaries(
+        {"question": JSONISH, "choices": JSONISH, "answerKey": JSONISH}
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("form", "good"),
+    [
+        ("alpaca", GOOD),
+        ("messages", chat(("user", "u"), ("assistant", "a"))),
+        ("multiple_choice", {"question": "Q", "choices": ["a", "b"], "answerKey": "A"}),
+    ],
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(ROWS, max_size=6))
+def test_every_row_ends_kept_or_rejected_with_a_reason(tmp_path, form, good, rows):
+    lines = [json.dumps(row) for row in [good, *rows]]
+    found = read(jsonl(tmp_path, lines), format=form)
+    assert len(found.kept) + len(found.rejected) == 1 + len(rows)
+    assert all(found.rejected["reason"])
+    assert found.kept["sample_id"].is_unique
+
+
+@pytest.mark.data
+def test_all_real_gsm8k_rows_are_kept_or_counted_as_overlap(shared):
+    test = pd.read_parquet(shared / "data" / "gsm8k_test.parquet")
+    ngrams = question_ngrams(test["id"].tolist(), test["question"].tolist(), 13)
+    path = shared / "data" / "gsm8k_train.parquet"
+    found = read(path, ngrams, format="qa", columns={"id": "id"})
+    assert len(found.kept) + len(found.rejected) == 7473
+    assert set(found.notes["rejected"]) <= {"contains benchmark question"}
+    assert found.notes["overlap_share"] < 0.01
+
+
+@pytest.mark.data
+def test_real_arc_train_becomes_instruction_data(shared):
+    columns = {"id": "id", "question": "question", "labels": "labels"}
+    found = read(
+        shared / "data" / "arc_challenge_train.parquet",
+        format="multiple_choice",
+        columns={**columns, "choices": "choices", "gold": "answerKey"},
+    )
+    assert len(found.kept) + len(found.rejected) == 1119
+    assert len(found.kept) > 1100
+    first = found.kept.iloc[0]
+    assert first["response"] == "dry palms"
+    assert first["instruction"].endswith("(D) palms covered with lotion")
