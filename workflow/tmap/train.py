@@ -93,7 +93,7 @@ def make_trainer(
     """The `SFTTrainer` of these rows: ids and labels reach the model as given."""
     from datasets import Dataset
     from transformers import PrinterCallback
-    from trl import SFTTrainer
+    from trl import SFTTrainer  # type: ignore[attr-defined]
 
     from tmap.training.watch import Watch
 
