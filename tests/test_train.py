@@ -229,6 +229,21 @@ def test_arithmetic_follows_the_dtype_and_not_trls_default(dtype, bf16, fp16, tm
     assert (args.bf16, args.fp16) == (bf16, fp16)
 
 
+def test_adapters_are_float32_also_where_the_model_is_not(tiny_llama, tmp_path):
+    from safetensors.torch import load_file
+
+    half = EngineSection(name="reference", device="cpu", dtype="bfloat16")
+    folder = tmp_path / "adapter"
+    card = settings(max_steps=1)
+
+    train(
+        tiny_llama, PLAIN, half, card, CHATS, seed=0, adapter=folder, scratch=tmp_path
+    )
+
+    tensors = load_file(folder / "adapter_model.safetensors").values()
+    assert {str(tensor.dtype) for tensor in tensors} == {"torch.float32"}
+
+
 def test_a_constant_schedule_keeps_its_warm_up(tmp_path):
     card = settings(schedule="constant", warmup_share=0.5)
 
