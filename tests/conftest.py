@@ -34,7 +34,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A random two-layer Llama with a tokenizer, on disk; as `fetch_model` records it."""
+    """A random two-layer Llama with tokenizer, on disk; as `fetch_model` records it."""
     folder = tmp_path_factory.mktemp("tiny_llama")
     tokenizer = write_tokenizer(folder)
     write_llama(folder, len(tokenizer))
@@ -48,7 +48,7 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def write_tokenizer(folder: Path) -> Any:
-    """A byte-level BPE of some 400 tokens, trained on the spot; ids 0-2 pad, BOS, EOS."""
+    """A byte-level BPE of some 400 tokens, made on the spot; ids 0-2 pad, BOS, EOS."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

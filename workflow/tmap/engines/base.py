@@ -46,9 +46,9 @@ class LanguageModel(Protocol):
 
         Returns
         -------
-        [m][S] id lists. An end-of-sequence token is left out; where a stop text ended the
-        answer, the tokens up to and with the one that completed it are kept: cut the
-        decoded text with `cut`.
+        [m][S] id lists. An end-of-sequence token is left out; where a stop text ended
+        the answer, the tokens up to and with the one that completed it are kept: cut
+        the decoded text with `cut`.
         """
 
     def option_nll(
@@ -57,20 +57,34 @@ class LanguageModel(Protocol):
         questions: Sequence[Ids],
         options: Sequence[Sequence[Ids]],
     ) -> list[list[list[float]]]:
-        """[m][S][n_options_s] summed negative log-likelihood in nats of each option's
-        tokens after prefix + question."""
+        """Summed negative log-likelihood of each option after prefix + question.
+
+        Returns
+        -------
+        [m][S][n_options_s] in nats
+        """
 
     def answer_nll(
         self, prompts: Sequence[Ids], answers: Sequence[Ids]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(sum, count): float64 summed negative log-likelihood in nats of each answer's
-        tokens given its prompt, and how many tokens were scored. The first answer token is
-        scored only if the prompt is not empty. An answer without a scored token has sum
-        NaN, count 0. Prompt + answer must fit the context: the caller truncates."""
+        """Summed negative log-likelihood of each answer given its prompt.
+
+        The first answer token is scored only if the prompt is not empty. Both together
+        must fit the context: the caller truncates.
+
+        Returns
+        -------
+        sum : (n,) float64, nats; NaN for an answer without a scored token
+        count : (n,) int64, how many tokens were scored
+        """
 
     def digit_logits(self, prompts: Sequence[Ids], digits: Ids) -> np.ndarray:
-        """(n_prompts, n_digits) float64 log-probabilities of the token ids `digits` as the
-        first token after each prompt (over the whole vocabulary)."""
+        """Log-probabilities of the token ids `digits` as first token after each prompt.
+
+        Returns
+        -------
+        (n_prompts, n_digits) float64, over the whole vocabulary
+        """
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
