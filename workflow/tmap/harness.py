@@ -25,7 +25,7 @@ from tmap.prompts import Renderer
 TASK = "tmap"
 
 
-class EngineModel(LM):  # type: ignore[misc]
+class EngineModel(LM):
     """Our engine as the harness sees it.
 
     Parameters
@@ -76,7 +76,7 @@ class EngineModel(LM):  # type: ignore[misc]
         return prompts[0].prefix, [prompt.question for prompt in prompts]
 
 
-class QuestionTask(ConfigurableTask):  # type: ignore[misc]
+class QuestionTask(ConfigurableTask):
     """A table of questions as a zero-shot task of the harness.
 
     Written answers pass our reader as the task's filter; choices are marked by the

@@ -8,7 +8,6 @@ as in reward and evaluation, and TRL neither tokenises nor cuts them.
 from __future__ import annotations
 
 import logging
-import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +50,7 @@ def train(
         depend on how they were chosen; `seed` shuffles them
     seed : of shuffling, of the adapter's first values and of dropout
     adapter : folder of the adapter
-    scratch : folder of the checkpoints; removed when all is done
+    scratch : folder of the checkpoints, removed when all is done
 
     Returns
     -------
@@ -78,7 +77,7 @@ def train(
             LOG.info("train: going on from %s", found)
         trainer.train(resume_from_checkpoint=str(found) if found else None)
     adapter_files.save(trainer.model, adapter, record["source"], record["revision"])
-    shutil.rmtree(scratch, ignore_errors=True)
+    checkpoints.clear(scratch)
     return _report(rows, trainer.state.log_history)
 
 
@@ -93,7 +92,7 @@ def make_trainer(
     """The `SFTTrainer` of these rows: ids and labels reach the model as given."""
     from datasets import Dataset
     from transformers import PrinterCallback
-    from trl import SFTTrainer
+    from trl import SFTTrainer  # type: ignore[attr-defined]
 
     from tmap.training.watch import Watch
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tmap.cards.model import EngineSection
 from tmap.engines.base import ENGINE_VERSION
@@ -69,6 +69,25 @@ def load(
         model.to(device), load_tokenizer(record), key=key, batch_size=engine.batch_size
     )
     return found
+
+
+class Weights(NamedTuple):
+    """A model as transformers gives it, and where and how precisely it computes."""
+
+    model: Any
+    device: str
+    dtype: str
+
+
+def load_weights(record: dict[str, Any], engine: EngineSection) -> Weights:
+    """The bare model of a record, for training; errors as `load`."""
+    _prepare()
+    import torch
+
+    device = _device(engine)
+    dtype = _dtype(engine, device)
+    model = _load_model(record, getattr(torch, dtype))
+    return Weights(model.to(device), device, dtype)
 
 
 def load_tokenizer(record: dict[str, Any]) -> Any:

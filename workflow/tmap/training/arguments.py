@@ -36,7 +36,7 @@ def sft_config(
         the adapter's own weights are float32
     folder : where checkpoints go
     """
-    from trl import SFTConfig
+    from trl import SFTConfig  # type: ignore[attr-defined]
 
     steps = total_steps(settings, n_rows)
     warmup_steps = math.ceil(settings.warmup_share * steps)

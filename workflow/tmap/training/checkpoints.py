@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 from tmap.training.rows import TrainingRows
+
+RUN = re.compile("[0-9a-f]{16}")
 
 
 def name(rows: TrainingRows, settings: dict[str, Any]) -> str:
@@ -16,6 +20,15 @@ def name(rows: TrainingRows, settings: dict[str, Any]) -> str:
     for row in rows.rows:
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()[:16]
+
+
+def clear(scratch: Path) -> None:
+    """Remove the checkpoints of every run in `scratch`, and it if nothing stays."""
+    for folder in scratch.glob("*"):
+        if RUN.fullmatch(folder.name):
+            shutil.rmtree(folder)
+    if scratch.is_dir() and not any(scratch.iterdir()):
+        scratch.rmdir()
 
 
 def latest(folder: Path) -> Path | None:

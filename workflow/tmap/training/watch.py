@@ -12,7 +12,7 @@ from tmap.errors import TmapError
 from tmap.log import Progress
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]
+class Watch(TrainerCallback):
     """Prints step, loss, tokens per second and time left; stops at NaN and infinity."""
 
     def on_train_begin(

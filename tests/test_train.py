@@ -1,0 +1,420 @@
+"""Fine-tuning: what the model is shown, what is written, and how a run goes on."""
+
+import json
+import math
+
+import pytest
+from tmap import engines
+from tmap.cards.model import EngineSection, PromptSection, TrainSection
+from tmap.errors import TmapError
+from tmap.prompts import Renderer
+from tmap.samples import turns_of
+from tmap.train import make_trainer, train
+from tmap.training import checkpoints
+from tmap.training.arguments import lora_config, sft_config, total_steps
+from tmap.training.rows import IGNORED, encode
+
+ENGINE = EngineSection(name="reference", device="cpu", dtype="float32")
+PLAIN = PromptSection(template="plain")
+CHATS = [
+    [("user", f"What is 2+{i}?"), ("assistant", f"2+{i}={i + 2}\n#### {i + 2}")]
+    for i in range(12)
+]
+TALK = [
+    ("user", "Who are you?"),
+    ("assistant", "A friend."),
+    ("user", "Since when?"),
+    ("assistant", "Since May."),
+]
+
+
+def settings(**changes):
+    return TrainSection(
+        **{
+            "rank": 2,
+            "batch_size": 4,
+            "micro_batch_size": 2,
+            "epochs": 2,
+            "learning_rate": 1e-2,
+            "dropout": 0.1,
+            **changes,
+        }
+    )
+
+
+def fit(record, folder, *, chats=CHATS, seed=0, **changes):
+    report = train(
+        record,
+        PLAIN,
+        ENGINE,
+        settings(**changes),
+        chats,
+        seed=seed,
+        adapter=folder / "adapter",
+        scratch=folder / "checkpoints",
+    )
+    return report, (folder / "adapter" / "adapter_model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_llama, tmp_path_factory):
+    """One uninterrupted run: its report, its adapter's bytes, its folder."""
+    folder = tmp_path_factory.mktemp("fitted")
+    return *fit(tiny_llama, folder), folder
+
+
+@pytest.fixture
+def renderer(tiny_llama):
+    return Renderer(engines.load_tokenizer(tiny_llama), PLAIN)
+
+
+def seen_by_model(record, rows, prepare=lambda tokenizer: None, **changes):
+    """(ids, labels) of every row that the model's forward pass gets, less padding."""
+    weights = engines.load_weights(record, ENGINE)
+    tokenizer = engines.load_tokenizer(record)
+    prepare(tokenizer)
+    seen = []
+
+    def record_inputs(module, args, inputs):
+        parts = [inputs[k] for k in ("input_ids", "labels", "attention_mask")]
+        for ids, labels, mask in zip(*parts, strict=True):
+            n = int(mask.sum())
+            assert set(labels[n:].tolist()) <= {IGNORED}
+            seen.append((ids[:n].tolist(), labels[:n].tolist()))
+
+    trainer = make_trainer(
+        weights, tokenizer, rows, settings(**changes), 0, folder="unused"
+    )
+    trainer.args.save_strategy = "no"
+    trainer.model.register_forward_pre_hook(record_inputs, with_kwargs=True)
+    trainer.train()
+    return seen
+
+
+# What the model is shown
+
+
+def test_the_loss_counts_every_assistant_turn_and_nothing_else(renderer):
+    row = encode(renderer, [TALK], 512, "key").rows[0]
+
+    counted = renderer.tokenizer.decode([t for t in row.labels if t != IGNORED])
+
+    said = [text.strip() for text in counted.split("<eos>")]
+    assert said == ["A friend.", "Since May.", ""]
+
+
+def test_long_rows_are_cut_counted_and_named(renderer):
+    long = [("user", "Count."), ("assistant", "one two three four five " * 20)]
+
+    rows = encode(renderer, [long, *CHATS], 60, "`train.max_length`")
+
+    assert (rows.truncated, rows.dropped, len(rows.rows)) == (1, 0, 13)
+    assert max(len(row.input_ids) for row in rows.rows) == 60
+    assert "1 of 13 training rows (7.7%)" in rows.warnings[0]
+    assert "`train.max_length`" in rows.warnings[0]
+
+
+def test_one_cut_row_in_twenty_is_no_warning(renderer):
+    long = [("user", "Count."), ("assistant", "one two three four five " * 20)]
+
+    rows = encode(renderer, [long, *CHATS, *CHATS[:7]], 60, "key")
+
+    assert (rows.truncated, rows.warnings) == (1, [])
+
+
+def test_a_row_whose_answer_is_cut_away_is_dropped_and_counted(renderer):
+    long = [("user", "Count to ten. " * 30), ("assistant", "one")]
+
+    rows = encode(renderer, [long, *CHATS], 60, "key")
+
+    assert (rows.truncated, rows.dropped, len(rows.rows)) == (0, 1, 12)
+    assert "1 were dropped" in rows.warnings[0]
+
+
+def test_no_row_left_ends_in_one_sentence(renderer):
+    with pytest.raises(TmapError, match="None of the 12 training rows has an answer"):
+        encode(renderer, CHATS, 3, "`train.max_length`")
+
+
+def test_tokens_and_counted_tokens_are_those_of_the_rows(renderer):
+    rows = encode(renderer, CHATS, 512, "key")
+
+    assert rows.n_tokens == sum(len(renderer.training(c).ids) for c in CHATS)
+    assert rows.n_loss_tokens == sum(sum(renderer.training(c)[1]) for c in CHATS)
+
+
+def test_trl_hands_the_model_our_ids_and_labels_unchanged(tiny_llama, renderer):
+    rows = encode(renderer, [TALK, *CHATS], 512, "key")
+
+    seen = seen_by_model(tiny_llama, rows, epochs=1)
+
+    assert sorted(seen) == sorted((r.input_ids, r.labels) for r in rows.rows)
+
+
+def test_rows_beyond_trls_own_limit_of_1024_tokens_reach_the_model_whole(
+    tiny_llama, renderer
+):
+    long = [("user", "Count."), ("assistant", "one two three " * 400)]
+    rows = encode(renderer, [long], 4000, "key")
+    assert len(rows.rows[0].input_ids) > 1024
+
+    seen = seen_by_model(tiny_llama, rows, max_steps=1)
+
+    assert seen == [(rows.rows[0].input_ids, rows.rows[0].labels)]
+
+
+def test_the_end_token_stays_in_the_loss_where_it_is_also_the_pad_token(
+    tiny_llama, renderer
+):
+    def pad_with_end(tokenizer):
+        tokenizer.pad_token = tokenizer.eos_token
+
+    rows = encode(renderer, [TALK, *CHATS], 512, "key")
+    seen = seen_by_model(tiny_llama, rows, pad_with_end, epochs=1)
+
+    eos = renderer.tokenizer.eos_token_id
+    assert all(labels[-1] == eos for _, labels in seen)
+
+
+def test_the_loss_is_the_mean_over_counted_tokens_of_the_batch(tiny_llama, tmp_path):
+    import torch
+
+    model = engines.load_weights(tiny_llama, ENGINE).model.eval()
+    rows = encode(
+        Renderer(engines.load_tokenizer(tiny_llama), PLAIN), CHATS, 512, "key"
+    )
+    total = 0.0
+    for row in rows.rows:
+        with torch.no_grad():
+            logits = model(torch.tensor([row.input_ids])).logits[0, :-1]
+        labels = torch.tensor(row.labels[1:])
+        total += torch.nn.functional.cross_entropy(
+            logits, labels, ignore_index=IGNORED, reduction="sum"
+        ).item()
+
+    report, _ = fit(tiny_llama, tmp_path, batch_size=12, dropout=0, max_steps=1)
+
+    assert report["loss"][0][1] == pytest.approx(total / rows.n_loss_tokens, rel=1e-5)
+
+
+# Card values
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "epochs", "max_steps", "steps"),
+    [
+        (12, 2, None, 6),
+        (13, 1, None, 4),
+        (12, 0.5, None, 2),
+        (1, 0.1, None, 1),
+        (12, 2, 5, 5),
+        (12, 2, 50, 6),
+    ],
+)
+def test_steps_follow_from_rows_epochs_and_the_early_end(
+    n_rows, epochs, max_steps, steps
+):
+    assert total_steps(settings(epochs=epochs, max_steps=max_steps), n_rows) == steps
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bf16", "fp16"),
+    [("float32", False, False), ("bfloat16", True, False)],
+)
+def test_arithmetic_follows_the_dtype_and_not_trls_default(dtype, bf16, fp16, tmp_path):
+    args = sft_config(
+        settings(), 12, seed=0, device="cpu", dtype=dtype, folder=tmp_path
+    )
+
+    assert (args.bf16, args.fp16) == (bf16, fp16)
+
+
+def test_adapters_are_float32_also_where_the_model_is_not(tiny_llama, tmp_path):
+    from safetensors.torch import load_file
+
+    half = EngineSection(name="reference", device="cpu", dtype="bfloat16")
+    folder = tmp_path / "adapter"
+    card = settings(max_steps=1)
+
+    train(
+        tiny_llama, PLAIN, half, card, CHATS, seed=0, adapter=folder, scratch=tmp_path
+    )
+
+    tensors = load_file(folder / "adapter_model.safetensors").values()
+    assert {str(tensor.dtype) for tensor in tensors} == {"torch.float32"}
+
+
+def test_a_constant_schedule_keeps_its_warm_up(tmp_path):
+    card = settings(schedule="constant", warmup_share=0.5)
+
+    args = sft_config(card, 12, seed=0, device="cpu", dtype="float32", folder=tmp_path)
+
+    assert (args.lr_scheduler_type.value, args.warmup_steps) == (
+        "constant_with_warmup",
+        3,
+    )
+
+
+def test_the_adapter_has_the_shape_of_the_card():
+    config = lora_config(settings(rank=3, alpha=5, target_modules=["q_proj"]))
+
+    assert (config.r, config.lora_alpha, config.target_modules) == (3, 5, {"q_proj"})
+
+
+def test_recomputing_activations_changes_no_byte(fitted, tiny_llama, tmp_path):
+    _, adapter = fit(tiny_llama, tmp_path, gradient_checkpointing="on")
+
+    assert adapter == fitted[1]
+
+
+# Runs
+
+
+def test_two_runs_write_the_same_bytes(fitted, tiny_llama, tmp_path):
+    report, adapter = fit(tiny_llama, tmp_path)
+
+    assert (report, adapter) == fitted[:2]
+
+
+def test_another_seed_is_another_adapter(fitted, tiny_llama, tmp_path):
+    _, adapter = fit(tiny_llama, tmp_path, seed=1)
+
+    assert adapter != fitted[1]
+
+
+def stop_after(monkeypatch, n_steps):
+    """Let the process die in the forward pass after `n_steps` optimiser steps."""
+    from trl import SFTTrainer
+
+    whole = SFTTrainer.training_step
+
+    def dying(self, *args, **kwargs):
+        if self.state.global_step >= n_steps:
+            raise KeyboardInterrupt
+        return whole(self, *args, **kwargs)
+
+    monkeypatch.setattr(SFTTrainer, "training_step", dying)
+
+
+@pytest.mark.parametrize("n_steps", [2, 3, 5])
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    n_steps, fitted, tiny_llama, tmp_path, monkeypatch, caplog
+):
+    caplog.set_level("INFO", logger="tmap")
+    with monkeypatch.context() as patch:
+        stop_after(patch, n_steps)
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny_llama, tmp_path)
+    saved = sorted(p.name for p in tmp_path.glob("checkpoints/*/checkpoint-*"))
+    assert saved[-1] == f"checkpoint-{n_steps}"
+
+    report, adapter = fit(tiny_llama, tmp_path)
+
+    assert f"going on from {tmp_path}" in caplog.text
+    assert (report, adapter) == fitted[:2]
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_checkpoint_of_other_settings_is_left_alone(
+    tiny_llama, fitted, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny_llama, tmp_path, learning_rate=2e-2)
+
+    _, adapter = fit(tiny_llama, tmp_path)
+
+    assert adapter == fitted[1]
+
+
+def test_a_checkpoint_that_was_torn_by_the_kill_is_passed_over(tmp_path):
+    for step, state in [(3, '{"global_step": 3}'), (12, '{"global_st')]:
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+    (tmp_path / "checkpoint-15").mkdir()
+
+    assert checkpoints.latest(tmp_path) == tmp_path / "checkpoint-3"
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_a_cure(tiny_llama, tmp_path):
+    with pytest.raises(TmapError, match=r"became (nan|inf) in training step"):
+        fit(tiny_llama, tmp_path, learning_rate=1e30, warmup_share=0)
+
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_progress_is_told_with_loss_and_rate(tiny_llama, tmp_path, caplog, capfd):
+    caplog.set_level("INFO", logger="tmap")
+
+    fit(tiny_llama, tmp_path, max_steps=2)
+
+    assert "train 2/2 steps" in caplog.text and "tokens/s" in caplog.text
+    assert "it/s" not in capfd.readouterr().err
+
+
+# What is written
+
+
+def test_plain_peft_loads_the_adapter_and_it_changes_the_model(fitted, tiny_llama):
+    import torch
+    from peft import PeftModel
+
+    base = engines.load_weights(tiny_llama, ENGINE).model
+    ids = torch.tensor([[1, 5, 6, 7]])
+    with torch.no_grad():
+        before = base(ids).logits
+        after = PeftModel.from_pretrained(base, str(fitted[2] / "adapter"))(ids).logits
+
+    assert (after - before).abs().max() > 1e-3
+
+
+def test_the_configuration_names_the_source_and_not_its_place_here(
+    tiny_llama, tmp_path
+):
+    record = {**tiny_llama, "source": "org/model"}
+
+    fit(record, tmp_path, max_steps=1)
+
+    text = (tmp_path / "adapter" / "adapter_config.json").read_text()
+    assert json.loads(text)["base_model_name_or_path"] == "org/model"
+    assert tiny_llama["path"] not in text
+    assert sorted(p.name for p in (tmp_path / "adapter").iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+
+
+def test_the_report_counts_rows_and_steps_and_holds_no_clock(fitted):
+    report = fitted[0]
+
+    assert (report["n_samples"], report["steps"], report["dropped"]) == (12, 6, 0)
+    assert [step for step, _ in report["loss"]] == [1, 2, 3, 4, 5, 6]
+    assert report["final_loss"] == report["loss"][-1][1]
+    assert math.isfinite(report["final_loss"])
+    assert not {"seconds", "time"} & set(report)
+
+
+@pytest.mark.data
+def test_a_trained_model_learns_from_real_rows(shared, tmp_path):
+    import pandas as pd
+
+    folder = shared / "models" / "tiny"
+    record = {
+        "model": "tiny",
+        "source": "tiny",
+        "revision": None,
+        "path": str(folder),
+        "trust_remote_code": False,
+    }
+    rows = pd.read_parquet(shared / "data" / "gsm8k_train.parquet")
+    rows = rows.loc[rows["answer"].str.len().nsmallest(24).index]
+    chats = [
+        turns_of({"instruction": q, "input": "", "response": a, "turns": None})
+        for q, a in zip(rows["question"], rows["answer"], strict=True)
+    ]
+
+    report, _ = fit(record, tmp_path, chats=chats, batch_size=4)
+
+    losses = [loss for _, loss in report["loss"]]
+    assert sum(losses[-4:]) < 0.95 * sum(losses[:4])

@@ -1,0 +1,117 @@
+"""The commands `train-adapter` and `evaluate-adapter`, as their rules call them."""
+
+import json
+
+import pandas as pd
+import pytest
+import yaml
+from tmap import cli, tables
+from tmap.errors import TmapError
+from tmap.files import write_json
+from tmap.provenance import fingerprint
+
+
+@pytest.fixture
+def room(tmp_path, tiny_llama, monkeypatch):
+    """A folder with cards, tables and a model record, and that folder as workplace."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMAP_CARDS", str(tmp_path / "cards"))
+    model = {
+        "source": {"path": "tiny"},
+        "prompt": {"template": "plain"},
+        "engine": {"name": "reference", "device": "cpu", "max_new_tokens": 4},
+        "train": {"rank": 2, "batch_size": 2, "micro_batch_size": 2},
+    }
+    data = {
+        "task": "generation",
+        "pool": {"path": "pool.jsonl"},
+        "questions": {"path": "questions.jsonl"},
+    }
+    for kind, card in (("models", model), ("datasets", data)):
+        (tmp_path / "cards" / kind).mkdir(parents=True)
+        text = yaml.safe_dump(card)
+        (tmp_path / "cards" / kind / "small.yaml").write_text(text)
+    write_json("model.json", tiny_llama)
+    write_tables()
+    return tmp_path
+
+
+def write_tables():
+    ids = ["a", "b", "c", "d"]
+    pool = {
+        "sample_id": ids,
+        "instruction": [f"What is 2+{i}?" for i in range(4)],
+        "input": "",
+        "response": [f"#### {i + 2}" for i in range(4)],
+        "turns": None,
+        "source": "here",
+        "text_hash": ids,
+    }
+    chosen = {"sample_id": ["d", "a", "b"], "rank": [0, 1, 2]}
+    questions = {
+        "question_id": ["q0", "q1"],
+        "question": ["What is 2+5?", "What is 2+6?"],
+        "choices": None,
+        "permutation": None,
+        "gold": ["7", "8"],
+        "row": [0, 1],
+    }
+    anchors = {"anchor_set": "kmeans", "weight": 1.0, "cluster": 0}
+    anchors["girth_difficulty"] = float("nan")
+    for kind, name, values in (
+        ("pool", "pool", pool),
+        ("subset", "subset", {**chosen, "score": 1.0, "contributions": None}),
+        ("questions", "test", questions),
+        ("tiny", "tiny", {"question_id": ["q1"], **anchors}),
+        ("tiny", "confirm", {"question_id": ["other"], **anchors}),
+    ):
+        tables.write(kind, pd.DataFrame(values), f"{name}.parquet", code="0")
+
+
+def call(*words):
+    cli.app(list(words), standalone_mode=False)
+
+
+TRAIN = (
+    "train-adapter small --seed 1 --subset subset.parquet --pool pool.parquet "
+    "--model-file model.json --adapter t1/adapter/adapter_model.safetensors "
+    "--report t1/train.json"
+).split()
+EVALUATE = (
+    "evaluate-adapter small small --questions test.parquet --tiny tiny.parquet "
+    "--confirm confirm.parquet --model-file model.json"
+).split()
+
+
+def test_an_adapter_is_trained_on_the_subset_and_measured(room):
+    call(*TRAIN)
+    call(*EVALUATE, "--adapter", TRAIN[-3], "--output", "t1/predictions.parquet")
+
+    report = json.loads((room / "t1" / "train.json").read_text())
+    assert (report["n_samples"], report["steps"], report["seed"]) == (3, 2, 1)
+    assert report["code"] == fingerprint("train_adapter")
+    assert report["settings"]["train"]["rank"] == 2
+    found = tables.read("predictions", "t1/predictions.parquet")
+    assert found["question_id"].tolist() == ["q0", "q1"]
+    assert found["is_tiny"].tolist() == [False, True]
+    assert sorted(p.name for p in (room / "t1").iterdir()) == [
+        "adapter",
+        "predictions.parquet",
+        "train.json",
+    ]
+
+
+def test_without_an_adapter_the_base_model_is_measured(room):
+    call(*EVALUATE, "--adapter", "", "--output", "base.parquet")
+
+    about = tables.metadata("base.parquet")
+    assert (about["metric"], about["rows"]["total"]) == ("flexible", 2)
+    assert about["code"] == fingerprint("evaluate_adapter")
+
+
+def test_a_subset_of_another_pool_is_refused(room):
+    other = tables.read("subset", "subset.parquet").replace({"sample_id": {"d": "z"}})
+    tables.write("subset", other, "subset.parquet", code="0")
+
+    with pytest.raises(TmapError, match=r"names 1 samples that the pool lacks.*'z'"):
+        call(*TRAIN)
