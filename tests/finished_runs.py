@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+
 from tmap import tables
 from tmap.files import write_json
 

@@ -1,9 +1,10 @@
 """The commands `collect-metrics` and `show-metrics`, as the rule calls them."""
 
-import finished_runs
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+
+import finished_runs
 from tmap import cli, tables
 from tmap.files import read_json, write_json
 
