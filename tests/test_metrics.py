@@ -151,7 +151,7 @@ def test_warnings_of_all_stages_are_gathered(tmp_path):
     paths += finished_runs.run(tmp_path, "tmap", 0, 1, [1, 0], code="new")
     paths += finished_runs.search(tmp_path, "tmap", 0, warnings=["flat reward"])
     pool = {**ABOUT, "rows": {"total": 9}, "overlap_share": 0.25}
-    tiny = {**ABOUT, "rows": {"total": 9}, "warnings": ["no history"]}
+    tiny = {**ABOUT, "rows": {"total": 9}, "warning": "no history"}
     found = collect(paths, n=2, pool=pool, tiny=tiny)["warnings"]
     assert found[0].startswith("pool: 25.0% of the rows contained a benchmark question")
     assert found[1:3] == ["tiny set: no history", "search tmap s0: flat reward"]

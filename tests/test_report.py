@@ -130,3 +130,8 @@ def test_both_figures_are_drawn_even_without_a_search(finished, tmp_path):
     assert set(sizes) == {"accuracy.png", "search.png", "none.png"}
     assert all(imread(p).std() > 0.01 for p in tmp_path.iterdir())
     assert sizes["none.png"][0] < sizes["search.png"][0]
+
+
+def test_weights_without_an_interval_show_a_dash(document):
+    document["methods"]["tmap"]["weights"][0]["interval"] = None
+    assert report.weights(document)[2] == ("tmap s0", "perplexity", "1.00", "-")

@@ -136,6 +136,14 @@ def test_resamples_do_not_depend_on_the_other_arms_or_the_order_of_runs(arm):
     assert alone.mean() == pytest.approx(arm.mean(), abs=0.12)
 
 
+def test_drawing_in_chunks_changes_no_number(monkeypatch):
+    arms = {"a": np.random.default_rng(0).random((2, 37)) < 0.5}
+    whole = statistics.bootstrap_means(arms, n_resamples=700)["a"]
+    monkeypatch.setattr(statistics, "CHUNK", 13)
+    parts = statistics.bootstrap_means(arms, n_resamples=700)["a"]
+    assert np.array_equal(whole, parts)
+
+
 def test_arms_with_other_questions_are_refused():
     with pytest.raises(ValueError, match="share their questions"):
         statistics.bootstrap_means({"a": np.ones((1, 3)), "b": np.ones((1, 4))})

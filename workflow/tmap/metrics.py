@@ -59,7 +59,6 @@ def collect(
     means = statistics.bootstrap_means({n: runs.arm(n) for n in methods}, seed=seed)
     random = comparisons.against_random(methods, means)
     base = comparisons.against_base(methods, means)
-    effects = [found["minimum_detectable_effect"] for found in random.values()]
     return {
         "version": VERSION,
         "dataset": dataset,
@@ -77,9 +76,7 @@ def collect(
             }
             for name, arms in methods.items()
         },
-        "minimum_detectable_effect": max(
-            (effect for effect in effects if effect is not None), default=None
-        ),
+        "minimum_detectable_effect": _largest_effect(random),
         "statistics": _design(random, base, seed),
         "pool": {"n": pool["rows"]["total"], "rejected": rejected["rows"]["total"]}
         | _notes(pool),
@@ -88,6 +85,11 @@ def collect(
         "cost": _cost(runs),
         "provenance": _provenance(runs, pool, tiny, record),
     }
+
+
+def _largest_effect(random: dict[str, Any]) -> float | None:
+    effects = [found["minimum_detectable_effect"] for found in random.values()]
+    return max((effect for effect in effects if effect is not None), default=None)
 
 
 def _accuracy(arms: list[Run], means: np.ndarray) -> dict[str, Any]:
@@ -150,14 +152,14 @@ def _design(random: dict, base: dict, seed: int) -> dict[str, Any]:
 def _warnings(
     runs: Runs, pool: dict[str, Any], tiny: dict[str, Any], warn_overlap: float
 ) -> list[str]:
-    found = [f"pool: {text}" for text in pool.get("warnings", [])]
+    found = [f"pool: {text}" for text in _texts(pool)]
     share = pool.get("overlap_share")
     if share is not None and share > warn_overlap:
         found.append(
             f"pool: {share:.1%} of the rows contained a benchmark question and were "
             f"dropped; over {warn_overlap:.1%} the source may be contaminated"
         )
-    found += [f"tiny set: {text}" for text in tiny.get("warnings", [])]
+    found += [f"tiny set: {text}" for text in _texts(tiny)]
     for search in runs.searches:
         texts = search.weights.get("warnings", [])
         found += [f"search {search.method} s{search.s}: {text}" for text in texts]
@@ -172,6 +174,12 @@ def _warnings(
     if len(codes) > 1:
         found.append(f"predictions were written by {len(codes)} versions of the code")
     return list(dict.fromkeys(found))
+
+
+def _texts(about: dict[str, Any]) -> list[str]:
+    """Notes `warnings`, a list, and `warning`, one text or None."""
+    one = about.get("warning")
+    return [*about.get("warnings", []), *([one] if one else [])]
 
 
 def _cost(runs: Runs) -> dict[str, Any]:

@@ -38,7 +38,8 @@ def bootstrap_means(
     three times (Owen 2007, Annals of Applied Statistics 1:386), adding counts it twice
     and stays on the safe side. Of n runs n - 1 are drawn, which makes the variance of
     their mean unbiased for few seeds (Rao and Wu 1988, JASA 83:231); an arm of one run
-    contributes no seed variance. Simulated coverage: docs/decisions/bootstrap.md.
+    contributes no seed variance. Simulated coverage:
+    docs/decisions/0005-two-level-bootstrap.md.
 
     Parameters
     ----------
