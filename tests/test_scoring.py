@@ -7,6 +7,7 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+
 from tmap import indicators, scoring
 from tmap.errors import TmapError
 from tmap.indicators import Indicator, Scores

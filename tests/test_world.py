@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from tmap import cards
 from tmap.worlds import random_world, word_problems
 
