@@ -5,8 +5,6 @@
 What is computed from what: rules/, one chapter each. How: workflow/tmap/.
 """
 
-import os
-
 from snakemake.utils import min_version
 
 from tmap import cards
@@ -18,7 +16,7 @@ configfile: workflow.source_path("config/config.yaml")
 
 
 SETTINGS = cards.workflow_config(config)
-os.environ["TMAP_CARDS"] = os.pathsep.join(SETTINGS.cards)
+cards.use_folders(SETTINGS.cards)
 
 
 include: "rules/common.smk"

@@ -21,11 +21,11 @@ rule fetch_questions:
     log:
         "results/logs/fetch_questions/{dataset}.log",
     localrule: True
+    conda:
+        ENVIRONMENT
     params:
         card=lambda w: settings.params("fetch_questions", dataset=w.dataset),
         code=fingerprint("fetch_questions"),
-    conda:
-        ENVIRONMENT
     shell:
         "tmap fetch-questions {wildcards.dataset} --reward {output.reward}"
         " --test {output.test} --ngrams {output.ngrams} 2>&1 | tee {log}"
@@ -41,11 +41,11 @@ rule fetch_pool:
     log:
         "results/logs/fetch_pool/{dataset}.log",
     localrule: True
+    conda:
+        ENVIRONMENT
     params:
         card=lambda w: settings.params("fetch_pool", dataset=w.dataset),
         code=fingerprint("fetch_pool"),
-    conda:
-        ENVIRONMENT
     shell:
         "tmap fetch-pool {wildcards.dataset} --ngrams {input.ngrams}"
         " --output {output.pool} --rejected {output.rejected} 2>&1 | tee {log}"
@@ -60,11 +60,11 @@ rule fetch_responses:
     log:
         "results/logs/fetch_responses/{dataset}.log",
     localrule: True
+    conda:
+        ENVIRONMENT
     params:
         card=lambda w: settings.params("fetch_responses", dataset=w.dataset),
         code=fingerprint("fetch_responses"),
-    conda:
-        ENVIRONMENT
     shell:
         "tmap fetch-responses {wildcards.dataset} --questions {input.questions}"
         " --output {output} 2>&1 | tee {log}"
@@ -76,10 +76,10 @@ rule fetch_model:
     log:
         "results/logs/fetch_model/{model}.log",
     localrule: True
+    conda:
+        ENVIRONMENT
     params:
         card=lambda w: settings.params("fetch_model", model=w.model),
         code=fingerprint("fetch_model"),
-    conda:
-        ENVIRONMENT
     shell:
         "tmap fetch-model {wildcards.model} --output {output} 2>&1 | tee {log}"

@@ -21,11 +21,6 @@ rule score_indicator:
         "results/benchmarks/score_indicator/{dataset}/{indicator}.tsv"
     wildcard_constraints:
         indicator=one_of(n for n in indicators.names() if n not in LOOKS_AT_TARGET),
-    params:
-        card=lambda w: settings.params(
-            "score_indicator", dataset=w.dataset, indicator=w.indicator
-        ),
-        code=lambda w: fingerprint("score_indicator", f"tmap.indicators.{w.indicator}"),
     conda:
         ENVIRONMENT
     threads: lambda w: paths.threads(paths.proxy(w.dataset, w.indicator))
@@ -35,6 +30,11 @@ rule score_indicator:
         runtime=lambda w: paths.runtime(
             paths.proxy(w.dataset, w.indicator), "score_indicator"
         ),
+    params:
+        card=lambda w: settings.params(
+            "score_indicator", dataset=w.dataset, indicator=w.indicator
+        ),
+        code=lambda w: fingerprint("score_indicator", f"tmap.indicators.{w.indicator}"),
     shell:
         "tmap score-indicator {wildcards.dataset} {wildcards.indicator}"
         " --pool {input.pool} --model-file '{input.models}' --output {output}"
@@ -53,13 +53,13 @@ use rule score_indicator as score_indicator_per_model with:
         "results/benchmarks/score_indicator/{dataset}/{model}/{indicator}.tsv"
     wildcard_constraints:
         indicator=one_of(LOOKS_AT_TARGET),
-    params:
-        card=lambda w: settings.params(
-            "score_indicator", dataset=w.dataset, indicator=w.indicator, model=w.model
-        ),
-        code=lambda w: fingerprint("score_indicator", f"tmap.indicators.{w.indicator}"),
     threads: lambda w: paths.threads(w.model)
     resources:
         gpu=lambda w: paths.gpu(w.model),
         mem_mb=lambda w: paths.mem_mb(w.model),
         runtime=lambda w: paths.runtime(w.model, "score_indicator"),
+    params:
+        card=lambda w: settings.params(
+            "score_indicator", dataset=w.dataset, indicator=w.indicator, model=w.model
+        ),
+        code=lambda w: fingerprint("score_indicator", f"tmap.indicators.{w.indicator}"),

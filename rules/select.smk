@@ -30,12 +30,6 @@ rule search_weights:
         "results/benchmarks/search_weights/{dataset}/{model}/{method}/s{seed}.tsv"
     wildcard_constraints:
         method=one_of(paths.learned(METHODS)),
-    params:
-        ledger="results/{dataset}/{model}/{method}/s{seed}/ledger.jsonl",
-        card=lambda w: settings.params(
-            "search_weights", dataset=w.dataset, model=w.model, method=w.method
-        ),
-        code=fingerprint("search_weights"),
     conda:
         ENVIRONMENT
     threads: lambda w: paths.threads(w.model)
@@ -43,6 +37,12 @@ rule search_weights:
         gpu=lambda w: paths.gpu(w.model),
         mem_mb=lambda w: paths.mem_mb(w.model),
         runtime=lambda w: paths.runtime(w.model, "search_weights"),
+    params:
+        ledger="results/{dataset}/{model}/{method}/s{seed}/ledger.jsonl",
+        card=lambda w: settings.params(
+            "search_weights", dataset=w.dataset, model=w.model, method=w.method
+        ),
+        code=fingerprint("search_weights"),
     shell:
         "tmap search-weights {wildcards.dataset} {wildcards.model} {wildcards.method}"
         " --seed {wildcards.seed} --pool {input.pool} --questions {input.questions}"
@@ -63,13 +63,13 @@ rule select_subset:
     log:
         "results/logs/select_subset/{dataset}/{model}/{method}/s{seed}.log",
     localrule: True
+    conda:
+        ENVIRONMENT
     params:
         card=lambda w: settings.params(
             "select_subset", dataset=w.dataset, method=w.method
         ),
         code=fingerprint("select_subset"),
-    conda:
-        ENVIRONMENT
     shell:
         "tmap select-subset {wildcards.dataset} {wildcards.method}"
         " --seed {wildcards.seed} --pool {input.pool} --weights '{input.weights}'"

@@ -19,11 +19,11 @@ rule fit_irt:
     benchmark:
         "results/benchmarks/fit_irt/{dataset}.tsv"
     localrule: True
+    conda:
+        ENVIRONMENT
     params:
         card=lambda w: settings.params("fit_irt", dataset=w.dataset),
         code=fingerprint("fit_irt"),
-    conda:
-        ENVIRONMENT
     shell:
         "tmap fit-irt {wildcards.dataset} --responses {input}"
         " --output {output.irt} --abilities {output.abilities} 2>&1 | tee {log}"
@@ -41,11 +41,11 @@ rule choose_tiny:
     benchmark:
         "results/benchmarks/choose_tiny/{dataset}.tsv"
     localrule: True
+    conda:
+        ENVIRONMENT
     params:
         card=lambda w: settings.params("choose_tiny", dataset=w.dataset),
         code=fingerprint("choose_tiny"),
-    conda:
-        ENVIRONMENT
     shell:
         "tmap choose-tiny {wildcards.dataset} --questions {input.questions}"
         " --tiny {output.tiny} --confirm {output.confirm}"

@@ -23,9 +23,6 @@ rule train_adapter:
         "results/logs/train_adapter/{dataset}/{model}/{method}/s{seed}/t{training_seed}.log",
     benchmark:
         "results/benchmarks/train_adapter/{dataset}/{model}/{method}/s{seed}/t{training_seed}.tsv"
-    params:
-        card=lambda w: settings.params("train_adapter", model=w.model),
-        code=fingerprint("train_adapter"),
     conda:
         ENVIRONMENT
     threads: lambda w: paths.threads(w.model)
@@ -33,6 +30,9 @@ rule train_adapter:
         gpu=lambda w: paths.gpu(w.model),
         mem_mb=lambda w: paths.mem_mb(w.model),
         runtime=lambda w: paths.runtime(w.model, "train_adapter"),
+    params:
+        card=lambda w: settings.params("train_adapter", model=w.model),
+        code=fingerprint("train_adapter"),
     shell:
         "tmap train-adapter {wildcards.model} --seed {wildcards.training_seed}"
         " --subset {input.subset} --pool {input.pool} --model-file {input.model}"
@@ -41,7 +41,9 @@ rule train_adapter:
 
 rule evaluate_adapter:
     input:
-        adapter=lambda w: paths.adapter_files(w.dataset, w.model, w.method, w.seed, w.training_seed),
+        adapter=lambda w: paths.adapter_files(
+            w.dataset, w.model, w.method, w.seed, w.training_seed
+        ),
         questions="results/{dataset}/questions_test.parquet",
         tiny="results/{dataset}/tiny.parquet",
         confirm="results/{dataset}/confirm.parquet",
@@ -52,11 +54,6 @@ rule evaluate_adapter:
         "results/logs/evaluate_adapter/{dataset}/{model}/{method}/s{seed}/t{training_seed}.log",
     benchmark:
         "results/benchmarks/evaluate_adapter/{dataset}/{model}/{method}/s{seed}/t{training_seed}.tsv"
-    params:
-        card=lambda w: settings.params(
-            "evaluate_adapter", dataset=w.dataset, model=w.model
-        ),
-        code=fingerprint("evaluate_adapter"),
     conda:
         ENVIRONMENT
     threads: lambda w: paths.threads(w.model)
@@ -64,6 +61,11 @@ rule evaluate_adapter:
         gpu=lambda w: paths.gpu(w.model),
         mem_mb=lambda w: paths.mem_mb(w.model),
         runtime=lambda w: paths.runtime(w.model, "evaluate_adapter"),
+    params:
+        card=lambda w: settings.params(
+            "evaluate_adapter", dataset=w.dataset, model=w.model
+        ),
+        code=fingerprint("evaluate_adapter"),
     shell:
         "tmap evaluate-adapter {wildcards.dataset} {wildcards.model}"
         " --adapter '{input.adapter}' --questions {input.questions}"
@@ -105,11 +107,11 @@ rule collect_metrics:
     log:
         "results/logs/collect_metrics/{dataset}/{model}.log",
     localrule: True
+    conda:
+        ENVIRONMENT
     params:
         card=lambda w: settings.params("collect_metrics", dataset=w.dataset),
         code=fingerprint("collect_metrics"),
-    conda:
-        ENVIRONMENT
     shell:
         "tmap collect-metrics {wildcards.dataset} {wildcards.model}"
         " --questions {input.questions} --pool {input.pool}"

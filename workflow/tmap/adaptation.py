@@ -143,9 +143,12 @@ class Rewards:
 
     def main(self) -> tuple[Reward, str, str]:
         """The search's reward, the estimator's name, and why it was taken."""
-        name, why = self.card["estimator"], "named by the dataset card"
-        if name == "auto":
-            name, why = self._decide()
+        abilities = self.history.abilities
+        known = None if abilities is None else np.asarray(abilities["accuracy"])
+        # Measured without demonstrations, on items whose weights are not learned.
+        safe = "weighted_mean" if known is None else "stratified"
+        zero_shot = self._reward(self.inputs.tiny, safe)([[]]).reward
+        name, why = estimators.choose(self.card["estimator"], zero_shot, known)
         logger.info("estimator %s: %s", name, why)
         return self._reward(self.inputs.tiny, name), name, why
 
@@ -154,14 +157,6 @@ class Rewards:
         empty = tables.metadata(self.inputs.confirm)["rows"]["total"] == 0
         return self._reward(self.inputs.tiny if empty else self.inputs.confirm, name)
 
-    def _decide(self) -> tuple[str, str]:
-        """Measure the model without demonstrations and compare it with the history."""
-        abilities = self.history.abilities
-        if abilities is None:
-            return estimators.choose(None, None)
-        zero_shot = self._reward(self.inputs.tiny, "stratified")([[]]).reward
-        return estimators.choose(zero_shot, np.asarray(abilities["accuracy"]))
-
     def _reward(self, path: Path, name: str) -> Reward:
         estimator = estimators.build(
             name,
@@ -169,8 +164,10 @@ class Rewards:
             tables.metadata(path),
             self.history.irt,
             self.history.responses,
+            self.questions["question_id"].tolist(),
         )
-        asked = self.questions.set_index("question_id").loc[estimator.question_ids]
+        wanted = list(estimator.question_ids)
+        asked = self.questions.set_index("question_id").loc[wanted]
         return Reward(
             lm=self.lm,
             renderer=self.renderer,

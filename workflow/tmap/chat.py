@@ -118,7 +118,7 @@ class Chat:
         once = all(text.count(mark) == 1 for mark in marks)
         if not once or places != sorted(places):
             raise TmapError(
-                "The chat template does not write every text once and in order; without "
+                "The chat template does not write each text once and in order; without "
                 f"that, prompt and answer cannot be split. {CURE}"
             )
         return text

@@ -8,7 +8,7 @@ better than random
     no: the adjusted upper bound is below 0, that is, random is better.
 harms base
     yes: the adjusted upper bound of method - base is below 0.
-    no: the adjusted lower bound is above -1 point (`MARGIN`): larger losses are excluded.
+    no: the adjusted lower bound is above -1 point (`MARGIN`): no larger loss.
 
 All else is unclear; so is every comparison with fewer than 3 runs (`MIN_SEEDS`) of the
 method or of random, and one in which no answered question tells the two apart. `base`

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -65,6 +66,7 @@ def _interval(axes: Axes, row: int, name: str, found: dict[str, Any]) -> None:
         ha="center",
         fontsize=9,
         color=colour,
+        bbox={"color": "white", "pad": 0.5},
     )
 
 
@@ -88,67 +90,60 @@ def search(runs: Runs, path: str | Path) -> None:
 
 
 def _panel(axes: Axes, method: str, searches: list[Search]) -> None:
-    several = len(searches) > 1
-    for colour, found in zip(_cycle(len(searches)), searches, strict=True):
-        _trace(axes, found, colour, f"s{found.s} " if several else "")
-    axes.set_title(method, loc="left")
+    for i, found in enumerate(searches):
+        colour = SEED_COLOURS[i % len(SEED_COLOURS)]
+        _points(axes, found.trace, colour, explain=i == 0)
+        which = f", search s{found.s}" if len(searches) > 1 else ""
+        _best(axes, found.trace, colour, f"best so far{which}")
+        _level(axes, found.weights.get("reward"), colour, "-.", f"confirmed{which}")
+    rewards = (found.weights.get("uniform_reward") for found in searches)
+    for i, uniform in enumerate(
+        sorted({reward for reward in rewards if reward is not None})
+    ):
+        label = "_hidden" if i else "equal weights, confirmed"
+        _level(axes, uniform, GREY, ":", label)
+    axes.set_title(f"{method} (confirmed: on other questions)", loc="left")
     axes.set_xlabel("iteration")
-    axes.set_ylabel("reward (estimated accuracy), %")
+    axes.set_ylabel("reward: estimated accuracy, %")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _tidy(axes, grid="y")
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, borderaxespad=0
-    )
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
 
 
-def _trace(axes: Axes, found: Search, colour: str, prefix: str) -> None:
-    trace = found.trace
-    x = trace["iteration"].to_numpy()
+def _points(axes: Axes, trace: pd.DataFrame, colour: str, explain: bool) -> None:
+    raced = trace["raced"].to_numpy(dtype=bool)
+    marks = (("o", ~raced, "one evaluation"), ("x", raced, "stopped early"))
+    for marker, chosen, label in marks:
+        if chosen.any():
+            axes.plot(
+                trace["iteration"][chosen],
+                100 * trace["reward"][chosen],
+                marker,
+                color=colour,
+                markersize=3.5,
+                alpha=0.5,
+                label=label if explain else None,
+            )
+
+
+def _best(axes: Axes, trace: pd.DataFrame, colour: str, label: str) -> None:
     reward = 100 * trace["reward"].to_numpy(dtype=float)
     error = 100 * trace["reward_se_groups"].fillna(0.0).to_numpy(dtype=float)
-    raced = trace["raced"].to_numpy(dtype=bool)
-    axes.plot(
-        x[~raced],
-        reward[~raced],
-        "o",
-        color=colour,
-        markersize=3.5,
-        alpha=0.5,
-        label=f"{prefix}one evaluation",
-    )
-    if raced.any():
-        axes.plot(
-            x[raced],
-            reward[raced],
-            "x",
-            color=GREY,
-            markersize=4,
-            label=f"{prefix}stopped early",
-        )
-    best = incumbents(reward, raced)
+    best = incumbents(reward, trace["raced"].to_numpy(dtype=bool))
     known = best >= 0
+    x = trace["iteration"].to_numpy()[known]
     height, spread = reward[best[known]], error[best[known]]
-    axes.step(
-        x[known],
-        height,
-        where="post",
-        color=colour,
-        linewidth=1.8,
-        label=f"{prefix}best so far",
-    )
+    axes.step(x, height, where="post", color=colour, linewidth=1.8, label=label)
     low, high = height - spread, height + spread
-    axes.fill_between(x[known], low, high, step="post", color=colour, alpha=0.15)
-    lines = {"confirmed": ("reward", "-."), "uniform": ("uniform_reward", ":")}
-    for label, (key, style) in lines.items():
-        value = found.weights.get(key)
-        if value is not None:
-            axes.axhline(
-                100 * value,
-                color=colour if label == "confirmed" else GREY,
-                linestyle=style,
-                linewidth=1.2,
-                label=f"{prefix}{label}, other questions",
-            )
+    axes.fill_between(x, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
+
+
+def _level(
+    axes: Axes, value: float | None, colour: str, style: str, label: str
+) -> None:
+    if value is not None:
+        height = 100 * value
+        axes.axhline(height, color=colour, linestyle=style, linewidth=1.2, label=label)
 
 
 def incumbents(reward: np.ndarray, raced: np.ndarray) -> np.ndarray:
@@ -160,10 +155,6 @@ def incumbents(reward: np.ndarray, raced: np.ndarray) -> np.ndarray:
             leader = i
         best[i] = leader
     return best
-
-
-def _cycle(n: int) -> list[str]:
-    return [SEED_COLOURS[i % len(SEED_COLOURS)] for i in range(n)]
 
 
 def _tidy(axes: Axes, grid: Literal["x", "y"]) -> None:

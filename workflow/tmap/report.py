@@ -23,7 +23,13 @@ HEADINGS = (
     "against base",
     "harms?",
 )
-STYLES = {"yes": "green", "no": "red", "unclear": "yellow"}
+GOOD, BAD, OPEN = "green", "red", "yellow"
+STYLES = {
+    "better?": {"yes": GOOD, "no": BAD, "unclear": OPEN},
+    "harms?": {"yes": BAD, "no": GOOD, "unclear": OPEN},
+}
+READINGS = ("strict", "flexible", "numeric", "accuracy_outside_tiny")
+READING_HEADINGS = ("method", "strict", "flexible", "numeric", "outside the tiny set")
 NOT_IDENTIFIED = (
     "Weights relative to the largest, with 90 % intervals. Not identified: correlated "
     "indicators trade places at equal reward, so do not read single weights."
@@ -79,6 +85,9 @@ def markdown(metrics: dict[str, Any]) -> str:
     lines += [_pipe(HEADINGS), _pipe(("---",) * len(HEADINGS))]
     lines += [_pipe(row) for row in rows(metrics)]
     lines += ["", _effect(metrics), "", *_items(verdicts(metrics))]
+    if readings(metrics):
+        lines += ["", _pipe(READING_HEADINGS), _pipe(("---",) * len(READING_HEADINGS))]
+        lines += map(_pipe, readings(metrics))
     if weights(metrics):
         lines += ["", NOT_IDENTIFIED, ""]
         lines += [_pipe(("search", "indicator", "weight", "interval"))]
@@ -93,9 +102,15 @@ def show(metrics: dict[str, Any], console: Console) -> None:
     console.print(_caption(metrics), style="bold", markup=False, highlight=False)
     table = _table(HEADINGS)
     for row in rows(metrics):
-        table.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
+        table.add_row(*map(_cell, HEADINGS, row))
     console.print(table)
     _say(console, _effect(metrics))
+    if readings(metrics):
+        console.print()
+        table = _table(READING_HEADINGS)
+        for row in readings(metrics):
+            table.add_row(*map(Text, row))
+        console.print(table)
     console.print()
     for line in verdicts(metrics):
         _say(console, line)
@@ -129,6 +144,27 @@ def weights(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
                 for column, weight, bound in cells
             ]
     return found
+
+
+def readings(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Mean accuracy by each reading, per method; empty where all readings agree."""
+    found = [
+        (name, [[run[key] for key in READINGS] for run in method["runs"]])
+        for name, method in metrics["methods"].items()
+    ]
+    differ = any(
+        len({value for value in run if value is not None}) > 1
+        for _, table in found
+        for run in table
+    )
+    if not differ:
+        return []
+    return [(name, *map(_mean, zip(*table, strict=True))) for name, table in found]
+
+
+def _mean(values: tuple[float | None, ...]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{100 * sum(known) / len(known):.1f}" if known else "-"
 
 
 def _caption(metrics: dict[str, Any]) -> str:
@@ -168,6 +204,10 @@ def _pipe(cells: tuple[str, ...]) -> str:
 
 def _items(lines: list[str]) -> list[str]:
     return [f"- {line}" for line in lines]
+
+
+def _cell(heading: str, text: str) -> Text:
+    return Text(text, STYLES.get(heading, {}).get(text, ""))
 
 
 def _table(headings: tuple[str, ...]) -> Table:

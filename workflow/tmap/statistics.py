@@ -35,11 +35,10 @@ def bootstrap_means(
     Questions are drawn jointly: resample b uses the same questions in every arm, so
     the difference of two results is paired. Seeds are drawn within each arm. The two
     deviations are added, not crossed: crossing counts the noise of a single answer
-    three times (Owen 2007, doi:10.1214/07-AOAS122), adding counts it twice and stays
-    on the safe side. Of n runs n - 1 are drawn, which makes the variance of their mean
-    unbiased for few seeds (Rao and Wu 1988, doi:10.1080/01621459.1988.10478591); an arm
-    of one run contributes no seed variance. Simulated coverage:
-    docs/decisions/bootstrap.md.
+    three times (Owen 2007, Annals of Applied Statistics 1:386), adding counts it twice
+    and stays on the safe side. Of n runs n - 1 are drawn, which makes the variance of
+    their mean unbiased for few seeds (Rao and Wu 1988, JASA 83:231); an arm of one run
+    contributes no seed variance. Simulated coverage: docs/decisions/bootstrap.md.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ the next folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -43,6 +43,11 @@ def folders() -> list[Path]:
                 "config or in TMAP_CARDS, or create it."
             )
     return [*reversed(own), SHIPPED]
+
+
+def use_folders(own: Sequence[str]) -> None:
+    """Look for cards in these folders too, in this process and those it starts."""
+    os.environ["TMAP_CARDS"] = os.pathsep.join(own)
 
 
 def names(kind: str) -> list[str]:

@@ -69,7 +69,7 @@ class LanguageModel(Protocol):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Summed negative log-likelihood of each answer given its prompt.
 
-        The first answer token is scored only if the prompt is not empty. Prompt + answer
+        The first answer token is scored only if the prompt is not empty. Both together
         must fit the context: the caller truncates.
 
         Returns

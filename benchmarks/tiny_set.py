@@ -1,0 +1,139 @@
+"""How well do a few questions predict accuracy on all? Measured on subjects held out.
+
+    python benchmarks/tiny_set.py --responses FILE --sizes 30,60,100 --seeds 30
+
+FILE is parquet, long (subject_id, question_id, is_correct) or wide (one row per
+subject, one numeric column of 0/1 per question). Duplicate subjects are removed, a
+quarter of the rest is held out per seed, and everything is learned from the other
+three: D, b, item parameters, anchors, ridge. JSON goes to stdout, progress to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tmap import calibration, estimators, history, irt, log, tiny
+from tmap.history import History
+
+TEST_SHARE = 0.25
+RANDOM_DRAWS = 5  # per seed, so that the yardstick is not noise itself
+DIMENSIONS = (1, 2, 3, 4, 5)  # the dataset card's default
+
+
+def load(path: str) -> History:
+    """A history from a long or a wide file."""
+    frame = pd.read_parquet(path)
+    if {"subject_id", "question_id", "is_correct"} <= set(frame.columns):
+        return history.from_table(frame)
+    columns = [c for c in frame if frame[c].isin([0, 1]).all()]
+    if not columns:
+        sys.exit(
+            f"error: {path} has neither columns subject_id, question_id, is_correct "
+            "nor columns of 0 and 1. Give a long or a wide table of responses."
+        )
+    names = [str(i) for i in range(len(frame))]
+    return history.from_matrix(frame[columns].to_numpy(float), names, columns)
+
+
+def take(whole: History, rows: np.ndarray) -> History:
+    """The subjects at `rows`, in that order."""
+    ids = tuple(whole.subject_ids[i] for i in rows)
+    return History(ids, whole.question_ids, whole.correct[rows])
+
+
+def long(part: History) -> pd.DataFrame:
+    """Table `responses` of a history."""
+    frame = pd.DataFrame(part.correct, part.subject_ids, list(part.question_ids))
+    stacked = frame.rename_axis("subject_id").reset_index()
+    melted = stacked.melt("subject_id", var_name="question_id", value_name="is_correct")
+    return melted.dropna()
+
+
+def errors_of_split(
+    whole: History, sizes: list[int], seed: int
+) -> dict[tuple[str, int], float]:
+    """Mean absolute error in accuracy per (estimator, size), for one split."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(whole.subject_ids))
+    n_test = round(TEST_SHARE * len(order))
+    learned, held = take(whole, order[n_test:]), take(whole, order[:n_test])
+    truth, answers = held.accuracy, held.filled()
+    found = calibration.from_history(learned, DIMENSIONS, seed)
+    responses = long(learned)
+    errors = {}
+    for size in sizes:
+        table, _ = tiny.from_history(
+            estimators.items(found.items), learned, size, 0, seed
+        )
+        for name in estimators.ANCHOR_SETS:
+            made = estimators.build(name, table, found.notes, found.items, responses)
+            asked = pd.Index(whole.question_ids).get_indexer(made.question_ids)
+            guess = made.estimate(answers[:, asked])
+            errors[name, size] = float(np.abs(guess - truth).mean())
+        draws = [rng.permutation(answers.shape[1])[:size] for _ in range(RANDOM_DRAWS)]
+        guesses = np.stack([answers[:, draw].mean(axis=1) for draw in draws])
+        errors["random", size] = float(np.abs(guesses - truth).mean())
+    return errors
+
+
+def measure(
+    whole: History, sizes: list[int], n_seeds: int, first_seed: int
+) -> dict[str, Any]:
+    """Errors averaged over the splits, in percentage points, and ratios to random."""
+    irt.fit(whole.correct[:20, :20], 1)  # torch loads here, not in the timed fit
+    start = time.perf_counter()
+    irt.fit(whole.correct, max(DIMENSIONS))
+    fit_seconds = time.perf_counter() - start
+    progress = log.Progress("tiny_set", n_seeds, unit="splits")
+    runs = []
+    for seed in range(first_seed, first_seed + n_seeds):
+        runs.append(errors_of_split(whole, sizes, seed))
+        progress.advance()
+    points = {key: 100 * float(np.mean([r[key] for r in runs])) for key in runs[0]}
+    names = ["random", *sorted({name for name, _ in points} - {"random"})]
+    return {
+        "mae_points": {
+            name: {str(s): round(points[name, s], 3) for s in sizes} for name in names
+        },
+        "ratio_to_random": {
+            name: {
+                str(s): round(points[name, s] / points["random", s], 3) for s in sizes
+            }
+            for name in names
+        },
+        "fit_seconds": round(fit_seconds, 2),
+        "n_subjects": len(whole.subject_ids),
+        "n_duplicates": whole.n_duplicates,
+        "n_questions": len(whole.question_ids),
+        "first_seed": first_seed,
+        "n_seeds": n_seeds,
+    }
+
+
+def main() -> None:
+    """Read the arguments, measure, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--responses", required=True, help="parquet, long or wide")
+    parser.add_argument("--sizes", default="30,60,100", help="S, separated by commas")
+    parser.add_argument("--seeds", type=int, default=30, help="number of splits")
+    parser.add_argument("--first-seed", type=int, default=0, help="seed of the first")
+    given = parser.parse_args()
+    log.setup()
+    logging.getLogger("tmap.calibration").setLevel(logging.WARNING)
+    sizes = [int(s) for s in given.sizes.split(",")]
+    result = measure(load(given.responses), sizes, given.seeds, given.first_seed)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,295 @@
+"""The shared-prefix engine against `generate` and full logits, in float32."""
+
+from __future__ import annotations
+
+import copy
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from tmap import engines
+from tmap.cards.model import EngineSection
+from tmap.engines.base import cut
+from tmap.engines.expanded_prefix import ExpandedPrefixes
+from tmap.engines.likelihood import Head, budget_batches
+from tmap.engines.prefix_cache import PrefixCache
+from tmap.engines.reference import Reference
+from tmap.engines.shared_prefix import SharedPrefixes
+from tmap.errors import TmapError
+
+SIZES = dict(vocab_size=300, hidden_size=32, num_hidden_layers=2, initializer_range=0.3)
+
+
+def ids(*lengths: int, seed: int = 0) -> list[list[int]]:
+    """Random token ids, none of them special."""
+    rng = np.random.default_rng(seed)
+    return [rng.integers(5, 300, n).tolist() for n in lengths]
+
+
+@pytest.fixture(scope="module")
+def pair(tiny_llama):
+    """(reference, shared prefix with batches of three) of the same weights."""
+    return (
+        engines.load(tiny_llama, EngineSection(name="reference")),
+        engines.load(tiny_llama, EngineSection(batch_size=3)),
+    )
+
+
+def test_the_default_engine_shares_prefixes_of_a_llama(pair):
+    assert isinstance(pair[1].prefixes, SharedPrefixes)
+
+
+@pytest.mark.parametrize("prefix_lengths", [(40,), (30, 7, 51), (0,), (0, 1, 20)])
+@pytest.mark.parametrize("stop", [(), ("e",), ("\n", "th", "0")])
+def test_tokens_equal_those_of_generate(pair, prefix_lengths, stop):
+    prefixes, questions = ids(*prefix_lengths), ids(1, 9, 4, 9, 17, 2, 30, seed=1)
+    slow, fast = (
+        lm.generate(prefixes, questions, max_new_tokens=24, stop=stop) for lm in pair
+    )
+    assert slow == fast
+    assert {len(answers) for answers in fast} == {7}
+
+
+def test_some_answers_end_at_a_stop_text_and_some_at_the_limit(pair):
+    answers = pair[1].generate(
+        ids(20), ids(*range(1, 20)), max_new_tokens=12, stop=["e", "a"]
+    )[0]
+    texts = [pair[1].tokenizer.decode(answer) for answer in answers]
+    stopped = [cut(text, ["e", "a"]) != text for text in texts]
+    assert any(stopped) and not all(stopped)
+    assert all(s or len(a) == 12 for s, a in zip(stopped, answers, strict=True))
+
+
+def test_an_end_token_ends_the_answer_and_is_left_out(tiny_llama):
+    slow = engines.load(tiny_llama, EngineSection(name="reference"))
+    fast = engines.load(tiny_llama, EngineSection(batch_size=4))
+    prefixes, questions = ids(12), ids(3, 5, 8, 13, seed=2)
+    free = fast.generate(prefixes, questions, max_new_tokens=10)[0]
+    end = free[0][4]
+    for lm in (slow, fast):
+        lm.eos = frozenset({end})
+        if lm is slow:
+            lm.model.generation_config.eos_token_id = [end]
+    expected = [a[: a.index(end)] if end in a else a for a in free]
+    assert fast.generate(prefixes, questions, max_new_tokens=10)[0] == expected
+    assert slow.generate(prefixes, questions, max_new_tokens=10)[0] == expected
+
+
+def test_batch_size_does_not_change_tokens_in_float32(tiny_llama, pair):
+    one = engines.load(tiny_llama, EngineSection(batch_size=1))
+    given = (ids(25), ids(*range(1, 12), seed=3))
+    assert one.generate(*given, max_new_tokens=9) == pair[1].generate(
+        *given, max_new_tokens=9
+    )
+
+
+def test_answers_are_cut_at_the_end_of_the_context(pair):
+    prefixes, questions = ids(480), ids(20, 3)
+    slow, fast = (lm.generate(prefixes, questions, max_new_tokens=64) for lm in pair)
+    assert slow == fast
+    assert [len(a) for a in fast[0]] == [512 - 500, 512 - 483]
+
+
+def test_a_prompt_that_fills_the_context_is_an_error(pair):
+    for lm in pair:
+        with pytest.raises(TmapError, match=r"prompt of 520 .* context of 512"):
+            lm.generate(ids(500), ids(20), max_new_tokens=4)
+
+
+def test_option_likelihoods_equal_those_of_full_logits(pair):
+    prefixes, questions = ids(30, 0), ids(6, 2, 11, seed=4)
+    options = [ids(1, 4, 2, seed=s) for s in range(2)] + [ids(3, seed=9)]
+    slow, fast = (lm.option_nll(prefixes, questions, options) for lm in pair)
+    assert [[len(n) for n in group] for group in fast] == [[3, 3, 1]] * 2
+    for prefix, question in np.ndindex(2, 3):
+        a, b = slow[prefix][question], fast[prefix][question]
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_answer_likelihoods_equal_those_of_full_logits(pair):
+    prompts = [*ids(12, 3, 40, 1), [], []]
+    answers = [*ids(5, 9, 1, 30, 6, seed=5), [7]]
+    slow, fast = (lm.answer_nll(prompts, answers) for lm in pair)
+    np.testing.assert_allclose(slow[0], fast[0], rtol=1e-5)
+    assert fast[1].tolist() == slow[1].tolist() == [5, 9, 1, 30, 5, 0]
+    assert np.isnan(fast[0][5])
+
+
+def test_likelihood_of_one_token_is_the_log_softmax_of_its_logit(pair):
+    prompt, answer = ids(6)[0], [42]
+    with torch.inference_mode():
+        logits = pair[1].model(input_ids=torch.tensor([prompt])).logits[0, -1].double()
+    expected = -float(logits[42] - torch.logsumexp(logits, 0))
+    assert pair[1].answer_nll([prompt], [answer])[0][0] == pytest.approx(expected)
+
+
+def test_digit_log_probabilities_equal_those_of_full_logits(pair):
+    prompts = ids(3, 20, 8)
+    slow, fast = (lm.digit_logits(prompts, [10, 11, 12]) for lm in pair)
+    np.testing.assert_allclose(slow, fast, rtol=1e-5)
+    assert fast.shape == (3, 3) and (fast < 0).all()
+
+
+def test_rows_beyond_the_context_are_refused(pair):
+    with pytest.raises(TmapError, match="600 tokens is longer"):
+        pair[1].answer_nll(ids(500), ids(100))
+
+
+def test_the_same_call_gives_the_same_bits(pair):
+    given = (ids(12, 3, 40), ids(5, 9, 1, seed=5))
+    first, second = pair[1].answer_nll(*given)[0], pair[1].answer_nll(*given)[0]
+    assert first.tobytes() == second.tobytes()
+
+
+def architectures():
+    """Small random models: attention everywhere, windows, caps, learned positions."""
+    import transformers as t
+
+    llama = dict(
+        SIZES, intermediate_size=64, num_attention_heads=4, num_key_value_heads=2
+    )
+    gemma = dict(llama, head_dim=8, sliding_window=8, initializer_range=0.1)
+    gpt = dict(vocab_size=300, n_embd=32, n_layer=2, n_head=4, initializer_range=0.3)
+    return {
+        "qwen2": (t.Qwen2Config(**llama), SharedPrefixes),
+        "gpt2": (t.GPT2Config(**gpt, n_positions=128), SharedPrefixes),
+        "granite": (t.GraniteConfig(**llama, logits_scaling=3.0), SharedPrefixes),
+        "mistral": (t.MistralConfig(**llama, sliding_window=8), ExpandedPrefixes),
+        "gemma2": (t.Gemma2Config(**gemma), ExpandedPrefixes),
+    }
+
+
+@pytest.mark.parametrize("name", ["qwen2", "gpt2", "granite", "mistral", "gemma2"])
+def test_other_architectures_agree_with_generate(name, tiny_llama):
+    from transformers import AutoModelForCausalLM
+
+    config, sharing = architectures()[name]
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    tokenizer = engines.load_tokenizer(tiny_llama)
+    slow = Reference(copy.deepcopy(model), tokenizer)
+    fast = PrefixCache(model, tokenizer, batch_size=3)
+    prefixes, questions = ids(21, 0), ids(5, 9, 5, 12, 1)
+    assert isinstance(fast.prefixes, sharing)
+    assert slow.generate(prefixes, questions, max_new_tokens=12) == fast.generate(
+        prefixes, questions, max_new_tokens=12
+    )
+    answers = ids(4, 1, 3, 8, 2, seed=6)
+    np.testing.assert_allclose(
+        slow.answer_nll(questions, answers)[0],
+        fast.answer_nll(questions, answers)[0],
+        rtol=1e-4,
+    )
+    options = [[answer, answer[:1]] for answer in answers]
+    np.testing.assert_allclose(
+        slow.option_nll(prefixes, questions, options),
+        fast.option_nll(prefixes, questions, options),
+        rtol=1e-4,
+    )
+
+
+def test_a_model_with_logits_of_its_own_kind_is_refused(pair):
+    model = copy.deepcopy(pair[0].model)
+    plain = model.forward
+    model.forward = lambda **options: SimpleNamespace(
+        logits=plain(**options).logits ** 3
+    )
+    with pytest.raises(TmapError, match="engine does not know"):
+        Head(model)
+
+
+def test_sampling_settings_of_a_model_do_not_matter(tiny_llama, pair):
+    from transformers import GenerationConfig
+
+    model = copy.deepcopy(pair[0].model)
+    model.generation_config = GenerationConfig(
+        do_sample=True, temperature=2.0, repetition_penalty=3.0, eos_token_id=2
+    )
+    slow = Reference(model, pair[0].tokenizer)
+    given = (ids(10), ids(4, 6))
+    expected = pair[0].generate(*given, max_new_tokens=16)
+    assert slow.generate(*given, max_new_tokens=16) == expected
+
+
+def test_the_key_names_what_can_change_a_token(tiny_llama, pair):
+    slow, fast = (lm.key.split("|") for lm in pair)
+    assert fast[:7] == ["transformers", "v1", "0" * 40, "-", "float32", "cpu", "batch3"]
+    assert slow[0] == "reference"
+
+
+def test_an_adapter_is_merged_and_changes_key_and_answers(tiny_llama, pair, tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(1)
+    settings = LoraConfig(target_modules="all-linear", init_lora_weights=False)
+    tuned = get_peft_model(copy.deepcopy(pair[0].model), settings)
+    tuned.save_pretrained(tmp_path)
+    lm = engines.load(tiny_llama, EngineSection(), adapter=tmp_path)
+    rows = torch.tensor(ids(9))
+    expected = tuned(input_ids=rows).logits
+    torch.testing.assert_close(
+        lm.model(input_ids=rows).logits, expected, rtol=1e-3, atol=1e-3
+    )
+    assert lm.key != pair[1].key and lm.key.split("|")[3] != "-"
+
+
+def test_an_adapter_without_safetensors_is_refused(tiny_llama, tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    (tmp_path / "adapter_model.bin").write_bytes(b"")
+    with pytest.raises(TmapError, match=r"lacks adapter_model\.safetensors"):
+        engines.load(tiny_llama, EngineSection(), adapter=tmp_path)
+
+
+def test_a_model_without_safetensors_is_refused(tiny_llama, tmp_path):
+    from pathlib import Path
+
+    for file in Path(tiny_llama["path"]).glob("*.json"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(TmapError, match="safetensors"):
+        engines.load(tiny_llama | {"path": str(tmp_path)}, EngineSection())
+
+
+def test_a_missing_gpu_is_an_error(tiny_llama):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(TmapError, match="torch sees no GPU"):
+        engines.load(tiny_llama, EngineSection(device="cuda"))
+
+
+def test_batches_keep_to_the_token_budget():
+    lengths = [5, 90, 10, 10, 30, 200]
+    batches = budget_batches(lengths, 100)
+    assert batches == [[5], [1], [4, 2, 3], [0]]
+
+
+@pytest.mark.data
+def test_tokens_equal_those_of_generate_on_a_trained_model(shared):
+    from tmap.cards.model import PromptSection
+    from tmap.prompts import Demo, Renderer
+
+    record = {
+        "model": "tiny",
+        "source": "tiny",
+        "revision": "local",
+        "path": str(shared / "models" / "tiny"),
+        "trust_remote_code": False,
+    }
+    slow = engines.load(record, EngineSection(name="reference"))
+    fast = engines.load(record, EngineSection(batch_size=4))
+    renderer = Renderer(slow.tokenizer, PromptSection(template="plain", stop=["\n\n"]))
+    demo = Demo(
+        "Sara has 6 coins. Sara finds 4. How many coins does Sara have now?",
+        "Sara has 6+4=10 coins.\n#### 10",
+    )
+    questions = [
+        f"Tom has {n} pens. Tom loses 2. How many pens does Tom have now?"
+        for n in range(5, 11)
+    ]
+    prefixes = [renderer.render("", [demo] * n).prefix for n in (0, 1, 3)]
+    asked = [renderer.render(question).question for question in questions]
+    answers = fast.generate(prefixes, asked, max_new_tokens=40, stop=renderer.stop)
+    assert answers == slow.generate(
+        prefixes, asked, max_new_tokens=40, stop=renderer.stop
+    )
+    assert "#### 8" in renderer.read(answers[2][5])

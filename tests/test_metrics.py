@@ -1,0 +1,220 @@
+"""The metrics document: from files of finished runs to verdicts."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import finished_runs
+from tmap import comparisons, metrics, runs
+from tmap.errors import TmapError
+
+ABOUT = {"schema": "x", "schema_version": 1, "code": "c", "seed": None, "versions": {}}
+
+
+def collect(paths, n=600, **changed):
+    found = runs.load(paths, finished_runs.question_ids(n))
+    given = {
+        "dataset": "toy",
+        "model": "small",
+        "metric": "flexible",
+        "warn_overlap": 0.05,
+        "pool": {**ABOUT, "rows": {"total": 70}, "overlap_share": 0.01},
+        "rejected": {**ABOUT, "rows": {"total": 2}},
+        "tiny": {**ABOUT, "rows": {"total": 30}, "estimator": "gp_irt"},
+        "record": {"model": "small", "revision": "r1", "path": "somewhere"},
+    }
+    return metrics.collect(found, **given | changed)
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    return collect(finished_runs.table(tmp_path_factory.mktemp("runs")))
+
+
+def test_a_real_gain_is_better_than_random_and_no_gain_is_unclear(document):
+    verdicts = {
+        name: (found["against_random"] or {}).get("better")
+        for name, found in document["methods"].items()
+    }
+    assert verdicts == {
+        "base": None,
+        "random": None,
+        "uniform": "unclear",
+        "tmap": "yes",
+    }
+
+
+def test_accuracies_and_differences_are_those_counted_by_hand(tmp_path):
+    paths = finished_runs.run(tmp_path, "random", 0, 0, [1, 0, 0, 0])
+    paths += finished_runs.run(tmp_path, "random", 1, 1, [1, 1, 0, 0])
+    paths += finished_runs.run(tmp_path, "tmap", 0, 0, [1, 1, 1, 0], shuffle_seed=1)
+    found = collect(paths, n=4)["methods"]
+    assert found["random"]["accuracy"] == pytest.approx(3 / 8)
+    assert found["tmap"]["against_random"]["difference"] == pytest.approx(3 / 8)
+    assert found["tmap"]["against_random"]["mcnemar"] == [
+        {"t": 0, "only_method": 2, "only_other": 0, "p": pytest.approx(0.5)}
+    ]
+    low, high = found["tmap"]["runs"][0]["interval"]
+    wilson = stats.binomtest(3, 4).proportion_ci(method="wilson")
+    assert (low, high) == pytest.approx((wilson.low, wilson.high))
+
+
+def test_two_runs_never_give_a_verdict_however_large_the_gain(tmp_path):
+    paths = finished_runs.run(tmp_path, "base", 0, 0, np.zeros(200))
+    for t in range(2):
+        wrong, right = np.arange(200) % 10 == 0, np.arange(200) % 10 != 0
+        paths += finished_runs.run(tmp_path, "random", t, t, wrong)
+        paths += finished_runs.run(tmp_path, "tmap", 0, t, right)
+    found = collect(paths, n=200)
+    tmap = found["methods"]["tmap"]
+    assert tmap["against_random"]["lower_holm"] > 0.5
+    assert tmap["against_random"]["better"] == "unclear"
+    assert tmap["against_base"]["harms"] == "unclear"
+    assert "needs 3 runs" in tmap["verdict"]
+    assert "tmap: 2 of 3 runs for a verdict" in found["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "harms"),
+    [(0.10, 0.0, "yes"), (0.0, 0.0125, "no"), (0.02, 0.02, "unclear")],
+)
+def test_harm_is_yes_below_base_and_no_if_a_point_of_loss_is_excluded(
+    tmp_path, lost, gained, harms
+):
+    base = np.arange(800) < 400
+    after = base.copy()
+    after[: int(800 * lost)] = False
+    after[400 : 400 + int(800 * gained)] = True
+    paths = finished_runs.run(tmp_path, "base", 0, 0, base)
+    for t in range(3):
+        paths += finished_runs.run(tmp_path, "tmap", 0, t, after)
+    assert collect(paths, n=800)["methods"]["tmap"]["against_base"]["harms"] == harms
+
+
+def test_runs_that_answer_everything_alike_are_unclear_and_detect_nothing(tmp_path):
+    paths = finished_runs.run(tmp_path, "base", 0, 0, np.zeros(50))
+    for t in range(3):
+        for method in ("random", "tmap"):
+            paths += finished_runs.run(tmp_path, method, t, t, np.zeros(50))
+    found = collect(paths, n=50)
+    assert found["methods"]["tmap"]["against_random"]["better"] == "unclear"
+    assert found["methods"]["tmap"]["against_base"]["harms"] == "unclear"
+    assert found["minimum_detectable_effect"] is None
+
+
+def test_without_random_or_base_the_comparison_is_null_and_the_verdict_says_so(
+    tmp_path,
+):
+    paths = finished_runs.run(tmp_path, "tmap", 0, 0, [1, 0, 1])
+    tmap = collect(paths, n=3)["methods"]["tmap"]
+    assert (tmap["against_random"], tmap["against_base"]) == (None, None)
+    assert tmap["verdict"] == (
+        "Not compared with random, which has no run here; "
+        "not compared with base, which has no run here."
+    )
+
+
+def test_the_document_is_json_without_nan_and_does_not_depend_on_file_order(tmp_path):
+    paths = finished_runs.table(tmp_path, n=60)
+    files = [path for path in paths if path.endswith("predictions.parquet")]
+    others = [path for path in paths if path not in files]
+    text = json.dumps(collect(paths, n=60), allow_nan=False)
+    assert json.dumps(collect(files + others[::-1], n=60)) == text
+
+
+def test_adding_a_method_leaves_the_other_intervals_alone(tmp_path, document):
+    methods = ("base", "random", "tmap")
+    fewer = collect(finished_runs.table(tmp_path, methods=methods))["methods"]
+    more = document["methods"]
+    assert fewer["random"] == more["random"] | {
+        "against_base": fewer["random"]["against_base"],
+        "verdict": fewer["random"]["verdict"],
+    }
+    interval = more["random"]["against_base"]["interval"]
+    assert fewer["random"]["against_base"]["interval"] == interval
+
+
+def test_accuracy_outside_the_tiny_set_leaves_its_questions_out(tmp_path):
+    tiny = [True, False, False, False]
+    paths = finished_runs.run(tmp_path, "tmap", 0, 0, [1, 1, 0, 0], is_tiny=tiny)
+    run = collect(paths, n=4)["methods"]["tmap"]["runs"][0]
+    assert (run["accuracy"], run["accuracy_outside_tiny"]) == (
+        0.5,
+        pytest.approx(1 / 3),
+    )
+
+
+def test_warnings_of_all_stages_are_gathered(tmp_path):
+    paths = finished_runs.run(tmp_path, "tmap", 0, 0, [1, 0], code="old")
+    paths += finished_runs.run(tmp_path, "tmap", 0, 1, [1, 0], code="new")
+    paths += finished_runs.search(tmp_path, "tmap", 0, warnings=["flat reward"])
+    pool = {**ABOUT, "rows": {"total": 9}, "overlap_share": 0.25}
+    tiny = {**ABOUT, "rows": {"total": 9}, "warnings": ["no history"]}
+    found = collect(paths, n=2, pool=pool, tiny=tiny)["warnings"]
+    assert found[0].startswith("pool: 25.0% of the rows contained a benchmark question")
+    assert found[1:3] == ["tiny set: no history", "search tmap s0: flat reward"]
+    assert found[-1] == "predictions were written by 2 versions of the code"
+
+
+def test_cost_training_and_weights_are_carried_over(document):
+    tmap = document["methods"]["tmap"]
+    assert tmap["training"]["n_tokens"] == pytest.approx(1001)
+    assert tmap["weights"][0]["weights_relative"] == [0.25, 0.5, 1.0]
+    assert document["cost"]["tmap"] == {
+        "search_evaluations": 8,
+        "search_tokens": None,
+        "training_tokens": 3003,
+    }
+    assert document["methods"]["base"]["training"] is None
+
+
+def test_provenance_names_code_and_model_but_no_folder(document):
+    about = document["provenance"]
+    assert about["code"]["predictions"] == ["abc"]
+    assert about["code"]["trace"] == ["def"]
+    assert about["model"] == {"model": "small", "revision": "r1"}
+    assert about["seeds"]["random"] == [[0, 0], [1, 1], [2, 2]]
+
+
+def test_base_is_not_in_the_family_against_random_but_random_is_against_base(document):
+    assert document["statistics"]["families"] == {
+        "random": ["uniform", "tmap"],
+        "base": ["random", "uniform", "tmap"],
+    }
+
+
+def test_a_path_gives_method_and_seeds():
+    run = runs.locate("results/gsm8k/llama3/tmap/s2/t13/train.json")
+    assert run == ("tmap", 2, 13, "train.json")
+    assert runs.locate("tmap/s2/weights.json") == ("tmap", 2, None, "weights.json")
+
+
+@pytest.mark.parametrize(
+    "path", ["results/a/b/tmap/s0/predictions.parquet", "results/a/b/metrics.json"]
+)
+def test_a_path_of_another_file_is_refused(path):
+    with pytest.raises(TmapError, match="not a file of a finished run"):
+        runs.locate(path)
+
+
+def test_answers_to_other_questions_are_refused(tmp_path):
+    paths = finished_runs.run(tmp_path, "tmap", 0, 0, [1, 0, 1])
+    with pytest.raises(TmapError, match="1 missing, 0 unknown"):
+        runs.load(paths, finished_runs.question_ids(4))
+
+
+def test_nothing_to_compare_is_an_error(tmp_path):
+    with pytest.raises(TmapError, match=r"No predictions\.parquet"):
+        runs.load(finished_runs.search(tmp_path, "tmap", 0), ["q0"])
+
+
+def test_every_method_of_a_sentence_has_words_for_each_answer():
+    found = {"difference": 0.031, "interval": [0.012, 0.05], "enough_seeds": True}
+    random = found | {"better": "yes", "minimum_detectable_effect": 0.02}
+    text = comparisons.sentence("tmap", random, found | {"harms": "no"})
+    assert text == (
+        "Better than random (+3.1 points, +1.2 to +5.0); "
+        "does not harm the base model (+3.1 points, +1.2 to +5.0)."
+    )

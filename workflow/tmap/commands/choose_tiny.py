@@ -1,0 +1,50 @@
+"""Choose the tiny and the confirm question sets (paper eq. 5, appendix C.1).
+
+After `--` come irt.parquet, abilities.parquet and responses.parquet, in this order, or
+nothing for a dataset without a history.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(help="name of a dataset card")],
+    questions: Annotated[Path, typer.Option(help="questions_reward.parquet")],
+    tiny: Annotated[Path, typer.Option(help="tiny.parquet to write")],
+    confirm: Annotated[Path, typer.Option(help="confirm.parquet to write")],
+    history: Annotated[
+        list[Path] | None, typer.Argument(help="irt, abilities, responses; or none")
+    ] = None,
+) -> None:
+    from tmap import settings, tables
+    from tmap import tiny as library
+    from tmap.errors import TmapError
+    from tmap.provenance import fingerprint
+
+    if len(history or []) not in (0, 3):
+        raise TmapError(
+            f"choose-tiny got {len(history or [])} history files. Name irt.parquet, "
+            "abilities.parquet and responses.parquet after `--`, or none of them."
+        )
+    card = settings.choose_tiny(dataset)["tiny"]
+    irt, _, responses = history or (None, None, None)
+    sets = library.choose(
+        tables.read("questions", questions),
+        tables.read("irt", irt) if irt else None,
+        tables.metadata(irt) if irt else None,
+        tables.read("responses", responses) if responses else None,
+        n_anchors=card.n_anchors,
+        n_confirm=card.n_confirm,
+        estimator=card.estimator,
+        seed=card.seed,
+    )
+    code = fingerprint("choose_tiny")
+    tables.write("tiny", sets.tiny, tiny, code=code, seed=card.seed, **sets.tiny_notes)
+    tables.write(
+        "tiny", sets.confirm, confirm, code=code, seed=card.seed, **sets.confirm_notes
+    )

@@ -1,0 +1,92 @@
+"""What the engines that hold a model in this process share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from tmap.engines.base import Ids
+from tmap.errors import TmapError
+
+
+class Local:
+    """A loaded model, its tokenizer, and which tokens end an answer.
+
+    Parameters
+    ----------
+    model : transformers causal language model, in evaluation mode
+    tokenizer : transformers tokenizer
+    key : names what can change a token
+    batch_size : rows computed at once
+
+    Attributes
+    ----------
+    context : tokens that prompt and answer may have together; None if the model's
+        configuration does not say
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, *, key: str = "", batch_size: int = 100
+    ) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.key = key
+        self.batch_size = batch_size
+        self.config = model.config.get_text_config(decoder=True)
+        self.context: int | None = getattr(self.config, "max_position_embeddings", None)
+        self.eos = _ends(model, tokenizer)
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.model.device)
+
+    def room(self, prefix: Ids, question: Ids, max_new_tokens: int) -> int:
+        """New tokens that fit the context, at most `max_new_tokens`.
+
+        Raises
+        ------
+        TmapError
+            If the prompt alone fills the context.
+        """
+        used = len(prefix) + len(question)
+        if self.context is None:
+            return max_new_tokens
+        if used >= self.context:
+            raise TmapError(
+                f"A prompt of {used} tokens leaves no room in the model's context of "
+                f"{self.context}; it must be shorter. Use fewer or shorter "
+                "demonstrations, or a model with a longer context."
+            )
+        return min(max_new_tokens, self.context - used)
+
+    def check_fits(self, rows: Iterable[Sequence[Ids]]) -> None:
+        """Refuse rows (each one some stretches of ids) longer than the context."""
+        longest = max((sum(map(len, row)) for row in rows), default=0)
+        if self.context is not None and longest > self.context:
+            raise TmapError(
+                f"A row of {longest} tokens is longer than the model's context of "
+                f"{self.context}; it must fit. Shorten the row, or use a model with a "
+                "longer context."
+            )
+
+
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """End-of-sequence tokens of tokenizer, model and generation settings together."""
+    found: set[int] = set()
+    settings = getattr(model, "generation_config", None)
+    for source in (tokenizer, model.config, settings):
+        value = getattr(source, "eos_token_id", None)
+        if isinstance(value, int):
+            found.add(value)
+        elif value is not None:
+            found |= set(value)
+    return frozenset(found)
+
+
+def last_place(model: Any) -> int:
+    """The last position that the model knows."""
+    config = model.config.get_text_config(decoder=True)
+    known: int = getattr(config, "max_position_embeddings", None) or 2**31
+    return known - 1
