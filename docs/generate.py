@@ -1,0 +1,78 @@
+"""Write docs/indicators.md and docs/tables.md from the code (`make docs`)."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from pathlib import Path
+
+from tmap import indicators, tables
+
+DOCS = Path(__file__).parent
+MADE = "<!-- Made by `make docs`; edit the code it describes. -->\n"
+COST = {
+    "text": "none worth counting",
+    "proxy": "forward passes of a small proxy model, one or two per row",
+    "judge": "one answer of a judge model per row",
+    "target": "a forward pass of the target model per row",
+}
+
+
+def indicator_page() -> str:
+    """Registry and module docstrings as one page."""
+    found = [indicators.get(name) for name in indicators.names()]
+    lines = [
+        "# Indicators\n",
+        MADE,
+        "One file in `workflow/tmap/indicators/` each. Scores are stored raw, NaN with a "
+        "status where a row cannot be scored; a method normalises them when it weighs "
+        "them. Options go under `indicators:` in a dataset card. To add one: one file, "
+        "and its name in a method card.\n",
+        "| indicator | unit | looks at | scope | cost |\n|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| [{i.name}](#{i.name}) | {i.unit} | {i.looks_at} | {i.scope} "
+        f"| {COST[i.looks_at]} |"
+        for i in found
+    ]
+    return "\n".join([*lines, *map(_section, found)]) + "\n"
+
+
+def _section(found: indicators.Indicator) -> str:
+    module = importlib.import_module(found.function.__module__)
+    text = inspect.cleandoc(module.__doc__ or "").replace("::\n", ":\n")
+    options = ", ".join(
+        f"`{name}: {json.dumps(default)}`" for name, default in found.options.items()
+    )
+    return f"\n## {found.name}\n\n{text}\n\nOptions: {options or 'none'}."
+
+
+def table_page() -> str:
+    """Every parquet schema as one page."""
+    lines = [
+        "# Tables\n",
+        MADE,
+        "Every parquet file under `results/` is one of these. Its metadata (key `tmap`) "
+        "says schema and version, code fingerprint, seed, package versions, rows by "
+        "status, and notes of its own. Tables join by id, never by row order.",
+    ]
+    for kind, schema in tables.SCHEMAS.items():
+        lines += [f"\n## {kind}\n", f"Version {schema.version}.\n"]
+        lines += ["| column | type | meaning |\n|---|---|---|"]
+        lines += [
+            f"| {name} | {str(arrow).replace('list<element', 'list<item')} "
+            f"| {meaning.replace('|', '/')} |"
+            for name, (arrow, meaning) in schema.columns.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def pages() -> dict[str, str]:
+    """File name under docs/ -> text."""
+    return {"indicators.md": indicator_page(), "tables.md": table_page()}
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        (DOCS / name).write_text(text, encoding="utf-8")
