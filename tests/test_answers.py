@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tmap.answers import choose, letters, mark, read_letter, read_number
 from tmap.errors import TmapError
 

@@ -1,6 +1,7 @@
 import os
 
 import pytest
+
 from tmap import cards, settings
 from tmap.errors import TmapError
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+
 from tmap import engines
 from tmap.cards.model import EngineSection
 from tmap.engines.base import cut

@@ -5,6 +5,7 @@ import socket
 import numpy as np
 import pandas as pd
 import pytest
+
 from scripted import Scripted
 from tmap import engines, tables
 from tmap.cards.model import EngineSection, PromptSection

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from scripted import Scripted
 from tmap import engines
 from tmap.cards.model import EngineSection, PromptSection

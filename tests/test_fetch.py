@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from tmap import cards, files, tables
 from tmap.commands import fetch_model, fetch_pool, fetch_questions, fetch_responses
 from tmap.errors import TmapError

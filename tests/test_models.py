@@ -9,6 +9,7 @@ import pytest
 import torch
 from huggingface_hub import errors
 from safetensors.torch import save_file
+
 from tmap.cards.model import ModelSource
 from tmap.errors import TmapError
 from tmap.sources import models

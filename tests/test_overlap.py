@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tmap.sources.overlap import NgramHasher, OverlapIndex, question_ngrams, words
 
 ALPHABET = [f"word{i}" for i in range(40)]

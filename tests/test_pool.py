@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from tmap import tables
 from tmap.cards.dataset import OverlapSection, PoolSource
 from tmap.errors import TmapError

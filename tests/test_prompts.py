@@ -7,6 +7,7 @@ import copy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tmap import engines
 from tmap.cards.model import PromptSection
 from tmap.errors import TmapError

@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tmap import tables
 from tmap.cards.dataset import QuestionSource
 from tmap.errors import TmapError

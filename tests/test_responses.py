@@ -2,6 +2,7 @@ import json
 
 import pandas as pd
 import pytest
+
 from tmap import tables
 from tmap.cards.dataset import ResponseSource
 from tmap.errors import TmapError

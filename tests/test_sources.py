@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import tenacity
 from huggingface_hub import errors
+
 from tmap.cards.dataset import Source
 from tmap.errors import TmapError
 from tmap.sources import download, rows

@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+
 from tmap import engines
 from tmap.cards.model import EngineSection, PromptSection, TrainSection
 from tmap.errors import TmapError

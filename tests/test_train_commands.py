@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 import yaml
+
 from tmap import cli, tables
 from tmap.errors import TmapError
 from tmap.files import write_json
