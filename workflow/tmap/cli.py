@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Annotated, Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from tmap import __version__, log
 from tmap.errors import TmapError
@@ -30,31 +31,59 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(TyperGroup):
     """Import a subcommand's module only when it is asked for: help stays fast."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, name: str) -> Any:
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"tmap.commands.{name.replace('-', '_')}")
-        app = typer.Typer(add_completion=False)
-        app.command(name, help=module.__doc__)(module.run)
-        return typer.main.get_command(app)
+        command = typer.Typer(add_completion=False)
+        command.command(name, help=module.__doc__)(module.run)
+        return typer.main.get_command(command)
 
-    def format_commands(
-        self, ctx: click.Context, formatter: click.HelpFormatter
-    ) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        options = (parameter.get_help_record(ctx) for parameter in self.params)
+        with formatter.section("Options"):
+            formatter.write_dl([record for record in options if record])
 
 
-@click.group(cls=LazyGroup, help=__doc__)
-@click.version_option(__version__, prog_name="tmap")
-@click.option("-v", "--verbose", is_flag=True, help="Also print details.")
-def app(verbose: bool) -> None:
+app = typer.Typer(
+    cls=LazyGroup,
+    help=__doc__,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tmap, version {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also print details.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version.",
+            callback=_print_version,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
     log.setup(verbose)
 
 
