@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,16 +13,11 @@ from tmap import indicators
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.errors import TmapError
 from tmap.indicators import Scores
-from tmap.log import Progress
 from tmap.prompts import Renderer
 from tmap.samples import answer_of, question_of
 
 if TYPE_CHECKING:
     from tmap.engines.base import LanguageModel
-
-#: Rows handed to the engine at once, longest first: large enough for it to sort into
-#: batches, small enough for a line of progress every few seconds.
-CHUNK = 256
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +117,7 @@ def mean_nll(
     scorer : engine and renderer
     after : what the answer follows: its zero-shot prompt, the beginning-of-sequence
         token, or nothing (then its first token is not scored)
-    what : name for the progress line
+    what : name for the log
 
     Returns
     -------
@@ -143,13 +137,14 @@ def mean_nll(
     status[np.array(n_scored) < 1] = "empty"
     ids = pool["sample_id"].tolist()
     todo = [i for i in range(len(rows)) if status[i] == "ok"]
+    # One order for the engine, whatever the pool's: batches, and so bits, are the same.
     todo.sort(key=lambda i: (-lengths[i], ids[i]))
+    logger.info("%s: measuring %d of %d rows", what, len(todo), len(rows))
+    total, count = scorer.lm.answer_nll(
+        [prompts[i] for i in todo], [answers[i] for i in todo]
+    )
     loss = np.full(len(rows), np.nan)
-    progress = Progress(what, total=len(todo))
-    for start in range(0, len(todo), CHUNK):
-        part = todo[start : start + CHUNK]
-        loss[part] = _measure(scorer.lm, prompts, answers, part)
-        progress.advance(len(part))
+    loss[todo] = total / count
     return finite(loss, status)
 
 
@@ -166,16 +161,6 @@ def _before(renderer: Renderer, row: dict[str, Any], after: str) -> list[int]:
         return [bos]
     prompt = renderer.render(question_of(row))
     return [*prompt.prefix, *prompt.question]
-
-
-def _measure(
-    lm: LanguageModel,
-    prompts: Sequence[list[int]],
-    answers: Sequence[list[int]],
-    part: list[int],
-) -> np.ndarray:
-    total, count = lm.answer_nll([prompts[i] for i in part], [answers[i] for i in part])
-    return total / count
 
 
 def finite(score: np.ndarray, status: np.ndarray) -> Scores:
