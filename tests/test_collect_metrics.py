@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from typer.testing import CliRunner
 
 import finished_runs
 from tmap import cli, tables

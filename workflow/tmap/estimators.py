@@ -94,9 +94,10 @@ def trust_in_answers(error: float, variance: float, n_anchors: int) -> float:
     variance : v, mean variance of a subject's 0/1 answers
     n_anchors : S
     """
-    if variance == 0:
+    total = error**2 + variance / (4 * n_anchors)
+    if variance == 0 or total == 0:
         return 1.0  # all questions alike: the answers are the truth
-    return error**2 / (error**2 + variance / (4 * n_anchors))
+    return error**2 / total
 
 
 def choose(name: str, zero_shot_accuracy: float, history: np.ndarray | None) -> Choice:

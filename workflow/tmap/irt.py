@@ -170,10 +170,10 @@ def _minimise(
         misfit = cross_entropy(logits, right, weight=weight, reduction="sum")
         prior = ((alpha - mean) / sd).square().sum() + theta.square().sum()
         loss = misfit + (prior + (beta / SD_INTERCEPT).square().sum()) / 2
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return float(loss.detach())
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     steps = int(optimizer.state[theta]["n_iter"])
     found = [x.detach().numpy().copy() for x in (theta, alpha, beta)]
     return Fit(Items(found[1], found[2]), found[0], closure(), steps)

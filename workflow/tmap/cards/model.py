@@ -108,7 +108,8 @@ class ResourceSection(Section):
             "train_adapter": 480,
             "evaluate_adapter": 120,
         }
-        return {**usual, **self.runtime}[rule]
+        asked = {str(name): minutes for name, minutes in self.runtime.items()}
+        return asked.get(rule, usual[rule])
 
 
 class ModelCard(Section):
