@@ -106,7 +106,7 @@ SCHEMAS = {
             "question_id": (TEXT, "a reward question, once per anchor_set"),
             "weight": (FLOAT, "share of the reward questions that it stands for"),
             "cluster": (INT, "its cluster or stratum"),
-            "girth_difficulty": (FLOAT, "girth's 1-D 2PL difficulty, NaN if no history"),
+            "girth_difficulty": (FLOAT, "girth's 1-D 2PL; NaN outside kmeans and if it failed"),
         },
     ),
     "indicator": Schema(
