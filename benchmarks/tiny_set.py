@@ -51,10 +51,15 @@ def take(whole: History, rows: np.ndarray) -> History:
 
 def long(part: History) -> pd.DataFrame:
     """Table `responses` of a history."""
-    frame = pd.DataFrame(part.correct, part.subject_ids, list(part.question_ids))
-    stacked = frame.rename_axis("subject_id").reset_index()
-    melted = stacked.melt("subject_id", var_name="question_id", value_name="is_correct")
-    return melted.dropna()
+    n_subjects, n_questions = part.correct.shape
+    table = pd.DataFrame(
+        {
+            "subject_id": np.repeat(part.subject_ids, n_questions),
+            "question_id": np.tile(part.question_ids, n_subjects),
+            "is_correct": part.correct.ravel(),
+        }
+    )
+    return table.dropna()
 
 
 def errors_of_split(

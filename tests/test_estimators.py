@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import expit
 
 from tmap import estimators, irt
 from tmap.errors import TmapError
@@ -18,14 +17,7 @@ IRT = pd.DataFrame(
 )
 TINY = pd.DataFrame(
     {
-        "anchor_set": [
-            "kmeans",
-            "kmeans",
-            "stratified",
-            "stratified",
-            "greedy",
-            "greedy",
-        ],
+        "anchor_set": np.repeat(["kmeans", "stratified", "greedy"], 2),
         "question_id": ["a", "b", "c", "b", "d", "a"],
         "weight": [0.75, 0.25, 0.5, 0.5, 0.5, 0.5],
         "cluster": [0, 1, 0, 1, 0, 1],
@@ -74,13 +66,11 @@ def test_p_irt_keeps_the_seen_and_predicts_the_unseen():
 def test_gp_irt_is_equation_6():
     estimator = build("gp_irt")
 
-    # Both right: theta solves t = 2 / (1 + e^t), t = 0.6748313. Unseen: sigmoid(2.3496626)
-    # = 0.9129097, sigmoid(-0.6625844) = 0.3401600. p-IRT = (2 + 1.2530697) / 4 = 0.8132674.
-    # lambda = 1/3: 1/3 * 1 + 2/3 * 0.8132674
+    # Both right: theta solves t = 2 / (1 + e^t), t = 0.6748316. Unseen: sigmoid(2t+1)
+    # 0.9129075 and sigmoid(t/2-1) 0.3401593; p-IRT = (2 + 1.2530668) / 4 = 0.8132667.
+    # lambda = 1/3 as above: 1/3 * 1 + 2/3 * 0.8132667
     assert estimator.question_ids == ("a", "b")
-    assert estimator.estimate(np.array([True, True])) == pytest.approx(
-        0.8755116, abs=1e-5
-    )
+    assert estimator.estimate(np.array([True, True])) == pytest.approx(0.8755111)
     # sqrt(1/3 * 0.16 / 8)
     assert estimator.se_items == pytest.approx(0.0816497, abs=1e-7)
 
@@ -174,11 +164,12 @@ def test_p_irt_of_all_questions_is_what_was_seen():
 def test_right_answers_to_anchors_raise_the_prediction():
     seen = irt.Items(np.ones((3, 1)), np.zeros(3))
     unseen = irt.Items(np.ones((7, 1)), np.zeros(7))
-    theta = 1.0  # any ability: more right answers, higher prediction
 
     low, high = estimators.p_irt(np.array([[0, 0, 0], [1, 1, 1]]), seen, unseen)
 
-    assert low < 0.5 < high < (3 + 7 * expit(theta * 3)) / 10
+    # Symmetric about one half; 3 seen right answers alone make 0.3.
+    assert low + high == pytest.approx(1)
+    assert 0.3 + 0.7 * 0.5 < high < 1
 
 
 HISTORY = np.linspace(0, 1, 101)  # 5-95 % range: 0.05-0.95

@@ -1,12 +1,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.exceptions import ConvergenceWarning
 
 from tmap import anchors, calibration, estimators, tables, tiny
 from tmap.commands import choose_tiny, fit_irt
@@ -144,7 +146,8 @@ def test_kmeans_takes_the_middle_of_each_cloud_with_its_share():
 
 
 def test_kmeans_on_identical_questions_still_takes_different_ones():
-    chosen = anchors.kmeans(np.zeros((6, 2)), 4, seed=0)
+    with pytest.warns(ConvergenceWarning):
+        chosen = anchors.kmeans(np.zeros((6, 2)), 4, seed=0)
 
     assert len(set(chosen.position)) == 4
     assert chosen.weight.sum() == pytest.approx(1)
@@ -267,20 +270,12 @@ def test_choose_tiny_works_without_a_history(world, card, tmp_path):
 
 @pytest.mark.data
 def test_gp_irt_beats_random_questions_on_gsm8k(shared):
-    program = tables.Path(__file__).parents[1] / "benchmarks" / "tiny_set.py"
+    program = Path(__file__).parents[1] / "benchmarks" / "tiny_set.py"
     responses = shared / "data" / "responses_gsm8k.parquet"
+    options = ["--sizes", "100", "--seeds", "2"]
 
     ended = subprocess.run(
-        [
-            sys.executable,
-            program,
-            "--responses",
-            responses,
-            "--sizes",
-            "100",
-            "--seeds",
-            "2",
-        ],
+        [sys.executable, program, "--responses", responses, *options],
         capture_output=True,
         text=True,
         check=True,

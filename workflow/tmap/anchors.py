@@ -77,10 +77,10 @@ def stratified(
         if free[members].any():
             rank[s] = rng.choice(members[free[members]])
     free[rank[rank >= 0]] = False
-    for s in np.flatnonzero(rank < 0):
+    for empty in np.flatnonzero(rank < 0):
         left = np.flatnonzero(free)
-        rank[s] = left[np.abs(left - strata[s].mean()).argmin()]
-        free[rank[s]] = False
+        nearest = left[np.abs(left - strata[empty].mean()).argmin()]
+        rank[empty], free[nearest] = nearest, False
     weight = np.array([len(members) for members in strata]) / len(order)
     return Anchors(order[rank], weight, np.arange(n_anchors))
 

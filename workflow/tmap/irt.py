@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
@@ -70,7 +71,7 @@ def probability(ability: np.ndarray, items: Items) -> np.ndarray:
 
 
 def fit(responses: np.ndarray, dimensions: int, seed: int = 0) -> Fit:
-    """Joint MAP fit of the M-2PL by L-BFGS in float64.
+    """Joint MAP fit of the M-2PL by L-BFGS.
 
     Parameters
     ----------
@@ -142,17 +143,29 @@ def _mean(matrix: np.ndarray, axis: int) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), 0.5)
 
 
-def _minimise(
-    matrix: np.ndarray, start: tuple[np.ndarray, np.ndarray, np.ndarray]
-) -> Fit:
+def _minimise(matrix: np.ndarray, start: Sequence[np.ndarray]) -> Fit:
+    """Descend in single precision, which is twice as fast, then settle in double."""
+    import torch
+
+    near, _, steps = _descend(matrix, start, torch.float32)
+    (theta, alpha, beta), loss, more = _descend(matrix, near, torch.float64)
+    return Fit(Items(alpha, beta), theta, loss, steps + more)
+
+
+def _descend(
+    matrix: np.ndarray, start: Sequence[np.ndarray], dtype: Any
+) -> tuple[list[np.ndarray], float, int]:
+    """(theta, alpha, beta), loss and steps of one L-BFGS run."""
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
     asked = torch.tensor(~np.isnan(matrix))
-    weight = None if bool(asked.all()) else asked.double()
-    right = torch.tensor(np.nan_to_num(matrix))
-    theta, alpha, beta = (torch.tensor(x, requires_grad=True) for x in start)
-    mean = torch.zeros(alpha.shape[1], dtype=torch.float64)
+    weight = None if bool(asked.all()) else asked.to(dtype)
+    right = torch.tensor(np.nan_to_num(matrix), dtype=dtype)
+    theta, alpha, beta = (
+        torch.tensor(x, dtype=dtype, requires_grad=True) for x in start
+    )
+    mean = torch.zeros(alpha.shape[1], dtype=dtype)
     sd = torch.full_like(mean, SD_SPECIFIC)
     mean[0], sd[0] = 1.0, SD_GENERAL
     optimizer = torch.optim.LBFGS(
@@ -175,8 +188,8 @@ def _minimise(
 
     optimizer.step(closure)
     steps = int(optimizer.state[theta]["n_iter"])
-    found = [x.detach().numpy().copy() for x in (theta, alpha, beta)]
-    return Fit(Items(found[1], found[2]), found[0], closure(), steps)
+    found = [x.detach().double().numpy().copy() for x in (theta, alpha, beta)]
+    return found, closure(), steps
 
 
 def ability_map(

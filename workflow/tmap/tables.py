@@ -111,7 +111,7 @@ SCHEMAS = {
             "cluster": (INT, "its cluster or stratum"),
             "girth_difficulty": (
                 FLOAT,
-                "girth's 1-D 2PL difficulty, NaN if no history",
+                "girth's 1-D 2PL; NaN outside kmeans and if it failed",
             ),
         },
     ),

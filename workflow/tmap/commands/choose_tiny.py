@@ -1,7 +1,6 @@
 """Choose the tiny and the confirm question sets (paper eq. 5, appendix C.1).
 
-After `--` come irt.parquet, abilities.parquet and responses.parquet, in this order, or
-nothing for a dataset without a history.
+A dataset with a history names its tables after `--`: irt, abilities, responses.
 """
 
 from __future__ import annotations
