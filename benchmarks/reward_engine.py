@@ -2,8 +2,8 @@
 
 Prints JSON. `ratio_vs_naive`: one question at a time; `ratio_vs_sorted_batch`: batches
 of similar length, padded on the left, prefix read anew for every row;
-`ratio_early_stop`: what is gained where answers end before the limit. Times are per row,
-of processor time on a CPU. Needs torch, transformers, numpy.
+`ratio_early_stop`: what is gained where answers end before the limit. Times are per
+row, of processor time on a CPU. Needs torch, transformers, numpy.
 
     OMP_NUM_THREADS=1 python benchmarks/reward_engine.py --quick
 """

@@ -1,0 +1,71 @@
+"""Loading of models and adapters."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tmap import engines
+from tmap.cards.model import EngineSection
+from tmap.errors import TmapError
+
+
+def ids(*lengths: int, seed: int = 0) -> list[list[int]]:
+    """Random token ids, none of them special."""
+    rng = np.random.default_rng(seed)
+    return [rng.integers(5, 300, n).tolist() for n in lengths]
+
+
+@pytest.fixture(scope="module")
+def pair(tiny_llama):
+    """(reference, shared prefix with batches of three) of the same weights."""
+    return (
+        engines.load(tiny_llama, EngineSection(name="reference")),
+        engines.load(tiny_llama, EngineSection(batch_size=3)),
+    )
+
+
+def test_the_key_names_what_can_change_a_token(tiny_llama, pair):
+    slow, fast = (lm.key.split("|") for lm in pair)
+    assert fast[:7] == ["transformers", "v1", "0" * 40, "-", "float32", "cpu", "batch3"]
+    assert slow[0] == "reference"
+
+
+def test_an_adapter_is_merged_and_changes_key_and_answers(tiny_llama, pair, tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(1)
+    settings = LoraConfig(target_modules="all-linear", init_lora_weights=False)
+    tuned = get_peft_model(copy.deepcopy(pair[0].model), settings)
+    tuned.save_pretrained(tmp_path)
+    lm = engines.load(tiny_llama, EngineSection(), adapter=tmp_path)
+    rows = torch.tensor(ids(9))
+    expected = tuned(input_ids=rows).logits
+    torch.testing.assert_close(
+        lm.model(input_ids=rows).logits, expected, rtol=1e-3, atol=1e-3
+    )
+    assert lm.key != pair[1].key and lm.key.split("|")[3] != "-"
+
+
+def test_an_adapter_without_safetensors_is_refused(tiny_llama, tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    (tmp_path / "adapter_model.bin").write_bytes(b"")
+    with pytest.raises(TmapError, match=r"lacks adapter_model\.safetensors"):
+        engines.load(tiny_llama, EngineSection(), adapter=tmp_path)
+
+
+def test_a_model_without_safetensors_is_refused(tiny_llama, tmp_path):
+    for file in Path(tiny_llama["path"]).glob("*.json"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(TmapError, match="safetensors"):
+        engines.load(tiny_llama | {"path": str(tmp_path)}, EngineSection())
+
+
+def test_a_missing_gpu_is_an_error(tiny_llama):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(TmapError, match="torch sees no GPU"):
+        engines.load(tiny_llama, EngineSection(device="cuda"))
