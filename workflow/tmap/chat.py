@@ -6,7 +6,6 @@ the markers is what the template writes. Texts go in afterwards, as data.
 
 from __future__ import annotations
 
-import datetime
 import re
 from functools import cache
 from typing import Any, cast
@@ -18,7 +17,8 @@ from tmap.templates import Part, Role, Slot, Turn
 CURE = "Set `prompt: {template: plain}` (or urial) in the model card."
 #: For templates that print the date, which would change tokens from day to day: the one
 #: that Llama 3's template falls back to.
-TODAY = datetime.date(2024, 7, 26)
+TODAY = "26 Jul 2024"
+STANDSTILL = f"{{% macro strftime_now(format) %}}{TODAY}{{% endmacro %}}"
 MARK = re.compile(r"tmap(system|user|assistant)(\d+)slot")
 
 
@@ -108,7 +108,7 @@ class Chat:
 
         try:
             text = self._render(_conversation(n, system=False))
-        except TemplateError as fault:
+        except (TemplateError, TypeError, ValueError) as fault:
             raise TmapError(
                 f"The chat template fails on {n} exchanges of user and assistant "
                 f"({fault}); it must render them. {CURE}"
@@ -128,8 +128,8 @@ class Chat:
             messages,
             tokenize=False,
             add_generation_prompt=answer_next,
-            strftime_now=TODAY.strftime,
-            date_string=TODAY.strftime("%d %b %Y"),
+            chat_template=STANDSTILL + self._tokenizer.get_chat_template(),
+            date_string=TODAY,
         )
         return text
 

@@ -11,11 +11,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tmap.cards.model import EngineSection
 from tmap.engines.base import ENGINE_VERSION
 from tmap.errors import TmapError
 
 if TYPE_CHECKING:
+    from tmap.cards.model import EngineSection
     from tmap.engines.base import LanguageModel
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")

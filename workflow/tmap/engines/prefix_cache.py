@@ -180,12 +180,12 @@ class PrefixCache(Local):
 @torch.inference_mode()
 def _prefixes(model: Any) -> SharedPrefixes | ExpandedPrefixes:
     """Shared prefixes if the model's layers allow; the reason is logged if not."""
-    reason, usual = SharedPrefixes.refusal(model), model.config._attn_implementation
+    reason = SharedPrefixes.refusal(model)
     if reason is None:
         shared = SharedPrefixes(model)
         if shared.agrees():
             return shared
-        model.set_attn_implementation(usual)
+        shared.release()
         reason = "its layers do not pass it on"
     LOGGER.info("prefix copied for every row of a batch: %s", reason)
     return ExpandedPrefixes(model)
