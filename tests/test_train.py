@@ -4,8 +4,8 @@ import json
 import math
 
 import pytest
-from tmap import engines
 from tmap.cards.model import EngineSection, PromptSection, TrainSection
+from tmap.engines.weights import load_tokenizer, load_weights
 from tmap.errors import TmapError
 from tmap.prompts import Renderer
 from tmap.samples import turns_of
@@ -65,13 +65,13 @@ def fitted(tiny_llama, tmp_path_factory):
 
 @pytest.fixture
 def renderer(tiny_llama):
-    return Renderer(engines.load_tokenizer(tiny_llama), PLAIN)
+    return Renderer(load_tokenizer(tiny_llama), PLAIN)
 
 
 def seen_by_model(record, rows, prepare=lambda tokenizer: None, **changes):
     """(ids, labels) of every row that the model's forward pass gets, less padding."""
-    weights = engines.load_weights(record, ENGINE)
-    tokenizer = engines.load_tokenizer(record)
+    weights = load_weights(record, ENGINE)
+    tokenizer = load_tokenizer(record)
     prepare(tokenizer)
     seen = []
 
@@ -179,10 +179,8 @@ def test_the_end_token_stays_in_the_loss_where_it_is_also_the_pad_token(
 def test_the_loss_is_the_mean_over_counted_tokens_of_the_batch(tiny_llama, tmp_path):
     import torch
 
-    model = engines.load_weights(tiny_llama, ENGINE).model.eval()
-    rows = encode(
-        Renderer(engines.load_tokenizer(tiny_llama), PLAIN), CHATS, 512, "key"
-    )
+    model = load_weights(tiny_llama, ENGINE).model.eval()
+    rows = encode(Renderer(load_tokenizer(tiny_llama), PLAIN), CHATS, 512, "key")
     total = 0.0
     for row in rows.rows:
         with torch.no_grad():
@@ -360,7 +358,7 @@ def test_plain_peft_loads_the_adapter_and_it_changes_the_model(fitted, tiny_llam
     import torch
     from peft import PeftModel
 
-    base = engines.load_weights(tiny_llama, ENGINE).model
+    base = load_weights(tiny_llama, ENGINE).model
     ids = torch.tensor([[1, 5, 6, 7]])
     with torch.no_grad():
         before = base(ids).logits
