@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+
 from tmap import engines
 from tmap.cards.model import PromptSection
 from tmap.errors import TmapError

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from tmap import engines
 from tmap.cards.model import EngineSection
 from tmap.errors import TmapError

@@ -54,9 +54,9 @@ def renderer(tokenizer):
     return Renderer(tokenizer, PromptSection(template="plain"))
 
 
-@pytest.fixture(scope="module")
-def model(tiny_llama):
-    return engines.load(tiny_llama, EngineSection(name="reference", device="cpu"))
+@pytest.fixture(scope="module", params=["reference", "transformers"])
+def model(request, tiny_llama):
+    return engines.load(tiny_llama, EngineSection(name=request.param, device="cpu"))
 
 
 @pytest.fixture(autouse=True)

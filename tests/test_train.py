@@ -5,42 +5,16 @@ import math
 
 import pytest
 
-from tmap import engines
-from tmap.cards.model import EngineSection, PromptSection, TrainSection
+from tmap.cards.model import EngineSection
+from tmap.engines.weights import load_tokenizer, load_weights
 from tmap.errors import TmapError
 from tmap.prompts import Renderer
 from tmap.samples import turns_of
-from tmap.train import make_trainer, train
+from tmap.train import train
 from tmap.training import checkpoints
 from tmap.training.arguments import lora_config, sft_config, total_steps
 from tmap.training.rows import IGNORED, encode
-
-ENGINE = EngineSection(name="reference", device="cpu", dtype="float32")
-PLAIN = PromptSection(template="plain")
-CHATS = [
-    [("user", f"What is 2+{i}?"), ("assistant", f"2+{i}={i + 2}\n#### {i + 2}")]
-    for i in range(12)
-]
-TALK = [
-    ("user", "Who are you?"),
-    ("assistant", "A friend."),
-    ("user", "Since when?"),
-    ("assistant", "Since May."),
-]
-
-
-def settings(**changes):
-    return TrainSection(
-        **{
-            "rank": 2,
-            "batch_size": 4,
-            "micro_batch_size": 2,
-            "epochs": 2,
-            "learning_rate": 1e-2,
-            "dropout": 0.1,
-            **changes,
-        }
-    )
+from training import CHATS, ENGINE, PLAIN, settings
 
 
 def fit(record, folder, *, chats=CHATS, seed=0, **changes):
@@ -64,126 +38,14 @@ def fitted(tiny_llama, tmp_path_factory):
     return *fit(tiny_llama, folder), folder
 
 
-@pytest.fixture
-def renderer(tiny_llama):
-    return Renderer(engines.load_tokenizer(tiny_llama), PLAIN)
-
-
-def seen_by_model(record, rows, prepare=lambda tokenizer: None, **changes):
-    """(ids, labels) of every row that the model's forward pass gets, less padding."""
-    weights = engines.load_weights(record, ENGINE)
-    tokenizer = engines.load_tokenizer(record)
-    prepare(tokenizer)
-    seen = []
-
-    def record_inputs(module, args, inputs):
-        parts = [inputs[k] for k in ("input_ids", "labels", "attention_mask")]
-        for ids, labels, mask in zip(*parts, strict=True):
-            n = int(mask.sum())
-            assert set(labels[n:].tolist()) <= {IGNORED}
-            seen.append((ids[:n].tolist(), labels[:n].tolist()))
-
-    trainer = make_trainer(
-        weights, tokenizer, rows, settings(**changes), 0, folder="unused"
-    )
-    trainer.args.save_strategy = "no"
-    trainer.model.register_forward_pre_hook(record_inputs, with_kwargs=True)
-    trainer.train()
-    return seen
-
-
-# What the model is shown
-
-
-def test_the_loss_counts_every_assistant_turn_and_nothing_else(renderer):
-    row = encode(renderer, [TALK], 512, "key").rows[0]
-
-    counted = renderer.tokenizer.decode([t for t in row.labels if t != IGNORED])
-
-    said = [text.strip() for text in counted.split("<eos>")]
-    assert said == ["A friend.", "Since May.", ""]
-
-
-def test_long_rows_are_cut_counted_and_named(renderer):
-    long = [("user", "Count."), ("assistant", "one two three four five " * 20)]
-
-    rows = encode(renderer, [long, *CHATS], 60, "`train.max_length`")
-
-    assert (rows.truncated, rows.dropped, len(rows.rows)) == (1, 0, 13)
-    assert max(len(row.input_ids) for row in rows.rows) == 60
-    assert "1 of 13 training rows (7.7%)" in rows.warnings[0]
-    assert "`train.max_length`" in rows.warnings[0]
-
-
-def test_one_cut_row_in_twenty_is_no_warning(renderer):
-    long = [("user", "Count."), ("assistant", "one two three four five " * 20)]
-
-    rows = encode(renderer, [long, *CHATS, *CHATS[:7]], 60, "key")
-
-    assert (rows.truncated, rows.warnings) == (1, [])
-
-
-def test_a_row_whose_answer_is_cut_away_is_dropped_and_counted(renderer):
-    long = [("user", "Count to ten. " * 30), ("assistant", "one")]
-
-    rows = encode(renderer, [long, *CHATS], 60, "key")
-
-    assert (rows.truncated, rows.dropped, len(rows.rows)) == (0, 1, 12)
-    assert "1 were dropped" in rows.warnings[0]
-
-
-def test_no_row_left_ends_in_one_sentence(renderer):
-    with pytest.raises(TmapError, match="None of the 12 training rows has an answer"):
-        encode(renderer, CHATS, 3, "`train.max_length`")
-
-
-def test_tokens_and_counted_tokens_are_those_of_the_rows(renderer):
-    rows = encode(renderer, CHATS, 512, "key")
-
-    assert rows.n_tokens == sum(len(renderer.training(c).ids) for c in CHATS)
-    assert rows.n_loss_tokens == sum(sum(renderer.training(c)[1]) for c in CHATS)
-
-
-def test_trl_hands_the_model_our_ids_and_labels_unchanged(tiny_llama, renderer):
-    rows = encode(renderer, [TALK, *CHATS], 512, "key")
-
-    seen = seen_by_model(tiny_llama, rows, epochs=1)
-
-    assert sorted(seen) == sorted((r.input_ids, r.labels) for r in rows.rows)
-
-
-def test_rows_beyond_trls_own_limit_of_1024_tokens_reach_the_model_whole(
-    tiny_llama, renderer
-):
-    long = [("user", "Count."), ("assistant", "one two three " * 400)]
-    rows = encode(renderer, [long], 4000, "key")
-    assert len(rows.rows[0].input_ids) > 1024
-
-    seen = seen_by_model(tiny_llama, rows, max_steps=1)
-
-    assert seen == [(rows.rows[0].input_ids, rows.rows[0].labels)]
-
-
-def test_the_end_token_stays_in_the_loss_where_it_is_also_the_pad_token(
-    tiny_llama, renderer
-):
-    def pad_with_end(tokenizer):
-        tokenizer.pad_token = tokenizer.eos_token
-
-    rows = encode(renderer, [TALK, *CHATS], 512, "key")
-    seen = seen_by_model(tiny_llama, rows, pad_with_end, epochs=1)
-
-    eos = renderer.tokenizer.eos_token_id
-    assert all(labels[-1] == eos for _, labels in seen)
+# Card values
 
 
 def test_the_loss_is_the_mean_over_counted_tokens_of_the_batch(tiny_llama, tmp_path):
     import torch
 
-    model = engines.load_weights(tiny_llama, ENGINE).model.eval()
-    rows = encode(
-        Renderer(engines.load_tokenizer(tiny_llama), PLAIN), CHATS, 512, "key"
-    )
+    model = load_weights(tiny_llama, ENGINE).model.eval()
+    rows = encode(Renderer(load_tokenizer(tiny_llama), PLAIN), CHATS, 512, "key")
     total = 0.0
     for row in rows.rows:
         with torch.no_grad():
@@ -196,9 +58,6 @@ def test_the_loss_is_the_mean_over_counted_tokens_of_the_batch(tiny_llama, tmp_p
     report, _ = fit(tiny_llama, tmp_path, batch_size=12, dropout=0, max_steps=1)
 
     assert report["loss"][0][1] == pytest.approx(total / rows.n_loss_tokens, rel=1e-5)
-
-
-# Card values
 
 
 @pytest.mark.parametrize(
@@ -361,7 +220,7 @@ def test_plain_peft_loads_the_adapter_and_it_changes_the_model(fitted, tiny_llam
     import torch
     from peft import PeftModel
 
-    base = engines.load_weights(tiny_llama, ENGINE).model
+    base = load_weights(tiny_llama, ENGINE).model
     ids = torch.tensor([[1, 5, 6, 7]])
     with torch.no_grad():
         before = base(ids).logits

@@ -18,6 +18,8 @@ from tmap.errors import TmapError
 from tmap.examine import Marking, Reply, mark_choice
 from tmap.prompts import Renderer
 
+LOG = logging.getLogger(__name__)
+
 
 def evaluate(
     lm: LanguageModel,
@@ -51,6 +53,12 @@ def evaluate(
     replies = _replies(results, questions, marking)
     predictions = pd.DataFrame(replies, columns=list(Reply._fields))
     _check_accuracy(results, predictions, marking)
+    LOG.info(
+        "evaluate: %d of %d right, %s",
+        predictions["is_correct"].sum(),
+        len(predictions),
+        marking.metric,
+    )
     predictions.insert(0, "question_id", questions["question_id"].to_numpy())
     return predictions.assign(
         is_tiny=predictions["question_id"].isin(set(tiny_ids)).to_numpy()

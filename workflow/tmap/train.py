@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tmap import engines
 from tmap.cards.model import EngineSection, PromptSection, TrainSection
+from tmap.engines.weights import Weights, load_tokenizer, load_weights
 from tmap.prompts import Renderer
 from tmap.provenance import versions
 from tmap.samples import Turn
@@ -62,8 +62,8 @@ def train(
     TmapError
         If no row has anything to learn, or the loss stops being a number.
     """
-    weights = engines.load_weights(record, engine)
-    tokenizer = engines.load_tokenizer(record)
+    weights = load_weights(record, engine)
+    tokenizer = load_tokenizer(record)
     limit, key = _max_length(weights.model, settings)
     rows = encode(Renderer(tokenizer, prompt), chats, limit, key)
     for warning in rows.warnings:
@@ -82,7 +82,7 @@ def train(
 
 
 def make_trainer(
-    weights: engines.Weights,
+    weights: Weights,
     tokenizer: Any,
     rows: TrainingRows,
     settings: TrainSection,
@@ -127,7 +127,7 @@ def _max_length(model: Any, settings: TrainSection) -> tuple[int, str]:
 def _run_name(
     rows: TrainingRows,
     record: dict[str, Any],
-    weights: engines.Weights,
+    weights: Weights,
     settings: TrainSection,
     seed: int,
 ) -> str:
