@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import finished_runs
 import pandas as pd
 import pytest
 
+import finished_runs
 import tmap
 from tmap import tables
 from tmap.files import read_json, write_json
