@@ -73,14 +73,19 @@ class Clone:
         return jobs(self.snakemake("-n", *options, "--", target))
 
 
+def blocks(text: str) -> list[str]:
+    """The part of a dry run's printout on each job, from its `rule NAME:` on."""
+    parts = re.split(r"^(?=(?:local)?rule \w+:\n)", text, flags=re.M)
+    return [part for part in parts if re.match(r"(?:local)?rule \w+:\n", part)]
+
+
 def jobs(text: str) -> set[str]:
     """Jobs of a dry run's printout; collect_metrics and the like once each."""
     found = set()
-    for block in re.split(r"\n(?=(?:local)?rule \w+:\n)", text):
-        head = re.match(r"(?:local)?rule (\w+):\n", block)
-        if head:
-            names = re.search(r"^ +wildcards: (.*)$", block, re.M)
-            found.add(f"{head[1]} {names[1] if names else ''}".strip())
+    for block in blocks(text):
+        rule = re.match(r"(?:local)?rule (\w+):", block)[1]
+        names = re.search(r"^ +wildcards: (.*)$", block, re.M)
+        found.add(f"{rule} {names[1] if names else ''}".strip())
     return found
 
 

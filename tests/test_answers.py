@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmap.answers import choose, letters, mark, read_letter, read_number
+from tmap.answers import choose, mark, read_number
 from tmap.errors import TmapError
 
 #: text, strict, flexible, numeric; read by hand
@@ -142,28 +142,3 @@ def test_acc_takes_the_sum_and_acc_norm_the_mean_per_character():
 
 def test_the_first_of_equal_options_is_chosen():
     assert choose([2.0, 2.0], ["a", "b"], "acc") == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "index"),
-    [
-        ("(B)", 1),
-        ("The correct answer is (C).", 2),
-        ("B", 1),
-        ("D. because", 3),
-        ("I think the answer is B", 1),
-        ("answer: D", 3),
-        ("A man walks", 0),
-        ("(Z) or (A)", 0),
-        ("none", None),
-        ("", None),
-    ],
-)
-def test_letters_are_read_as_by_hand(text, index):
-    assert read_letter(text, 4) == index
-
-
-def test_letters_stand_in_brackets_up_to_z():
-    assert letters(3) == ["(A)", "(B)", "(C)"]
-    with pytest.raises(TmapError, match="27 options"):
-        letters(27)

@@ -181,3 +181,16 @@ def test_params_hold_what_a_rule_reads_and_no_more():
     assert text == settings.params("fetch_pool", dataset="gsm8k_paper").replace(
         "gsm8k_paper", "gsm8k"
     )
+
+
+def test_an_edit_of_decoding_trains_no_adapter_anew(folders):
+    card = "source: {path: m}\nengine: {dtype: float32, max_new_tokens: %d}\n"
+    seen = []
+    for number in (8, 9):
+        write(folders[1], "mine", card % number, "models")
+        cards._load.cache_clear()
+        names = {"dataset": "gsm8k", "model": "mine"}
+        trained = settings.params("train_adapter", model="mine")
+        seen.append((trained, settings.params("evaluate_adapter", **names)))
+    assert seen[0][0] == seen[1][0]
+    assert seen[0][1] != seen[1][1]

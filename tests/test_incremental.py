@@ -53,7 +53,7 @@ def test_nothing_re_runs_when_nothing_changed(clone):
 
 def test_a_comment_and_a_docstring_re_run_nothing(clone, edit):
     name = "workflow/tmap/indicators/reason_steps.py"
-    edit(name, r"\nimport numpy", "\n# why numpy: arrays\nimport numpy")
+    edit(name, r"\nimport re\n", "\n# why re: patterns\nimport re\n")
     edit(name, r'^"""', '"""Another first line. ')
     edit("config/methods/tmap.yaml", r"^", "# a remark\n")
     assert clone.plan() == set()

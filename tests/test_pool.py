@@ -23,9 +23,10 @@ def jsonl(folder, rows, name="pool.jsonl"):
     return path
 
 
-def read(path, ngrams=NO_QUESTIONS, overlap=None, **source):
+def read(path, ngrams=NO_QUESTIONS, overlap=None, by_letter=False, **source):
     source = PoolSource(path=str(path), **source)
-    return pool.read("mine", source, overlap or OverlapSection(), ngrams)
+    overlap = overlap or OverlapSection()
+    return pool.read("mine", source, overlap, ngrams, by_letter=by_letter)
 
 
 def reasons(found):
@@ -85,12 +86,19 @@ def test_question_answer_columns_are_named_in_the_card(tmp_path):
     ]
 
 
-def test_multiple_choice_rows_become_question_options_and_answer(tmp_path):
+@pytest.mark.parametrize(
+    ("by_letter", "instruction", "response"),
+    [(True, "Which?\n\n(A) dry\n(B) wet", "(B)"), (False, "Which?", "wet")],
+)
+def test_multiple_choice_rows_look_as_their_reader_asks(
+    tmp_path, by_letter, instruction, response
+):
     choices = {"text": ["dry", "wet"], "label": ["A", "B"]}
     row = {"question": "Which?", "choices": choices, "answerKey": "B"}
-    kept = read(jsonl(tmp_path, [row]), format="multiple_choice").kept
-    assert kept["instruction"].tolist() == ["Which?\n\n(A) dry\n(B) wet"]
-    assert kept["response"].tolist() == ["wet"]
+    path = jsonl(tmp_path, [row])
+    kept = read(path, by_letter=by_letter, format="multiple_choice").kept
+    assert kept["instruction"].tolist() == [instruction]
+    assert kept["response"].tolist() == [response]
 
 
 ALPACA_FAULTS = [
@@ -311,4 +319,4 @@ def test_real_arc_train_becomes_instruction_data(shared):
     assert len(found.kept) > 1100
     first = found.kept.iloc[0]
     assert first["response"] == "dry palms"
-    assert first["instruction"].endswith("(D) palms covered with lotion")
+    assert first["instruction"].endswith("will produce the most heat?")

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from tmap import choice, engines, estimators, features, search, selection, tables
-from tmap.candidates import Candidates
+from tmap.candidates import Candidates, short_enough
+from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
 from tmap.examine import Marking
 from tmap.files import read_json
@@ -72,9 +73,11 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
         max_unscored=card["max_unscored"],
     )
     m = selection.n_selected(card["fraction"], len(pool))
-    candidates = Candidates(pool, columns, card["search"], m)
     rewards = Rewards(card, inputs, history, Ledger(ledger))
     main, name, why = rewards.main()
+    check = rewards.confirm(name)
+    shown, warnings = demonstrable(pool, card["search"], main, check)
+    candidates = Candidates(pool, columns, card["search"], m, shown)
     found = search.run(
         lambda w: candidates.evaluate(main, w),
         len(columns.names),
@@ -85,7 +88,6 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
         candidates.key(card["bounds"], seed, main.key([])),
     )
     best = choice.choose(found, card["bounds"], seed)
-    check = rewards.confirm(name)
     rows = choice.confirm(candidates, check, found, best, card["search"].confirm_top)
     notes = {
         "estimator": name,
@@ -93,9 +95,41 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
         "n_anchors": len(main.questions),
         "n_confirm": len(check.questions),
         "new_tokens": main.n_tokens + check.n_tokens,
-        "warnings": list(columns.warnings),
+        "warnings": [*columns.warnings, *warnings],
     }
     return Result(found, choice.summary(list(columns.names), found, best, rows, notes))
+
+
+def demonstrable(
+    pool: pd.DataFrame, how: SearchSection, *rewards: Reward
+) -> tuple[np.ndarray, list[str]]:
+    """(N,) bool, rows short enough to be shown n at a time, and what to warn of.
+
+    Raises
+    ------
+    TmapError : too few are left for m groups of n
+    """
+    rooms = [
+        r for r in (reward.room(how.n_shots) for reward in rewards) if r is not None
+    ]
+    room = min(rooms, default=None)
+    shown = short_enough(pool, rewards[0].renderer, room)
+    n_long = int((~shown).sum())
+    if not n_long:
+        return shown, []
+    told = (
+        f"{n_long} of {len(pool)} samples have over {room} tokens, too long for "
+        f"{how.n_shots} demonstrations and a question in a context of "
+        f"{rewards[0].lm.context}"
+    )
+    if shown.sum() < how.n_groups * how.n_shots:
+        raise TmapError(
+            f"{told}; {how.n_groups} groups need {how.n_groups * how.n_shots} shorter "
+            "ones. Lower search.n_shots, or take a model with a longer context."
+        )
+    warning = f"{told}: they can be selected, but the search never shows them"
+    logger.warning(warning)
+    return shown, [warning]
 
 
 def read_history(paths: list[str], aliases: list[str]) -> History:

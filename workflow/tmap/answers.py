@@ -28,7 +28,6 @@ MARKED = re.compile(r"####\s*(.*)")
 NUMBER = re.compile(
     r"(?:(?<![\w)\]])-)?\$?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)?(?:\.[0-9]+)?"
 )
-LETTER = re.compile(r"\(([A-Z])\)|^\s*([A-Z])(?![\w'])|answer\s*(?:is|:)\s*([A-Z])\b")
 
 
 class Reading(NamedTuple):
@@ -113,28 +112,6 @@ def choose(
     if metric == "acc_norm":
         nll = nll / np.array([max(len(text), 1) for text in option_texts])
     return int(np.argmin(nll))
-
-
-def letters(n: int) -> list[str]:
-    """What stands for n options where letters are chosen: "(A)", "(B)", ..."""
-    if n > 26:
-        raise TmapError(
-            f"A question has {n} options; reader letter takes at most 26. Set "
-            "`reader: option` in the dataset card."
-        )
-    return [f"({chr(ord('A') + i)})" for i in range(n)]
-
-
-def read_letter(text: str, n: int) -> int | None:
-    """Index of the first letter that an answer names, among n: "(B) because" -> 1.
-
-    "(B)" anywhere, "B" at the beginning, "answer is B" or "answer: B".
-    """
-    for found in LETTER.finditer(text):
-        index = ord(next(group for group in found.groups() if group)) - ord("A")
-        if index < n:
-            return index
-    return None
 
 
 def _normal(text: str) -> str:

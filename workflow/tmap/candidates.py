@@ -11,7 +11,7 @@ from tmap import exemplars, selection
 from tmap.cards.method import SearchSection
 from tmap.features import Features
 from tmap.ledger import digest
-from tmap.prompts import Demo
+from tmap.prompts import Demo, Renderer
 from tmap.reward import Reward
 from tmap.samples import answer_of, question_of
 from tmap.search import Evaluation
@@ -26,6 +26,8 @@ class Candidates:
     features : its normalised columns, in the order of the pool
     search : policy, m and n
     n_selected : M
+    shown : (N,) bool, rows that may stand as demonstrations; a row too long for the
+        context can be selected all the same
     """
 
     def __init__(
@@ -34,8 +36,10 @@ class Candidates:
         features: Features,
         search: SearchSection,
         n_selected: int,
+        shown: np.ndarray,
     ) -> None:
         self.pool, self.features, self.search = pool, features, search
+        self.rows = np.flatnonzero(shown)
         self.ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
         self.n_needed = exemplars.n_needed(
             search.exemplars, search.n_groups, search.n_shots, n_selected
@@ -43,9 +47,9 @@ class Candidates:
 
     def groups(self, weights: np.ndarray, turn: int = 0) -> np.ndarray:
         """(m, n) row numbers of the demonstrations under these weights."""
-        score = selection.scores(self.features.matrix, weights)
+        score = selection.scores(self.features.matrix, weights)[self.rows]
         n = min(self.n_needed, len(score))
-        ranked = selection.top(score, self.ties, n)
+        ranked = self.rows[selection.top(score, self.ties[self.rows], n)]
         how = self.search
         return exemplars.deal(ranked, how.n_groups, how.n_shots, how.exemplars, turn)
 
@@ -77,6 +81,7 @@ class Candidates:
             {
                 "features": hashlib.sha256(self.features.matrix.tobytes()).hexdigest(),
                 "samples": self.pool["text_hash"].tolist(),
+                "shown": hashlib.sha256(self.rows.tobytes()).hexdigest(),
                 "names": list(self.features.names),
                 "needed": self.n_needed,
                 "bounds": list(bounds),
@@ -85,3 +90,23 @@ class Candidates:
                 "reward": rewards,
             }
         )
+
+
+def short_enough(
+    pool: pd.DataFrame, renderer: Renderer, room: int | None
+) -> np.ndarray:
+    """(N,) bool: rows that take at most `room` tokens as one demonstration.
+
+    A text has at most as many tokens as UTF-8 bytes, so only long texts are tokenised.
+    """
+    if room is None:
+        return np.ones(len(pool), dtype=bool)
+    bare = len(renderer.render("", [Demo("", "")]).prefix)
+    fits = []
+    for row in pool.to_dict("records"):
+        demo = Demo(question_of(row), answer_of(row))
+        n_bytes = sum(len(text.encode("utf-8", "replace")) for text in demo)
+        fits.append(
+            bare + n_bytes <= room or len(renderer.render("", [demo]).prefix) <= room
+        )
+    return np.array(fits, dtype=bool)

@@ -9,9 +9,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tmap.answers import choose, letters, mark, read_number
+from tmap.answers import choose, mark, read_number
 from tmap.engines.base import Ids, LanguageModel
 from tmap.prompts import Demo, Renderer
+from tmap.sources.options import letters
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tmap.answers import READER_VERSION
 from tmap.engines.base import LanguageModel
-from tmap.examine import Marking, examine
+from tmap.examine import Marking, examine, option_ids
 from tmap.ledger import Ledger, digest
 from tmap.outcome import Outcome
 from tmap.prompts import Demo, Renderer
@@ -85,6 +86,27 @@ class Reward:
                 }
             )
         return total
+
+    def room(self, n_shots: int) -> int | None:
+        """Tokens that each of n demonstrations may take; None if there is no limit.
+
+        What the longest question and its answer leave of the context, in equal parts.
+        An answer is cut where the context ends, so at most a quarter is kept for it.
+        """
+        if self.lm.context is None:
+            return None
+        empty = self.renderer.render("")
+        longest = 0
+        for row in self.questions.to_dict("records"):
+            asked = self.renderer.render(row["question"], [Demo("", "")]).question
+            longest = max(longest, len(asked) + self._answer_length(row))
+        return (self.lm.context - len(empty.prefix) - longest) // n_shots
+
+    def _answer_length(self, row: dict[str, Any]) -> int:
+        if self.marking.is_choice:
+            return max(map(len, option_ids(self.renderer, row, self.marking)))
+        assert self.lm.context is not None
+        return min(self.marking.max_new_tokens, self.lm.context // 4)
 
     @property
     def n_tokens(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tmap import cards
+from tmap.cards.model import PlaceSection
 
 
 def params(rule: str, **names: str) -> str:
@@ -27,7 +28,12 @@ def _plain(value: Any) -> Any:
 
 def fetch_pool(dataset: str) -> dict[str, Any]:
     card = cards.load("datasets", dataset)
-    return {"dataset": dataset, "source": card.pool, "overlap": card.overlap}
+    return {
+        "dataset": dataset,
+        "source": card.pool,
+        "overlap": card.overlap,
+        "by_letter": card.reader == "letter",
+    }
 
 
 def fetch_questions(dataset: str) -> dict[str, Any]:
@@ -94,7 +100,8 @@ def select_subset(dataset: str, method: str) -> dict[str, Any]:
 
 def train_adapter(model: str) -> dict[str, Any]:
     card = cards.load("models", model)
-    return {**_language_model(model), "train": card.train}
+    place = PlaceSection(dtype=card.engine.dtype, device=card.engine.device)
+    return {"prompt": card.prompt, "place": place, "train": card.train}
 
 
 def evaluate_adapter(dataset: str, model: str) -> dict[str, Any]:

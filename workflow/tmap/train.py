@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tmap.cards.model import EngineSection, PromptSection, TrainSection
+from tmap.cards.model import PlaceSection, PromptSection, TrainSection
 from tmap.engines.weights import Weights, load_tokenizer, load_weights
 from tmap.prompts import Renderer
 from tmap.provenance import versions
@@ -29,7 +29,7 @@ LOG = logging.getLogger(__name__)
 def train(
     record: dict[str, Any],
     prompt: PromptSection,
-    engine: EngineSection,
+    place: PlaceSection,
     settings: TrainSection,
     chats: Sequence[Sequence[Turn]],
     *,
@@ -45,7 +45,7 @@ def train(
     Parameters
     ----------
     record : what `fetch_model` wrote
-    prompt, engine, settings : sections of the model card
+    prompt, place, settings : sections of the model card
     chats : conversations as `samples.turns_of` gives them, in an order that does not
         depend on how they were chosen; `seed` shuffles them
     seed : of shuffling, of the adapter's first values and of dropout
@@ -62,7 +62,7 @@ def train(
     TmapError
         If no row has anything to learn, or the loss stops being a number.
     """
-    weights = load_weights(record, engine)
+    weights = load_weights(record, place)
     tokenizer = load_tokenizer(record)
     limit, key = _max_length(weights.model, settings)
     rows = encode(Renderer(tokenizer, prompt), chats, limit, key)

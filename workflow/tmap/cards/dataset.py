@@ -46,8 +46,9 @@ class PoolSource(Source):
         "auto", "alpaca", "messages", "sharegpt", "qa", "multiple_choice"
     ] = Field(
         default="auto",
-        description="multiple_choice: questions with options, each made into "
-        "'question, options' -> 'text of the right option'",
+        description="multiple_choice: questions with options, each made into what the "
+        "reader asks for: question -> text of the right option, or, where the reader "
+        "is letter, question and options -> '(B)'",
     )
     columns: dict[
         Literal[

@@ -37,14 +37,19 @@ class PromptSection(Section):
     )
 
 
-class EngineSection(Section):
-    """Who computes."""
+class PlaceSection(Section):
+    """Where and how precisely to compute."""
 
-    name: Literal["reference", "transformers"] = "transformers"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="auto: bfloat16 on a GPU, float32 on a CPU"
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class EngineSection(PlaceSection):
+    """Who computes, where and how."""
+
+    name: Literal["reference", "transformers"] = "transformers"
     max_new_tokens: int = Field(
         default=512, ge=1, description="of an answer, in reward and evaluation"
     )

@@ -27,7 +27,7 @@ def run(
     found = train(
         read_json(model_file),
         card["prompt"],
-        card["engine"],
+        card["place"],
         card["train"],
         [turns_of(row) for row in rows.to_dict("records")],
         seed=seed,

@@ -22,10 +22,12 @@ class LanguageModel(Protocol):
         Names what can change a token: engine, ENGINE_VERSION, model commit, adapter,
         dtype, device kind, batch size.
     tokenizer : transformers tokenizer
+    context : tokens that prompt and answer may have together; None if unknown
     """
 
     key: str
     tokenizer: Any
+    context: int | None
 
     def generate(
         self,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tmap.errors import TmapError
 
 if TYPE_CHECKING:
-    from tmap.cards.model import EngineSection
+    from tmap.cards.model import PlaceSection
 
 
 class Weights(NamedTuple):
@@ -23,7 +23,7 @@ class Weights(NamedTuple):
     dtype: str
 
 
-def load_weights(record: dict[str, Any], engine: EngineSection) -> Weights:
+def load_weights(record: dict[str, Any], place: PlaceSection) -> Weights:
     """The bare model of a record, on its device, without network access.
 
     Raises
@@ -34,8 +34,8 @@ def load_weights(record: dict[str, Any], engine: EngineSection) -> Weights:
     _prepare()
     import torch
 
-    device = _device(engine)
-    dtype = _dtype(engine, device)
+    device = _device(place)
+    dtype = _dtype(place, device)
     model = _load_model(record, getattr(torch, dtype))
     return Weights(model.to(device), device, dtype)
 
@@ -86,21 +86,21 @@ def _load_model(record: dict[str, Any], dtype: Any) -> Any:
         ) from fault
 
 
-def _device(engine: EngineSection) -> str:
+def _device(place: PlaceSection) -> str:
     import torch
 
     has_gpu = torch.cuda.is_available()
-    if engine.device == "cuda" and not has_gpu:
+    if place.device == "cuda" and not has_gpu:
         raise TmapError(
             "The model card says device: cuda, but torch sees no GPU; it needs one. "
             "Run on a GPU node, or set `engine: {device: auto}`."
         )
-    if engine.device == "auto":
+    if place.device == "auto":
         return "cuda" if has_gpu else "cpu"
-    return engine.device
+    return place.device
 
 
-def _dtype(engine: EngineSection, device: str) -> str:
-    if engine.dtype == "auto":
+def _dtype(place: PlaceSection, device: str) -> str:
+    if place.dtype == "auto":
         return "bfloat16" if device == "cuda" else "float32"
-    return engine.dtype
+    return place.dtype

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from tmap.cards.dataset import PoolSource
@@ -62,10 +63,20 @@ class Candidate:
     asked: tuple[str, ...]
 
 
+Read = Callable[[Mapping[str, Any], Columns], Candidate]
+
+
 def reader(
-    source: PoolSource, columns_seen: Iterable[str]
+    source: PoolSource, columns_seen: Iterable[str], *, by_letter: bool = False
 ) -> Callable[[Mapping[str, Any]], Candidate]:
     """A function that reads one row, for the card's format or the one seen.
+
+    Parameters
+    ----------
+    source : its format and columns
+    columns_seen : column names of the source
+    by_letter : a question with options lists them and is answered by a letter, as the
+        test questions are; else it stands alone and is answered by the option's text
 
     Raises
     ------
@@ -80,12 +91,13 @@ def reader(
             "Mend `pool.columns:` in the dataset card."
         )
     name, columns = _decide(source, seen)
+    choice: Read = partial(_choice, by_letter=by_letter)
     read = {
         "alpaca": _pair,
         "qa": _pair,
         "messages": _chat,
         "sharegpt": _chat,
-        "multiple_choice": _choice,
+        "multiple_choice": choice,
     }[name]
     return lambda row: read(row, columns)
 
@@ -191,10 +203,13 @@ def _check_order(roles: list[str]) -> None:
         raise Unusable("roles out of order", shown)
 
 
-def _choice(row: Mapping[str, Any], columns: Columns) -> Candidate:
+def _choice(row: Mapping[str, Any], columns: Columns, *, by_letter: bool) -> Candidate:
     try:
         question = options.parse(row, columns)
     except options.Malformed as fault:
         raise Unusable("not a multiple-choice question", str(fault)) from None
+    if by_letter:
+        right = options.letters(len(question.options))[question.gold]
+        return Candidate(question.text(), "", right, None, (question.stem,))
     right = question.options[question.gold]
-    return Candidate(question.text(), "", right, None, (question.stem,))
+    return Candidate(question.stem, "", right, None, (question.stem,))

@@ -36,10 +36,18 @@ class ChoiceQuestion:
         return self.stem + lettered(self.options)
 
 
+def letters(n: int) -> list[str]:
+    """What stands for n options where letters are chosen: "(A)", "(B)", ...
+
+    n is at most MAX_OPTIONS, which `parse` sees to.
+    """
+    return [f"({string.ascii_uppercase[i]})" for i in range(n)]
+
+
 def lettered(options: Sequence[str]) -> str:
     """The options as lines '(A) ...', to be put after the question."""
-    pairs = zip(string.ascii_uppercase, options, strict=False)
-    return "\n\n" + "\n".join(f"({letter}) {option}" for letter, option in pairs)
+    pairs = zip(letters(len(options)), options, strict=True)
+    return "\n\n" + "\n".join(f"{letter} {option}" for letter, option in pairs)
 
 
 def column(row: Mapping[str, Any], columns: Mapping[str, str], name: str) -> str | None:

@@ -64,6 +64,8 @@ def read(
     source: PoolSource,
     overlap: OverlapSection,
     question_ngrams: pd.DataFrame,
+    *,
+    by_letter: bool = False,
 ) -> Pool:
     """Read, check and sort out a pool.
 
@@ -73,6 +75,7 @@ def read(
     source : where it lies, its format and columns
     overlap : n-gram length, and the share of a question that drops a row
     question_ngrams : table 'question_ngrams' of this dataset, made with the same n
+    by_letter : how a question with options becomes a sample: see `formats.reader`
 
     Returns
     -------
@@ -92,7 +95,7 @@ def read(
     read_row: Callable[[Mapping[str, Any]], Candidate] | None = None
     for row in table:
         if read_row is None and isinstance(row.value, Mapping):
-            read_row = reader(source, _columns(table))
+            read_row = reader(source, _columns(table), by_letter=by_letter)
         try:
             _admit(dataset, source, ledger, index, row, read_row)
         except Unusable as fault:
