@@ -28,14 +28,15 @@ def predictions(path, is_correct, *, is_tiny=None, shuffle_seed=None, code="abc"
     tables.write("predictions", frame, path, code=code)
 
 
-def run(folder, method, s, t, is_correct, **options):
+def run(folder, method, s, t, is_correct, warnings=(), **options):
     """Write predictions.parquet, and train.json for all but base; return the paths."""
     room = folder / ROOM / method / f"s{s}" / f"t{t}"
     predictions(room / "predictions.parquet", is_correct, **options)
     if method == "base":
         return [str(room / "predictions.parquet")]
     report = {"n_samples": 30, "n_tokens": 1000 + t, "truncated": 1, "dropped": 0}
-    write_json(room / "train.json", report | {"steps": 4, "final_loss": 1.5})
+    report |= {"steps": 4, "final_loss": 1.5, "warnings": list(warnings)}
+    write_json(room / "train.json", report)
     return [str(room / "predictions.parquet"), str(room / "train.json")]
 
 

@@ -158,6 +158,14 @@ def test_warnings_of_all_stages_are_gathered(tmp_path):
     assert found[-1] == "predictions were written by 2 versions of the code"
 
 
+def test_one_warning_of_several_trainings_is_said_once(tmp_path):
+    cut = {"warnings": ["rows were cut"]}
+    paths = finished_runs.run(tmp_path, "tmap", 0, 0, [1, 0], **cut)
+    paths += finished_runs.run(tmp_path, "tmap", 0, 1, [1, 0], **cut)
+    found = collect(paths, n=2)["warnings"]
+    assert "training tmap s0 t0, s0 t1: rows were cut" in found
+
+
 def test_cost_training_and_weights_are_carried_over(document):
     tmap = document["methods"]["tmap"]
     assert tmap["training"]["n_tokens"] == pytest.approx(1001)

@@ -163,9 +163,13 @@ def _warnings(
     for search in runs.searches:
         texts = search.weights.get("warnings", [])
         found += [f"search {search.method} s{search.s}: {text}" for text in texts]
+    said: dict[tuple[str, str], list[str]] = {}
     for run in runs.runs:
-        texts = (run.training or {}).get("warnings", [])
-        found += [f"training {run.method} s{run.s} t{run.t}: {text}" for text in texts]
+        for text in (run.training or {}).get("warnings", []):
+            said.setdefault((run.method, text), []).append(f"s{run.s} t{run.t}")
+    found += [
+        f"training {m} {', '.join(who)}: {text}" for (m, text), who in said.items()
+    ]
     for method in runs.methods:
         n = len(runs.of(method))
         if method != UNTOUCHED and n < comparisons.MIN_SEEDS:
