@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+# One thread per worker, as every job of the workflow has; before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 #: A chat template of the usual shape; it writes the BOS itself.
