@@ -38,6 +38,23 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """All that gives weights a reward: what is searched with, and what confirms it.
+
+    Attributes
+    ----------
+    candidates : the pool, ranked by weights
+    main, check : rewards on the tiny set and on the confirm set
+    notes : for weights.json
+    """
+
+    candidates: Candidates
+    main: Reward
+    check: Reward
+    notes: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Result:
     """The finished search and the content of weights.json."""
 
