@@ -71,6 +71,8 @@ rule fetch_responses:
 
 
 rule fetch_model:
+    input:
+        paths.local_model,
     output:
         "results/models/{model}.json",
     log:

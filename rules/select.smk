@@ -62,6 +62,8 @@ rule select_subset:
         rows="results/{dataset}/{model}/{method}/s{seed}/subset.jsonl",
     log:
         "results/logs/select_subset/{dataset}/{model}/{method}/s{seed}.log",
+    wildcard_constraints:
+        method=one_of([name for name in METHODS if paths.trains(name)]),
     localrule: True
     conda:
         ENVIRONMENT

@@ -23,6 +23,8 @@ rule train_adapter:
         "results/logs/train_adapter/{dataset}/{model}/{method}/s{seed}/t{training_seed}.log",
     benchmark:
         "results/benchmarks/train_adapter/{dataset}/{model}/{method}/s{seed}/t{training_seed}.tsv"
+    wildcard_constraints:
+        method=one_of([name for name in METHODS if paths.trains(name)]),
     conda:
         ENVIRONMENT
     threads: lambda w: paths.threads(w.model)
@@ -45,8 +47,6 @@ rule evaluate_adapter:
             w.dataset, w.model, w.method, w.seed, w.training_seed
         ),
         questions="results/{dataset}/questions_test.parquet",
-        tiny="results/{dataset}/tiny.parquet",
-        confirm="results/{dataset}/confirm.parquet",
         model="results/models/{model}.json",
     output:
         "results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/predictions.parquet",
@@ -69,7 +69,6 @@ rule evaluate_adapter:
     shell:
         "tmap evaluate-adapter {wildcards.dataset} {wildcards.model}"
         " --adapter '{input.adapter}' --questions {input.questions}"
-        " --tiny {input.tiny} --confirm {input.confirm}"
         " --model-file {input.model} --output {output} 2>&1 | tee {log}"
 
 
@@ -79,6 +78,7 @@ rule collect_metrics:
         pool="results/{dataset}/pool.parquet",
         rejected="results/{dataset}/pool.rejected.parquet",
         tiny="results/{dataset}/tiny.parquet",
+        confirm="results/{dataset}/confirm.parquet",
         model="results/models/{model}.json",
         predictions=lambda w: paths.arm_files(
             w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "predictions.parquet"
@@ -115,7 +115,8 @@ rule collect_metrics:
     shell:
         "tmap collect-metrics {wildcards.dataset} {wildcards.model}"
         " --questions {input.questions} --pool {input.pool}"
-        " --rejected {input.rejected} --tiny {input.tiny} --model-file {input.model}"
+        " --rejected {input.rejected} --tiny {input.tiny} --confirm {input.confirm}"
+        " --model-file {input.model}"
         " --output {output.metrics} --accuracy-plot {output.accuracy}"
         " --search-plot {output.search}"
         " -- {input.predictions} {input.training} {input.weights} {input.traces}"

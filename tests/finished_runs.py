@@ -14,7 +14,7 @@ def question_ids(n):
     return [f"q{i:04d}" for i in range(n)]
 
 
-def predictions(path, is_correct, *, is_tiny=None, shuffle_seed=None, code="abc"):
+def predictions(path, is_correct, *, shuffle_seed=None, code="abc"):
     """Write predictions whose readings all agree, rows shuffled if asked."""
     right = np.asarray(is_correct, dtype=bool)
     frame = pd.DataFrame({"question_id": question_ids(len(right)), "text": "a"})
@@ -22,7 +22,6 @@ def predictions(path, is_correct, *, is_tiny=None, shuffle_seed=None, code="abc"
         frame[name] = "1"
         frame[f"is_{name}"] = right
     frame["is_correct"] = right
-    frame["is_tiny"] = False if is_tiny is None else is_tiny
     if shuffle_seed is not None:
         frame = frame.sample(frac=1, random_state=shuffle_seed)
     tables.write("predictions", frame, path, code=code)

@@ -25,6 +25,7 @@ INPUTS = {
     "pool": "results/toy/pool.parquet",
     "rejected": "results/toy/pool_rejected.parquet",
     "tiny": "results/toy/tiny.parquet",
+    "confirm": "results/toy/tiny.parquet",
     "model-file": "results/models/small.json",
     "accuracy-plot": "accuracy.png",
     "search-plot": "search.png",

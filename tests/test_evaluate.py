@@ -131,14 +131,6 @@ def test_evaluation_and_reward_give_the_same_replies(model, renderer, table, mar
     assert evaluated["text"].tolist() == [r.text for r in examined.replies[0]]
 
 
-def test_questions_that_the_search_has_seen_are_marked(tokenizer, renderer):
-    lm = Scripted(tokenizer, [["4", "5", "6", "7"]])
-
-    found = evaluate(lm, renderer, SUMS, NUMBER, tiny_ids={"q2", "other"})
-
-    assert found["is_tiny"].tolist() == [False, False, True, False]
-
-
 def test_predictions_fit_their_table(tokenizer, renderer, tmp_path):
     lm = Scripted(tokenizer, [["4", "5", "6", "7"]])
     found = evaluate(lm, renderer, SUMS, NUMBER)

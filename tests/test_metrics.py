@@ -23,6 +23,7 @@ def collect(paths, n=600, **changed):
         "pool": {**ABOUT, "rows": {"total": 70}, "overlap_share": 0.01},
         "rejected": {**ABOUT, "rows": {"total": 2}},
         "tiny": {**ABOUT, "rows": {"total": 30}, "estimator": "gp_irt"},
+        "seen": (),
         "record": {"model": "small", "revision": "r1", "path": "somewhere"},
     }
     return metrics.collect(found, **given | changed)
@@ -137,9 +138,9 @@ def test_adding_a_method_leaves_the_other_intervals_alone(tmp_path, document):
 
 
 def test_accuracy_outside_the_tiny_set_leaves_its_questions_out(tmp_path):
-    tiny = [True, False, False, False]
-    paths = finished_runs.run(tmp_path, "tmap", 0, 0, [1, 1, 0, 0], is_tiny=tiny)
-    run = collect(paths, n=4)["methods"]["tmap"]["runs"][0]
+    paths = finished_runs.run(tmp_path, "tmap", 0, 0, [1, 1, 0, 0])
+    seen = {finished_runs.question_ids(4)[0], "a reward question"}
+    run = collect(paths, n=4, seen=seen)["methods"]["tmap"]["runs"][0]
     assert (run["accuracy"], run["accuracy_outside_tiny"]) == (
         0.5,
         pytest.approx(1 / 3),

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tmap import tables
-from tmap.cards.dataset import OverlapSection, PoolSource
+from tmap.cards.dataset import PoolSource
 from tmap.errors import TmapError
 from tmap.sources import pool
 from tmap.sources.overlap import question_ngrams
@@ -23,10 +23,9 @@ def jsonl(folder, rows, name="pool.jsonl"):
     return path
 
 
-def read(path, ngrams=NO_QUESTIONS, overlap=None, by_letter=False, **source):
+def read(path, ngrams=NO_QUESTIONS, by_letter=False, **source):
     source = PoolSource(path=str(path), **source)
-    overlap = overlap or OverlapSection()
-    return pool.read("mine", source, overlap, ngrams, by_letter=by_letter)
+    return pool.read("mine", source, ngrams, by_letter=by_letter)
 
 
 def reasons(found):
@@ -161,7 +160,7 @@ def test_ids_must_be_there_and_unique(tmp_path):
     assert reasons(found) == {1: "duplicate id: of line 0", 2: "missing id: no 'id'"}
 
 
-def test_overlap_is_dropped_counted_and_warned_of(tmp_path):
+def test_overlap_is_dropped_and_counted(tmp_path):
     question = "one two three four five six seven eight nine ten eleven twelve thirteen"
     ngrams = question_ngrams(["gsm-1"], [question], 13)
     rows = [GOOD, {"instruction": f"Now {question}!", "output": "x"}]
@@ -169,7 +168,6 @@ def test_overlap_is_dropped_counted_and_warned_of(tmp_path):
     assert reasons(found) == {1: "contains benchmark question: gsm-1"}
     assert found.notes["rejected"] == {"contains benchmark question": 1}
     assert found.notes["overlap_share"] == 0.5
-    assert found.notes["overlap_warning"].startswith("50.0% of the pool")
 
 
 def test_a_question_in_the_response_does_not_count_as_overlap(tmp_path):
@@ -179,7 +177,7 @@ def test_a_question_in_the_response_does_not_count_as_overlap(tmp_path):
         jsonl(tmp_path, [{"instruction": "Count.", "output": question}]), ngrams
     )
     assert len(found.kept) == 1
-    assert "overlap_warning" not in found.notes
+    assert found.notes["overlap_share"] == 0
 
 
 def test_overlap_sees_later_user_turns_and_input(tmp_path):

@@ -79,8 +79,7 @@ TRAIN = (
     "--report t1/train.json"
 ).split()
 EVALUATE = (
-    "evaluate-adapter small small --questions test.parquet --tiny tiny.parquet "
-    "--confirm confirm.parquet --model-file model.json"
+    "evaluate-adapter small small --questions test.parquet --model-file model.json"
 ).split()
 
 
@@ -94,7 +93,6 @@ def test_an_adapter_is_trained_on_the_subset_and_measured(room):
     assert report["settings"]["train"]["rank"] == 2
     found = tables.read("predictions", "t1/predictions.parquet")
     assert found["question_id"].tolist() == ["q0", "q1"]
-    assert found["is_tiny"].tolist() == [False, True]
     assert sorted(p.name for p in (room / "t1").iterdir()) == [
         "adapter",
         "predictions.parquet",

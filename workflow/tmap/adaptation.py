@@ -81,6 +81,27 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
     ledger : answers and proposals of earlier tries, continued
     seed : of the optimiser
     """
+    ready = prepare(card, inputs, Ledger(ledger))
+    candidates, main = ready.candidates, ready.main
+    names, bounds = list(candidates.features.names), card["bounds"]
+    found = search.run(
+        lambda w: candidates.evaluate(main, w),
+        len(names),
+        bounds,
+        card["search"],
+        seed,
+        main.ledger,
+        candidates.key(bounds, seed, main.identity()),
+    )
+    best = choice.choose(found, bounds, seed)
+    n_best = card["search"].confirm_top
+    rows = choice.confirm(candidates, ready.check, found, best, n_best)
+    notes = {**ready.notes, "new_tokens": main.n_tokens + ready.check.n_tokens}
+    return Result(found, choice.summary(names, found, best, rows, notes))
+
+
+def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
+    """Load pool, columns, history and model; measure zero-shot to take an estimator."""
     history = read_history(inputs.history, card["aliases"])
     pool = tables.read("pool", inputs.pool)
     columns = features.load(
@@ -89,32 +110,25 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
         normalise=card["normalise"],
         max_unscored=card["max_unscored"],
     )
-    m = selection.n_selected(card["fraction"], len(pool))
-    rewards = Rewards(card, inputs, history, Ledger(ledger))
+    rewards = Rewards(card, inputs, history, ledger)
     main, name, why = rewards.main()
     check = rewards.confirm(name)
     shown, warnings = demonstrable(pool, card["search"], main, check)
-    candidates = Candidates(pool, columns, card["search"], m, shown)
-    found = search.run(
-        lambda w: candidates.evaluate(main, w),
-        len(columns.names),
-        card["bounds"],
-        card["search"],
-        seed,
-        rewards.ledger,
-        candidates.key(card["bounds"], seed, main.key([])),
-    )
-    best = choice.choose(found, card["bounds"], seed)
-    rows = choice.confirm(candidates, check, found, best, card["search"].confirm_top)
+    if not rewards.has_confirm_set:
+        warnings.append(
+            "without a confirm set the published reward comes from the questions of the "
+            "search and is too high; set tiny.n_confirm in the dataset card"
+        )
     notes = {
         "estimator": name,
         "estimator_reason": why,
         "n_anchors": len(main.questions),
-        "n_confirm": len(check.questions),
-        "new_tokens": main.n_tokens + check.n_tokens,
+        "n_confirm": len(check.questions) if rewards.has_confirm_set else 0,
         "warnings": [*columns.warnings, *warnings],
     }
-    return Result(found, choice.summary(list(columns.names), found, best, rows, notes))
+    m = selection.n_selected(card["fraction"], len(pool))
+    candidates = Candidates(pool, columns, card["search"], m, shown)
+    return Prepared(candidates, main, check, notes)
 
 
 def demonstrable(
@@ -205,8 +219,12 @@ class Rewards:
 
     def confirm(self, name: str) -> Reward:
         """The same estimator on the confirm set; without one, on the tiny set again."""
-        empty = tables.metadata(self.inputs.confirm)["rows"]["total"] == 0
-        return self._reward(self.inputs.tiny if empty else self.inputs.confirm, name)
+        path = self.inputs.confirm if self.has_confirm_set else self.inputs.tiny
+        return self._reward(path, name)
+
+    @property
+    def has_confirm_set(self) -> bool:
+        return bool(tables.metadata(self.inputs.confirm)["rows"]["total"])
 
     def _reward(self, path: Path, name: str) -> Reward:
         estimator = estimators.build(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -26,14 +25,12 @@ def evaluate(
     renderer: Renderer,
     questions: pd.DataFrame,
     marking: Marking,
-    tiny_ids: Collection[str] = (),
 ) -> pd.DataFrame:
     """Answer all `questions` without examples and mark the answers.
 
     Parameters
     ----------
     questions : table 'questions'
-    tiny_ids : question ids that the search has seen
 
     Returns
     -------
@@ -60,9 +57,7 @@ def evaluate(
         marking.metric,
     )
     predictions.insert(0, "question_id", questions["question_id"].to_numpy())
-    return predictions.assign(
-        is_tiny=predictions["question_id"].isin(set(tiny_ids)).to_numpy()
-    )
+    return predictions
 
 
 def _ask_harness(

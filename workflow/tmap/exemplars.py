@@ -35,7 +35,7 @@ def deal(
     n_groups, n_shots : m and n
     policy : "top" or "spread"
     turn : 0 for the search; 1 deals the same rows anew (round j is turned by j * turn
-        seats), for the confirm step
+        seats), for the confirm step; with one group or one shot nothing can be turned
 
     Returns
     -------

@@ -7,6 +7,7 @@ give the same document.
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def collect(
     pool: dict[str, Any],
     rejected: dict[str, Any],
     tiny: dict[str, Any],
+    seen: Collection[str],
     record: dict[str, Any],
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def collect(
     metric : the reading that defines is_correct, from the dataset card
     warn_overlap : share of the pool dropped for overlap above which to warn
     pool, rejected, tiny : metadata of these tables
+    seen : ids of the questions that a search may have asked
     record : content of the fetched model's record
     seed : of the bootstrap
 
@@ -67,7 +70,7 @@ def collect(
         "n_questions": len(runs.runs[0].predictions),
         "methods": {
             name: {
-                **_accuracy(arms, means[name]),
+                **_accuracy(arms, means[name], seen),
                 "against_random": random.get(name),
                 "against_base": base.get(name),
                 "verdict": comparisons.sentence(name, random.get(name), base.get(name)),
@@ -92,9 +95,11 @@ def _largest_effect(random: dict[str, Any]) -> float | None:
     return max((effect for effect in effects if effect is not None), default=None)
 
 
-def _accuracy(arms: list[Run], means: np.ndarray) -> dict[str, Any]:
+def _accuracy(
+    arms: list[Run], means: np.ndarray, seen: Collection[str]
+) -> dict[str, Any]:
     return {
-        "runs": [_run(run) for run in arms],
+        "runs": [_run(run, seen) for run in arms],
         "accuracy": float(np.mean([run.is_correct.mean() for run in arms])),
         "interval": list(statistics.interval(means)),
         "n_seeds": len(arms),
@@ -102,9 +107,9 @@ def _accuracy(arms: list[Run], means: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _run(run: Run) -> dict[str, Any]:
+def _run(run: Run, seen: Collection[str]) -> dict[str, Any]:
     answers = run.is_correct
-    outside = ~run.predictions["is_tiny"].to_numpy(dtype=bool)
+    outside = ~run.predictions.index.isin(seen)
     return {
         "s": run.s,
         "t": run.t,

@@ -6,6 +6,7 @@ Rules hold their own paths as literals; only lists whose length depends on cards
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tmap import cards, indicators
@@ -66,8 +67,13 @@ def arm_files(
         f"results/{dataset}/{model}/{method}/s{s}/t{t}/{name}"
         for method in methods
         for s, t in arms(method, n_seeds)
-        if not (method == "base" and name == "train.json")
+        if not (name == "train.json" and not trains(method))
     ]
+
+
+def trains(method: str) -> bool:
+    """Whether a method fine-tunes on a subset; `base` and its like do not."""
+    return cards.load("methods", method).weights != "none"
 
 
 def learned(methods: list[str]) -> list[str]:
@@ -106,7 +112,7 @@ def adapter_files(
     dataset: str, model: str, method: str, seed: str, training_seed: str
 ) -> list[str]:
     """The adapter that is measured; none for a method that does not train."""
-    if cards.load("methods", method).weights == "none":
+    if not trains(method):
         return []
     room = f"results/{dataset}/{model}/{method}/s{seed}/t{training_seed}"
     return [f"{room}/adapter/adapter_model.safetensors"]
@@ -120,6 +126,14 @@ def local_source(part: str) -> Callable[[Any], list[str]]:
         return [source.path] if source and source.path else []
 
     return find
+
+
+def local_model(wildcards: Any) -> list[str]:
+    """An input function: the files of a model that lies in a local folder, else none."""
+    from tmap.sources import models
+
+    folder = cards.load("models", wildcards.model).source.path
+    return [str(path) for path in models.files(Path(folder))] if folder else []
 
 
 def gpu(model: str | None) -> int:

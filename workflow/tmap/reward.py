@@ -113,6 +113,17 @@ class Reward:
         """Tokens behind all that was asked for, now or in an earlier try."""
         return sum(self.ledger.answers[key]["new_tokens"] for key in self.used)
 
+    def identity(self) -> str:
+        """Names the reward as a function: what is asked, and what answers are worth.
+
+        The estimate is known by what it says of fixed answers, so that a change of
+        estimator, item parameters or formula makes it another reward.
+        """
+        rng = np.random.default_rng(0)
+        marks = rng.random((64, len(self.questions))) < rng.random((64, 1))
+        worth = np.round(np.asarray(self.estimate(marks), dtype=float), 9)
+        return digest([self.key([]), round(self.se_items, 9), worth.tolist()])
+
     def key(self, demos: Sequence[Demo]) -> str:
         """The exact request: token ids, question ids, how it is decoded and read."""
         asked = self.questions

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tmap import cards
-from tmap.cards.model import PlaceSection
+from tmap.cards.model import EngineSection, ModelCard, PlaceSection, PromptSection
 
 
 def params(rule: str, **names: str) -> str:
@@ -31,7 +31,8 @@ def fetch_pool(dataset: str) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "source": card.pool,
-        "overlap": card.overlap,
+        "ngram": card.overlap.ngram,
+        "share": card.overlap.share,
         "by_letter": card.reader == "letter",
     }
 
@@ -65,7 +66,7 @@ def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, 
     return {
         "indicator": indicator,
         "options": options,
-        **({} if not name else _language_model(name)),
+        **({} if not name else _likelihood(name)),
     }
 
 
@@ -101,7 +102,7 @@ def select_subset(dataset: str, method: str) -> dict[str, Any]:
 def train_adapter(model: str) -> dict[str, Any]:
     card = cards.load("models", model)
     place = PlaceSection(dtype=card.engine.dtype, device=card.engine.device)
-    return {"prompt": card.prompt, "place": place, "train": card.train}
+    return {"prompt": _unstopped(card), "place": place, "train": card.train}
 
 
 def evaluate_adapter(dataset: str, model: str) -> dict[str, Any]:
@@ -122,6 +123,17 @@ def collect_metrics(dataset: str) -> dict[str, Any]:
 def _language_model(model: str) -> dict[str, Any]:
     card = cards.load("models", model)
     return {"prompt": card.prompt, "engine": card.engine}
+
+
+def _likelihood(model: str) -> dict[str, Any]:
+    """A language model that writes nothing: no stop texts, limits or batch of answers."""
+    card = cards.load("models", model)
+    how = card.engine.model_dump(include={"name", "dtype", "device"})
+    return {"prompt": _unstopped(card), "engine": EngineSection(**how)}
+
+
+def _unstopped(card: ModelCard) -> PromptSection:
+    return card.prompt.model_copy(update={"stop": []})
 
 
 def _selection(dataset: str, method: str) -> dict[str, Any]:

@@ -129,7 +129,10 @@ SCHEMAS = {
             "iteration": (INT, "from 0"),
             "weights": (FLOATS, "w, in the order of metadata 'indicators'"),
             "reward": (FLOAT, "mean over groups of the estimated accuracy"),
-            "reward_se_items": (FLOAT, "sqrt(lambda v / 4S): for absolute intervals"),
+            "reward_se_items": (
+                FLOAT,
+                "of the choice of questions; gp_irt: sqrt(lambda v / 4S)",
+            ),
             "reward_se_groups": (FLOAT, "sd over groups / sqrt(m)"),
             "group_accuracy": (FLOATS, "the estimate of each of the m groups"),
             "exemplars": (pa.list_(TEXTS), "sample_ids per group, best last"),
@@ -162,12 +165,14 @@ SCHEMAS = {
             "text": (TEXT, "what the model wrote; the chosen option if it chose"),
             "strict": (TEXT, "answer by the strict reader, null if none"),
             "flexible": (TEXT, "answer by the flexible reader, null if none"),
-            "numeric": (TEXT, "flexible, as a plain number, null if none"),
+            "numeric": (
+                TEXT,
+                "value after the first '####', else of the last number; null if none",
+            ),
             "is_strict": (BOOL, "strict equals gold"),
             "is_flexible": (BOOL, "flexible equals gold"),
             "is_numeric": (BOOL, "numeric equals gold"),
             "is_correct": (BOOL, "by the dataset card's metric"),
-            "is_tiny": (BOOL, "also in the tiny or confirm set (protocol: paper)"),
         },
     ),
 }

@@ -17,6 +17,7 @@ def run(
     pool: Annotated[str, typer.Option(help="The pool (parquet).")],
     rejected: Annotated[str, typer.Option(help="Rejected pool rows (parquet).")],
     tiny: Annotated[str, typer.Option(help="The tiny set (parquet).")],
+    confirm: Annotated[str, typer.Option(help="The confirm set (parquet).")],
     model_file: Annotated[str, typer.Option(help="Record of the model (JSON).")],
     output: Annotated[str, typer.Option(help="metrics.json (out).")],
     accuracy_plot: Annotated[str, typer.Option(help="Accuracy by method (PNG, out).")],
@@ -33,6 +34,11 @@ def run(
         pool=tables.metadata(pool),
         rejected=tables.metadata(rejected),
         tiny=tables.metadata(tiny),
+        seen={
+            question
+            for path in (tiny, confirm)
+            for question in tables.read("tiny", path, ["question_id"])["question_id"]
+        },
         record=files.read_json(model_file),
         **settings.collect_metrics(dataset),
     )

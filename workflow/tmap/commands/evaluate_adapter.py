@@ -14,8 +14,6 @@ def run(
     dataset: Annotated[str, typer.Argument(help="dataset card")],
     model: Annotated[str, typer.Argument(help="model card")],
     questions: Annotated[Path, typer.Option(help="questions_test.parquet")],
-    tiny: Annotated[Path, typer.Option(help="tiny.parquet")],
-    confirm: Annotated[Path, typer.Option(help="confirm.parquet")],
     model_file: Annotated[Path, typer.Option(help="record of the fetched model")],
     output: Annotated[Path, typer.Option(help="predictions.parquet to write")],
     adapter: Annotated[
@@ -30,13 +28,11 @@ def run(
     card = settings.evaluate_adapter(dataset, model)
     lm = engines.load(read_json(model_file), card["engine"], adapter)
     marking = Marking(card["reader"], card["metric"], card["engine"].max_new_tokens)
-    seen = {q for p in (tiny, confirm) for q in tables.read("tiny", p)["question_id"]}
     predictions = evaluate(
         lm,
         Renderer(lm.tokenizer, card["prompt"]),
         tables.read("questions", questions),
         marking,
-        seen,
     )
     tables.write(
         "predictions",

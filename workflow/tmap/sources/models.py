@@ -178,10 +178,15 @@ def _measure(weights: list[Path], folder: Path, place: str) -> dict[str, Any]:
 def _digest(folder: Path) -> str:
     """SHA-256 over the files that a model is: weights, configuration, tokenizer."""
     digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and _is_wanted(path.name, code=True):
-            digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+    for path in files(folder):
+        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
+
+
+def files(folder: Path) -> list[Path]:
+    """The files that a model is, sorted; none of a folder that is not there."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [p for p in found if p.is_file() and _is_wanted(p.name, code=True)]
 
 
 def _is_wanted(name: str, code: bool) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from tmap.cards.dataset import OverlapSection, PoolSource
+from tmap.cards.dataset import PoolSource
 from tmap.errors import TmapError
 from tmap.sources import rows
 from tmap.sources.formats import Candidate, Unusable, reader
@@ -62,9 +62,10 @@ def text_hash(candidate: Candidate) -> str:
 def read(
     dataset: str,
     source: PoolSource,
-    overlap: OverlapSection,
     question_ngrams: pd.DataFrame,
     *,
+    ngram: int = 13,
+    share: float = 0.5,
     by_letter: bool = False,
 ) -> Pool:
     """Read, check and sort out a pool.
@@ -73,8 +74,9 @@ def read(
     ----------
     dataset : card name; part of the sample ids of a source without an id column
     source : where it lies, its format and columns
-    overlap : n-gram length, and the share of a question that drops a row
     question_ngrams : table 'question_ngrams' of this dataset, made with the same n
+    ngram : words per n-gram
+    share : share of a question's n-grams that drops a row
     by_letter : how a question with options becomes a sample: see `formats.reader`
 
     Returns
@@ -90,7 +92,7 @@ def read(
         No row is left, the source cannot be read, or its format cannot be told.
     """
     table = rows.open_source(source)
-    index = OverlapIndex(question_ngrams, overlap.ngram, overlap.share)
+    index = OverlapIndex(question_ngrams, ngram, share)
     ledger = _Ledger()
     read_row: Callable[[Mapping[str, Any]], Candidate] | None = None
     for row in table:
@@ -105,7 +107,7 @@ def read(
     return Pool(
         kept=pd.DataFrame(ledger.kept).assign(source=table.place),
         rejected=pd.DataFrame(ledger.rejected, columns=["line", "reason"]),
-        notes=table.about() | _notes(ledger, overlap.warn_above),
+        notes=table.about() | _notes(ledger),
     )
 
 
@@ -168,19 +170,12 @@ def _sample_id(dataset: str, source: PoolSource, row: rows.Row) -> str:
     return str(value)
 
 
-def _notes(ledger: _Ledger, warn_above: float) -> dict[str, Any]:
+def _notes(ledger: _Ledger) -> dict[str, Any]:
     dropped = ledger.kinds[OVERLAP]
-    share = dropped / (dropped + len(ledger.kept))
-    notes: dict[str, Any] = {
+    return {
         "rejected": dict(sorted(ledger.kinds.items())),
-        "overlap_share": share,
+        "overlap_share": dropped / (dropped + len(ledger.kept)),
     }
-    if share > warn_above:
-        notes["overlap_warning"] = (
-            f"{share:.1%} of the pool contained benchmark questions and was dropped "
-            f"(warned above {warn_above:.1%})"
-        )
-    return notes
 
 
 def _nothing_left(place: str, ledger: _Ledger) -> str:
