@@ -5,9 +5,11 @@
 What is computed from what: rules/, one chapter each. How: workflow/tmap/.
 """
 
+import sys
+
 from snakemake.utils import min_version
 
-from tmap import cards
+from tmap import cards, paths
 
 min_version("9.27")
 
@@ -17,6 +19,12 @@ configfile: workflow.source_path("config/config.yaml")
 
 SETTINGS = cards.workflow_config(config)
 cards.use_folders(SETTINGS.cards)
+
+
+for name in SETTINGS.methods:
+    cards.load("methods", name)
+for target in [*SETTINGS.targets, *sys.argv[1:]]:  # known before the DAG is built
+    paths.check(target)
 
 
 include: "rules/common.smk"

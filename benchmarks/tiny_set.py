@@ -28,12 +28,21 @@ RANDOM_DRAWS = 5  # per seed, so that the yardstick is not noise itself
 DIMENSIONS = (1, 2, 3, 4, 5)  # the dataset card's default
 
 
+def is_answered(column: pd.Series) -> bool:
+    """Whether a column holds numbers 0 and 1 only, gaps apart."""
+    given = column.dropna()
+    return pd.api.types.is_numeric_dtype(column) and given.isin([0, 1]).all()
+
+
 def load(path: str) -> History:
     """A history from a long or a wide file."""
     frame = pd.read_parquet(path)
     if {"subject_id", "question_id", "is_correct"} <= set(frame.columns):
         return history.from_table(frame)
-    columns = [c for c in frame if frame[c].isin([0, 1]).all()]
+    columns = [c for c in frame if is_answered(frame[c])]
+    left_out = [str(c) for c in frame if c not in columns]
+    if left_out:
+        print(f"left out, not 0 and 1: {', '.join(left_out)}", file=sys.stderr)
     if not columns:
         sys.exit(
             f"error: {path} has neither columns subject_id, question_id, is_correct "

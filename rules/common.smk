@@ -1,6 +1,6 @@
 """Names shared by all chapters: known cards and legal wildcards."""
 
-from tmap import cards, indicators, paths, settings
+from tmap import indicators, settings
 from tmap.names import one_of
 from tmap.provenance import fingerprint
 
@@ -16,6 +16,6 @@ wildcard_constraints:
     training_seed="[0-9]+",
 
 
-# One environment for the whole workflow: envs/cpu.yaml or envs/gpu.yaml, with the
-# versions of constraints.txt. `--sdm conda` builds it; without, the active one is used.
-ENVIRONMENT = "../envs/cpu.yaml"
+# One environment for the whole workflow, with the versions of constraints.txt.
+# `--sdm conda` builds it; without, the active one is used.
+ENVIRONMENT = f"../envs/{SETTINGS.environment}.yaml"

@@ -33,8 +33,13 @@ def run(folder, method, s, t, is_correct, warnings=(), **options):
     predictions(room / "predictions.parquet", is_correct, **options)
     if method == "base":
         return [str(room / "predictions.parquet")]
-    report = {"n_samples": 30, "n_tokens": 1000 + t, "truncated": 1, "dropped": 0}
-    report |= {"steps": 4, "final_loss": 1.5, "warnings": list(warnings)}
+    report = {"n_samples": 30, "n_tokens": 500, "truncated": 1, "dropped": 0}
+    report |= {
+        "n_trained_tokens": 1000 + t,
+        "steps": 4,
+        "final_loss": 1.5,
+        "warnings": list(warnings),
+    }
     write_json(room / "train.json", report)
     return [str(room / "predictions.parquet"), str(room / "train.json")]
 

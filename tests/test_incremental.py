@@ -60,11 +60,39 @@ def test_a_comment_and_a_docstring_re_run_nothing(clone, edit):
 
 
 def test_touching_every_file_re_runs_nothing(clone):
-    for part in ("Snakefile", "rules", "workflow", "config", "profiles", "world"):
+    parts = ("Snakefile", "rules", "workflow", "config", "profiles", "world", "results")
+    for part in parts:
         top = clone.path / part
         for path in [top, *top.rglob("*")]:
             os.utime(path)
     assert clone.plan() == set()
+
+
+def test_other_weights_in_a_models_folder_run_again_what_looks_at_it(clone, edit):
+    edit("world/models/random_llama/generation_config.json", r"\{", '{"top_k": 1,')
+    planned = rules_of(clone.plan())
+    assert {"fetch_model", "search_weights", "train_adapter"} <= planned
+    assert "fit_irt" not in planned
+
+
+def test_the_size_of_the_confirm_set_trains_and_measures_only_what_is_learned(
+    clone, edit
+):
+    edit("world/cards/datasets/demo.yaml", r"n_confirm: \d+", "n_confirm: 7")
+    planned = clone.plan()
+    assert rules_of(planned) == AFTER_SEARCH | {"choose_tiny"}
+    assert not any("method=base" in job for job in planned)
+
+
+def test_decoding_settings_score_and_train_nothing_again(clone, edit):
+    edit(
+        "world/cards/models/random_llama.yaml",
+        r"max_new_tokens: \d+",
+        "max_new_tokens: 9",
+    )
+    planned = clone.plan()
+    assert "score_indicator" not in str(planned)
+    assert all("method=tmap" in job for job in planned if "train_adapter" in job)
 
 
 def test_code_of_one_indicator_re_runs_it_and_what_weighs_it(clone, edit):

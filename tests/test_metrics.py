@@ -167,9 +167,24 @@ def test_one_warning_of_several_trainings_is_said_once(tmp_path):
     assert "training tmap s0 t0, s0 t1: rows were cut" in found
 
 
+def test_runs_that_share_one_search_say_so_and_several_give_a_range(tmp_path):
+    paths = []
+    for seed in range(3):
+        paths += finished_runs.run(tmp_path, "tmap", 0, seed, [1, 0])
+        paths += finished_runs.run(tmp_path, "other", seed, seed, [1, 0])
+        paths += finished_runs.search(tmp_path, "other", seed)
+    paths += finished_runs.search(tmp_path, "tmap", 0)
+    methods = collect(paths, n=2)["methods"]
+    assert "Its 3 runs share one search" in methods["tmap"]["verdict"]
+    assert methods["tmap"]["weights_range"] is None
+    assert "share one search" not in methods["other"]["verdict"]
+    assert methods["other"]["weights_range"] == [[0.25, 0.25], [0.5, 0.5], [1.0, 1.0]]
+
+
 def test_cost_training_and_weights_are_carried_over(document):
     tmap = document["methods"]["tmap"]
-    assert tmap["training"]["n_tokens"] == pytest.approx(1001)
+    assert tmap["training"]["n_tokens"] == 500
+    assert tmap["training"]["n_trained_tokens"] == pytest.approx(1001)
     assert tmap["weights"][0]["weights_relative"] == [0.25, 0.5, 1.0]
     assert document["cost"]["tmap"] == {
         "search_evaluations": 8,

@@ -243,7 +243,9 @@ def fake_hub(monkeypatch):
 
     def commit(name, revision):
         if "gone" in name:
-            raise TmapError(f"no {name}")
+            raise hub.Missing(f"no {name}")
+        if "busy" in name:
+            raise TmapError(f"status 503 for {name}")
         return "c" * 40
 
     def load(name, subset, split, commit):
@@ -282,6 +284,12 @@ def test_few_missing_subjects_are_noted_and_many_are_refused(fake_hub):
     assert found.notes["missing"] == ["o/gone"]
     with pytest.raises(TmapError, match="2 of 11 subjects"):
         responses.read(hub_source([*some, "o/gone", "o/gone2"]), questions(2))
+
+
+def test_a_fault_that_may_pass_stops_and_changes_no_history(fake_hub):
+    some = [f"o/m{i}" for i in range(11)]
+    with pytest.raises(TmapError, match="status 503"):
+        responses.read(hub_source([*some, "o/busy"]), questions(2))
 
 
 @pytest.mark.data

@@ -59,7 +59,7 @@ def forget_the_search(clone: Clone) -> None:
 def start(clone: Clone, **env: str) -> subprocess.Popen:
     """Snakemake with its jobs in a process group of their own."""
     command = ["snakemake", "--profile", "profiles/local", "--cores", "2"]
-    command += ["--configfile", "world/config.yaml", "--nolock", "--", TRACE]
+    command += ["--configfile", "world/config.yaml", "--", TRACE]
     return subprocess.Popen(
         command,
         cwd=clone.path,
@@ -76,7 +76,8 @@ def lines(clone: Clone) -> int:
 
 
 def resume(clone: Clone) -> pd.DataFrame:
-    clone.snakemake("--nolock", "--", TRACE)
+    clone.snakemake("--unlock", "--", TRACE)  # what a killed Snakemake leaves behind
+    clone.snakemake("--", TRACE)
     return tables.read("trace", clone.path / TRACE)
 
 

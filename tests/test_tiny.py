@@ -272,7 +272,7 @@ def test_choose_tiny_works_without_a_history(world, card, tmp_path):
 def test_gp_irt_beats_random_questions_on_gsm8k(shared):
     program = Path(__file__).parents[1] / "benchmarks" / "tiny_set.py"
     responses = shared / "data" / "responses_gsm8k.parquet"
-    options = ["--sizes", "100", "--seeds", "2"]
+    options = ["--sizes", "30,60,100", "--seeds", "10"]
 
     ended = subprocess.run(
         [sys.executable, program, "--responses", responses, *options],
@@ -283,4 +283,7 @@ def test_gp_irt_beats_random_questions_on_gsm8k(shared):
 
     found = json.loads(ended.stdout)
     assert found["n_duplicates"] == 4
-    assert found["ratio_to_random"]["gp_irt"]["100"] < 1
+    ratio = found["ratio_to_random"]["gp_irt"]
+    assert ratio["30"] <= 0.93
+    assert ratio["60"] <= 0.95
+    assert ratio["100"] <= 0.88

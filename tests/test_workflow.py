@@ -58,7 +58,8 @@ def test_other_cores_and_hash_seeds_give_identical_tables(finished_clone, tmp_pa
     other.run("cp", str(finished_clone.path / "world/config.yaml"), "world/")
     other.snakemake("--", TARGET, cores=1, PYTHONHASHSEED="4711")
     compared = 0
-    for path in (finished_clone.path / "results").rglob("*"):
+    built = [finished_clone.path / "results" / name for name in ("demo", "models")]
+    for path in (path for folder in built for path in folder.rglob("*")):
         if path.name == "timings.parquet" or path.is_dir() or is_log(path):
             continue
         theirs = other.path / path.relative_to(finished_clone.path)
@@ -113,6 +114,20 @@ def rules_of_text(text: str) -> set[str]:
     from clones import jobs
 
     return rules_of(jobs(text))
+
+
+@pytest.mark.parametrize(
+    ("target", "cure"),
+    [
+        ("results/gsm8kk/llama3/metrics.json", "Did you mean 'gsm8k'"),
+        ("results/gsm8k/lama3/metrics.json", "Did you mean 'llama3'"),
+        ("results/gsm8k/llama3/tmpa/s0/weights.json", "Did you mean 'tmap'"),
+    ],
+)
+def test_a_misspelt_card_in_a_path_is_told_with_the_nearest(tmp_path, target, cure):
+    clone = Clone.make(tmp_path / "clone")
+    out = clone.run("snakemake", "-n", "--cores", "1", target, check=False)
+    assert cure in out
 
 
 def test_any_card_may_be_named_in_a_path(tmp_path):

@@ -96,7 +96,9 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
     best = choice.choose(found, bounds, seed)
     n_best = card["search"].confirm_top
     rows = choice.confirm(candidates, ready.check, found, best, n_best)
-    notes = {**ready.notes, "new_tokens": main.n_tokens + ready.check.n_tokens}
+    spent = main.n_tokens + ready.check.n_tokens
+    # Options are measured, not written: no count of new tokens says what that cost.
+    notes = {**ready.notes, "new_tokens": None if main.marking.is_choice else spent}
     return Result(found, choice.summary(names, found, best, rows, notes))
 
 

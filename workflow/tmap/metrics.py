@@ -21,7 +21,9 @@ VERSION = 1
 #: Metadata of every table; what is left are the notes of its maker.
 STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions")
 READINGS = {"strict": "is_strict", "flexible": "is_flexible", "numeric": "is_numeric"}
-TRAINING = "n_samples n_tokens truncated dropped steps final_loss".split()
+TRAINING = (
+    "n_samples n_tokens n_trained_tokens truncated dropped steps final_loss".split()
+)
 SEARCH = (
     "indicators weights weights_relative interval reward reward_search uniform_reward "
     "estimator estimator_reason confirm n_evaluations"
@@ -73,9 +75,11 @@ def collect(
                 **_accuracy(arms, means[name], seen),
                 "against_random": random.get(name),
                 "against_base": base.get(name),
-                "verdict": comparisons.sentence(name, random.get(name), base.get(name)),
+                "verdict": comparisons.sentence(name, random.get(name), base.get(name))
+                + _one_search(arms, runs.searches_of(name)),
                 "training": _training(arms),
                 "weights": [_weights(found) for found in runs.searches_of(name)],
+                "weights_range": _range(runs.searches_of(name)),
             }
             for name, arms in methods.items()
         },
@@ -120,6 +124,27 @@ def _run(run: Run, seen: Collection[str]) -> dict[str, Any]:
         if outside.all() or not outside.any()
         else float(answers[outside].mean()),
     }
+
+
+def _one_search(arms: list[Run], searches: list[Search]) -> str:
+    """What a reader must know of several runs that share one search."""
+    if len(searches) != 1 or len(arms) == 1:
+        return ""
+    return (
+        f" Its {len(arms)} runs share one search: how searches differ is not in the "
+        "interval (vary_search_seed)."
+    )
+
+
+def _range(searches: list[Search]) -> list[list[float]] | None:
+    """Lowest and highest relative weight of each indicator over several searches."""
+    if len(searches) < 2:
+        return None
+    found = np.array([search.weights["weights_relative"] for search in searches])
+    ends: list[list[float]] = np.stack(
+        [found.min(axis=0), found.max(axis=0)], 1
+    ).tolist()
+    return ends
 
 
 def _training(arms: list[Run]) -> dict[str, Any] | None:
@@ -202,7 +227,7 @@ def _cost(runs: Runs) -> dict[str, Any]:
                 found.weights.get("new_tokens") for found in runs.searches_of(method)
             ),
             "training_tokens": _sum(
-                (run.training or {}).get("n_tokens") for run in runs.of(method)
+                (run.training or {}).get("n_trained_tokens") for run in runs.of(method)
             ),
         }
         for method in runs.methods

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-#: Folders under results/ that are no dataset, so no dataset card may take the name.
-RESERVED = ("models", "logs", "benchmarks", "tables", "store")
+#: Folders under results/ that belong to no card, so no card may take the name.
+RESERVED = ("models", "logs", "benchmarks", "tables", "store", "indicators")
 
 LEGAL = re.compile(r"[a-z0-9][a-z0-9_]*")
 

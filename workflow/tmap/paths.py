@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tmap import cards, indicators
+from tmap.names import RESERVED
 
 
 def indicator_file(dataset: str, model: str, indicator: str) -> str:
@@ -116,6 +117,22 @@ def adapter_files(
         return []
     room = f"results/{dataset}/{model}/{method}/s{seed}/t{training_seed}"
     return [f"{room}/adapter/adapter_model.safetensors"]
+
+
+def check(target: str) -> None:
+    """Refuse a target whose path names an unknown card, with the nearest known one.
+
+    Snakemake itself would only say that no rule makes it.
+    """
+    parts = Path(target).parts
+    if len(parts) < 3 or parts[0] != "results":
+        return
+    kinds: list[Literal["datasets", "models", "methods"]]
+    kinds = ["datasets", "models", "methods"]
+    for kind, name in zip(kinds, parts[1:-1], strict=False):
+        if name in RESERVED:
+            return
+        cards.load(kind, name)
 
 
 def local_source(part: str) -> Callable[[Any], list[str]]:

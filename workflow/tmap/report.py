@@ -143,6 +143,15 @@ def weights(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
                 (title, column, f"{weight:.2f}", _range(bound, ".2f", 1))
                 for column, weight, bound in cells
             ]
+        if method["weights_range"]:
+            title = f"{name}, {len(method['weights'])} searches"
+            ends = zip(
+                method["weights"][0]["indicators"], method["weights_range"], strict=True
+            )
+            found += [
+                (title, column, "range", _range(bound, ".2f", 1))
+                for column, bound in ends
+            ]
     return found
 
 

@@ -54,7 +54,8 @@ def train(
 
     Returns
     -------
-    The content of train.json: counts of rows and tokens, warnings, steps, the
+    The content of train.json: counts of rows and tokens (of the rows; and trained, that
+    times the epochs, which may be a part of one), warnings, steps, the
     loss (mean nats per counted token) of each step, and its mean over the last tenth.
 
     Raises
@@ -78,7 +79,7 @@ def train(
         trainer.train(resume_from_checkpoint=str(found) if found else None)
     adapter_files.save(trainer.model, adapter, record["source"], record["revision"])
     checkpoints.clear(scratch)
-    return _report(rows, trainer.state.log_history)
+    return _report(rows, trainer.state)
 
 
 def make_trainer(
@@ -141,12 +142,14 @@ def _run_name(
     return checkpoints.name(rows, about)
 
 
-def _report(rows: TrainingRows, history: list[dict[str, Any]]) -> dict[str, Any]:
-    curve = [[entry["step"], entry["loss"]] for entry in history if "loss" in entry]
+def _report(rows: TrainingRows, state: Any) -> dict[str, Any]:
+    logged = [entry for entry in state.log_history if "loss" in entry]
+    curve = [[entry["step"], entry["loss"]] for entry in logged]
     tail = [loss for _, loss in curve[-max(1, len(curve) // 10) :]]
     return {
         "n_samples": len(rows.rows),
         "n_tokens": rows.n_tokens,
+        "n_trained_tokens": round(rows.n_tokens * state.epoch),
         "n_loss_tokens": rows.n_loss_tokens,
         "truncated": rows.truncated,
         "dropped": rows.dropped,

@@ -46,8 +46,13 @@ def folders() -> list[Path]:
 
 
 def use_folders(own: Sequence[str]) -> None:
-    """Look for cards in these folders too, in this process and those it starts."""
-    os.environ["TMAP_CARDS"] = os.pathsep.join(own)
+    """Look for cards in these folders too, in this process and those it starts.
+
+    They win over the folders that TMAP_CARDS names already.
+    """
+    known = [p for p in os.environ.get("TMAP_CARDS", "").split(os.pathsep) if p]
+    both = [*(folder for folder in known if folder not in own), *own]
+    os.environ["TMAP_CARDS"] = os.pathsep.join(both)
 
 
 def names(kind: str) -> list[str]:

@@ -1,5 +1,7 @@
 """The workflow's own config: what the bare `snakemake` command builds."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from tmap.cards.base import Section
@@ -23,4 +25,7 @@ class WorkflowConfig(Section):
     )
     cards: list[str] = Field(
         default=[], description="folders of your own cards; the last one wins"
+    )
+    environment: Literal["cpu", "gpu"] = Field(
+        default="cpu", description="envs/NAME.yaml, which --sdm conda builds"
     )

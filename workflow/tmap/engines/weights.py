@@ -6,6 +6,7 @@ no adapter anew.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,9 @@ from tmap.errors import TmapError
 
 if TYPE_CHECKING:
     from tmap.cards.model import PlaceSection
+
+
+LOG = logging.getLogger(__name__)
 
 
 class Weights(NamedTuple):
@@ -36,6 +40,7 @@ def load_weights(record: dict[str, Any], place: PlaceSection) -> Weights:
 
     device = _device(place)
     dtype = _dtype(place, device)
+    LOG.info("model %s on %s in %s", record["model"], device, dtype)
     model = _load_model(record, getattr(torch, dtype))
     return Weights(model.to(device), device, dtype)
 

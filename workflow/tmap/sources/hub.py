@@ -32,7 +32,7 @@ def door(kind: Kind, name: str, revision: str) -> Iterator[None]:
     except errors.GatedRepoError:
         raise TmapError(_gated(kind, name)) from None
     except errors.RepositoryNotFoundError:
-        raise TmapError(_missing(kind, name)) from None
+        raise Missing(_missing(kind, name)) from None
     except errors.RevisionNotFoundError:
         raise TmapError(
             f"The hub {kind} '{name}' has no revision '{revision}'. Name a branch, tag "
@@ -54,6 +54,10 @@ def door(kind: Kind, name: str, revision: str) -> Iterator[None]:
             f"The hub cache cannot take {kind} '{name}' ({fault.strerror}). Free some "
             "space, or set HF_HOME to a folder on another disk that you may write to."
         ) from None
+
+
+class Missing(TmapError):
+    """The hub answers that it has no such thing, and would say so again tomorrow."""
 
 
 class Unreachable(TmapError):

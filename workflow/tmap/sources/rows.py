@@ -198,13 +198,13 @@ def load_hub(name: str, subset: str | None, split: str, commit: str) -> Any:
             # `datasets` wraps the hub's own error; it tells gated from missing.
             if fault.__cause__ is not None:
                 raise fault.__cause__ from None
-            raise TmapError(
+            raise hub.Missing(
                 f"The hub has no dataset '{name}' that can be read. Check `hub:` in "
                 "the card; if it is gated, accept its terms and set HF_TOKEN."
             ) from None
         except (ValueError, datasets.exceptions.DatasetsError) as fault:
             reason = " ".join(str(fault).split())[:300]
-            raise TmapError(
+            raise hub.Missing(
                 f"The hub dataset '{name}' has no subset '{subset}' with split "
                 f"'{split}' that can be read ({reason}). Mend `subset:` and `split:` "
                 "in the card."

@@ -1,0 +1,28 @@
+"""Versions that ledger keys carry, pinned to the code that they stand for."""
+
+import pytest
+
+from tmap.answers import READER_VERSION
+from tmap.engines.base import ENGINE_VERSION
+from tmap.provenance import fingerprint
+
+ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "modules", "pinned"),
+    [
+        ("READER_VERSION", READER_VERSION, ["tmap.answers"], (1, "9174a434b6981368")),
+        (
+            "ENGINE_VERSION",
+            ENGINE_VERSION,
+            [f"tmap.engines.{name}" for name in ENGINES],
+            (1, "55bf1a7b1e70369f"),
+        ),
+    ],
+)
+def test_code_that_can_change_a_recorded_answer_is_pinned(
+    name, version, modules, pinned
+):
+    """If it fails: raise the version where a mark or token can differ, then pin anew."""
+    assert (version, fingerprint(*modules)) == pinned, name
