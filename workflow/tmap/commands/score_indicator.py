@@ -15,18 +15,17 @@ def run(
     model_file: Annotated[
         str, typer.Option(help="Record of the model that computes it; '' for text.")
     ] = "",
+    columns: Annotated[
+        str, typer.Option(help="Tables 'indicator' that it is made from; '' if none.")
+    ] = "",
 ) -> None:
     from tmap import files, indicators, provenance, scoring, settings, tables
 
     record = files.read_json(model_file) if model_file else {}
     card = settings.score_indicator(dataset, indicator, record.get("model", ""))
     about = indicators.get(indicator)
-    scorer = (
-        scoring.load(record, prompt=card["prompt"], engine=card["engine"])
-        if record
-        else None
-    )
-    frame = scoring.score(tables.read("pool", pool), indicator, scorer, card["options"])
+    lm = scoring.instrument(indicator, card, record, columns.split())
+    frame = scoring.score(tables.read("pool", pool), indicator, lm, card["options"])
     tables.write(
         "indicator",
         frame,
@@ -39,4 +38,5 @@ def run(
         model=record.get("model"),
         revision=record.get("revision"),
         n_unscored=scoring.counts(frame),
+        **frame.attrs["notes"],
     )
