@@ -112,7 +112,7 @@ def score(
             "status": scores.status,
         }
     )
-    frame.attrs["notes"] = scores.notes
+    frame.attrs["notes"] = dict(scores.notes)
     _warn_unscored(name, frame)
     return frame
 
