@@ -35,6 +35,7 @@ def run(
         unit=about.unit,
         source=about.source,
         options=card["options"],
+        judge=card["judge"].model_dump(mode="json") if "judge" in card else None,
         model=record.get("model"),
         revision=record.get("revision"),
         n_unscored=scoring.counts(frame),
