@@ -64,11 +64,10 @@ def load(
         from tmap.judges.server import Server
 
         return Judge(form, Server(card.server, card.limits, card.style, form, Store))
-    from tmap import engines
+    from tmap.engines.deferred import Deferred
     from tmap.judges.local import Local
 
     if record is None or engine is None:
         raise ValueError("a local judge needs its model's record and engine section")
-    lm = engines.load(dict(record), engine)
-    limit = record.get("max_positions")
-    return Judge(form, Local(lm, card.style, form, Store, max_positions=limit))
+    lm: Any = Deferred(dict(record), engine)
+    return Judge(form, Local(lm, card.style, form, Store))
