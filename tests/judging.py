@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from tmap.cards.judge import FormSection, LimitSection, ServerSection
 from tmap.judges import Judge
 from tmap.judges.base import Reply
+from tmap.judges.forms import fill
 from tmap.judges.server import Server
 from tmap.store import Store
 
@@ -57,6 +58,13 @@ def chat_answer(text="4", top=None, tokens=10):
         listed = [{"token": token, "logprob": p} for token, p in top]
         choice["logprobs"] = {"content": [{"token": text, "top_logprobs": listed}]}
     return {"choices": [choice], "usage": {"total_tokens": tokens}}
+
+
+OK = (200, {}, chat_answer("4"))
+
+
+def questions(n):
+    return [fill(FORM, row(f"Question {i}?")) for i in range(n)]
 
 
 class FakeServer(ThreadingHTTPServer):

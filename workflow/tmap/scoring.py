@@ -65,19 +65,39 @@ def instrument(
     record : of the fetched model, if one computes it
     columns : files of the tables that it is made from
     """
-    looks_at = indicators.get(name).looks_at
-    if looks_at == "columns":
-        return {
-            tables.metadata(p)["indicator"]: tables.read("indicator", p)
-            for p in columns
-        }
-    if looks_at == "judge":
+    about = indicators.get(name)
+    if about.looks_at == "columns":
+        return _columns(about, columns)
+    if about.looks_at == "judge":
+        if card["judge"].model and not record:
+            raise _without_model(name)
         # By name: only columns that a judge computes depend on how judges work.
         judges = import_module("tmap.judges")
         return judges.load(card["judge"], record, card.get("engine"))
     if record:
         return load(record, prompt=card["prompt"], engine=card["engine"])
     return None
+
+
+def _columns(
+    about: indicators.Indicator, files: Sequence[str]
+) -> dict[str, pd.DataFrame]:
+    """Tables 'indicator' by the name that each says it has."""
+    found = {tables.metadata(path)["indicator"]: path for path in files}
+    if set(found) != set(about.made_from):
+        raise TmapError(
+            f"Indicator '{about.name}' is made from {' and '.join(about.made_from)}; "
+            f"it was given {' and '.join(found) or 'none'}. "
+            "Pass their tables: --columns 'A.parquet B.parquet'."
+        )
+    return {name: tables.read("indicator", path) for name, path in found.items()}
+
+
+def _without_model(name: str) -> TmapError:
+    return TmapError(
+        f"Indicator '{name}' needs a language model and was given none. "
+        "Pass --model-file results/models/MODEL.json."
+    )
 
 
 def score(
@@ -98,10 +118,7 @@ def score(
     """
     found = indicators.get(name)
     if found.looks_at in ("proxy", "target") and lm is None:
-        raise TmapError(
-            f"Indicator '{name}' needs a language model and was given none. "
-            "Pass --model-file results/models/MODEL.json."
-        )
+        raise _without_model(name)
     scores = found(pool, lm, **options)
     if not np.array_equal(np.isfinite(scores.score), scores.status == "ok"):
         raise ValueError(f"{name} must be finite where its status is ok, else NaN")
