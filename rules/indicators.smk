@@ -32,7 +32,7 @@ rule score_indicator:
     resources:
         gpu=lambda w: paths.gpu(computes(w)),
         mem_mb=lambda w: paths.mem_mb(computes(w)),
-        runtime=lambda w: paths.runtime(computes(w), "score_indicator"),
+        runtime=lambda w: paths.minutes(w.dataset, w.get("model"), w.indicator),
     params:
         card=lambda w: settings.params(
             "score_indicator", dataset=w.dataset, indicator=w.indicator

@@ -159,6 +159,8 @@ def test_every_column_names_the_model_that_computes_it(judge):
     ]
     judge(MINE.replace("model: gpt2", SERVER))
     assert model("deita_quality") is None
+    assert paths.minutes("own", None, "deita_quality") == 240
+    assert paths.minutes("own", None, "output_length") == 30
 
 
 def test_recorded_replies_are_an_input_of_their_columns(judge):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from judging import FORM, asker, row
+from tmap.judges import wire
 from tmap.judges.forms import fill
 from tmap.judges.wire import harmless
 
@@ -48,3 +53,26 @@ def test_control_tokens_in_data_are_broken_and_look_the_same(serve, tmp_path, ma
 @pytest.mark.parametrize("text", ["a < b and c > d", "[1, 2]", "<b>bold</b>", "x | y"])
 def test_other_text_is_sent_unchanged(text):
     assert harmless(text) == text
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                "choices logprobs content top_logprobs token logprob message text".split()
+            ),
+            inner,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(ANYTHING, st.sampled_from(["chat", "completion"]))
+def test_any_answer_of_a_server_is_a_reply_or_none(answer, style):
+    for given_answer in (answer, {"choices": [answer]}):
+        for want in ("digits", "text"):
+            raw = wire.read(given_answer, style, want)
+            assert raw is None or json.dumps(raw, allow_nan=False).isascii()

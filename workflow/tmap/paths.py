@@ -43,6 +43,16 @@ def models_of_indicator(dataset: str, model: str | None, indicator: str) -> list
     return [model_file(name)] if name else []
 
 
+def minutes(dataset: str, model: str | None, indicator: str) -> int:
+    """Minutes to ask for; of a judge on a server, its card says."""
+    if indicators.get(indicator).looks_at == "judge":
+        options = cards.load("datasets", dataset).indicator_options(indicator)
+        judge = cards.load("judges", options["judge"])
+        if judge.server:
+            return judge.limits.runtime
+    return runtime(model_of_indicator(dataset, model, indicator), "score_indicator")
+
+
 def columns_of_indicator(dataset: str, model: str | None, indicator: str) -> list[str]:
     """The tables that an indicator is made from, if it looks at columns."""
     names = indicators.get(indicator).made_from

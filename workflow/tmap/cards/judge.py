@@ -88,6 +88,9 @@ class LimitSection(Section):
     max_wait: float = Field(
         default=120.0, ge=0, description="longest pause in seconds that is granted"
     )
+    runtime: int = Field(
+        default=240, ge=1, description="minutes to ask the cluster for"
+    )
     max_requests: int | None = Field(
         default=None, ge=1, description="requests per run, repeats included"
     )

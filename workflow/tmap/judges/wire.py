@@ -67,8 +67,8 @@ def read(answer: Any, style: Style, want: Want) -> dict[str, Any] | None:
             return _tokens(choice["logprobs"], style)
         text = choice["message"]["content"] if style == "chat" else choice["text"]
         # An answer without text (a refusal, say) is a reply too, and says no number.
-        return {"text": _sound(text or "")}
-    except (KeyError, IndexError, TypeError, ValueError):
+        return {"text": _sound("" if text is None else text)}
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 
@@ -87,4 +87,5 @@ def _tokens(logprobs: Any, style: Style) -> dict[str, Any]:
 
 
 def _sound(text: str) -> str:
-    return str(text).encode("utf-8", "replace").decode("utf-8")
+    """As JSON and parquet take it; what is no text raises AttributeError."""
+    return text.encode("utf-8", "replace").decode("utf-8")
