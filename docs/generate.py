@@ -16,6 +16,7 @@ COST = {
     "proxy": "forward passes of a small proxy model, one or two per row",
     "judge": "one answer of a judge model per row",
     "target": "a forward pass of the target model per row",
+    "columns": "none: it is made from other columns",
 }
 
 

@@ -6,6 +6,9 @@ from tmap.provenance import fingerprint
 
 METHODS = cards.names("methods")
 LOOKS_AT_TARGET = [n for n in indicators.names() if indicators.get(n).per_model]
+LOOKS_AT_JUDGE = [
+    n for n in indicators.names() if indicators.get(n).looks_at == "judge"
+]
 
 
 wildcard_constraints:
@@ -14,6 +17,11 @@ wildcard_constraints:
     method=one_of(METHODS),
     seed="[0-9]+",
     training_seed="[0-9]+",
+
+
+def computes(w):
+    """The model card that an indicator's job computes with, or None."""
+    return paths.model_of_indicator(w.dataset, w.get("model"), w.indicator)
 
 
 # One environment for the whole workflow, with the versions of constraints.txt.

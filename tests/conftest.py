@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,25 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "path": str(folder),
         "trust_remote_code": False,
     }
+
+
+@pytest.fixture
+def serve() -> Iterator[Any]:
+    """Start an HTTP server from a script `(number, body) -> status, headers, answer`."""
+    from judging import OK, FakeServer
+
+    running = []
+
+    def start(script: Any = lambda number, body: OK) -> Any:
+        server = FakeServer(script)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()
 
 
 def write_tokenizer(folder: Path) -> Any:

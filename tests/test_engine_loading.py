@@ -11,6 +11,7 @@ import torch
 
 from tmap import engines
 from tmap.cards.model import EngineSection
+from tmap.engines.deferred import Deferred
 from tmap.errors import TmapError
 
 
@@ -70,3 +71,16 @@ def test_a_missing_gpu_is_an_error(tiny_llama):
         pytest.skip("there is a GPU here")
     with pytest.raises(TmapError, match="torch sees no GPU"):
         engines.load(tiny_llama, EngineSection(device="cuda"))
+
+
+@pytest.mark.parametrize("name", ["reference", "transformers"])
+def test_a_deferred_engine_has_the_key_and_answers_of_the_loaded_one(tiny_llama, name):
+    settings = EngineSection(name=name, device="cpu")
+    loaded, deferred = (make(tiny_llama, settings) for make in (engines.load, Deferred))
+
+    assert deferred.key == loaded.key
+    assert "lm" not in vars(deferred)
+    assert (
+        deferred.digit_logits([[1, 5, 6]], [7, 8]).tolist()
+        == loaded.digit_logits([[1, 5, 6]], [7, 8]).tolist()
+    )

@@ -136,7 +136,8 @@ def test_a_new_method_re_runs_only_itself_and_the_table(clone, edit):
 
 
 def test_dropping_an_indicator_scores_nothing_again(clone, edit):
-    edit("world/cards/methods/tmap.yaml", r"^", "indicators: [ifd, perplexity]\n")
+    columns = r"indicators: \[.*\]"
+    edit("world/cards/methods/tmap.yaml", columns, "indicators: [ifd, perplexity]")
     planned = clone.plan()
     assert rules_of(planned) == AFTER_SEARCH
     assert all("method=tmap" in j for j in planned if "collect" not in j)

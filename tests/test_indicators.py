@@ -1,4 +1,4 @@
-"""The contract every indicator keeps, and what each of the first four computes."""
+"""The contract every indicator keeps, and what those without a judge compute."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from judging import fresh_store, saying
 from tmap import indicators, scoring
+from tmap.cards.judge import FormSection
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.errors import TmapError
+from tmap.judges import Judge
+from tmap.judges.local import Local
 from tmap.prompts import Renderer
 
 ROWS = [
@@ -69,11 +73,32 @@ def scorer(tiny_llama, request):
 
 
 every = pytest.mark.parametrize("name", indicators.names())
+FORM = FormSection(template="{instruction}\n{response}\nRating:\n")
+
+
+def digit_judge(scorer):
+    """A real local judge; its store is new at every call, so that it computes."""
+    asker = Local(scorer.lm, "completion", FORM, fresh_store, max_positions=512)
+    return Judge(FORM, asker)
+
+
+@pytest.fixture
+def lm(name, pool, scorer):
+    """What the indicator measures with."""
+    about = indicators.get(name)
+    if about.looks_at == "columns":
+        return {
+            column: scoring.score(pool, column, digit_judge(scorer), {})
+            for column in about.made_from
+        }
+    if name == "alpagasus":  # a random model writes no number
+        return saying({"text": "4.5"})
+    return digit_judge(scorer) if about.looks_at == "judge" else scorer
 
 
 @every
-def test_gives_one_score_and_one_status_per_sample(name, pool, scorer):
-    scores = indicators.get(name)(pool, scorer)
+def test_gives_one_score_and_one_status_per_sample(name, pool, lm):
+    scores = indicators.get(name)(pool, lm)
 
     assert scores.score.shape == scores.status.shape == (len(pool),)
     assert scores.score.dtype == np.float64
@@ -81,8 +106,8 @@ def test_gives_one_score_and_one_status_per_sample(name, pool, scorer):
 
 
 @every
-def test_is_nan_exactly_where_the_status_is_not_ok(name, pool, scorer):
-    scores = indicators.get(name)(pool, scorer)
+def test_is_nan_exactly_where_the_status_is_not_ok(name, pool, lm):
+    scores = indicators.get(name)(pool, lm)
 
     assert_array_equal(np.isfinite(scores.score), scores.status == "ok")
     assert scores.status[2] == "empty"
@@ -90,43 +115,41 @@ def test_is_nan_exactly_where_the_status_is_not_ok(name, pool, scorer):
 
 
 @every
-def test_reordering_the_pool_reorders_the_scores(name, pool, scorer):
+def test_reordering_the_pool_reorders_the_scores(name, pool, lm):
     order = [4, 2, 0, 5, 3, 1]
 
-    before = indicators.get(name)(pool, scorer)
-    after = indicators.get(name)(pool.iloc[order], scorer)
+    before = indicators.get(name)(pool, lm)
+    after = indicators.get(name)(pool.iloc[order], lm)
 
     assert_array_equal(after.score, before.score[order])
     assert_array_equal(after.status, before.status[order])
 
 
 @every
-def test_scores_a_row_alike_in_any_company(name, pool, scorer):
-    alone = indicators.get(name)(pool.iloc[[1]], scorer)
+def test_scores_a_row_alike_in_any_company(name, pool, lm):
+    alone = indicators.get(name)(pool.iloc[[1]], lm)
 
-    assert_allclose(
-        alone.score, indicators.get(name)(pool, scorer).score[[1]], rtol=1e-5
-    )
+    assert_allclose(alone.score, indicators.get(name)(pool, lm).score[[1]], rtol=1e-5)
 
 
 @every
-def test_leaves_the_pool_as_it_was(name, pool, scorer):
+def test_leaves_the_pool_as_it_was(name, pool, lm):
     before = pool.copy(deep=True)
 
-    indicators.get(name)(pool, scorer)
+    indicators.get(name)(pool, lm)
 
     pd.testing.assert_frame_equal(pool, before)
 
 
 @every
-def test_refuses_an_option_that_it_does_not_have(name, pool, scorer):
+def test_refuses_an_option_that_it_does_not_have(name, pool, lm):
     with pytest.raises(TmapError, match=f"'{name}' has no option 'varient'"):
-        indicators.get(name)(pool, scorer, varient="x")
+        indicators.get(name)(pool, lm, varient="x")
 
 
 @every
-def test_scores_an_empty_pool(name, pool, scorer):
-    assert indicators.get(name)(pool.iloc[:0], scorer).score.shape == (0,)
+def test_scores_an_empty_pool(name, pool, lm):
+    assert indicators.get(name)(pool.iloc[:0], lm).score.shape == (0,)
 
 
 @every

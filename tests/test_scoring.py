@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tmap import indicators, scoring
+from tmap import indicators, scoring, settings, tables
 from tmap.errors import TmapError
 from tmap.indicators import Indicator, Scores
 
@@ -64,3 +64,21 @@ def test_an_indicator_that_breaks_the_contract_is_a_bug(pool, monkeypatch):
 
     with pytest.raises(ValueError, match="finite where its status is ok"):
         scoring.score(pool, "broken", None, {})
+
+
+def test_a_judges_column_without_its_model_says_what_to_pass():
+    card = settings.score_indicator("gsm8k", "deita_quality")
+
+    with pytest.raises(TmapError, match="--model-file"):
+        scoring.instrument("deita_quality", card)
+
+
+def test_a_column_made_from_others_wants_exactly_these(pool, tmp_path):
+    for name in ("deita_quality", "output_length"):
+        frame = scoring.score(pool, "output_length", None, {})
+        path = tmp_path / f"{name}.parquet"
+        tables.write("indicator", frame, path, code="c", indicator=name)
+    files = sorted(map(str, tmp_path.iterdir()))
+
+    with pytest.raises(TmapError, match=r"given deita_quality and output_length"):
+        scoring.instrument("deita_score", {}, None, files)

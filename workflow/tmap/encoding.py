@@ -47,7 +47,7 @@ class Encoder:
             [text for text, (_, token) in self._controls.items() if not token.special]
         )
         self._split = _any_of(self._controls)
-        self._invents_space = self._raw("\nx") != self._raw("\n") + self._raw("x")
+        self.invents_space = self._raw("\nx") != self._raw("\n") + self._raw("x")
 
     def encode(self, pieces: Sequence[Text]) -> list[int]:
         """Ids of the pieces, joined; neither BOS nor EOS is added."""
@@ -102,7 +102,7 @@ class Encoder:
         return [number for run in runs for number in self._continue(run)]
 
     def _continue(self, text: str) -> list[int]:
-        if not text or not self._invents_space:
+        if not text or not self.invents_space:
             return self._raw(text)
         for anchor in ANCHORS:
             head = self._raw(anchor)

@@ -30,15 +30,44 @@ def model_file(model: str) -> str:
     return f"results/models/{model}.json"
 
 
-def models_of_indicator(dataset: str, model: str | None, indicator: str) -> list[str]:
-    """Model records that scoring one indicator reads: the target's or the proxy's."""
+def model_of_indicator(dataset: str, model: str | None, indicator: str) -> str | None:
+    """The model card that computes a column: target, proxy or judge; None if none does."""
     looks_at = indicators.get(indicator).looks_at
-    if looks_at == "target" and model:
-        return [model_file(model)]
-    if looks_at == "proxy":
+    options = cards.load("datasets", dataset).indicator_options(indicator)
+    if looks_at == "judge":
+        return cards.load("judges", options["judge"]).model
+    return {"target": model, "proxy": options.get("proxy")}.get(looks_at)
+
+
+def models_of_indicator(dataset: str, model: str | None, indicator: str) -> list[str]:
+    """Model records that scoring one indicator reads: one, or none."""
+    name = model_of_indicator(dataset, model, indicator)
+    return [model_file(name)] if name else []
+
+
+def minutes(dataset: str, model: str | None, indicator: str) -> int:
+    """Minutes to ask for; of a judge on a server, its card says."""
+    if indicators.get(indicator).looks_at == "judge":
         options = cards.load("datasets", dataset).indicator_options(indicator)
-        return [model_file(options["proxy"])]
-    return []
+        judge = cards.load("judges", options["judge"])
+        if judge.server:
+            return judge.limits.runtime
+    return runtime(model_of_indicator(dataset, model, indicator), "score_indicator")
+
+
+def columns_of_indicator(dataset: str, model: str | None, indicator: str) -> list[str]:
+    """The tables that an indicator is made from, if it looks at columns."""
+    names = indicators.get(indicator).made_from
+    return [indicator_file(dataset, model or "", name) for name in names]
+
+
+def recordings(dataset: str, indicator: str) -> list[str]:
+    """The recorded replies that stand in for a judge, if its card names some."""
+    if indicators.get(indicator).looks_at != "judge":
+        return []
+    options = cards.load("datasets", dataset).indicator_options(indicator)
+    recorded = cards.load("judges", options["judge"]).recorded
+    return [recorded.path] if recorded else []
 
 
 def weights_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
@@ -91,14 +120,6 @@ def search_files(
         for method in learned(methods)
         for s in sorted({s for s, _ in arms(method, n_seeds)})
     ]
-
-
-def proxy(dataset: str, indicator: str) -> str | None:
-    """The model card that a model-free column is computed with, or None for text."""
-    if indicators.get(indicator).looks_at != "proxy":
-        return None
-    name: str = cards.load("datasets", dataset).indicator_options(indicator)["proxy"]
-    return name
 
 
 def history_files(dataset: str) -> list[str]:

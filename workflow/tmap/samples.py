@@ -20,9 +20,14 @@ def turns_of(row: Mapping[str, Any]) -> list[Turn]:
     own is one question and one answer.
     """
     turns = row["turns"]
-    if _is_missing(turns):
+    if not has_turns(row):
         return [("user", _asked(row)), ("assistant", str(row["response"]))]
     return [(str(turn["role"]), str(turn["content"])) for turn in turns]
+
+
+def has_turns(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a chat of several turns, not one question and one answer."""
+    return not _is_missing(row["turns"])
 
 
 def question_of(row: Mapping[str, Any]) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from tmap import indicators
+from tmap import indicators, tables
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.errors import TmapError
 from tmap.indicators import Scores
@@ -48,8 +50,58 @@ def load(
     return Scorer(lm, Renderer(lm.tokenizer, prompt), record.get("max_positions"))
 
 
+def instrument(
+    name: str,
+    card: Mapping[str, Any],
+    record: dict[str, Any] | None = None,
+    columns: Sequence[str] = (),
+) -> Any:
+    """What an indicator measures with: nothing, a scorer, a judge, or other columns.
+
+    Parameters
+    ----------
+    name : of the indicator
+    card : `settings.score_indicator` of it
+    record : of the fetched model, if one computes it
+    columns : files of the tables that it is made from
+    """
+    about = indicators.get(name)
+    if about.looks_at == "columns":
+        return _columns(about, columns)
+    if about.looks_at == "judge":
+        if card["judge"].model and not record:
+            raise _without_model(name)
+        # By name: only columns that a judge computes depend on how judges work.
+        judges = import_module("tmap.judges")
+        return judges.load(card["judge"], record, card.get("engine"))
+    if record:
+        return load(record, prompt=card["prompt"], engine=card["engine"])
+    return None
+
+
+def _columns(
+    about: indicators.Indicator, files: Sequence[str]
+) -> dict[str, pd.DataFrame]:
+    """Tables 'indicator' by the name that each says it has."""
+    found = {tables.metadata(path)["indicator"]: path for path in files}
+    if set(found) != set(about.made_from):
+        raise TmapError(
+            f"Indicator '{about.name}' is made from {' and '.join(about.made_from)}; "
+            f"it was given {' and '.join(found) or 'none'}. "
+            "Pass their tables: --columns 'A.parquet B.parquet'."
+        )
+    return {name: tables.read("indicator", path) for name, path in found.items()}
+
+
+def _without_model(name: str) -> TmapError:
+    return TmapError(
+        f"Indicator '{name}' needs a language model and was given none. "
+        "Pass --model-file results/models/MODEL.json."
+    )
+
+
 def score(
-    pool: pd.DataFrame, name: str, scorer: Scorer | None, options: dict[str, Any]
+    pool: pd.DataFrame, name: str, lm: Any, options: dict[str, Any]
 ) -> pd.DataFrame:
     """Table 'indicator' of one pool; one warning if rows are left unscored.
 
@@ -57,16 +109,17 @@ def score(
     ----------
     pool : table 'pool'
     name : of the indicator
-    scorer : None for an indicator that looks at text only
+    lm : what it measures with; None for an indicator that looks at text only
     options : of the indicator, by name
+
+    Returns
+    -------
+    table 'indicator'; `attrs["notes"]` is what the indicator says of the whole column
     """
     found = indicators.get(name)
-    if found.looks_at in ("proxy", "target") and scorer is None:
-        raise TmapError(
-            f"Indicator '{name}' needs a language model and was given none. "
-            "Pass --model-file results/models/MODEL.json."
-        )
-    scores = found(pool, scorer, **options)
+    if found.looks_at in ("proxy", "target") and lm is None:
+        raise _without_model(name)
+    scores = found(pool, lm, **options)
     if not np.array_equal(np.isfinite(scores.score), scores.status == "ok"):
         raise ValueError(f"{name} must be finite where its status is ok, else NaN")
     frame = pd.DataFrame(
@@ -76,6 +129,7 @@ def score(
             "status": scores.status,
         }
     )
+    frame.attrs["notes"] = dict(scores.notes)
     _warn_unscored(name, frame)
     return frame
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tmap import cards
+from tmap import cards, indicators
 from tmap.cards.model import EngineSection, ModelCard, PlaceSection, PromptSection
 
 
@@ -62,12 +62,16 @@ def fetch_model(model: str) -> dict[str, Any]:
 def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, Any]:
     """Without a target model, `model` is the indicator's proxy, if it has one."""
     options = cards.load("datasets", dataset).indicator_options(indicator)
+    found: dict[str, Any] = {"indicator": indicator, "options": options}
+    about = indicators.get(indicator)
+    if about.looks_at == "judge":
+        judge = cards.load("judges", options["judge"])
+        # One form of it: an edit of another form re-runs nothing here.
+        found["judge"] = judge.with_form(about.form, options["judge"])
+        name = judge.model
+        return found | ({"engine": cards.load("models", name).engine} if name else {})
     name = model or options.get("proxy")
-    return {
-        "indicator": indicator,
-        "options": options,
-        **({} if not name else _likelihood(name)),
-    }
+    return found | (_likelihood(name) if name else {})
 
 
 def fit_irt(dataset: str) -> dict[str, Any]:

@@ -123,6 +123,14 @@ SCHEMAS = {
             "status": (TEXT, "ok | truncated | empty | unparsable | failed"),
         },
     ),
+    "measurements": Schema(
+        1,
+        {
+            "key": (TEXT, "of the exact request: 8 hex digits who, 32 what"),
+            "request": (TEXT, "messages or prompt as sent, JSON; null of token ids"),
+            "reply": (TEXT, "what came back, JSON: digits, tokens or text"),
+        },
+    ),
     "trace": Schema(
         1,
         {

@@ -1,4 +1,4 @@
-"""Cards: YAML files that describe datasets, models and methods.
+"""Cards: YAML files that describe datasets, models, judges and methods.
 
 A card is found by its name in the folders of `TMAP_CARDS` (the config's `cards:`), the
 last first, then among the shipped ones. `extends: other` takes another card and changes
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from tmap.cards.base import Section
 from tmap.cards.dataset import DatasetCard
+from tmap.cards.judge import JudgeCard
 from tmap.cards.method import MethodCard
 from tmap.cards.model import ModelCard
 from tmap.cards.workflow import WorkflowConfig
@@ -29,6 +30,7 @@ SHIPPED = Path(__file__).resolve().parents[3] / "config"
 KINDS: dict[str, type[Section]] = {
     "datasets": DatasetCard,
     "models": ModelCard,
+    "judges": JudgeCard,
     "methods": MethodCard,
 }
 
@@ -64,6 +66,8 @@ def names(kind: str) -> list[str]:
 def load(kind: Literal["datasets"], name: str) -> DatasetCard: ...
 @overload
 def load(kind: Literal["models"], name: str) -> ModelCard: ...
+@overload
+def load(kind: Literal["judges"], name: str) -> JudgeCard: ...
 @overload
 def load(kind: Literal["methods"], name: str) -> MethodCard: ...
 

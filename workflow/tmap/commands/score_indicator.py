@@ -15,18 +15,17 @@ def run(
     model_file: Annotated[
         str, typer.Option(help="Record of the model that computes it; '' for text.")
     ] = "",
+    columns: Annotated[
+        str, typer.Option(help="Tables 'indicator' that it is made from; '' if none.")
+    ] = "",
 ) -> None:
     from tmap import files, indicators, provenance, scoring, settings, tables
 
     record = files.read_json(model_file) if model_file else {}
     card = settings.score_indicator(dataset, indicator, record.get("model", ""))
     about = indicators.get(indicator)
-    scorer = (
-        scoring.load(record, prompt=card["prompt"], engine=card["engine"])
-        if record
-        else None
-    )
-    frame = scoring.score(tables.read("pool", pool), indicator, scorer, card["options"])
+    lm = scoring.instrument(indicator, card, record, columns.split())
+    frame = scoring.score(tables.read("pool", pool), indicator, lm, card["options"])
     tables.write(
         "indicator",
         frame,
@@ -36,7 +35,9 @@ def run(
         unit=about.unit,
         source=about.source,
         options=card["options"],
+        judge=card["judge"].model_dump(mode="json") if "judge" in card else None,
         model=record.get("model"),
         revision=record.get("revision"),
         n_unscored=scoring.counts(frame),
+        **frame.attrs["notes"],
     )

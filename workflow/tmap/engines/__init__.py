@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmap.engines.base import ENGINE_VERSION
-from tmap.engines.weights import load_tokenizer, load_weights
+from tmap.engines.weights import load_tokenizer, load_weights, settle
 from tmap.errors import TmapError
 
 if TYPE_CHECKING:
     from tmap.cards.model import EngineSection
     from tmap.engines.base import LanguageModel
 
-__all__ = ["load", "load_tokenizer"]
+__all__ = ["key_of", "load", "load_tokenizer"]
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -43,12 +43,28 @@ def load(
         If the device is missing, or model or adapter hold no safetensors weights.
     """
     folder = _adapter_folder(adapter)
-    model, device, dtype = load_weights(record, engine)
+    model, device, _ = load_weights(record, engine)
     if folder is not None:
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
-    key = "|".join(
+    key = key_of(record, engine, adapter)
+    kind = _engine(engine.name)
+    found: LanguageModel = kind(
+        model.to(device), load_tokenizer(record), key=key, batch_size=engine.batch_size
+    )
+    return found
+
+
+def key_of(
+    record: dict[str, Any],
+    engine: EngineSection,
+    adapter: str | Path | None = None,
+) -> str:
+    """What `load` would give as the engine's key, without loading it."""
+    folder = _adapter_folder(adapter)
+    device, dtype = settle(engine)
+    return "|".join(
         [
             engine.name,
             f"v{ENGINE_VERSION}",
@@ -61,11 +77,6 @@ def load(
             _minor("transformers"),
         ]
     )
-    kind = _engine(engine.name)
-    found: LanguageModel = kind(
-        model.to(device), load_tokenizer(record), key=key, batch_size=engine.batch_size
-    )
-    return found
 
 
 def _engine(name: str) -> Any:

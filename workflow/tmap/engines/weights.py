@@ -38,11 +38,16 @@ def load_weights(record: dict[str, Any], place: PlaceSection) -> Weights:
     _prepare()
     import torch
 
-    device = _device(place)
-    dtype = _dtype(place, device)
+    device, dtype = settle(place)
     LOG.info("model %s on %s in %s", record["model"], device, dtype)
     model = _load_model(record, getattr(torch, dtype))
     return Weights(model.to(device), device, dtype)
+
+
+def settle(place: PlaceSection) -> tuple[str, str]:
+    """Device and dtype that a place comes to on this machine."""
+    device = _device(place)
+    return device, _dtype(place, device)
 
 
 def load_tokenizer(record: dict[str, Any]) -> Any:

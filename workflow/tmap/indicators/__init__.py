@@ -13,28 +13,39 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from tmap.errors import TmapError, nearest, unknown
 
-LooksAt = Literal["text", "proxy", "judge", "target"]
+LooksAt = Literal["text", "proxy", "judge", "target", "columns"]
 STATUSES = ("ok", "truncated", "empty", "unparsable", "failed")
 
 
 class Scores(NamedTuple):
-    """Per sample of the pool, in its order: a raw score (NaN unless ok) and a status."""
+    """Per sample of the pool, in its order: a raw score (NaN unless ok) and a status.
+
+    `notes` travel into the table's metadata; they are what JSON can hold.
+    """
 
     score: np.ndarray
     status: np.ndarray
+    notes: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Indicator:
-    """What the house knows of an indicator without running it."""
+    """What the house knows of an indicator without running it.
+
+    Attributes
+    ----------
+    form : of the judge card that is asked, if it looks at a judge
+    made_from : the columns that it is computed from, if it looks at columns
+    """
 
     name: str
     function: Callable[..., Scores]
@@ -43,6 +54,8 @@ class Indicator:
     looks_at: LooksAt
     scope: Literal["row", "pool"]
     options: dict[str, Any]
+    form: str = ""
+    made_from: tuple[str, ...] = ()
 
     def __call__(self, pool: Any, lm: Any = None, **options: Any) -> Scores:
         """Score a pool: `ifd(pool, lm, variant="loss_ratio")`."""
@@ -51,7 +64,9 @@ class Indicator:
     @property
     def per_model(self) -> bool:
         """Whether its table lies under {dataset}/{model}/ rather than {dataset}/."""
-        return self.looks_at == "target"
+        return self.looks_at == "target" or any(
+            get(n).per_model for n in self.made_from
+        )
 
     def check_options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Defaults from the signature, overlaid by `given`; unknown names are refused."""
@@ -71,6 +86,8 @@ def indicator(
     source: str,
     looks_at: LooksAt = "text",
     scope: Literal["row", "pool"] = "row",
+    form: str = "",
+    made_from: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Scores]], Indicator]:
     """Declare the decorated function as the indicator of its file."""
 
@@ -83,7 +100,8 @@ def indicator(
             )
         parameters = inspect.signature(function).parameters.values()
         options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-        return Indicator(name, function, unit, source, looks_at, scope, options)
+        about = (unit, source, looks_at, scope, options, form, made_from)
+        return Indicator(name, function, *about)
 
     return declare
 

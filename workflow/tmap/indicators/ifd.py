@@ -68,8 +68,8 @@ def ifd(
         raise unknown("variant of ifd", variant, VARIANTS, cure)
     if alone not in ALONE:
         raise unknown("value of 'alone' in ifd", alone, ALONE, cure)
-    given, status = mean_nll(pool, lm, after="prompt", what="ifd, after the prompt")
-    bare, bare_status = mean_nll(
+    given, status, _ = mean_nll(pool, lm, after="prompt", what="ifd, after the prompt")
+    bare, bare_status, _ = mean_nll(
         pool, lm, after="bos" if alone == "bos" else "nothing", what="ifd, alone"
     )
     status = np.where(status == "ok", bare_status, status)

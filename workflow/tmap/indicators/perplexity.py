@@ -35,6 +35,6 @@ def perplexity(pool: pd.DataFrame, lm: Scorer) -> Scores:
     -------
     (n_samples,) at least 1; higher means less expected
     """
-    loss, status = mean_nll(pool, lm, after="prompt", what="perplexity")
+    loss, status, _ = mean_nll(pool, lm, after="prompt", what="perplexity")
     with np.errstate(over="ignore"):
         return finite(np.exp(loss), status)

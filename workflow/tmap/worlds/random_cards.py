@@ -80,7 +80,14 @@ resources: {{gpu: 0, threads: 1, mem_mb: 2000}}
 TMAP = """\
 extends: tmap
 description: TMAP with a search far too short to learn anything
+indicators: [ifd, reason_steps, output_length, perplexity]   # no judge here
 search: {n_initial: 3, n_iterations: 5, n_groups: 2, n_shots: 2}
+"""
+
+
+UNIFORM = """\
+extends: uniform
+indicators: [ifd, reason_steps, output_length, perplexity]   # no judge here
 """
 
 
@@ -94,4 +101,5 @@ def render(folder: Path) -> dict[str, str]:
         "cards/datasets/demo_mc.yaml": DEMO_MC.format(folder=where),
         "cards/models/random_llama.yaml": RANDOM_LLAMA.format(folder=where),
         "cards/methods/tmap.yaml": TMAP,
+        "cards/methods/uniform.yaml": UNIFORM,
     }

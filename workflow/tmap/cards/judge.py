@@ -1,0 +1,159 @@
+"""A judge card: who rates samples, and the exact words it is asked with."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from tmap.cards.base import Section
+from tmap.errors import TmapError, nearest
+
+#: What a template may take from a sample.
+FIELDS = ("instruction", "input", "response")
+FormName = Literal["quality", "complexity", "accuracy"]
+Needs = {
+    "quality": ("instruction", "response"),
+    "complexity": ("instruction",),
+    "accuracy": ("instruction", "response"),
+}
+
+
+class FormSection(Section):
+    """One question to the judge. Digits are read from it, or a written reply."""
+
+    template: str = Field(
+        description="the prompt; {instruction} {input} {response} are replaced, other "
+        "braces stay. Without {input}, the input stands below the instruction"
+    )
+    system: str = Field(default="", description="style: chat: the system message")
+    max_new_tokens: int = Field(
+        default=16, ge=1, description="of a written reply; digits need one"
+    )
+    stop: list[str] = Field(default=[], description="texts that end a written reply")
+
+    @field_validator("template")
+    @classmethod
+    def _known_fields(cls, template: str) -> str:
+        for name in re.findall(r"\{(\w+)\}", template):
+            if name not in FIELDS:
+                raise ValueError(
+                    f"no field {{{name}}}.{nearest(name, FIELDS)} A template may use "
+                    f"{', '.join(f'{{{field}}}' for field in FIELDS)}"
+                )
+        return template
+
+
+class ServerSection(Section):
+    """An OpenAI-compatible server: what can change a reply."""
+
+    url: str = Field(description="base address, as https://api.openai.com/v1")
+    model: str = Field(description="as the server calls it; dated where it can be")
+    top_logprobs: int = Field(
+        default=20, ge=1, description="digits: likeliest tokens to ask for"
+    )
+    extra: dict[str, Any] = Field(
+        default={}, description="more fields of every request; null leaves one out"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _bare(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("give a base address, as https://api.openai.com/v1")
+        if parts.query or parts.username or parts.password:
+            raise ValueError(
+                "an address must hold no key and no '?'; name an environment variable "
+                "under `limits: {key_env: ...}`"
+            )
+        return url.rstrip("/")
+
+
+class LimitSection(Section):
+    """How hard a server may be asked. Changes no reply, so re-runs nothing."""
+
+    key_env: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="environment variable with the key; never the key itself",
+    )
+    concurrency: int = Field(default=8, ge=1, description="requests under way at once")
+    timeout: float = Field(default=60.0, gt=0, description="seconds per request")
+    attempts: int = Field(
+        default=6, ge=1, description="per request, on 429, 5xx, timeouts, lost lines"
+    )
+    max_wait: float = Field(
+        default=120.0, ge=0, description="longest pause in seconds that is granted"
+    )
+    runtime: int = Field(
+        default=240, ge=1, description="minutes to ask the cluster for"
+    )
+    max_requests: int | None = Field(
+        default=None, ge=1, description="requests per run, repeats included"
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="prompt and reply tokens per run, as billed"
+    )
+
+
+class RecordedSection(Section):
+    """Replies of an earlier day: no model, no network, no key."""
+
+    path: str = Field(
+        description="JSON lines or parquet with columns request and reply, or a folder "
+        "of such parquet files; from the working directory"
+    )
+
+
+class JudgeCard(Section):
+    """Keys of config/judges/NAME.yaml."""
+
+    # Excluded fields are in no params: editing them re-runs nothing.
+    description: str = Field(default="", exclude=True)
+    version: int = Field(ge=1, description="of the words below; count up on a change")
+    style: Literal["chat", "completion"] = Field(
+        default="chat",
+        description="chat: one user message; completion: the text as it stands, after "
+        "the model's BOS if it has one",
+    )
+    model: str | None = Field(default=None, description="a model card's name")
+    server: ServerSection | None = None
+    recorded: RecordedSection | None = None
+    limits: LimitSection = Field(default=LimitSection(), exclude=True)
+    forms: dict[FormName, FormSection] = Field(
+        min_length=1,
+        description="quality, complexity: a digit 1-6; accuracy: 0-5 in the first line",
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> JudgeCard:
+        given = [k for k in ("model", "server", "recorded") if getattr(self, k)]
+        if len(given) != 1:
+            raise ValueError(
+                "name exactly one of model, server or recorded; "
+                f"there is {' and '.join(given) or 'none'}"
+            )
+        for name, form in self.forms.items():
+            for field in Needs[name]:
+                if f"{{{field}}}" not in form.template:
+                    raise ValueError(f"forms.{name}.template must hold {{{field}}}")
+            if form.system and self.style == "completion":
+                raise ValueError(
+                    f"forms.{name}.system goes with style: chat; write it into the "
+                    "template"
+                )
+        return self
+
+    def with_form(self, form: str, name: str) -> JudgeCard:
+        """The card with one form only: what a column of this form reads of it."""
+        kept = {key: value for key, value in self.forms.items() if key == form}
+        if not kept:
+            raise TmapError(
+                f"Judge card '{name}' has no form '{form}'; it has "
+                f"{', '.join(self.forms)}. Add `forms: {{{form}: {{template: ...}}}}` "
+                f"to it, or name another judge under `indicators:` in the dataset card."
+            )
+        return self.model_copy(update={"forms": kept})

@@ -1,0 +1,122 @@
+"""From a judge's raw replies to ratings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tmap.indicators import Scores
+from tmap.judges.base import DIGITS
+
+if TYPE_CHECKING:
+    from tmap.judges import Judge
+
+logger = logging.getLogger(__name__)
+#: Share of all probability that a server's listed digits must hold.
+MASS = 0.99
+
+
+def expected_digit(pool: pd.DataFrame, judge: Judge) -> Scores:
+    """The mean digit, 1 to 6, under the judge's probabilities of its first token.
+
+    Returns
+    -------
+    (n_samples,) in [1, 6]. `unparsable` where a server lists digits of less than MASS
+    in all. Notes: the least and mean mass of the digits, and how far a score may be off
+    because a server lists its likeliest tokens only.
+    """
+    replies = judge.ask(pool.to_dict("records"), "digits")
+    score = np.full(len(replies), np.nan)
+    status = np.array([reply.status for reply in replies], dtype=object)
+    masses, errors = [1.0], [0.0]
+    for i, reply in enumerate(replies):
+        if reply.raw is None:
+            continue
+        log_p, is_whole = digits_of(reply.raw)
+        mass = float(np.exp(log_p).sum())
+        masses.append(mass)
+        if not is_whole and mass < MASS:
+            status[i] = "unparsable"
+            continue
+        score[i] = expectation(log_p)
+        errors.append(0.0 if is_whole else largest_error(log_p))
+    notes = {
+        "digit_mass_min": min(masses),
+        "digit_mass_mean": float(np.mean(masses[1:] or masses)),
+        "largest_error": max(errors),
+    }
+    if notes["digit_mass_mean"] < 0.5:
+        logger.warning(
+            "The digits 1 to 6 hold %.3f of the judge's probability on average: its "
+            "prompt should end where a digit is the next token.",
+            notes["digit_mass_mean"],
+        )
+    return Scores(score, status, notes)
+
+
+def digits_of(raw: Mapping[str, Any]) -> tuple[np.ndarray, bool]:
+    """(6,) natural log-probabilities of 1 to 6, and whether nothing else was hidden.
+
+    A local model measures all six. A server lists its likeliest tokens: what is not
+    listed is -inf, and tokens that differ in white space only (" 4", "4") are one digit.
+    """
+    if "digits" in raw:
+        return np.array(raw["digits"], dtype=np.float64), True
+    found: list[list[float]] = [[] for _ in DIGITS]
+    for token, log_p in raw["tokens"]:
+        if len(digit := token.strip()) == 1 and digit in DIGITS:
+            found[DIGITS.index(digit)].append(log_p)
+    return np.array([_log_sum(listed) for listed in found]), False
+
+
+def expectation(log_p: np.ndarray) -> float:
+    """Sum of k p_k over 1..6, p the softmax over the digits alone."""
+    p = np.exp(log_p - log_p.max())
+    return float(p @ np.arange(1, len(p) + 1) / p.sum())
+
+
+def largest_error(log_p: np.ndarray) -> float:
+    """How far hidden probability could move the expectation of listed digits.
+
+    With mass m listed and 1 - m hidden on the digits that are not: at most their
+    distance from the expectation, times (1 - m). All six listed: nothing.
+    """
+    hidden = np.flatnonzero(np.isneginf(log_p)) + 1
+    if not len(hidden):
+        return 0.0
+    rest = max(0.0, 1 - float(np.exp(log_p).sum()))
+    return rest * float(np.abs(hidden - expectation(log_p)).max())
+
+
+def written_number(
+    pool: pd.DataFrame, judge: Judge, parse: Callable[[str], float | None]
+) -> Scores:
+    """What `parse` reads in each written reply; `unparsable` where that is None."""
+    replies = judge.ask(pool.to_dict("records"), "text")
+    score = np.full(len(replies), np.nan)
+    status = np.array([reply.status for reply in replies], dtype=object)
+    unread = []
+    for i, reply in enumerate(replies):
+        if reply.raw is None:
+            continue
+        value = parse(reply.raw["text"])
+        if value is None:
+            status[i] = "unparsable"
+            unread.append(reply.raw["text"])
+        else:
+            score[i] = value
+    _show(unread)
+    return Scores(score, status)
+
+
+def _log_sum(values: Sequence[float]) -> float:
+    return float(np.logaddexp.reduce(values)) if len(values) else -np.inf
+
+
+def _show(texts: list[str]) -> None:
+    if texts:
+        logger.warning("No number in %d replies, as in %.80r", len(texts), texts[0])

@@ -1,0 +1,80 @@
+r"""Accuracy of the response, as a judge writes it: a number from 0 to 5.
+
+The judge and its words are a judge card, the form is `accuracy` (of AlpaGasus's
+dimensions the one it was published with). The number is read from the reply by these
+rules::
+
+    "4.5\nBoth steps are right."       4.5     first line that is not blank, leading number
+    "Score: 4/5"                      4       words before it: then the line's only number
+    "**4** out of 5"                  4       "/5" and "out of 5" do not count
+    "4 of the 6 steps are right"      4       a leading number stands, whatever follows
+    "3/10", "80%", "4,5", "4-5"       -       another scale, a comma, a range: unparsable
+    "Steps 1 and 2 fail: 2"           -       which one? unparsable
+    "6", "-1", "five", ""             -       out of range, or no number: unparsable
+
+Unparsable is NaN, never a middling number: published readers put -1 there, or stop. At
+temperature 0, ratings are few and tie: the tie-break of the selection decides within
+them. Of a chat of several turns, the first exchange is rated.
+
+Source: Chen et al. 2024, arXiv:2307.08701 (AlpaGasus; they keep 4.5 and above); TMAP
+Table 7, "Alpagasus Score". The paper does not name the judge.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from tmap.indicators import Scores, indicator
+from tmap.indicators._ratings import written_number
+from tmap.judges import Judge
+
+LOW, HIGH = 0.0, 5.0
+_NUMBER = re.compile(r"[-+\u2212]?[0-9]+(?:\.[0-9]+)?")
+#: What names the scale and is no rating.
+_SCALE = re.compile(r"\s*\(?(?:/|out of)\s*5(?:\.0+)?(?![.,]?[0-9])", re.IGNORECASE)
+#: What makes a number part of something else: a range, a fraction, a decimal comma, a
+#: percentage, a word, a version number.
+_PART = re.compile(
+    r"\s*(?:[/%]|[-\u2013\u2014~]\s*[0-9]|\(?(?:to|out of)\s+[0-9])|[,.:][0-9]|\w",
+    re.IGNORECASE,
+)
+
+
+@indicator(
+    unit="rating 0-5", source="arXiv:2307.08701", looks_at="judge", form="accuracy"
+)
+def alpagasus(pool: pd.DataFrame, lm: Judge, *, judge: str = "phi4") -> Scores:
+    """Rate the accuracy of every response.
+
+    Parameters
+    ----------
+    pool : table 'pool', n_samples rows
+    lm : the judge, with its form `accuracy`
+    judge : judge card that `lm` was made from
+
+    Returns
+    -------
+    (n_samples,) in [0, 5]; higher means more accurate
+    """
+    return written_number(pool, lm, parse)
+
+
+def parse(reply: str) -> float | None:
+    """The rating in a reply by the rules above, or None."""
+    lines = (line.strip() for line in reply.splitlines())
+    line = next((line for line in lines if line), "")
+    found = _NUMBER.search(line)
+    if not found or re.search(r"\w[.,-]?$|[.,]$", line[: found.start()]):
+        return None
+    rest = line[found.end() :].lstrip("*_`\"'")
+    scale = _SCALE.match(rest)
+    rest = rest[scale.end() :] if scale else rest
+    if _PART.match(rest):
+        return None
+    leads = not re.search(r"\w", line[: found.start()])
+    if not leads and _NUMBER.search(rest):
+        return None
+    value = float(found.group().replace("\u2212", "-")) + 0.0  # no minus zero
+    return value if LOW <= value <= HIGH else None

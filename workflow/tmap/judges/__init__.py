@@ -1,0 +1,73 @@
+"""Judges: who rates a sample, asked in the words of a judge card.
+
+A judge is a language model in this process, an OpenAI-compatible server, or a file of
+recorded replies. All give raw replies; what number a reply means is the indicator's
+business (`tmap.indicators._ratings`), so another formula asks nobody anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tmap.judges.base import Asker, Reply, Want
+from tmap.judges.forms import fill
+from tmap.store import Store
+
+if TYPE_CHECKING:
+    from tmap.cards.judge import FormSection, JudgeCard
+    from tmap.cards.model import EngineSection
+
+__all__ = ["Judge", "load"]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """One form of one judge card, and who is asked.
+
+    Attributes
+    ----------
+    form : the words
+    asker : local model, server or recorded replies
+    """
+
+    form: FormSection
+    asker: Asker
+
+    def ask(self, rows: Sequence[Mapping[str, Any]], want: Want) -> list[Reply]:
+        """One reply per pool row; `empty`, unasked, without question or answer."""
+        filled = [fill(self.form, row) for row in rows]
+        asked = [question for question in filled if question is not None]
+        replies = iter(self.asker.ask(asked, want) if asked else [])
+        return [Reply("empty") if q is None else next(replies) for q in filled]
+
+
+def load(
+    card: JudgeCard,
+    record: Mapping[str, Any] | None = None,
+    engine: EngineSection | None = None,
+) -> Judge:
+    """The judge of a card that holds one form (`JudgeCard.with_form`).
+
+    Parameters
+    ----------
+    card : with one form
+    record, engine : of the fetched model and its card, if the judge is a local model
+    """
+    (form,) = card.forms.values()
+    if card.recorded:
+        from tmap.judges.recorded import Recorded
+
+        return Judge(form, Recorded(card.recorded, card.style))
+    if card.server:
+        from tmap.judges.server import Server
+
+        return Judge(form, Server(card.server, card.limits, card.style, form, Store))
+    from tmap.engines.deferred import Deferred
+    from tmap.judges.local import Local
+
+    if record is None or engine is None:
+        raise ValueError("a local judge needs its model's record and engine section")
+    lm: Any = Deferred(dict(record), engine)
+    return Judge(form, Local(lm, card.style, form, Store))

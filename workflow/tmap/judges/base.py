@@ -1,0 +1,47 @@
+"""What is asked of a judge, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+from tmap.encoding import Text
+from tmap.store import Store
+
+#: digits: probabilities of 1 to 6 as the first token; text: a written reply.
+Want = Literal["digits", "text"]
+Style = Literal["chat", "completion"]
+DIGITS = "123456"
+#: Folder of the store per wish.
+SHELVES = {"digits": "digits", "text": "replies"}
+OpenStore = Callable[[str], Store]
+
+
+class Question(NamedTuple):
+    """A filled form; pieces that the template wrote are trusted, data are not."""
+
+    system: str
+    pieces: tuple[Text, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(piece.text for piece in self.pieces)
+
+
+class Reply(NamedTuple):
+    """A raw reply, None unless ok, and a status of `tmap.indicators.STATUSES`.
+
+    Raw replies are what the store holds: {"digits": [6 natural log-probabilities over
+    the whole vocabulary]} of a local model, {"tokens": [[text, log-probability], ...]}
+    of a server's likeliest first tokens, or {"text": "..."}.
+    """
+
+    status: str
+    raw: dict[str, Any] | None = None
+
+
+class Asker(Protocol):
+    """Whoever replies: one reply per question, in order."""
+
+    def ask(self, questions: Sequence[Question], want: Want) -> list[Reply]:
+        """Replies to questions; the order of the questions changes none."""

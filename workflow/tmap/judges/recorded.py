@@ -1,0 +1,115 @@
+"""Recorded replies: a run without model, network or key.
+
+Rows of {"request": ..., "reply": ...}, as JSON lines or parquet, or a folder of parquet
+files such as results/store/replies, whose parts have these columns::
+
+    {"request": {"messages": [{"role": "user", "content": "..."}]},
+     "reply": {"text": "4.5"}}
+    {"request": {"prompt": "..."}, "reply": {"tokens": [["5", -0.1], ["4", -2.4]]}}
+
+A request is matched to the letter, so an edited template needs new recordings.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tmap.errors import TmapError
+from tmap.judges import wire
+from tmap.judges.base import Question, Reply, Style, Want
+from tmap.store import digest, read_part
+
+if TYPE_CHECKING:
+    from tmap.cards.judge import RecordedSection
+
+logger = logging.getLogger(__name__)
+FITS = {"digits": ("tokens", "digits"), "text": ("text",)}
+
+
+class Recorded:
+    """Looks replies up; `failed` where a request was not recorded."""
+
+    def __init__(self, section: RecordedSection, style: Style) -> None:
+        self.path, self.style = Path(section.path), style
+        self._replies: dict[tuple[str, str], dict[str, Any]] = {}
+        for request, reply in _rows(self.path):
+            self._add(request, reply)
+
+    def ask(self, questions: Sequence[Question], want: Want) -> list[Reply]:
+        """As `Asker.ask`.
+
+        Raises
+        ------
+        TmapError
+            If not a single request was recorded.
+        """
+        names = [digest(wire.request(question, self.style)) for question in questions]
+        found = [self._replies.get((want, name)) for name in names]
+        if questions and not any(found):
+            raise TmapError(
+                f"None of {len(found)} requests is among the "
+                f"{len(self._replies)} recorded in {self.path}; they must agree to the "
+                "letter. Record the judge card's template and style, or mend `path:`."
+            )
+        missing = sum(raw is None for raw in found)
+        if missing:
+            logger.warning(
+                "%s has no reply to %d of %d requests", self.path, missing, len(found)
+            )
+        return [Reply("ok", raw) if raw else Reply("failed") for raw in found]
+
+    def _add(self, request: Any, reply: Any) -> None:
+        wants = [w for w, names in FITS.items() if any(n in reply for n in names)]
+        for want in wants:
+            name = (want, digest(request))
+            if self._replies.setdefault(name, reply) != reply:
+                raise TmapError(
+                    f"{self.path} holds two different replies to one request; a "
+                    "recording must be of one judge. Record each judge to its own file."
+                )
+
+
+def _rows(path: Path) -> Iterator[tuple[Any, Any]]:
+    """(request, reply) of every row that holds both."""
+    if not path.exists():
+        raise TmapError(
+            f"No file '{path}'. `recorded: path:` in the judge card is relative to the "
+            "working directory; mend it."
+        )
+    for number, (request, reply) in enumerate(_texts(path), start=1):
+        try:
+            row = [json.loads(v) if isinstance(v, str) else v for v in (request, reply)]
+        except ValueError:
+            row = [None, None]
+        if row[0] is None and isinstance(row[1], dict):
+            continue  # a local model's measurement: its request are token ids
+        if not isinstance(row[0], dict) or not isinstance(row[1], dict):
+            raise TmapError(
+                f"{path} row {number}: request and reply must be JSON objects, such as "
+                '{"request": {"prompt": "..."}, "reply": {"text": "4"}}. Mend the row.'
+            )
+        yield row[0], row[1]
+
+
+def _texts(path: Path) -> Iterator[tuple[Any, Any]]:
+    if path.is_dir() or path.suffix == ".parquet":
+        parts = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        for part in parts:
+            yield from read_part(part)
+        return
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            if line.strip():
+                yield _line(line)
+
+
+def _line(line: str) -> tuple[Any, Any]:
+    try:
+        row = json.loads(line)
+        return row["request"], row["reply"]
+    except (ValueError, KeyError, TypeError):
+        return None, None

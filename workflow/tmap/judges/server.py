@@ -1,0 +1,151 @@
+"""A judge behind an OpenAI-compatible server.
+
+Every reply is in the store before it is used, so a run that was killed, or that stopped
+at a budget, asks nothing twice. The key stands in one request header and nowhere else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any
+
+from tmap.errors import TmapError
+from tmap.judges import wire
+from tmap.judges.base import SHELVES, OpenStore, Question, Reply, Style, Want
+from tmap.judges.line import Line, Refused, Spent
+from tmap.log import Progress
+from tmap.store import Entry, Store, key
+
+if TYPE_CHECKING:
+    from tmap.cards.judge import FormSection, LimitSection, ServerSection
+
+logger = logging.getLogger(__name__)
+#: Counts changes to how replies are stored; part of every key.
+VERSION = 1
+#: Rows in a row without a usable reply before the whole run stops.
+PATIENCE = 10
+
+
+class Server:
+    """Asks a server, several questions at once.
+
+    Parameters
+    ----------
+    server : address, model, and what else can change a reply
+    limits : key variable, concurrency, retries, budgets
+    style : chat: /chat/completions; completion: /completions
+    form : the words
+    open_store : gives the store of a kind
+    """
+
+    def __init__(
+        self,
+        server: ServerSection,
+        limits: LimitSection,
+        style: Style,
+        form: FormSection,
+        open_store: OpenStore,
+    ) -> None:
+        self.server, self.limits, self.style = server, limits, style
+        self.form, self.open_store = form, open_store
+
+    def ask(self, questions: Sequence[Question], want: Want) -> list[Reply]:
+        """As `Asker.ask`; `failed` where the server gave no usable reply.
+
+        Raises
+        ------
+        TmapError
+            If a budget is spent, the server refuses key or model, or fails row after
+            row. What was answered by then is stored; the next run continues.
+        """
+        fields = wire.decoding(self.server, self.form, self.style, want)
+        who = ["server", VERSION, self.server.url, self.style, fields]
+        requests = [wire.request(question, self.style) for question in questions]
+        keys = [key(who, request) for request in requests]
+        store = self.open_store(SHELVES[want])
+        known = store.get(keys)
+        todo = {k: r for k, r in zip(keys, requests, strict=True) if k not in known}
+        logger.info("judge: %d to ask, %d stored", len(todo), len(known))
+        if todo:
+            known |= self._ask_all(todo, fields, want, store)
+        return [
+            Reply("ok", known[name]) if name in known else Reply("failed")
+            for name in keys
+        ]
+
+    def _ask_all(
+        self,
+        todo: dict[str, dict[str, Any]],
+        fields: dict[str, Any],
+        want: Want,
+        store: Store,
+    ) -> dict[str, Any]:
+        """Replies to `todo`, by key; stored every few requests."""
+        found: dict[str, Any] = {}
+        names = list(todo)
+        size = 4 * self.limits.concurrency  # what a kill can cost
+        progress = Progress("judge", len(names), "replies")
+        failures = 0
+        with (
+            Line(self.server.url + wire.PATHS[self.style], self.limits) as line,
+            ThreadPoolExecutor(self.limits.concurrency) as workers,
+        ):
+            for start in range(0, len(names), size):
+                chunk = {k: todo[k] for k in names[start : start + size]}
+                outcomes = self._ask_some(chunk, fields, want, (line, workers, store))
+                found |= {k: o for k, o in outcomes.items() if isinstance(o, dict)}
+                for outcome in outcomes.values():
+                    failures = 0 if isinstance(outcome, dict) else failures + 1
+                    ends = isinstance(outcome, (Spent, TmapError))
+                    if ends or failures == PATIENCE:
+                        raise self._stopped(outcome, len(found), len(names))
+                progress.advance(len(chunk), f"{line.tokens} tokens")
+        return found
+
+    def _ask_some(
+        self,
+        requests: dict[str, dict[str, Any]],
+        fields: dict[str, Any],
+        want: Want,
+        means: tuple[Line, ThreadPoolExecutor, Store],
+    ) -> dict[str, Any]:
+        """Outcomes by key; replies are stored, also when this is interrupted."""
+        line, workers, store = means
+        jobs = {
+            k: workers.submit(self._ask_one, line, request | fields, want)
+            for k, request in requests.items()
+        }
+        try:
+            wait(jobs.values())
+        finally:
+            for job in jobs.values():
+                job.cancel()
+            ended = {k: j for k, j in jobs.items() if j.done() and not j.cancelled()}
+            outcomes = {k: job.result() for k, job in ended.items()}
+            good = {k: o for k, o in outcomes.items() if isinstance(o, dict)}
+            store.put([Entry(k, requests[k], raw) for k, raw in good.items()])
+        return outcomes
+
+    def _ask_one(self, line: Line, body: dict[str, Any], want: Want) -> Any:
+        """The raw reply, or the exception that stands for it."""
+        try:
+            raw = wire.read(line.post(body), self.style, want)
+        except (Refused, Spent, TmapError) as fault:
+            if isinstance(fault, Refused):
+                logger.warning("judge: one row has no reply: %s", fault)
+            return fault
+        missing = "log-probabilities" if want == "digits" else "text"
+        return raw or Refused(f"its answers hold no {missing}")
+
+    def _stopped(self, reason: object, done: int, total: int) -> TmapError:
+        kept = f"{done} of {total} replies are stored; the same command continues."
+        if isinstance(reason, Spent):
+            return TmapError(f"The judge's budget is spent: {reason}. {kept}")
+        if isinstance(reason, TmapError):
+            return TmapError(f"{reason} {kept}")
+        return TmapError(
+            f"{PATIENCE} requests in a row to {self.server.url} brought nothing usable; "
+            f"the last: {reason}. Mend the judge card or the server. {kept}"
+        )

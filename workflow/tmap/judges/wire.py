@@ -1,0 +1,91 @@
+"""Questions and replies as OpenAI-compatible servers write them.
+
+A server fills its own chat template, and many read control tokens in user text: where
+data hold such words, an invisible word joiner (U+2060) breaks them after one character.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from tmap.judges.base import Question, Style, Want
+
+if TYPE_CHECKING:
+    from tmap.cards.judge import FormSection, ServerSection
+
+#: How the common model families write control tokens.
+CONTROL = re.compile(
+    r"<\|[^<>|\s]{1,40}\|>|<[\uff5c][^<>]{1,40}[\uff5c]>|</?s>|\[/?INST\]|<</?SYS>>"
+    r"|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>|<\|"
+)
+JOINER = "\u2060"
+PATHS = {"chat": "/chat/completions", "completion": "/completions"}
+
+
+def request(question: Question, style: Style) -> dict[str, Any]:
+    """What is asked, in the words that are sent: the part that a recording knows."""
+    text = "".join(
+        piece.text if piece.trusted else harmless(piece.text)
+        for piece in question.pieces
+    )
+    if style == "completion":
+        return {"prompt": text}
+    system = [{"role": "system", "content": question.system}] if question.system else []
+    return {"messages": [*system, {"role": "user", "content": text}]}
+
+
+def harmless(text: str) -> str:
+    """`text` without anything that a chat template would take for its own."""
+    return CONTROL.sub(lambda found: found[0][0] + JOINER + found[0][1:], text)
+
+
+def decoding(
+    server: ServerSection, form: FormSection, style: Style, want: Want
+) -> dict[str, Any]:
+    """The other fields of a request, the same for all rows; greedy."""
+    fields: dict[str, Any] = {"model": server.model, "temperature": 0}
+    if want == "text":
+        fields["max_tokens"] = form.max_new_tokens
+        if form.stop:
+            fields["stop"] = form.stop
+    elif style == "chat":
+        fields |= {"max_tokens": 1, "logprobs": True}
+        fields["top_logprobs"] = server.top_logprobs
+    else:
+        fields |= {"max_tokens": 1, "logprobs": server.top_logprobs}
+    fields |= server.extra
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def read(answer: Any, style: Style, want: Want) -> dict[str, Any] | None:
+    """The raw reply in a server's answer; None if it lacks what was wanted."""
+    try:
+        choice = answer["choices"][0]
+        if want == "digits":
+            return _tokens(choice["logprobs"], style)
+        text = choice["message"]["content"] if style == "chat" else choice["text"]
+        # An answer without text (a refusal, say) is a reply too, and says no number.
+        return {"text": _sound("" if text is None else text)}
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
+        return None
+
+
+def _tokens(logprobs: Any, style: Style) -> dict[str, Any]:
+    """{"tokens": [[text, log-probability], ...]} of the first position, likeliest first."""
+    if style == "chat":
+        listed = logprobs["content"][0]["top_logprobs"]
+        pairs = [(entry["token"], float(entry["logprob"])) for entry in listed]
+    else:
+        listed = logprobs["top_logprobs"][0]
+        pairs = [(token, float(value)) for token, value in listed.items()]
+    finite = [(_sound(t), p) for t, p in pairs if math.isfinite(p) and p <= 1e-6]
+    if not finite:
+        raise ValueError("no token")
+    return {"tokens": [list(p) for p in sorted(finite, key=lambda p: (-p[1], p[0]))]}
+
+
+def _sound(text: str) -> str:
+    """As JSON and parquet take it; what is no text raises AttributeError."""
+    return text.encode("utf-8", "replace").decode("utf-8")
