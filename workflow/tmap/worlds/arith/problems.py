@@ -254,3 +254,8 @@ def weighted(rng: np.random.Generator, weights: dict[T, float]) -> T:
         if point < 0:
             return key
     return key
+
+
+def draw_steps(shares: tuple[float, ...], rng: np.random.Generator) -> int:
+    """A number of steps, 1..len(shares)."""
+    return 1 + weighted(rng, dict(enumerate(shares)))
