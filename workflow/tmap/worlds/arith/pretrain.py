@@ -18,6 +18,7 @@ import numpy as np
 
 from tmap import log
 from tmap.errors import TmapError, unknown
+from tmap.files import atomic
 from tmap.worlds.arith import documents, tokenizer
 from tmap.worlds.arith.documents import BARE, ENDS, PRIORS, QUESTION, SEPARATOR, Prior
 
@@ -76,29 +77,21 @@ def train(name: str, folder: Path, seed: int, n_steps: int | None = None) -> Non
     optimiser = _optimiser(model, recipe)
     about = {"recipe": asdict(recipe), "seed": seed, "n_steps": total}
     first = _resume(folder / CHECKPOINT, model, optimiser, about)
-    progress = log.Progress(name, total, "steps", every=20.0)
-    progress.done = first
+    what = f"{name}, from step {first}," if first else name
+    progress = log.Progress(what, total - first, "steps", every=20.0)
     average = float("nan")
     for step in range(first, total):
-        share = step / total
-        ids, weights = _rows(tokens, PRIORS[recipe.prior], share, (seed, step))
-        rate = _rate(step, total)
+        ids, weights = _rows(tokens, PRIORS[recipe.prior], step / total, (seed, step))
         for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * rate
+            group["lr"] = recipe.learning_rate * _rate(step, total)
         loss = _learn(model, optimiser, ids, weights)
         average = loss if math.isnan(average) else 0.98 * average + 0.02 * loss
         progress.advance(1, f"loss {average:.3f}")
         if (step + 1) % CHECKPOINT_EVERY == 0:
-            state = {
-                "about": about,
-                "step": step + 1,
-                "model": model.state_dict(),
-                "optimiser": optimiser.state_dict(),
-            }
-            torch.save(state, folder / "checkpoint.part")
-            (folder / "checkpoint.part").replace(folder / CHECKPOINT)
+            _save(folder / CHECKPOINT, model, optimiser, about, step + 1)
     model.to(torch.float16).save_pretrained(folder)
     tokens.save_pretrained(folder)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def build(recipe: Recipe, tokens: Any) -> Any:
@@ -208,6 +201,17 @@ def document(
 def _encode(tokens: Any, texts: list[str]) -> list[list[int]]:
     ids: list[list[int]] = tokens(texts, add_special_tokens=False)["input_ids"]
     return ids
+
+
+def _save(
+    path: Path, model: Any, optimiser: Any, about: dict[str, Any], step: int
+) -> None:
+    import torch
+
+    state = {"about": about, "step": step}
+    state |= {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+    with atomic(path) as temporary:
+        torch.save(state, temporary)
 
 
 def _resume(path: Path, model: Any, optimiser: Any, about: dict[str, Any]) -> int:
