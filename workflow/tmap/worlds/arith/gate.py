@@ -163,7 +163,13 @@ class _Bench:
         if how == "oracle":
             order = np.array(sorted(order, key=lambda i: not rows[i][1]["is_clean"]))
         chosen = [rows[i][0] for i in sorted(order[: round(FRACTION * len(rows))])]
-        chats = [[("user", r["question"]), ("assistant", r["answer"])] for r in chosen]
+        found = self.after_training([(r["question"], r["answer"]) for r in chosen])
+        LOG.info("%s: %.3f after fine-tuning on %d rows", how, found, len(chosen))
+        return found
+
+    def after_training(self, pairs: list[tuple[str, str]]) -> float:
+        """Zero-shot accuracy after training on these questions and answers."""
+        chats = [[("user", asked), ("assistant", said)] for asked, said in pairs]
         with tempfile.TemporaryDirectory() as scratch:
             adapter = Path(scratch) / "adapter"
             train(
@@ -177,6 +183,4 @@ class _Bench:
                 scratch=Path(scratch) / "checkpoints",
             )
             lm = engines.load(self.record, self.card.engine, adapter)
-        found = self.accuracy(lm, [()])
-        LOG.info("%s: %.3f after fine-tuning on %d rows", how, found, len(chosen))
-        return found
+        return self.accuracy(lm, [()])
