@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmap.worlds.arith import problems
@@ -15,6 +15,8 @@ from tmap.worlds.arith.styles import OPPOSITE, STYLES, respond, respond_lines
 seeds = st.integers(0, 2**32)
 sizes = st.integers(1, problems.MAX_STEPS)
 EQUATION = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
+#: A busy machine is no defect of an example.
+unhurried = settings(max_examples=60, deadline=None)
 FINAL = re.compile(r"#### (\d+)")
 
 
@@ -60,6 +62,7 @@ def is_true(row):
     return result == exact[operator] if operator in exact else result * right == left
 
 
+@unhurried
 @given(seeds, sizes)
 def test_the_words_of_a_problem_lead_to_its_answer(seed, n_steps):
     problem, _ = draw(seed, n_steps)
@@ -75,6 +78,7 @@ def test_a_problem_has_between_one_and_five_steps():
             problems.make(np.random.default_rng(0), n_steps)
 
 
+@unhurried
 @given(seeds, sizes)
 def test_clean_lines_are_true_and_each_takes_up_an_earlier_result(seed, n_steps):
     problem, rng = draw(seed, n_steps)
@@ -89,6 +93,7 @@ def test_clean_lines_are_true_and_each_takes_up_an_earlier_result(seed, n_steps)
         known.add(result)
 
 
+@unhurried
 @given(seeds, sizes)
 def test_wrong_operations_are_the_opposite_ones_without_a_slip(seed, n_steps):
     problem, rng = draw(seed, n_steps)
@@ -99,6 +104,7 @@ def test_wrong_operations_are_the_opposite_ones_without_a_slip(seed, n_steps):
     assert final == rows[-1][-1]
 
 
+@unhurried
 @given(seeds, sizes)
 def test_a_skipped_step_is_the_last_one(seed, n_steps):
     problem, rng = draw(seed, n_steps)
@@ -111,6 +117,7 @@ def test_a_skipped_step_is_the_last_one(seed, n_steps):
     assert final == (rows[-1][-1] if rows else problem.start) != problem.answer
 
 
+@unhurried
 @given(seeds, sizes)
 def test_noisy_lines_have_the_right_operations_and_wrong_results(seed, n_steps):
     problem, rng = draw(seed, n_steps)
@@ -122,6 +129,7 @@ def test_noisy_lines_have_the_right_operations_and_wrong_results(seed, n_steps):
     assert final == rows[-1][-1]
 
 
+@unhurried
 @given(seeds, sizes)
 def test_other_faults_are_what_they_are_called(seed, n_steps):
     problem, rng = draw(seed, n_steps)
@@ -139,6 +147,7 @@ def test_other_faults_are_what_they_are_called(seed, n_steps):
     assert set(asked.values()) == {problem.question}
 
 
+@unhurried
 @given(seeds, sizes, st.sampled_from(STYLES))
 def test_a_line_is_right_where_its_text_is(seed, n_steps, style):
     problem, rng = draw(seed, n_steps)
@@ -179,6 +188,7 @@ def test_a_worked_example_in_every_style():
     )
 
 
+@unhurried
 @given(seeds, sizes, st.sampled_from(STYLES))
 def test_the_same_seed_gives_the_same_text(seed, n_steps, style):
     first, again = (draw(seed, n_steps) for _ in range(2))
