@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up on a machine with python3 and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fmt docs bench report plan clean
+.PHONY: help setup demo test lint fmt docs bench report plan clean embedded embedded-models
 SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
@@ -9,7 +9,7 @@ TARGET ?= results/gsm8k/llama3/metrics.json
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 setup: $(READY)  ## make .venv with the versions of constraints.txt
 
@@ -50,8 +50,18 @@ report: $(READY)  ## report.html of the demo: DAG, plots, run times
 	$(RUN) snakemake --profile profiles/local --configfile .demo/config.yaml \
 	  --report report.html -- $(DEMO)
 
+embedded: embedded-models  ## make the embedded world's files again (hours)
+
+embedded-models: $(READY)  ## train its small models from scratch, then check them
+	set -e; for name in tiny tiny_b tiny_proxy; do \
+	  $(BIN)/tmap train-world-model $$name --out .embedded/$$name; \
+	  [ $$name = tiny_proxy ] || $(BIN)/tmap check-world-model .embedded/$$name; \
+	  mkdir -p resources/models/$$name; \
+	  cp .embedded/$$name/*.json .embedded/$$name/*.safetensors resources/models/$$name/; \
+	done
+
 plan: $(READY)  ## what TARGET=results/... would run
 	$(RUN) snakemake -n --quiet rules --profile profiles/local -- $(TARGET)
 
 clean:  ## remove the demo's files; results of other targets stay
-	rm -rf .demo results/demo results/demo_mc report.html
+	rm -rf .demo .embedded results/demo results/demo_mc report.html

@@ -82,6 +82,19 @@ def test_only_three_rules_read_the_test_questions(finished_clone):
     assert readers == {"evaluate_adapter", "collect_metrics"}
 
 
+def test_only_the_oracle_reads_what_is_known_of_the_pool(tmp_path):
+    clone = Clone.make(tmp_path / "clone")
+    methods = "methods=[base,random,uniform,tmap,full,oracle]"
+    target = "results/arith/tiny/metrics.json"
+    out = clone.run("snakemake", "-n", "--config", methods, "--", target)
+    readers = [
+        re.search(r"^ +output: (\S+)", block, re.M)[1]
+        for block in blocks(out)
+        if re.search(r"^ +input: .*pool_labels\.parquet", block, re.M)
+    ]
+    assert readers == ["results/arith/tiny/oracle/s0/subset.parquet,"]
+
+
 def test_multiple_choice_runs_the_log_likelihood_path(finished_clone):
     target = "results/demo_mc/random_llama/metrics.json"
     finished_clone.snakemake("--config", "methods=[base,tmap]", "--", target)
