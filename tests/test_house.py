@@ -13,7 +13,12 @@ from conftest import ROOT
 from tmap.cli import COMMANDS
 
 PACKAGE = ROOT / "workflow" / "tmap"
-FOR_PEOPLE = {"make-world", "show-metrics"}
+FOR_PEOPLE = {
+    "make-world",
+    "make-world-history",
+    "show-metrics",
+    "train-world-judge",
+}
 RULES = {
     name: body
     for path in sorted((ROOT / "rules").glob("*.smk"))
