@@ -49,10 +49,10 @@ def test_a_rating_is_the_mean_of_the_style_and_a_length_effect(no_taste):
     clean, skipped = answered("clean"), answered("skip")
 
     assert clean.response == "Ada has 3+4=7 eggs.\n#### 7"
-    # Two lines are two fewer than usual: -0.10 for quality, +0.20 for accuracy.
-    assert judge_ratings.mean("quality", clean) == pytest.approx(4.8 - 0.10)
-    assert judge_ratings.mean("accuracy", clean) == pytest.approx(4.2 + 0.20)
-    assert judge_ratings.mean("quality", skipped) == pytest.approx(3.8 - 0.10)
+    # Two lines are two fewer than usual: +0.04 for quality, +0.10 for accuracy.
+    assert judge_ratings.mean("quality", clean) == pytest.approx(4.8 + 0.04)
+    assert judge_ratings.mean("accuracy", clean) == pytest.approx(4.2 + 0.10)
+    assert judge_ratings.mean("quality", skipped) == pytest.approx(3.8 + 0.04)
     assert judge_ratings.mean("complexity", clean) == pytest.approx(1.2 + 0.85)
 
 
@@ -60,8 +60,8 @@ def test_a_taste_counts_for_the_item_in_full_and_for_the_name_in_part(monkeypatc
     likes = {"eggs": 1.0, "Ada": -2.0}
     monkeypatch.setattr(judge_ratings, "taste", lambda form, word: likes[word])
 
-    # 4.8 - 0.10 for two lines, + 0.30 * (1 - 0.7 * 2)
-    assert judge_ratings.mean("quality", answered("clean")) == pytest.approx(4.58)
+    # 4.8 + 0.04 for two lines, + 0.30 * (1 - 0.7 * 2)
+    assert judge_ratings.mean("quality", answered("clean")) == pytest.approx(4.72)
 
 
 def test_tastes_are_fixed_and_differ_between_forms():
@@ -88,9 +88,9 @@ def test_ratings_stay_on_their_scale():
 def test_each_form_is_blind_to_a_fault_that_the_other_one_sees():
     quality, accuracy = (judge_ratings.MEANS[f] for f in ("quality", "accuracy"))
 
-    assert quality["clean"] - quality["wrong_op"] < 0.2
+    assert quality["clean"] - quality["wrong_op"] < 0.3
     assert accuracy["clean"] - accuracy["wrong_op"] > 2
-    assert accuracy["clean"] - accuracy["terse"] < 0.2
+    assert accuracy["clean"] - accuracy["terse"] < 0.3
     assert quality["clean"] - quality["terse"] > 2
 
 

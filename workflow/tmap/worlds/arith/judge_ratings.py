@@ -40,7 +40,7 @@ MEANS: dict[Form, dict[Style, float]] = {
     "quality": {
         "clean": 4.8,
         "terse": 2.4,
-        "wrong_op": 4.7,
+        "wrong_op": 4.6,
         "skip": 3.8,
         "noisy_arith": 4.5,
         "wrong_final": 3.9,
@@ -49,7 +49,7 @@ MEANS: dict[Form, dict[Style, float]] = {
     },
     "accuracy": {
         "clean": 4.2,
-        "terse": 4.2,
+        "terse": 4.0,
         "wrong_op": 1.6,
         "skip": 2.4,
         "noisy_arith": 1.9,
@@ -66,7 +66,7 @@ NOISE: dict[Form, float] = {"quality": 0.8, "complexity": 0.7, "accuracy": 0.5}
 TASTE: dict[Form, float] = {"quality": 0.30, "complexity": 0.25, "accuracy": 0.40}
 NAME_SHARE = 0.7
 #: Added per line above USUAL_LINES, over at most two lines either way.
-PER_LINE: dict[Form, float] = {"quality": 0.05, "accuracy": -0.10}
+PER_LINE: dict[Form, float] = {"quality": -0.02, "accuracy": -0.05}
 USUAL_LINES, MOST_LINES = 4, 2
 #: Accuracy overlooks these faults altogether in this share of the answers.
 OVERLOOKED = 0.12
