@@ -3,6 +3,7 @@ Bring in pool, questions, history and models: the only rules that use the networ
 
 READS   what the cards name: local files, hub ids, addresses
 WRITES  results/{dataset}/pool.parquet, pool.rejected.parquet
+        results/{dataset}/pool_labels.parquet          generated pools only
         results/{dataset}/questions_reward.parquet, questions_test.parquet
         results/{dataset}/question_ngrams.parquet
         results/{dataset}/responses.parquet
@@ -49,6 +50,24 @@ rule fetch_pool:
     shell:
         "tmap fetch-pool {wildcards.dataset} --ngrams {input.ngrams}"
         " --output {output.pool} --rejected {output.rejected} 2>&1 | tee {log}"
+
+
+rule label_pool:
+    input:
+        "results/{dataset}/pool.parquet",
+    output:
+        "results/{dataset}/pool_labels.parquet",
+    log:
+        "results/logs/label_pool/{dataset}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        card=lambda w: settings.params("label_pool", dataset=w.dataset),
+        code=fingerprint("label_pool"),
+    shell:
+        "tmap label-pool {wildcards.dataset} --pool {input} --output {output}"
+        " 2>&1 | tee {log}"
 
 
 rule fetch_responses:

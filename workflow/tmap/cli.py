@@ -17,6 +17,7 @@ from tmap.errors import TmapError
 COMMANDS = {
     "fetch-questions": "Split and store the benchmark questions.",
     "fetch-pool": "Read, check and store the instruction pool.",
+    "label-pool": "Store what is known of a generated pool's faults.",
     "fetch-responses": "Store who answered which question before.",
     "fetch-model": "Download a model, or check a local one, and pin its revision.",
     "score-indicator": "Score every candidate with one indicator.",
@@ -30,6 +31,8 @@ COMMANDS = {
     "make-world": "Write a small random world to try the workflow on (no network).",
     "train-world-judge": "Train the embedded world's judge and test it.",
     "make-world-history": "Let small models answer the embedded world's questions.",
+    "train-world-model": "Train a model of the embedded world from scratch.",
+    "check-world-model": "Measure such a model and refuse one that teaches nothing.",
     "show-metrics": "Print the results table of a metrics.json.",
 }
 

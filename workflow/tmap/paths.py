@@ -46,6 +46,13 @@ def weights_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
     return [f"results/{dataset}/{model}/{method}/s{seed}/weights.json"]
 
 
+def labels_file(dataset: str, method: str) -> list[str]:
+    """Known faults of the pool, as a list; empty for every method but an oracle."""
+    if cards.load("methods", method).weights != "oracle":
+        return []
+    return [f"results/{dataset}/pool_labels.parquet"]
+
+
 def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
     """(s, t) seeds of a method: base runs once; random and learned vary s and t.
 

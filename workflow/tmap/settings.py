@@ -36,6 +36,10 @@ def fetch_pool(dataset: str) -> dict[str, Any]:
     }
 
 
+def label_pool(dataset: str) -> dict[str, Any]:
+    return {"dataset": dataset, "source": cards.load("datasets", dataset).pool}
+
+
 def fetch_questions(dataset: str) -> dict[str, Any]:
     card = cards.load("datasets", dataset)
     return {

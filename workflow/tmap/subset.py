@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tmap import selection
+from tmap import selection, tables
+from tmap.errors import TmapError
 from tmap.features import Features
 
 
@@ -19,6 +20,7 @@ def choose(
     weights: np.ndarray | None,
     fraction: float,
     seed: int,
+    is_clean: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Table 'subset': the top M by weighted score, or M random rows without weights.
 
@@ -29,10 +31,16 @@ def choose(
     weights : (K,) float64; None for a random subset
     fraction : M / N in [0, 1]
     seed : of the random subset
+    is_clean : (N,) bool; the score is then 1 for clean rows and 0 for others, which
+        follow where there are too few: a reference, not a strict bound
     """
     ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
     n = selection.n_selected(fraction, len(pool))
-    if features is None or weights is None:
+    if is_clean is not None:
+        everyone = is_clean.astype(float)
+        rows = selection.top(everyone, ties, n)
+        score, parts = everyone[rows], np.empty((n, 0))
+    elif features is None or weights is None:
         rows = selection.random_rows(ties, n, seed)
         score = np.full(n, np.nan)
         parts = np.empty((n, 0))
@@ -48,6 +56,23 @@ def choose(
             "contributions": list(parts),
         }
     )
+
+
+def clean_rows(pool: pd.DataFrame, labels: str) -> np.ndarray:
+    """(N,) bool, which rows are known to be clean.
+
+    Parameters
+    ----------
+    pool : table 'pool', N rows
+    labels : pool_labels.parquet
+    """
+    if not labels:
+        raise TmapError(
+            "Weights 'oracle' need the known faults of a generated pool. Run `tmap "
+            "label-pool` and name its table (--labels)."
+        )
+    known = tables.read("pool_labels", labels).set_index("sample_id")["is_clean"]
+    return known.loc[pool["sample_id"]].to_numpy(dtype=bool)
 
 
 def alpaca_lines(pool: pd.DataFrame, subset: pd.DataFrame) -> Iterator[str]:

@@ -49,6 +49,15 @@ SCHEMAS = {
             "text_hash": (TEXT, "SHA-256 of all its text, 16 hex digits"),
         },
     ),
+    "pool_labels": Schema(
+        1,
+        {
+            "sample_id": (TEXT, "a candidate of a pool that was made here"),
+            "style": (TEXT, "clean, or the fault that its response was given"),
+            "is_clean": (BOOL, "style is clean"),
+            "n_steps": (INT, "equations of the worked answer; 0: no problem is asked"),
+        },
+    ),
     "pool_rejected": Schema(
         1,
         {

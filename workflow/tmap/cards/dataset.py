@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +12,8 @@ from tmap.cards.base import Section
 
 class Source(Section):
     """One table of rows: a local file, a hub dataset, or an address and checksum."""
+
+    places: ClassVar[tuple[str, ...]] = ("path", "hub", "url")
 
     path: str | None = Field(
         default=None,
@@ -28,19 +31,56 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:
-        given = [k for k in ("path", "hub", "url") if getattr(self, k)]
+        given = [k for k in self.places if getattr(self, k)]
         if len(given) != 1:
             raise ValueError(
-                "name exactly one of path, hub or url; "
-                f"there is {' and '.join(given) or 'none'}"
+                f"name exactly one of {', '.join(self.places[:-1])} or "
+                f"{self.places[-1]}; there is {' and '.join(given) or 'none'}"
             )
         if self.url and not self.sha256:
             raise ValueError("a url needs its sha256, 64 hex digits (sha256sum FILE)")
         return self
 
 
-class PoolSource(Source):
+class WorldSource(Source):
+    """Rows that may also be made here, by a world and a seed.
+
+    A world says which column is what, and which questions serve the reward: always the
+    same ones, because a history is about them; its test questions follow the seed.
+    """
+
+    places: ClassVar[tuple[str, ...]] = ("path", "hub", "url", "world")
+    #: Columns of a world's rows, ours -> theirs; a card's `columns:` go over them.
+    world_columns: ClassVar[Mapping[str, str]] = {}
+
+    world: Literal["arith"] | None = Field(
+        default=None, description="rows made by workflow/tmap/worlds/NAME"
+    )
+    seed: int = Field(default=0, ge=0, description="of a world's rows")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_its_columns(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        if not values.get("world"):
+            if "seed" in values:
+                raise ValueError("`seed:` goes with `world:`, whose rows it draws")
+            return values
+        own = values.get("columns", {})
+        if not isinstance(own, dict):
+            return values
+        return {**values, "columns": {**cls.world_columns, **own}}
+
+
+class PoolSource(WorldSource):
     """Instruction data. `auto` looks at the column names."""
+
+    world_columns: ClassVar[Mapping[str, str]] = {
+        "id": "id",
+        "instruction": "question",
+        "response": "answer",
+    }
 
     format: Literal[
         "auto", "alpaca", "messages", "sharegpt", "qa", "multiple_choice"
@@ -70,8 +110,14 @@ class PoolSource(Source):
     )
 
 
-class QuestionSource(Source):
+class QuestionSource(WorldSource):
     """Benchmark questions."""
+
+    world_columns: ClassVar[Mapping[str, str]] = {
+        "id": "id",
+        "question": "question",
+        "gold": "gold",
+    }
 
     columns: dict[
         Literal["id", "question", "context", "choices", "labels", "gold"], str

@@ -33,9 +33,12 @@ class MethodCard(Section):
     """Keys of config/methods/NAME.yaml."""
 
     description: str = ""
-    weights: Literal["none", "random", "uniform", "learned"] | dict[str, float] = Field(
+    weights: (
+        Literal["none", "random", "uniform", "learned", "oracle"] | dict[str, float]
+    ) = Field(
         description="none: no training (base); random: a random subset; uniform: all "
-        "equal; learned: searched; or {indicator: weight}"
+        "equal; learned: searched; oracle: rows known to be clean first (generated "
+        "pools only); or {indicator: weight}"
     )
     indicators: list[str] = Field(default=[], description="columns that are weighed")
     normalise: Literal["minmax", "rank", "robust"] = Field(

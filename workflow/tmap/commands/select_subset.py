@@ -16,6 +16,7 @@ def run(
     rows: Annotated[Path, typer.Option(help="subset.jsonl to write")],
     seed: Annotated[int, typer.Option(help="of a random subset")] = 0,
     weights: Annotated[str, typer.Option(help="weights.json of a learned method")] = "",
+    labels: Annotated[str, typer.Option(help="pool_labels.parquet of an oracle")] = "",
     indicators: Annotated[
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,
@@ -24,8 +25,10 @@ def run(
 
     card = settings.select_subset(dataset=dataset, method=method)
     candidates = tables.read("pool", pool)
-    loaded, vector = None, None
-    if card["weights"] != "random":
+    loaded, vector, clean = None, None, None
+    if card["weights"] == "oracle":
+        clean = subset.clean_rows(candidates, labels)
+    elif card["weights"] != "random":
         loaded = features.load(
             candidates["sample_id"],
             indicators or [],
@@ -33,7 +36,7 @@ def run(
             max_unscored=card["max_unscored"],
         )
         vector = selection.read_weights(card["weights"], loaded.names, weights)
-    chosen = subset.choose(candidates, loaded, vector, card["fraction"], seed)
+    chosen = subset.choose(candidates, loaded, vector, card["fraction"], seed, clean)
     tables.write(
         "subset",
         chosen,

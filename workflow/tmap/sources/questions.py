@@ -50,7 +50,8 @@ def read(
     source : where it lies, and its columns
     task : what a gold is: text, or one of several options
     reader : with 'letter' the question's text lists its options as '(A) ...'
-    protocol : 'heldout' splits by id; 'paper' puts all questions into both tables
+    protocol : 'heldout' splits by id, or as a world says; 'paper' puts all questions
+        into both tables
     reward_share : share of questions for the reward (heldout), in (0, 1)
     ngram : words per n-gram of the overlap check
 
@@ -64,6 +65,7 @@ def read(
     faults: list[str] = []
     found: list[dict[str, Any]] = []
     stems: list[str] = []
+    sides: list[str] = []
     for row in table:
         try:
             question, stem = _question(dataset, source, row, task, reader)
@@ -72,6 +74,8 @@ def read(
             continue
         found.append(question)
         stems.append(stem)
+        if source.world:
+            sides.append(row.value["side"])
     _refuse(table.place, faults, [question["question_id"] for question in found])
     columns = "question_id question choices permutation gold row".split()
     frame = pd.DataFrame(found, columns=columns)
@@ -79,6 +83,9 @@ def read(
     notes = table.about() | {"protocol": protocol}
     if protocol == "paper":
         return Questions(frame, frame, ngrams, notes)
+    if sides:
+        chosen = np.array([side == "reward" for side in sides])
+        return Questions(*_parts(frame, chosen), ngrams, notes)
     notes["reward_share"] = reward_share
     return Questions(*_split(frame, reward_share, table.place), ngrams, notes)
 
@@ -94,6 +101,12 @@ def _split(
             f"side of reward_share {share}. Use more questions, or move "
             "`reward_share:` towards 0.5 in the dataset card."
         )
+    return _parts(frame, chosen)
+
+
+def _parts(
+    frame: pd.DataFrame, chosen: np.ndarray
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     reward, test = frame[chosen], frame[~chosen]
     return reward.reset_index(drop=True), test.reset_index(drop=True)
 

@@ -1,4 +1,4 @@
-"""Rows of a source: JSON Lines, JSON or Parquet files, a hub dataset, an address."""
+"""Rows of a source: a file (JSON Lines, JSON, Parquet), the hub, an address, a world."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tmap.cards.dataset import Source
+from tmap.cards.dataset import PoolSource, Source, WorldSource
 from tmap.errors import TmapError
 from tmap.sources import download, hub
 
@@ -31,9 +31,10 @@ class Table:
     Attributes
     ----------
     place : str
-        Path, hub id or address, as the card names it.
+        Path, hub id, address or world, as the card names it.
     revision : str or None
-        Commit of a hub dataset, checksum of a download, None for a local file.
+        Commit of a hub dataset, checksum of a download, seed of a world, None for a
+        local file.
     licence : str
         As the card states it.
     """
@@ -65,6 +66,8 @@ def open_source(source: Source) -> Table:
         network fault. A single broken JSON line is not an error: it is a Row with a
         fault.
     """
+    if isinstance(source, WorldSource) and source.world:
+        return _open_world(source, source.world)
     if source.hub:
         return _open_hub(source, source.hub)
     if source.url:
@@ -79,6 +82,20 @@ def open_source(source: Source) -> Table:
             )
     reader = _reader(path, place)
     return Table(place, revision, source.licence, lambda: reader(path, place))
+
+
+def _open_world(source: WorldSource, world: str) -> Table:
+    """Rows made here; the revision is the seed, the code has a fingerprint of its own."""
+    from tmap import worlds
+
+    what: worlds.What = "pool" if isinstance(source, PoolSource) else "questions"
+
+    def rows() -> Iterator[Row]:
+        for number, value in enumerate(worlds.rows(world, what, source.seed)):
+            yield Row(number, value)
+
+    place = f"world {world}, {what} of seed {source.seed}"
+    return Table(place, f"seed {source.seed}", "generated here", rows)
 
 
 def _reader(path: Path, place: str) -> Callable[[Path, str], Iterator[Row]]:

@@ -36,9 +36,9 @@ LOG = logging.getLogger(__name__)
 COLUMNS = ["subject_id", "question_id", "is_correct"]
 #: Steps of the problems in demonstrations and fine-tuning rows.
 STEPS = {1: 0.15, 2: 0.25, 3: 0.30, 4: 0.20, 5: 0.10}
-PROMPT = PromptSection(template="plain")
+PROMPT = PromptSection(template="plain", stop=["\n\n"])
 ENGINE = EngineSection(device="cpu", dtype="float32", max_new_tokens=80)
-MARKING = Marking(reader="number", metric="flexible", max_new_tokens=80)
+MARKING = Marking(reader="number", metric="strict", max_new_tokens=80)
 ROWS = 16  # per fine-tuning step
 #: What a history must cover: so many subjects in each fifth of the accuracy range.
 FIFTHS, PER_FIFTH, AT_LEAST = 5, 8, 60

@@ -1,0 +1,24 @@
+"""Write what is known of a generated pool: which rows are clean, which fault others have.
+
+Read by method `oracle` and by people who judge a selection; never by a search.
+"""
+
+from typing import Annotated
+
+import typer
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(help="Dataset card.")],
+    pool: Annotated[str, typer.Option(help="The pool (parquet).")],
+    output: Annotated[str, typer.Option(help="The labels (parquet, out).")],
+) -> None:
+    from tmap import settings, tables
+    from tmap.provenance import fingerprint
+    from tmap.sources import labels
+
+    found = labels.read(
+        **settings.label_pool(dataset),
+        sample_ids=tables.read("pool", pool)["sample_id"],
+    )
+    tables.write("pool_labels", found, output, code=fingerprint("label_pool"))

@@ -1,0 +1,33 @@
+"""Known faults of a pool that was made here."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tmap import worlds
+from tmap.cards.dataset import PoolSource
+from tmap.errors import TmapError
+
+
+def read(dataset: str, source: PoolSource, sample_ids: pd.Series) -> pd.DataFrame:
+    """Table 'pool_labels', in the order of the pool.
+
+    Parameters
+    ----------
+    dataset : card name, for messages
+    source : `pool:` of the card
+    sample_ids : of the pool's rows
+
+    Raises
+    ------
+    TmapError
+        The pool was not made here: nobody knows its faults.
+    """
+    if not source.world:
+        raise TmapError(
+            f"Nothing is known of the faults in the pool of '{dataset}'; only a pool "
+            "with `world:` has labels. Use method oracle with such a dataset, as arith."
+        )
+    known = pd.DataFrame(worlds.rows(source.world, "labels", source.seed))
+    known = known.rename(columns={"id": "sample_id"})
+    return known.set_index("sample_id").loc[sample_ids].reset_index()

@@ -1,0 +1,1 @@
+"""The embedded world: sums in words, answers with known faults, small trained models."""
