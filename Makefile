@@ -1,6 +1,7 @@
 # `make demo` and `make test` do all the set-up on a machine with python3 and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fmt docs bench report plan clean
+.PHONY: help setup demo test lint fmt docs bench report plan clean \
+  embedded-judge embedded-history
 SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
@@ -9,7 +10,7 @@ TARGET ?= results/gsm8k/llama3/metrics.json
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 setup: $(READY)  ## make .venv with the versions of constraints.txt
 
@@ -52,6 +53,17 @@ report: $(READY)  ## report.html of the demo: DAG, plots, run times
 
 plan: $(READY)  ## what TARGET=results/... would run
 	$(RUN) snakemake -n --quiet rules --profile profiles/local -- $(TARGET)
+
+embedded-judge: $(READY)  ## train resources/models/tiny_judge again (10 minutes)
+	$(BIN)/tmap train-world-judge --solver resources/models/tiny \
+	  --out resources/models/tiny_judge
+
+# The history's solvers are other runs of the recipes, and shorter ones: none is a target.
+embedded-history: $(READY)  ## ask other solvers again: resources/arith/responses.parquet
+	$(BIN)/tmap train-world-model tiny --seed 101 --steps 1800 --out .history/solver_a
+	$(BIN)/tmap train-world-model tiny_b --seed 102 --steps 1000 --out .history/solver_b
+	$(BIN)/tmap make-world-history --solver .history/solver_a --solver .history/solver_b \
+	  --out resources/arith/responses.parquet
 
 clean:  ## remove the demo's files; results of other targets stay
 	rm -rf .demo results/demo results/demo_mc report.html
