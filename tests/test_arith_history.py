@@ -39,6 +39,7 @@ def responses(accuracies, n_questions=100):
         (Mix(5), "5clean"),
         (Mix(5, 2, "skip"), "3clean_2skip"),
         (Mix(5, 5, "wrong_op"), "5wrong_op"),
+        (Mix(5, 2, "skip", draw=1), "3clean_2skip_b"),
     ],
 )
 def test_a_mix_is_named_by_what_it_holds(mix, name):

@@ -45,45 +45,42 @@ FIFTHS, PER_FIFTH, AT_LEAST = 5, 8, 60
 
 
 class Mix(NamedTuple):
-    """`n` answers, of which the first `n_faulty` in a shuffled order have `fault`."""
+    """`n` answers in random order, of which `n_faulty` have `fault`; one of many draws."""
 
     n: int
     n_faulty: int = 0
     fault: Style = "clean"
+    draw: int = 0
 
     @property
     def name(self) -> str:
-        """Like `5clean`, `3clean_2skip`, `none`."""
+        """Like `none`, `5clean`, `3clean_2skip`, `3clean_2skip_b` (the second draw)."""
         parts = [(self.n - self.n_faulty, "clean"), (self.n_faulty, str(self.fault))]
-        return "_".join(f"{n}{style}" for n, style in parts if n) or "none"
+        name = "_".join(f"{n}{style}" for n, style in parts if n) or "none"
+        return name + ("" if self.draw == 0 else f"_{'abcdef'[self.draw]}")
 
 
-#: Demonstrations before a question.
+#: Demonstrations before a question. Most lie where one fault rivals the clean ones:
+#: there a solver is right on some problems and wrong on others.
 DEMOS = (
     Mix(0),
     Mix(1),
-    Mix(2),
     Mix(5),
     Mix(5, 1, "wrong_op"),
     Mix(5, 2, "wrong_op"),
+    Mix(5, 2, "wrong_op", draw=1),
     Mix(5, 3, "wrong_op"),
-    Mix(5, 5, "wrong_op"),
-    Mix(5, 3, "skip"),
-    Mix(5, 5, "skip"),
-    Mix(5, 2, "terse"),
+    Mix(5, 3, "wrong_op", draw=1),
+    Mix(5, 3, "terse"),
     Mix(5, 4, "terse"),
-    Mix(5, 2, "ramble"),
-    Mix(5, 4, "noisy_arith"),
+    Mix(5, 3, "ramble"),
 )
 #: Rows of the light fine-tuning, one pass, ROWS per step.
 TUNINGS = (
     Mix(0),
-    Mix(48),
-    Mix(160),
-    Mix(320),
-    Mix(160, 80, "wrong_op"),
-    Mix(160, 80, "skip"),
-    Mix(160, 112, "wrong_final"),
+    Mix(32),
+    Mix(64, 40, "wrong_op"),
+    Mix(64, 40, "skip"),
 )
 
 
