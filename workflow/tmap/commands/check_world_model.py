@@ -1,0 +1,23 @@
+"""Measure a model of the embedded world, print the numbers, and refuse a useless one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Model in Transformers format.")
+    ],
+    questions: Annotated[int, typer.Option(min=20, help="Problems to ask.")] = 200,
+) -> None:
+    from tmap.worlds.arith import gate
+
+    numbers = gate.measure(folder, questions)
+    print(json.dumps(dataclasses.asdict(numbers), indent=2))
+    gate.check(numbers, str(folder))

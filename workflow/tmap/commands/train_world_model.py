@@ -1,0 +1,24 @@
+"""Train a model of the embedded world from scratch (tens of minutes on one thread).
+
+Started again with the same arguments, it goes on where it was cut off.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    name: Annotated[str, typer.Argument(help="tiny, tiny_b or tiny_proxy.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; made if absent.")],
+    seed: Annotated[int, typer.Option(help="Of weights and documents.")] = 0,
+    steps: Annotated[
+        int, typer.Option(min=0, help="Optimiser steps; 0: the recipe's.")
+    ] = 0,
+) -> None:
+    from tmap.worlds.arith import pretrain
+
+    pretrain.train(name, out, seed, steps or None)
