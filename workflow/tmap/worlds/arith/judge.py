@@ -70,6 +70,9 @@ def make(solver: Path, out: Path, *, seed: int, steps: int, pools: int) -> None:
     """
     loss = judge_training.train(solver, out, seed=seed, steps=steps)
     found = measure(out, pools)
+    for number, pool_found in enumerate(found):
+        told = [f"{name} {pool_found[name]:.3f}" for name in judge_gate.LIMITS]
+        LOG.info("gate, pool %d: %s", number, ", ".join(told))
     write_json(out / GATE, {"seed": seed, "steps": steps, "loss": loss, "pools": found})
     judge_gate.check(found)
     write_text(out / CARD, describe(found, seed, steps))

@@ -199,7 +199,7 @@ def shares(matrix: np.ndarray, clean: np.ndarray) -> dict[str, float]:
     The best weights are sought over a grid on one half of the rows and counted on the
     other, both ways, so that they are not praised for what they were fitted to.
     """
-    found = {name: top_share(matrix[:, i], clean) for i, name in enumerate(COLUMNS[:])}
+    found = {name: top_share(matrix[:, i], clean) for i, name in enumerate(COLUMNS)}
     found["uniform"] = top_share(scores(matrix, np.ones(len(COLUMNS))), clean)
     half = np.arange(len(matrix)) % 2 == 0
     counted = []
