@@ -14,7 +14,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Of rows and ratings.")] = 0,
     steps: Annotated[
         int, typer.Option(help="Optimiser steps; about two a second on one thread.")
-    ] = 1200,
+    ] = 1000,
     pools: Annotated[int, typer.Option(help="Pools that the gate looks at.")] = 3,
 ) -> None:
     from tmap.worlds.arith import judge

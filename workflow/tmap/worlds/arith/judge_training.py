@@ -23,8 +23,8 @@ from tmap.worlds.arith import judge_ratings as ratings
 from tmap.worlds.arith.judge_rows import IGNORED, Batch, Row, batch, row
 
 LOG = logging.getLogger(__name__)
-#: Ten minutes on one thread.
-STEPS = 1200
+#: Some eight minutes on one thread.
+STEPS = 1000
 BATCH = 16
 LEARNING_RATE, FINAL_SHARE = 1e-3, 0.03
 WARM_UP = 100
