@@ -1,6 +1,7 @@
 # `make demo` and `make test` do all the set-up on a machine with python3 and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fmt docs bench report plan clean embedded embedded-models
+.PHONY: help setup demo test lint fmt docs bench report plan clean \
+  embedded embedded-models embedded-judge embedded-history
 SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
@@ -50,7 +51,7 @@ report: $(READY)  ## report.html of the demo: DAG, plots, run times
 	$(RUN) snakemake --profile profiles/local --configfile .demo/config.yaml \
 	  --report report.html -- $(DEMO)
 
-embedded: embedded-models  ## make the embedded world's files again (hours)
+embedded: embedded-models embedded-judge embedded-history  ## make the embedded world's files again (hours)
 
 embedded-models: $(READY)  ## train its small models from scratch, then check them
 	set -e; for name in tiny tiny_b tiny_proxy; do \
@@ -59,6 +60,17 @@ embedded-models: $(READY)  ## train its small models from scratch, then check th
 	  mkdir -p resources/models/$$name; \
 	  cp .embedded/$$name/*.json .embedded/$$name/*.safetensors resources/models/$$name/; \
 	done
+
+embedded-judge: $(READY)  ## train resources/models/tiny_judge again (10 minutes)
+	$(BIN)/tmap train-world-judge --solver resources/models/tiny \
+	  --out resources/models/tiny_judge
+
+# The history's solvers are other runs of the recipes, and shorter ones: none is a target.
+embedded-history: $(READY)  ## ask other solvers again: resources/arith/responses.parquet
+	$(BIN)/tmap train-world-model tiny --seed 101 --steps 1800 --out .embedded/solver_a
+	$(BIN)/tmap train-world-model tiny_b --seed 102 --steps 1000 --out .embedded/solver_b
+	$(BIN)/tmap make-world-history --solver .embedded/solver_a --solver .embedded/solver_b \
+	  --out resources/arith/responses.parquet
 
 plan: $(READY)  ## what TARGET=results/... would run
 	$(RUN) snakemake -n --quiet rules --profile profiles/local -- $(TARGET)

@@ -14,10 +14,12 @@ from tmap.cli import COMMANDS
 
 PACKAGE = ROOT / "workflow" / "tmap"
 FOR_PEOPLE = {
-    "make-world",
-    "train-world-model",
     "check-world-model",
+    "make-world",
+    "make-world-history",
     "show-metrics",
+    "train-world-judge",
+    "train-world-model",
 }
 RULES = {
     name: body

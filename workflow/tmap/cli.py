@@ -29,6 +29,8 @@ COMMANDS = {
     "evaluate-adapter": "Answer the test questions, with or without an adapter.",
     "collect-metrics": "Compare all methods: intervals, tests, verdicts, plots.",
     "make-world": "Write a small random world to try the workflow on (no network).",
+    "train-world-judge": "Train the embedded world's judge and test it.",
+    "make-world-history": "Let small models answer the embedded world's questions.",
     "train-world-model": "Train a model of the embedded world from scratch.",
     "check-world-model": "Measure such a model and refuse one that teaches nothing.",
     "show-metrics": "Print the results table of a metrics.json.",

@@ -1,0 +1,21 @@
+"""Let small models answer the embedded world's reward questions; write who was right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    solver: Annotated[
+        list[Path],
+        typer.Option(help="Model folder; repeatable. Never one that is a target."),
+    ],
+    out: Annotated[Path, typer.Option(help="Long table to write, parquet.")],
+    seed: Annotated[int, typer.Option(help="Of demonstrations and fine-tuning.")] = 0,
+) -> None:
+    from tmap.worlds.arith import history
+
+    history.save(history.make(solver, seed), out)

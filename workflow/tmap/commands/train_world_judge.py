@@ -1,0 +1,22 @@
+"""Train the embedded world's judge from its solver and put it through its gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    solver: Annotated[Path, typer.Option(help="Model folder of the trained solver.")],
+    out: Annotated[Path, typer.Option(help="Model folder to write.")],
+    seed: Annotated[int, typer.Option(help="Of rows and ratings.")] = 0,
+    steps: Annotated[
+        int, typer.Option(help="Optimiser steps; about two a second on one thread.")
+    ] = 1000,
+    pools: Annotated[int, typer.Option(help="Pools that the gate looks at.")] = 3,
+) -> None:
+    from tmap.worlds.arith import judge
+
+    judge.make(solver, out, seed=seed, steps=steps, pools=pools)
