@@ -55,20 +55,18 @@ embedded: embedded-models embedded-judge embedded-history  ## make the embedded 
 
 embedded-models: $(READY)  ## train its small models from scratch, then check them
 	set -e; for name in tiny tiny_b tiny_proxy; do \
-	  $(BIN)/tmap train-world-model $$name --out .embedded/$$name; \
-	  [ $$name = tiny_proxy ] || $(BIN)/tmap check-world-model .embedded/$$name; \
-	  mkdir -p resources/models/$$name; \
-	  cp .embedded/$$name/*.json .embedded/$$name/*.safetensors resources/models/$$name/; \
-	done
+	  $(BIN)/tmap train-world-model $$name --out resources/models/$$name; done
+	set -e; for name in tiny tiny_b; do \
+	  $(BIN)/tmap check-world-model resources/models/$$name; done
 
 embedded-judge: $(READY)  ## train resources/models/tiny_judge again (10 minutes)
 	$(BIN)/tmap train-world-judge --solver resources/models/tiny \
 	  --out resources/models/tiny_judge
 
-# The history's solvers are other runs of the recipes, and shorter ones: none is a target.
+# The history's solvers are other runs of the recipes: none is a target.
 embedded-history: $(READY)  ## ask other solvers again: resources/arith/responses.parquet
-	$(BIN)/tmap train-world-model tiny --seed 101 --steps 1800 --out .embedded/solver_a
-	$(BIN)/tmap train-world-model tiny_b --seed 102 --steps 1000 --out .embedded/solver_b
+	$(BIN)/tmap train-world-model tiny --seed 101 --out .embedded/solver_a
+	$(BIN)/tmap train-world-model tiny_b --seed 102 --out .embedded/solver_b
 	$(BIN)/tmap make-world-history --solver .embedded/solver_a --solver .embedded/solver_b \
 	  --out resources/arith/responses.parquet
 

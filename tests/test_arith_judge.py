@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tmap import cards
 from tmap.errors import TmapError
 from tmap.worlds.arith import judge_gate, judge_ratings, judge_rows, judge_training
 from tmap.worlds.arith.judge_ratings import FORMS, Sample
@@ -256,3 +257,10 @@ def test_the_gate_refuses_a_model_that_was_never_taught(tiny_llama):
     assert isinstance(rows, pd.DataFrame) and 0.1 < measured["base_share"] < 0.5
     with pytest.raises(TmapError, match="does not pass its gate"):
         judge_gate.check([measured])
+
+
+def test_the_card_asks_with_the_words_that_the_judge_was_trained_on():
+    card = cards.load("judges", "tiny_judge")
+    assert card.style == "completion"
+    asked = {name: form.template for name, form in card.forms.items()}
+    assert asked == judge_ratings.PROMPTS

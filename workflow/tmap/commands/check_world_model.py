@@ -1,4 +1,4 @@
-"""Measure a model of the embedded world, print the numbers, and refuse a useless one."""
+"""Measure a model of the embedded world; refuse a useless one, describe a fit one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ def run(
     ],
     questions: Annotated[int, typer.Option(min=20, help="Problems to ask.")] = 200,
 ) -> None:
-    from tmap.worlds.arith import gate
+    from tmap.worlds.arith import gate, model_card
 
     numbers = gate.measure(folder, questions)
     print(json.dumps(dataclasses.asdict(numbers), indent=2))
     gate.check(numbers, str(folder))
+    model_card.write(folder, numbers, questions)
