@@ -5,7 +5,8 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
-DEMO := results/demo/random_llama/metrics.json
+DEMO := results/arith/tiny/metrics.json
+EMBEDDED := --profile profiles/local --configfile config/embedded/config.yaml
 TARGET ?= results/gsm8k/llama3/metrics.json
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
@@ -20,9 +21,8 @@ $(READY): constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: $(READY)  ## run every stage on a small random world and print the table
-	$(BIN)/tmap make-world .demo
-	$(RUN) snakemake --profile profiles/local --configfile .demo/config.yaml -- $(DEMO)
+demo: $(READY)  ## run every stage on the embedded world and print the table
+	$(RUN) snakemake $(EMBEDDED) -- $(DEMO)
 	$(BIN)/tmap show-metrics $(DEMO)
 
 test: $(READY)  ## every test
@@ -48,8 +48,7 @@ bench: $(READY)  ## print benchmark ratios as JSON
 	$(BIN)/python benchmarks/reward_engine.py --quick
 
 report: $(READY)  ## report.html of the demo: DAG, plots, run times
-	$(RUN) snakemake --profile profiles/local --configfile .demo/config.yaml \
-	  --report report.html -- $(DEMO)
+	$(RUN) snakemake $(EMBEDDED) --report report.html -- $(DEMO)
 
 embedded: embedded-models embedded-judge embedded-history  ## make the embedded world's files again (hours)
 
@@ -74,4 +73,4 @@ plan: $(READY)  ## what TARGET=results/... would run
 	$(RUN) snakemake -n --quiet rules --profile profiles/local -- $(TARGET)
 
 clean:  ## remove the demo's files; results of other targets stay
-	rm -rf .demo .embedded results/demo results/demo_mc report.html
+	rm -rf .embedded results/arith report.html
