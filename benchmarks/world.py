@@ -2,12 +2,15 @@
 
     python benchmarks/world.py --pools 0,1,2,3,4 --models tiny,tiny_b --cores 4
 
-For each pool seed and model the workflow itself is run: it trains and measures `random`,
-`uniform`, each indicator alone, `tmap`, `tmap_signed`, `full` and `oracle`; on the first
-pool also fixed random weights. JSON goes to stdout, progress to stderr: accuracy per method
-with a 95 % t interval over pools, differences from tmap paired by pool, and on the first
-pool the rank correlation of the few-shot reward with the accuracy after training over the
-fixed random weights. What is finished is not run again.
+For each pool seed and model the workflow itself is run: it trains and measures
+`random`, `uniform`, each indicator alone, `tmap`, `tmap` with signed weights and with
+the other choice of exemplars, `full` and `oracle`; on the first pool also fixed random
+weights, and `tmap` of further search seeds. Last, each model is trained with the
+weights that were learned for the next one. JSON goes to stdout, progress to stderr:
+accuracy per method with a 95 % t interval over pools, differences from tmap paired by
+pool, and on the first pool the rank correlation of the few-shot reward with the
+accuracy after training, and the weights over search seeds. What is finished is not run
+again.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import numpy as np
 import yaml
 from scipy import stats
 
-from tmap import adaptation, cards, paths, settings
+from tmap import adaptation, cards, paths, settings, tables
 from tmap.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,20 +44,34 @@ def write_methods(n_vectors: int, seed: int) -> list[str]:
         drawn = np.round(rng.random(len(names)), 3).tolist()
         made[f"drawn_{i:02d}"] = {"weights": dict(zip(names, drawn, strict=True))}
     made["tmap_signed"] = {"extends": "tmap", "bounds": [-1, 1]}
+    other = (
+        "top" if cards.load("methods", "tmap").search.exemplars == "spread" else None
+    )
+    made[f"tmap_{other or 'spread'}"] = {
+        "extends": "tmap",
+        "search": {"exemplars": other or "spread"},
+    }
     for name, card in made.items():
-        path = ROOT / CARDS / "methods" / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(card), encoding="utf-8")
+        write_method(name, card)
     return list(made)
+
+
+def write_method(name: str, card: dict[str, Any]) -> None:
+    path = ROOT / CARDS / "methods" / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(card), encoding="utf-8")
 
 
 def dataset(pool: int) -> str:
     return f"arith_p{pool}" if pool else "arith"
 
 
-def build(pools: list[int], models: list[str], methods: list[str], cores: int) -> None:
-    """Run the workflow for all of them, one training seed each."""
-    targets = [f"results/{dataset(p)}/{m}/metrics.json" for m in models for p in pools]
+def metrics(pools: list[int], models: list[str]) -> list[str]:
+    return [f"results/{dataset(p)}/{m}/metrics.json" for m in models for p in pools]
+
+
+def build(targets: list[str], methods: list[str], cores: int) -> None:
+    """Run the workflow for these files, one training seed per method."""
     config = {"methods": methods, "seeds": 1, "cards": ["config/embedded", CARDS]}
     place = ROOT / ".world" / "config.yaml"
     place.write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -136,15 +153,44 @@ def correlations(
     return found
 
 
-def weights_of(pools: list[int], models: list[str]) -> dict[str, Any]:
-    """Learned weights relative to the largest, model -> pool -> indicator."""
+def weights_file(pool: int, model: str, seed: int = 0) -> str:
+    return f"results/{dataset(pool)}/{model}/tmap/s{seed}/weights.json"
+
+
+def learned(path: str) -> dict[str, float]:
+    """Learned weights relative to the largest, by indicator."""
+    about = json.loads((ROOT / path).read_text(encoding="utf-8"))
+    return dict(zip(about["indicators"], about["weights_relative"], strict=True))
+
+
+def over_seeds(pool: int, models: list[str], n_seeds: int) -> dict[str, Any]:
+    """Relative weights over search seeds: mean and 95 % t interval, in percent."""
     found: dict[str, Any] = {}
     for model in models:
+        runs = [learned(weights_file(pool, model, s)) for s in range(n_seeds)]
+        for name in runs[0]:
+            values = np.array([run[name] for run in runs])
+            mean = round(100 * float(values.mean()), 1)
+            about = {"mean": mean, "interval": interval(values)}
+            found.setdefault(model, {})[name] = about
+    return found
+
+
+def swapped(pools: list[int], models: list[str], cores: int) -> dict[str, Any]:
+    """Accuracy of each model with the weights learned for the next one, by pool."""
+    pairs = list(zip(models, [*models[1:], models[0]], strict=True))
+    files = {}
+    for model, giver in pairs:
         for pool in pools:
-            path = ROOT / f"results/{dataset(pool)}/{model}/tmap/s0/weights.json"
-            about = json.loads(path.read_text(encoding="utf-8"))
-            pairs = zip(about["indicators"], about["weights_relative"], strict=True)
-            found.setdefault(model, {})[str(pool)] = {n: round(w, 2) for n, w in pairs}
+            name = f"of_{giver}_p{pool}"
+            write_method(name, {"weights": learned(weights_file(pool, giver))})
+            room = f"results/{dataset(pool)}/{model}/{name}/s0/t0"
+            files[model, pool] = f"{room}/predictions.parquet"
+    build(list(files.values()), SHIPPED, cores)
+    found: dict[str, Any] = {}
+    for (model, pool), path in files.items():
+        right = tables.read("predictions", ROOT / path)["is_correct"].mean()
+        found.setdefault(model, {})[str(pool)] = float(right)
     return found
 
 
@@ -159,6 +205,7 @@ def main() -> None:
     parser.add_argument("--pools", default="0,1,2,3,4", help="pool seeds")
     parser.add_argument("--models", default="tiny,tiny_b")
     parser.add_argument("--vectors", type=int, default=20, help="fixed random weights")
+    parser.add_argument("--search-seeds", type=int, default=5, help="on the first pool")
     parser.add_argument("--seed", type=int, default=0, help="of the fixed weights")
     parser.add_argument("--cores", type=int, default=4)
     args = parser.parse_args()
@@ -169,18 +216,21 @@ def main() -> None:
     cards.use_folders(["config/embedded", CARDS])
     drawn = [name for name in made if name.startswith("drawn_")]
     methods = SHIPPED + [name for name in made if name not in drawn]
-    build(pools[:1], models, methods + drawn, args.cores)
-    if pools[1:]:
-        build(pools[1:], models, methods, args.cores)
+    build(metrics(pools[:1], models), methods + drawn, args.cores)
+    seeds = range(1, args.search_seeds)
+    again = [weights_file(pools[0], m, seed) for m in models for seed in seeds]
+    build([*metrics(pools[1:], models), *again], methods, args.cores)
     accuracy = measured(pools, models)
-    on_first = correlations(pools[0], models, drawn, accuracy)
+    reward = correlations(pools[0], models, drawn, accuracy) if drawn else {}
+    for model, by_pool in swapped(pools, models, args.cores).items():
+        accuracy[model]["swapped"] = by_pool
     found = {model: compared(accuracy[model]) for model in models}
     report = {
         "pools": pools,
         "methods": found,
         "best_alone": {model: best_alone(found[model]) for model in models},
-        "spearman_reward_accuracy": {"pool": pools[0], **on_first},
-        "weights": weights_of(pools, models),
+        "spearman_reward_accuracy": {"pool": pools[0], **reward},
+        "weights_over_search_seeds": over_seeds(pools[0], models, args.search_seeds),
         "accuracy_by_pool": accuracy,
     }
     json.dump(report, sys.stdout, indent=1)
