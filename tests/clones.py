@@ -32,6 +32,7 @@ class Clone:
             else:
                 path.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, path / part)
+        (path / "resources").symlink_to(ROOT / "resources")
         env = os.environ | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(path / "workflow"),
