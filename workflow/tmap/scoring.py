@@ -33,21 +33,28 @@ class Scorer:
     lm : the engine
     renderer : the same that reward, fine-tuning and evaluation use
     max_positions : tokens that prompt and answer may have together; None: no limit
+    embeddings : table 'embeddings' of the text that the indicator `embeds`, if any
     """
 
     lm: LanguageModel
     renderer: Renderer
     max_positions: int | None
+    embeddings: pd.DataFrame | None = None
 
 
 def load(
-    record: dict[str, Any], *, prompt: PromptSection, engine: EngineSection
+    record: dict[str, Any],
+    *,
+    prompt: PromptSection,
+    engine: EngineSection,
+    embeddings: pd.DataFrame | None = None,
 ) -> Scorer:
     """A scorer for a fetched model: its record and two sections of its card."""
     from tmap import engines
 
     lm = engines.load(record, engine)
-    return Scorer(lm, Renderer(lm.tokenizer, prompt), record.get("max_positions"))
+    renderer = Renderer(lm.tokenizer, prompt)
+    return Scorer(lm, renderer, record.get("max_positions"), embeddings)
 
 
 def instrument(
@@ -55,6 +62,7 @@ def instrument(
     card: Mapping[str, Any],
     record: dict[str, Any] | None = None,
     columns: Sequence[str] = (),
+    embeddings: str = "",
 ) -> Any:
     """What an indicator measures with: nothing, a scorer, a judge, or other columns.
 
@@ -64,6 +72,7 @@ def instrument(
     card : `settings.score_indicator` of it
     record : of the fetched model, if one computes it
     columns : files of the tables that it is made from
+    embeddings : file of the vectors that it reads, if any
     """
     about = indicators.get(name)
     if about.looks_at == "columns":
@@ -75,7 +84,13 @@ def instrument(
         judges = import_module("tmap.judges")
         return judges.load(card["judge"], record, card.get("engine"))
     if record:
-        return load(record, prompt=card["prompt"], engine=card["engine"])
+        # By name as well: columns that compare rows import it themselves.
+        vectors = (
+            import_module("tmap.embeddings").read(embeddings) if embeddings else None
+        )
+        return load(
+            record, prompt=card["prompt"], engine=card["engine"], embeddings=vectors
+        )
     return None
 
 
