@@ -89,6 +89,23 @@ def test_the_nearest_other_row_by_hand():
     assert neighbours.nearest_other(plane(0, 50, 20, 180)).tolist() == [2, 2, 0, 1]
 
 
+def test_rows_that_are_not_allowed_are_not_found(crowd):
+    allowed = np.arange(150) % 3 == 0
+    full = np.array([[cosine(a, b) for b in crowd] for a in crowd])
+    np.fill_diagonal(full, -np.inf)
+    full[:, ~allowed] = -np.inf
+
+    found = neighbours.nearest_other(neighbours.unit(crowd), allowed)
+
+    assert found.tolist() == full.argmax(axis=1).tolist()
+
+
+def test_no_row_is_found_where_only_itself_is_allowed():
+    allowed = np.array([False, True, False])
+
+    assert neighbours.nearest_other(plane(0, 1, 2), allowed).tolist() == [1, -1, 1]
+
+
 @pytest.mark.parametrize("blocks", [(1024, 16_384), (2, 3)])
 def test_of_equally_near_rows_the_first_is_taken(monkeypatch, blocks):
     monkeypatch.setattr(neighbours, "BLOCK", blocks[0])

@@ -22,30 +22,31 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rows * scale[:, None].astype(np.float32))
 
 
-def nearest_other(rows: np.ndarray) -> np.ndarray:
+def nearest_other(rows: np.ndarray, allowed: np.ndarray | None = None) -> np.ndarray:
     """The most similar other row of every row; of equals, the first.
 
     Parameters
     ----------
     rows : (N, d) float32 from `unit`
+    allowed : (N,) bool, the rows that may be found; None: all
 
     Returns
     -------
     (N,) int64 row numbers; -1 where there is no other row
     """
     n = len(rows)
-    if n < 2:
-        return np.full(n, -1)
+    barred = np.zeros(n, dtype=bool) if allowed is None else ~allowed
     found = np.empty(n, dtype=np.int64)
     for start in range(0, n, BLOCK):
         block = rows[start : start + BLOCK]
         best = np.full(len(block), -np.inf, dtype=np.float32)
-        where = np.zeros(len(block), dtype=np.int64)
+        where = np.full(len(block), -1)
         for left in range(0, n, ACROSS):
             near = block @ rows[left : left + ACROSS].T
             own = np.arange(start, start + len(block)) - left
             inside = (own >= 0) & (own < near.shape[1])
             near[inside, own[inside]] = -np.inf
+            near[:, barred[left : left + ACROSS]] = -np.inf
             top = near.max(axis=1)
             better = top > best + TIE
             first = np.argmax(near >= top[:, None] - TIE, axis=1) + left
