@@ -141,7 +141,7 @@ def test_the_path_says_whose_vectors_of_which_text_pooled_how(monkeypatch):
     ]
     assert paths.embeddings_of_indicator("gsm8k", "llama3", "perplexity") == []
     assert paths.embeddings_of_method("gsm8k", "llama3", "tmap") == []
-    assert paths.embeddings_of_method("gsm8k", "llama3", "tmap_diverse") == [
+    assert paths.embeddings_of_method("gsm8k", "llama3", "tmap_diversity") == [
         "results/gsm8k/embeddings/llama3/conversation_last.parquet"
     ]
 

@@ -14,7 +14,8 @@ The column keeps all values.
 The first token. After the prompt, every response token counts. Alone, the first token
 has nothing before it and is left out of the mean: `alone: nothing`, as published. With
 `alone: bos` it follows the beginning-of-sequence token and counts, so that both means
-are over the same tokens; a tokenizer without that token has no such variant.
+are over the same tokens; a tokenizer without that token has no such variant. (Cherry
+LLM lets the response alone follow the header of its template, which we do not.)
 
 The tokens. Both passes see the same ids. With `template: true` the response follows the
 prompt of the proxy's model card (`plain` for GPT-2), BOS included; with `template: false`
