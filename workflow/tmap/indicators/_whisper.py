@@ -178,9 +178,7 @@ def edges(examples: Sequence[Demo], renderer: Renderer) -> list[int]:
 
 def weights(paid: np.ndarray, borders: Sequence[int]) -> np.ndarray:
     """(n_examples,) mean attention to each example's tokens, divided by their sum."""
-    means = np.array(
-        [paid[start:end].mean() for start, end in pairwise(borders)]
-    )
+    means = np.array([paid[start:end].mean() for start, end in pairwise(borders)])
     with np.errstate(divide="ignore", invalid="ignore"):
         return means / means.sum()
 
