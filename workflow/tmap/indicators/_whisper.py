@@ -49,8 +49,8 @@ def deal_paper(
             demos = order[start : start + size]
             if len(demos) < size:  # the first ones were in other batches
                 demos = np.append(demos, order[: size - len(demos)])
-            others = np.setdiff1d(order, demos)
-            queries = rng.permutation(others)[:n_queries]
+            drawn = rng.choice(n, min(n, size + n_queries), replace=False)
+            queries = drawn[~np.isin(drawn, demos)][:n_queries]
             batches.append(Batch(demos, queries))
     return batches
 

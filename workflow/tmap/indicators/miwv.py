@@ -13,7 +13,7 @@ example helps. Question, prompt and counted tokens are those of `perplexity`.
 
 The neighbour. Similarity is the cosine of the questions' embeddings (`embed_pool`); of
 equally similar rows the first by text hash, then id. `encoder` is a model card, "" the
-target model itself; the source takes BGE-large (an encoder card, `pooling: first`). Rows
+target model itself; the source takes BGE-large (card `bge_large`, `pooling: first`). Rows
 without a question or a response show nothing, nor do rows that take more than half of
 the context. An exact copy of a row is its neighbour like any other: deduplicate first if
 copies should not answer each other.
