@@ -34,7 +34,7 @@ def indicator_page() -> str:
     ]
     lines += [
         f"| [{i.name}](#{i.name}) | {i.unit} | {i.looks_at} | {i.scope} "
-        f"| {COST[i.looks_at]} |"
+        f"| {i.cost or COST[i.looks_at]} |"
         for i in found
     ]
     return "\n".join([*lines, *map(_section, found)]) + "\n"

@@ -1,6 +1,6 @@
 """Names shared by all chapters: known cards and legal wildcards."""
 
-from tmap import indicators, settings
+from tmap import embeddings, indicators, settings
 from tmap.names import one_of
 from tmap.provenance import fingerprint
 

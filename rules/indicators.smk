@@ -3,19 +3,54 @@ Score every candidate, one table per indicator, in its own unit.
 
 READS   results/{dataset}/pool.parquet
         results/models/{model}.json                            if a model computes it
+        results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet    if it compares
         .../indicators/{indicator}.parquet                     if made from other columns
         what a judge card records                              if its replies are recorded
-WRITES  results/{dataset}/indicators/{indicator}.parquet
+WRITES  results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet
+        results/{dataset}/indicators/{indicator}.parquet
         results/{dataset}/{model}/indicators/{indicator}.parquet    if it looks at the target
         results/store/                                         what judges said; no output
 PAPER   section 3.3
 """
 
 
+rule embed_pool:
+    input:
+        pool="results/{dataset}/pool.parquet",
+        model="results/models/{encoder}.json",
+    output:
+        "results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet",
+    log:
+        "results/logs/embed_pool/{dataset}/{encoder}/{text}_{pooling}.log",
+    benchmark:
+        "results/benchmarks/embed_pool/{dataset}/{encoder}/{text}_{pooling}.tsv"
+    wildcard_constraints:
+        encoder=one_of(cards.names("models")),
+        text=one_of(embeddings.TEXTS),
+        pooling=one_of(embeddings.POOLINGS),
+    conda:
+        ENVIRONMENT
+    threads: lambda w: paths.threads(w.encoder)
+    resources:
+        gpu=lambda w: paths.gpu(w.encoder),
+        mem_mb=lambda w: paths.mem_mb(w.encoder),
+        runtime=lambda w: paths.runtime(w.encoder, "embed_pool"),
+    params:
+        card=lambda w: settings.params(
+            "embed_pool", encoder=w.encoder, text=w.text, pooling=w.pooling
+        ),
+        code=fingerprint("embed_pool"),
+    shell:
+        "tmap embed-pool {wildcards.dataset} {wildcards.encoder} {wildcards.text}"
+        " {wildcards.pooling} --pool {input.pool} --model-file {input.model}"
+        " --output {output} 2>&1 | tee {log}"
+
+
 rule score_indicator:
     input:
         models=lambda w: paths.models_of_indicator(w.dataset, None, w.indicator),
         columns=lambda w: paths.columns_of_indicator(w.dataset, None, w.indicator),
+        embeddings=lambda w: paths.embeddings_of_indicator(w.dataset, None, w.indicator),
         recorded=lambda w: paths.recordings(w.dataset, w.indicator),
         pool="results/{dataset}/pool.parquet",
     output:
@@ -41,7 +76,7 @@ rule score_indicator:
     shell:
         "tmap score-indicator {wildcards.dataset} {wildcards.indicator}"
         " --pool {input.pool} --model-file '{input.models}' --columns '{input.columns}'"
-        " --output {output} 2>&1 | tee {log}"
+        " --embeddings '{input.embeddings}' --output {output} 2>&1 | tee {log}"
 
 
 # The same with a name of its own: a profile may send judges to other machines.
@@ -54,6 +89,9 @@ use rule score_indicator as score_indicator_per_model with:
     input:
         models=lambda w: paths.models_of_indicator(w.dataset, w.model, w.indicator),
         columns=lambda w: paths.columns_of_indicator(w.dataset, w.model, w.indicator),
+        embeddings=lambda w: paths.embeddings_of_indicator(
+            w.dataset, w.model, w.indicator
+        ),
         pool="results/{dataset}/pool.parquet",
     output:
         "results/{dataset}/{model}/indicators/{indicator}.parquet",

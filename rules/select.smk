@@ -4,6 +4,8 @@ Find indicator weights, then take the best-scoring samples.
 READS   results/{dataset}/pool.parquet, tiny.parquet, confirm.parquet, irt.parquet
         .../indicators/{indicator}.parquet       the columns of the method's card
         results/{dataset}/pool_labels.parquet    method oracle only
+        results/{dataset}/embeddings/{encoder}/conversation_{pooling}.parquet
+                                                 methods with a diversity filter
 WRITES  results/{dataset}/{model}/{method}/s{seed}/trace.parquet, timings.parquet
         .../weights.json                         learned methods only
         .../ledger.jsonl                         survives kills; not an output
@@ -58,6 +60,7 @@ rule select_subset:
         indicators=lambda w: paths.indicator_files(w.dataset, w.model, w.method),
         weights=lambda w: paths.weights_file(w.dataset, w.model, w.method, w.seed),
         labels=lambda w: paths.labels_file(w.dataset, w.method),
+        embeddings=lambda w: paths.embeddings_of_method(w.dataset, w.model, w.method),
         pool="results/{dataset}/pool.parquet",
     output:
         subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
@@ -77,5 +80,5 @@ rule select_subset:
     shell:
         "tmap select-subset {wildcards.dataset} {wildcards.method}"
         " --seed {wildcards.seed} --pool {input.pool} --weights '{input.weights}'"
-        " --labels '{input.labels}' --output {output.subset} --rows {output.rows}"
+        " --labels '{input.labels}' --embeddings '{input.embeddings}' --output {output.subset} --rows {output.rows}"
         " -- {input.indicators} 2>&1 | tee {log}"

@@ -119,6 +119,20 @@ def test_one_search_value_of_a_card_re_runs_that_search(clone, edit):
     assert all("method=tmap" in j for j in planned if "collect" not in j)
 
 
+def test_a_diversity_filter_chooses_anew_and_searches_nothing(clone, edit):
+    edit("world/cards/methods/tmap.yaml", r"$", "\nfilter: {diversity: 0.9}\n")
+    planned = clone.plan()
+    assert rules_of(planned) == {"embed_pool"} | AFTER_SEARCH - {"search_weights"}
+    assert all("method=tmap" in j for j in planned if "select" in j or "train" in j)
+
+
+def test_a_column_that_compares_rows_embeds_them_first(clone, edit):
+    edit.write("world/cards/methods/weak.yaml", "weights: {miwv: 1.0, nuggets: 1.0}\n")
+    planned = clone.plan("--config", "methods=[base,random,uniform,tmap,weak]")
+    assert sum(job.startswith("embed_pool") for job in planned) == 1
+    assert sum(job.startswith("score_indicator") for job in planned) == 2
+
+
 def test_a_training_value_re_runs_training_and_no_search(clone, edit):
     edit("world/cards/models/random_llama.yaml", r"max_steps: \d+", "max_steps: 1")
     assert rules_of(clone.plan()) == {

@@ -20,6 +20,7 @@ COMMANDS = {
     "label-pool": "Store what is known of a generated pool's faults.",
     "fetch-responses": "Store who answered which question before.",
     "fetch-model": "Download a model, or check a local one, and pin its revision.",
+    "embed-pool": "Turn every candidate's text into a vector.",
     "score-indicator": "Score every candidate with one indicator.",
     "fit-irt": "Fit the M-2PL item response model to the history.",
     "choose-tiny": "Choose the tiny and the confirm question sets.",

@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterable
 
 #: Folders under results/ that belong to no card, so no card may take the name.
-RESERVED = ("models", "logs", "benchmarks", "tables", "store", "indicators")
+RESERVED = (
+    "models",
+    "logs",
+    "benchmarks",
+    "tables",
+    "store",
+    "indicators",
+    "embeddings",
+)
 
 LEGAL = re.compile(r"[a-z0-9][a-z0-9_]*")
 

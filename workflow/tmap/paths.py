@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from tmap import cards, indicators
+from tmap import cards, embeddings, indicators
 from tmap.names import RESERVED
 
 
@@ -59,6 +59,37 @@ def columns_of_indicator(dataset: str, model: str | None, indicator: str) -> lis
     """The tables that an indicator is made from, if it looks at columns."""
     names = indicators.get(indicator).made_from
     return [indicator_file(dataset, model or "", name) for name in names]
+
+
+def embeddings_file(dataset: str, encoder: str, text: str, pooling: str) -> str:
+    """Vectors of a pool's texts: whose hidden states, of which text, how pooled."""
+    return f"results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet"
+
+
+def embeddings_of_indicator(
+    dataset: str, model: str | None, indicator: str
+) -> list[str]:
+    """The embeddings that an indicator reads: one file, or none."""
+    about = indicators.get(indicator)
+    if not about.embeds:
+        return []
+    options = cards.load("datasets", dataset).indicator_options(indicator)
+    encoder = options["encoder"] or model or ""
+    cards.load("models", encoder)
+    embeddings.check_pooling(
+        options["pooling"], f"under `indicators: {indicator}:` in the dataset card"
+    )
+    return [embeddings_file(dataset, encoder, about.embeds, options["pooling"])]
+
+
+def embeddings_of_method(dataset: str, model: str, method: str) -> list[str]:
+    """The embeddings that a method's diversity filter compares: one file, or none."""
+    how = cards.load("methods", method).filter
+    if how.diversity is None:
+        return []
+    encoder = how.encoder or model
+    cards.load("models", encoder)
+    return [embeddings_file(dataset, encoder, "conversation", how.pooling)]
 
 
 def recordings(dataset: str, indicator: str) -> list[str]:

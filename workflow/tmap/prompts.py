@@ -88,7 +88,7 @@ class Renderer:
 
     def answer(self, text: str) -> list[int]:
         """Ids of a response as it follows the prompt, not closed; none for no text."""
-        text = _clean(text)
+        text = clean(text)
         return self._encoder.encode([Text(self._lead + text, False)]) if text else []
 
     def training(self, turns: Sequence[tuple[str, str]]) -> TrainingRow:
@@ -150,13 +150,13 @@ class Renderer:
     ) -> tuple[tuple[Turn, ...], dict[Slot, str]]:
         """Layout and texts; without a place of its own, `system` opens question one."""
         turns, has_place = self._lay_out(len(pairs), bool(system))
-        texts = {Slot("system", 0): _clean(system)}
+        texts = {Slot("system", 0): clean(system)}
         for number, (question, answer) in enumerate(pairs):
-            texts[Slot("user", number)] = _clean(question)
-            texts[Slot("assistant", number)] = _clean(answer)
+            texts[Slot("user", number)] = clean(question)
+            texts[Slot("assistant", number)] = clean(answer)
         if system and not has_place:
             first = texts[Slot("user", 0)]
-            texts[Slot("user", 0)] = f"{_clean(system)}\n\n{first}"
+            texts[Slot("user", 0)] = f"{clean(system)}\n\n{first}"
         return turns, texts
 
     def _encode(self, parts: Iterable[Part], texts: dict[Slot, str]) -> list[int]:
@@ -168,7 +168,7 @@ class Renderer:
         )
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Stripped; half surrogates, which no tokenizer takes, become `?`."""
     return text.strip().encode("utf-8", "replace").decode("utf-8")
 

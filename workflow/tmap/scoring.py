@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from tmap import indicators, tables
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.errors import TmapError
 from tmap.indicators import Scores
-from tmap.prompts import Renderer
+from tmap.prompts import Demo, Renderer
 from tmap.samples import answer_of, question_of
 
 if TYPE_CHECKING:
@@ -33,21 +33,28 @@ class Scorer:
     lm : the engine
     renderer : the same that reward, fine-tuning and evaluation use
     max_positions : tokens that prompt and answer may have together; None: no limit
+    embeddings : table 'embeddings' of the text that the indicator `embeds`, if any
     """
 
     lm: LanguageModel
     renderer: Renderer
     max_positions: int | None
+    embeddings: pd.DataFrame | None = None
 
 
 def load(
-    record: dict[str, Any], *, prompt: PromptSection, engine: EngineSection
+    record: dict[str, Any],
+    *,
+    prompt: PromptSection,
+    engine: EngineSection,
+    embeddings: pd.DataFrame | None = None,
 ) -> Scorer:
     """A scorer for a fetched model: its record and two sections of its card."""
     from tmap import engines
 
     lm = engines.load(record, engine)
-    return Scorer(lm, Renderer(lm.tokenizer, prompt), record.get("max_positions"))
+    renderer = Renderer(lm.tokenizer, prompt)
+    return Scorer(lm, renderer, record.get("max_positions"), embeddings)
 
 
 def instrument(
@@ -55,6 +62,7 @@ def instrument(
     card: Mapping[str, Any],
     record: dict[str, Any] | None = None,
     columns: Sequence[str] = (),
+    embeddings: str = "",
 ) -> Any:
     """What an indicator measures with: nothing, a scorer, a judge, or other columns.
 
@@ -64,6 +72,7 @@ def instrument(
     card : `settings.score_indicator` of it
     record : of the fetched model, if one computes it
     columns : files of the tables that it is made from
+    embeddings : file of the vectors that it reads, if any
     """
     about = indicators.get(name)
     if about.looks_at == "columns":
@@ -75,7 +84,13 @@ def instrument(
         judges = import_module("tmap.judges")
         return judges.load(card["judge"], record, card.get("engine"))
     if record:
-        return load(record, prompt=card["prompt"], engine=card["engine"])
+        # By name as well: columns that compare rows import it themselves.
+        vectors = (
+            import_module("tmap.embeddings").read(embeddings) if embeddings else None
+        )
+        return load(
+            record, prompt=card["prompt"], engine=card["engine"], embeddings=vectors
+        )
     return None
 
 
@@ -156,11 +171,34 @@ def counts(frame: pd.DataFrame) -> dict[str, int]:
     return {str(k): int(n) for k, n in status.value_counts().sort_index().items()}
 
 
+def exchange_ids(
+    pool: pd.DataFrame,
+    renderer: Renderer,
+    demos: Sequence[Sequence[Demo]] | None = None,
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Prompt and answer of each row's first exchange as ids.
+
+    Parameters
+    ----------
+    pool : table 'pool', n_samples rows
+    renderer : of the model card
+    demos : what each row's prompt shows first; None: nothing
+    """
+    rows = pool.to_dict("records")
+    shown = [()] * len(rows) if demos is None else demos
+    prompts = [
+        renderer.render(question_of(row), its)
+        for row, its in zip(rows, shown, strict=True)
+    ]
+    answers = [renderer.answer(answer_of(row)) for row in rows]
+    return [[*prompt.prefix, *prompt.question] for prompt in prompts], answers
+
+
 def mean_nll(
     pool: pd.DataFrame,
     scorer: Scorer,
-    *,
-    after: Literal["prompt", "bos", "nothing"],
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[Sequence[int]],
     what: str,
 ) -> Scores:
     """Mean negative log-likelihood of each row's answer, per scored token.
@@ -169,8 +207,8 @@ def mean_nll(
     ----------
     pool : table 'pool', n_samples rows
     scorer : engine and renderer
-    after : what the answer follows: its zero-shot prompt, the beginning-of-sequence
-        token, or nothing (then its first token is not scored)
+    prompts, answers : ids of each row; after an empty prompt, the first token of the
+        answer is not scored
     what : name for the log
 
     Returns
@@ -179,42 +217,24 @@ def mean_nll(
     `truncated` if prompt and answer together do not fit the context, `failed` if the
     loss is not finite. The ids decide, not the order of the rows.
     """
-    rows = pool.to_dict("records")
-    answers = [scorer.renderer.answer(answer_of(row)) for row in rows]
-    prompts = [_before(scorer.renderer, row, after) for row in rows]
     # Without a prompt the first token is context, not a prediction.
     n_scored = [len(a) - (not p) for p, a in zip(prompts, answers, strict=True)]
     lengths = [len(p) + len(a) for p, a in zip(prompts, answers, strict=True)]
     limit = scorer.max_positions or max(lengths, default=0)
-    status = np.full(len(rows), "ok", dtype=object)
+    status = np.full(len(pool), "ok", dtype=object)
     status[np.array(lengths) > limit] = "truncated"
     status[np.array(n_scored) < 1] = "empty"
     ids = pool["sample_id"].tolist()
-    todo = [i for i in range(len(rows)) if status[i] == "ok"]
+    todo = [i for i in range(len(pool)) if status[i] == "ok"]
     # One order for the engine, whatever the pool's: batches, and so bits, are the same.
     todo.sort(key=lambda i: (-lengths[i], ids[i]))
-    logger.info("%s: measuring %d of %d rows", what, len(todo), len(rows))
+    logger.info("%s: measuring %d of %d rows", what, len(todo), len(pool))
     total, count = scorer.lm.answer_nll(
         [prompts[i] for i in todo], [answers[i] for i in todo]
     )
-    loss = np.full(len(rows), np.nan)
+    loss = np.full(len(pool), np.nan)
     loss[todo] = total / count
     return finite(loss, status)
-
-
-def _before(renderer: Renderer, row: dict[str, Any], after: str) -> list[int]:
-    if after == "nothing":
-        return []
-    if after == "bos":
-        bos = renderer.tokenizer.bos_token_id
-        if bos is None:
-            raise TmapError(
-                "The model has no beginning-of-sequence token, which `alone: bos` "
-                "needs. Set `alone: nothing`."
-            )
-        return [bos]
-    prompt = renderer.render(question_of(row))
-    return [*prompt.prefix, *prompt.question]
 
 
 def finite(score: np.ndarray, status: np.ndarray) -> Scores:

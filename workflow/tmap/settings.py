@@ -63,6 +63,11 @@ def fetch_model(model: str) -> dict[str, Any]:
     return {"model": model, "source": cards.load("models", model).source}
 
 
+def embed_pool(encoder: str, text: str, pooling: str) -> dict[str, Any]:
+    place = _place(cards.load("models", encoder))
+    return {"place": place, "text": text, "pooling": pooling}
+
+
 def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, Any]:
     """Without a target model, `model` is the indicator's proxy, if it has one."""
     options = cards.load("datasets", dataset).indicator_options(indicator)
@@ -104,13 +109,15 @@ def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
 
 
 def select_subset(dataset: str, method: str) -> dict[str, Any]:
-    return _selection(dataset, method)
+    how = cards.load("methods", method).filter
+    # Another encoder is another file; what it is called changes no number.
+    steps = how.model_dump(include={"below", "diversity"})
+    return {**_selection(dataset, method), "filter": steps}
 
 
 def train_adapter(model: str) -> dict[str, Any]:
     card = cards.load("models", model)
-    place = PlaceSection(dtype=card.engine.dtype, device=card.engine.device)
-    return {"prompt": _unstopped(card), "place": place, "train": card.train}
+    return {"prompt": _unstopped(card), "place": _place(card), "train": card.train}
 
 
 def evaluate_adapter(dataset: str, model: str) -> dict[str, Any]:
@@ -138,6 +145,10 @@ def _likelihood(model: str) -> dict[str, Any]:
     card = cards.load("models", model)
     how = card.engine.model_dump(include={"name", "dtype", "device"})
     return {"prompt": _unstopped(card), "engine": EngineSection(**how)}
+
+
+def _place(card: ModelCard) -> PlaceSection:
+    return PlaceSection(dtype=card.engine.dtype, device=card.engine.device)
 
 
 def _unstopped(card: ModelCard) -> PromptSection:

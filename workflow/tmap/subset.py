@@ -12,6 +12,7 @@ import pandas as pd
 from tmap import selection, tables
 from tmap.errors import TmapError
 from tmap.features import Features
+from tmap.sieve import Sieve
 
 
 def choose(
@@ -21,6 +22,7 @@ def choose(
     fraction: float,
     seed: int,
     is_clean: np.ndarray | None = None,
+    sieve: Sieve | None = None,
 ) -> pd.DataFrame:
     """Table 'subset': the top M by weighted score, or M random rows without weights.
 
@@ -33,27 +35,29 @@ def choose(
     seed : of the random subset
     is_clean : (N,) bool; the score is then 1 for clean rows and 0 for others, which
         follow where there are too few: a reference, not a strict bound
+    sieve : rows that may not be taken, in whatever order they come
     """
     ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
     n = selection.n_selected(fraction, len(pool))
+    n_ranked = len(pool) if sieve else n
+    score, parts = np.full(len(pool), np.nan), np.empty((len(pool), 0))
     if is_clean is not None:
-        everyone = is_clean.astype(float)
-        rows = selection.top(everyone, ties, n)
-        score, parts = everyone[rows], np.empty((n, 0))
+        score = is_clean.astype(float)
+        rows = selection.top(score, ties, n_ranked)
     elif features is None or weights is None:
-        rows = selection.random_rows(ties, n, seed)
-        score = np.full(n, np.nan)
-        parts = np.empty((n, 0))
+        rows = selection.random_rows(ties, n_ranked, seed)
     else:
-        everyone = selection.scores(features.matrix, weights)
-        rows = selection.top(everyone, ties, n)
-        score, parts = everyone[rows], features.matrix[rows] * weights
+        score = selection.scores(features.matrix, weights)
+        parts = features.matrix * weights
+        rows = selection.top(score, ties, n_ranked)
+    if sieve:
+        rows = sieve.pick(rows, n)
     return pd.DataFrame(
         {
             "sample_id": pool["sample_id"].to_numpy()[rows],
-            "rank": np.arange(n),
-            "score": score,
-            "contributions": list(parts),
+            "rank": np.arange(len(rows)),
+            "score": score[rows],
+            "contributions": list(parts[rows]),
         }
     )
 

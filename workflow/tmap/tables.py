@@ -22,6 +22,7 @@ from tmap.provenance import versions
 
 TEXT, FLOAT, INT, BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 TEXTS, FLOATS, INTS = pa.list_(TEXT), pa.list_(FLOAT), pa.list_(INT)
+VECTOR = pa.list_(pa.float32())
 TURNS = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
 
 
@@ -130,6 +131,15 @@ SCHEMAS = {
             "sample_id": (TEXT, "a candidate of the pool"),
             "score": (FLOAT, "raw value in the indicator's unit; NaN unless ok"),
             "status": (TEXT, "ok | truncated | empty | unparsable | failed"),
+        },
+    ),
+    "embeddings": Schema(
+        1,
+        {
+            "sample_id": (TEXT, "a candidate of the pool"),
+            "embedding": (VECTOR, "one hidden state, or their mean; 0 where empty"),
+            "n_tokens": (INT, "of the text, special tokens included"),
+            "status": (TEXT, "ok | truncated (of its beginning only) | empty"),
         },
     ),
     "measurements": Schema(

@@ -29,6 +29,33 @@ class SearchSection(Section):
     )
 
 
+class FilterSection(Section):
+    """What may leave the ranking when the subset is taken; a search does not see it.
+
+    The paper filters after its weights are found as well (4.5). The subset's size stays
+    that of the unfiltered method, unless too few rows are left.
+    """
+
+    below: dict[str, float] = Field(
+        default={},
+        description="indicator -> limit: rows at or above it, or unscored, are dropped "
+        "first (raw scores; a column that the method weighs), e.g. ifd: 1.0",
+    )
+    diversity: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="cosine similarity to a better kept row above which a row is "
+        "dropped (DEITA: 0.9)",
+    )
+    encoder: str = Field(
+        default="", description="diversity: model card; '': the target model"
+    )
+    pooling: Literal["first", "last", "mean"] = Field(
+        default="last", description="diversity: of hidden states; last is DEITA's"
+    )
+
+
 class MethodCard(Section):
     """Keys of config/methods/NAME.yaml."""
 
@@ -54,6 +81,7 @@ class MethodCard(Section):
         default=False, description="one search per seed, not one search for all seeds"
     )
     search: SearchSection = SearchSection()
+    filter: FilterSection = FilterSection()
 
     @model_validator(mode="after")
     def _has_columns(self) -> MethodCard:
@@ -68,6 +96,18 @@ class MethodCard(Section):
             raise ValueError("`indicators:` names a column twice")
         if self.bounds[0] >= self.bounds[1]:
             raise ValueError("`bounds:` must be [low, high] with low < high")
+        return self
+
+    @model_validator(mode="after")
+    def _can_filter(self) -> MethodCard:
+        if self.weights == "none" and self.filter != FilterSection():
+            raise ValueError("`filter:` needs a subset; weights: none takes none")
+        foreign = set(self.filter.below) - set(self.indicator_names())
+        if foreign:
+            raise ValueError(
+                f"`filter: below:` names {min(foreign)}, which the method does not "
+                "weigh; list it among the columns (a weight of 0 will do)"
+            )
         return self
 
     def indicator_names(self) -> list[str]:

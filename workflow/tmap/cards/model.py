@@ -100,7 +100,11 @@ class ResourceSection(Section):
     mem_mb: int = Field(default=64_000, ge=100)
     runtime: dict[
         Literal[
-            "score_indicator", "search_weights", "train_adapter", "evaluate_adapter"
+            "embed_pool",
+            "score_indicator",
+            "search_weights",
+            "train_adapter",
+            "evaluate_adapter",
         ],
         int,
     ] = Field(default={}, description="minutes per rule")
@@ -108,6 +112,7 @@ class ResourceSection(Section):
     def minutes(self, rule: str) -> int:
         """Run time to ask for, in minutes."""
         usual = {
+            "embed_pool": 120,
             "score_indicator": 240,
             "search_weights": 720,
             "train_adapter": 480,

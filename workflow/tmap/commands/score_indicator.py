@@ -18,13 +18,16 @@ def run(
     columns: Annotated[
         str, typer.Option(help="Tables 'indicator' that it is made from; '' if none.")
     ] = "",
+    embeddings: Annotated[
+        str, typer.Option(help="Table 'embeddings' that it reads; '' if none.")
+    ] = "",
 ) -> None:
     from tmap import files, indicators, provenance, scoring, settings, tables
 
     record = files.read_json(model_file) if model_file else {}
     card = settings.score_indicator(dataset, indicator, record.get("model", ""))
     about = indicators.get(indicator)
-    lm = scoring.instrument(indicator, card, record, columns.split())
+    lm = scoring.instrument(indicator, card, record, columns.split(), embeddings)
     frame = scoring.score(tables.read("pool", pool), indicator, lm, card["options"])
     tables.write(
         "indicator",

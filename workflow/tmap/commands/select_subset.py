@@ -17,11 +17,12 @@ def run(
     seed: Annotated[int, typer.Option(help="of a random subset")] = 0,
     weights: Annotated[str, typer.Option(help="weights.json of a learned method")] = "",
     labels: Annotated[str, typer.Option(help="pool_labels.parquet of an oracle")] = "",
+    embeddings: Annotated[str, typer.Option(help="of a diversity filter")] = "",
     indicators: Annotated[
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,
 ) -> None:
-    from tmap import features, selection, subset
+    from tmap import features, selection, sieve, subset
 
     card = settings.select_subset(dataset=dataset, method=method)
     candidates = tables.read("pool", pool)
@@ -36,7 +37,10 @@ def run(
             max_unscored=card["max_unscored"],
         )
         vector = selection.read_weights(card["weights"], loaded.names, weights)
-    chosen = subset.choose(candidates, loaded, vector, card["fraction"], seed, clean)
+    how = sieve.load(card["filter"], candidates, indicators or [], embeddings)
+    chosen = subset.choose(
+        candidates, loaded, vector, card["fraction"], seed, clean, how
+    )
     tables.write(
         "subset",
         chosen,
@@ -46,7 +50,8 @@ def run(
         indicators=card["indicators"],
         fraction=card["fraction"],
         weights=None if vector is None else vector.tolist(),
-        warnings=[] if loaded is None else list(loaded.warnings),
+        warnings=([] if loaded is None else list(loaded.warnings)) + how.warnings,
+        filter={**card["filter"], "dropped": how.dropped},
     )
     lines = subset.alpaca_lines(candidates, chosen)
     files.write_text(rows, "".join(f"{line}\n" for line in lines))

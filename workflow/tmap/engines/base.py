@@ -23,11 +23,13 @@ class LanguageModel(Protocol):
         dtype, device kind, batch size.
     tokenizer : transformers tokenizer
     context : tokens that prompt and answer may have together; None if unknown
+    n_layers : of the model
     """
 
     key: str
     tokenizer: Any
     context: int | None
+    n_layers: int
 
     def generate(
         self,
@@ -86,6 +88,22 @@ class LanguageModel(Protocol):
         Returns
         -------
         (n_prompts, n_digits) float64, over the whole vocabulary
+        """
+
+    def attention(
+        self, prefixes: Sequence[Ids], questions: Sequence[Ids], layer: int
+    ) -> list[np.ndarray]:
+        """What the tokens of each question attend to in its own prefix, at one layer.
+
+        Parameters
+        ----------
+        prefixes, questions : n id lists each; a prompt is one of both
+        layer : from 0
+
+        Returns
+        -------
+        n float64 arrays, (len(prefix),): the weights summed over heads, and their mean
+        over the question's tokens
         """
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
+from tmap.engines import attention_paid
 from tmap.engines.base import Ids
 from tmap.errors import TmapError
 
@@ -25,6 +27,7 @@ class Local:
     ----------
     context : tokens that prompt and answer may have together; None if the model's
         configuration does not say
+    n_layers : of the model
     """
 
     def __init__(
@@ -36,11 +39,20 @@ class Local:
         self.batch_size = batch_size
         self.config = model.config.get_text_config(decoder=True)
         self.context: int | None = getattr(self.config, "max_position_embeddings", None)
+        self.n_layers: int = self.config.num_hidden_layers
         self.eos = _ends(model, tokenizer)
 
     @property
     def device(self) -> torch.device:
         return torch.device(self.model.device)
+
+    @torch.inference_mode()
+    def attention(
+        self, prefixes: Sequence[Ids], questions: Sequence[Ids], layer: int
+    ) -> list[np.ndarray]:
+        """As `LanguageModel.attention`."""
+        self.check_fits(zip(prefixes, questions, strict=True))
+        return attention_paid.paid(self.model, prefixes, questions, layer)
 
     def room(self, prefix: Ids, question: Ids, max_new_tokens: int) -> int:
         """New tokens that fit the context, at most `max_new_tokens`.

@@ -27,8 +27,16 @@ class Weights(NamedTuple):
     dtype: str
 
 
-def load_weights(record: dict[str, Any], place: PlaceSection) -> Weights:
+def load_weights(
+    record: dict[str, Any], place: PlaceSection, kind: str = "AutoModelForCausalLM"
+) -> Weights:
     """The bare model of a record, on its device, without network access.
+
+    Parameters
+    ----------
+    record : what `fetch_model` wrote
+    place : device and dtype
+    kind : class of transformers that loads it; "AutoModel": without an output layer
 
     Raises
     ------
@@ -40,7 +48,7 @@ def load_weights(record: dict[str, Any], place: PlaceSection) -> Weights:
 
     device, dtype = settle(place)
     LOG.info("model %s on %s in %s", record["model"], device, dtype)
-    model = _load_model(record, getattr(torch, dtype))
+    model = _load_model(record, getattr(torch, dtype), kind)
     return Weights(model.to(device), device, dtype)
 
 
@@ -76,11 +84,11 @@ def _prepare() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def _load_model(record: dict[str, Any], dtype: Any) -> Any:
-    from transformers import AutoModelForCausalLM
+def _load_model(record: dict[str, Any], dtype: Any, kind: str) -> Any:
+    import transformers
 
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        return getattr(transformers, kind).from_pretrained(
             record["path"],
             dtype=dtype,
             local_files_only=True,

@@ -45,6 +45,9 @@ class Indicator:
     ----------
     form : of the judge card that is asked, if it looks at a judge
     made_from : the columns that it is computed from, if it looks at columns
+    embeds : the text whose embeddings it reads besides; its options say whose they are
+        (`encoder`: a model card, "" for the target) and how pooled (`pooling`)
+    cost : of one row, where it is not what all that look there cost
     """
 
     name: str
@@ -56,6 +59,8 @@ class Indicator:
     options: dict[str, Any]
     form: str = ""
     made_from: tuple[str, ...] = ()
+    embeds: str = ""
+    cost: str = ""
 
     def __call__(self, pool: Any, lm: Any = None, **options: Any) -> Scores:
         """Score a pool: `ifd(pool, lm, variant="loss_ratio")`."""
@@ -88,6 +93,8 @@ def indicator(
     scope: Literal["row", "pool"] = "row",
     form: str = "",
     made_from: tuple[str, ...] = (),
+    embeds: str = "",
+    cost: str = "",
 ) -> Callable[[Callable[..., Scores]], Indicator]:
     """Declare the decorated function as the indicator of its file."""
 
@@ -101,7 +108,7 @@ def indicator(
         parameters = inspect.signature(function).parameters.values()
         options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         about = (unit, source, looks_at, scope, options, form, made_from)
-        return Indicator(name, function, *about)
+        return Indicator(name, function, *about, embeds=embeds, cost=cost)
 
     return declare
 

@@ -14,14 +14,20 @@ The column keeps all values.
 The first token. After the prompt, every response token counts. Alone, the first token
 has nothing before it and is left out of the mean: `alone: nothing`, as published. With
 `alone: bos` it follows the beginning-of-sequence token and counts, so that both means
-are over the same tokens; a tokenizer without that token has no such variant.
+are over the same tokens; a tokenizer without that token has no such variant. (Cherry
+LLM lets the response alone follow the header of its template, which we do not.)
 
-The tokens. Both passes see the same ids: those of the response as it follows the prompt
-of the proxy's model card (`template: plain` for GPT-2). The source writes the
-instruction and a line break instead, and cuts long rows at 1,024 tokens, where we
-report `truncated`: prompt and response must fit the proxy's context together. A
-response of a single token has nothing to count alone and is `empty`. Of a chat of
+The tokens. Both passes see the same ids. With `template: true` the response follows the
+prompt of the proxy's model card (`plain` for GPT-2), BOS included; with `template: false`
+it follows the instruction, the input below it if there is one, and a line break, as
+Superfiltering writes them, without BOS. Prompt and response are tokenised apart, so that
+no token spans both; the source tokenises them together and looks for the response's text
+in the result, by which a merged token shifts what is counted. It cuts long rows at 1,024
+tokens; we report `truncated`: prompt and response must fit the proxy's context together.
+A response of a single token has nothing to count alone and is `empty`. Of a chat of
 several turns, the first exchange is measured.
+
+A selection by IFD drops rows at 1 and above first: method card `ifd`, `filter: below:`.
 
 Source: Li et al. 2024, arXiv:2402.00530 (Superfiltering: ppl_ratio, GPT-2), after Li et
 al. 2023, arXiv:2308.12032 (Cherry LLM: loss_ratio); TMAP Table 7, "IFD".
@@ -32,9 +38,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tmap.errors import unknown
+from tmap.encoding import Encoder, Text
+from tmap.errors import TmapError, unknown
 from tmap.indicators import Scores, indicator
-from tmap.scoring import Scorer, finite, mean_nll
+from tmap.prompts import Renderer, clean
+from tmap.samples import answer_of, question_of
+from tmap.scoring import Scorer, exchange_ids, finite, mean_nll
 
 VARIANTS = ("ppl_ratio", "loss_ratio")
 ALONE = ("nothing", "bos")
@@ -48,6 +57,7 @@ def ifd(
     proxy: str = "gpt2",
     variant: str = "ppl_ratio",
     alone: str = "nothing",
+    template: bool = True,
 ) -> Scores:
     """Compare every response with and without its instruction.
 
@@ -58,6 +68,7 @@ def ifd(
     proxy : model card that `lm` was made from
     variant : ppl_ratio | loss_ratio
     alone : nothing | bos, what the response follows without its prompt
+    template : whether the proxy's prompt template is used
 
     Returns
     -------
@@ -68,11 +79,36 @@ def ifd(
         raise unknown("variant of ifd", variant, VARIANTS, cure)
     if alone not in ALONE:
         raise unknown("value of 'alone' in ifd", alone, ALONE, cure)
-    given, status, _ = mean_nll(pool, lm, after="prompt", what="ifd, after the prompt")
-    bare, bare_status, _ = mean_nll(
-        pool, lm, after="bos" if alone == "bos" else "nothing", what="ifd, alone"
-    )
+    prompts, answers = (exchange_ids if template else _bare_ids)(pool, lm.renderer)
+    given, status, _ = mean_nll(pool, lm, prompts, answers, "ifd, after the prompt")
+    opening = [_opening(lm.renderer, alone)] * len(pool)
+    bare, bare_status, _ = mean_nll(pool, lm, opening, answers, "ifd, alone")
     status = np.where(status == "ok", bare_status, status)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         ratio = np.exp(given - bare) if variant == "ppl_ratio" else given / bare
     return finite(ratio, status)
+
+
+def _bare_ids(
+    pool: pd.DataFrame, renderer: Renderer
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Prompts and answers without a template: a line break stands between them."""
+    encoder = Encoder(renderer.tokenizer, "")
+    texts = [
+        (f"{clean(question_of(row))}\n", clean(answer_of(row)))
+        for row in pool.to_dict("records")
+    ]
+    ids = [[encoder.encode([Text(text, False)]) for text in pair] for pair in texts]
+    return [prompt for prompt, _ in ids], [answer for _, answer in ids]
+
+
+def _opening(renderer: Renderer, alone: str) -> list[int]:
+    """What the response follows without its prompt."""
+    if alone == "nothing":
+        return []
+    if renderer.tokenizer.bos_token_id is None:
+        raise TmapError(
+            "The proxy has no beginning-of-sequence token, which `alone: bos` needs. "
+            "Set `alone: nothing`."
+        )
+    return [renderer.tokenizer.bos_token_id]

@@ -1,0 +1,36 @@
+"""Turn every candidate's text into a vector."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(help="Dataset card.")],
+    encoder: Annotated[str, typer.Argument(help="Model card of the encoder.")],
+    text: Annotated[str, typer.Argument(help="question | conversation")],
+    pooling: Annotated[str, typer.Argument(help="first | last | mean")],
+    pool: Annotated[str, typer.Option(help="Table 'pool'.")],
+    model_file: Annotated[str, typer.Option(help="Record of the encoder.")],
+    output: Annotated[str, typer.Option(help="Table 'embeddings' (out).")],
+) -> None:
+    from tmap import embeddings, files, provenance, settings, tables
+    from tmap.engines import encoder as engine
+
+    card = settings.embed_pool(encoder=encoder, text=text, pooling=pooling)
+    record = files.read_json(model_file)
+    model = engine.load(record, card["place"])
+    rows = tables.read("pool", pool)
+    tables.write(
+        "embeddings",
+        embeddings.embed(rows, model, card["text"], card["pooling"]),
+        output,
+        code=provenance.fingerprint("embed_pool"),
+        dataset=dataset,
+        encoder=encoder,
+        revision=record["revision"],
+        text=text,
+        pooling=pooling,
+    )

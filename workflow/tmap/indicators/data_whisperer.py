@@ -1,0 +1,157 @@
+"""How well a sample serves as an example: accuracy of others, shared out by attention.
+
+A batch shows `n_demos` samples and asks `n_queries` others at once. With f the mean
+metric of the answers against the queries' own responses, and a_i the attention that the
+question's tokens pay to those of example i (one layer, summed over heads, the mean over
+pairs of tokens), example i gets::
+
+    f a_i / (a_1 + ... + a_n)
+
+    2 of 3 queries right, attention 0.3, 0.1, 0.1       2/3 x 0.6 = 0.4 for the first
+
+`mode: paper` deals all samples into batches at random, `rounds` times, draws the queries
+from those that the batch does not show, and averages what a sample got; the last batch of
+a round is filled up with samples of other batches. How often to draw is not published.
+
+`mode: original` does what the published code does: two halves (seed 42), each shown once
+in order, five at a time, its queries taken in turn from the other half, around the end
+and on. A last batch of fewer samples shares f among fewer. Its order is that of the file;
+ours is by text hash, then id.
+
+The prompt. Examples are exchanges of the model card's template; the last question lists
+the queries, and each answer must begin with its number. The answers are read by these
+rules (one query is asked as it is, and its whole reply is the answer)::
+
+    "Answer 1: ...", "**Answer 2.** ..."    at the beginning of a line, in any case
+    1, 2, ..., n, each once, in order       else the batch is not read
+
+A batch that is not read scores nothing; a sample without any other batch is `unparsable`
+(the published code leaves it at 0, the lowest rank). `metric: number` marks as GSM8K is
+marked, by the last number (the code: strictly after "####", which splits 1,000 and loses
+minus signs); `metric: rouge_l` is the F1 of the longest common subsequence of words.
+
+`layer` counts from 0; null takes two fifths of the depth, which for Llama-3-8B is the
+code's 13 of 32 (it looks layers up by the model's name; for Qwen2.5 it takes 16 of 28,
+for Mistral 10 of 32). An example's tokens are those that the prompt gains by it.
+
+Statuses besides: `empty` without question or response, `truncated` if a sample takes more
+than its share of the context, `failed` in a pool without other samples. Of a chat of
+several turns, the first exchange is shown.
+
+Source: Wang et al. 2025, arXiv:2505.12212. What their text leaves open about lengths is
+as in their code, in both modes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tmap.errors import TmapError, unknown
+from tmap.indicators import Scores, indicator
+from tmap.indicators import _whisper as whisper
+from tmap.indicators._examples import complete, demos_of, prefix_lengths
+from tmap.scoring import Scorer
+
+MODES = ("paper", "original")
+
+
+@indicator(
+    unit="share of the metric, 0-1",
+    source="arXiv:2505.12212",
+    looks_at="target",
+    scope="pool",
+    cost="a written answer of the target model per `n_demos` rows, times `rounds`",
+)
+def data_whisperer(
+    pool: pd.DataFrame,
+    lm: Scorer,
+    *,
+    mode: str = "paper",
+    n_demos: int = 5,
+    n_queries: int = 3,
+    rounds: int = 1,
+    seed: int = 42,
+    layer: int | None = None,
+    metric: str = "number",
+    max_new_tokens: int = 512,
+) -> Scores:
+    """Show all rows to the model, a few at a time.
+
+    Parameters
+    ----------
+    pool : table 'pool', n_samples rows
+    lm : the target model and its renderer
+    mode : paper | original
+    n_demos, n_queries : samples that a batch shows, and asks
+    rounds : times that every sample is shown (mode paper)
+    seed : of all draws
+    layer : whose attention weighs; null for two fifths of the depth
+    metric : number | rouge_l
+    max_new_tokens : of the answers to one batch, together
+
+    Returns
+    -------
+    (n_samples,) in [0, 1]; higher means that others are answered better with it
+    """
+    counts = {"n_demos": n_demos, "n_queries": n_queries, "rounds": rounds}
+    _options(mode, metric, **counts)
+    how = whisper.Asking(metric, _layer(layer, lm), max_new_tokens)
+    demos = demos_of(pool)
+    status = np.full(len(pool), "empty", dtype=object)
+    score = np.full(len(pool), np.nan)
+    rows = complete(pool, demos)
+    status[rows] = "truncated"
+    size = prefix_lengths([demos[i] for i in rows], lm.renderer)
+    rows = rows[size <= whisper.room(lm, n_demos, n_queries, max_new_tokens)]
+    deal = whisper.deal_original if mode == "original" else whisper.deal_paper
+    batches = deal(len(rows), seed=seed, **counts)
+    shares = whisper.shares([demos[i] for i in rows], batches, how, lm)
+    status[rows], score[rows] = _mean(len(rows), batches, shares)
+    unread = sum(share is None for share in shares)
+    notes = {"layer": how.layer, "batches": len(batches), "unread_batches": unread}
+    return Scores(score, status, notes)
+
+
+def _mean(
+    n: int, batches: list[whisper.Batch], shares: list[np.ndarray | None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Status and score of every sample over the batches that showed it and were read."""
+    status = np.full(n, "failed", dtype=object)
+    total, count = np.zeros(n), np.zeros(n)
+    for batch, share in zip(batches, shares, strict=True):
+        if share is None:
+            status[batch.demos] = "unparsable"
+        else:
+            total[batch.demos] += share
+            count[batch.demos] += 1
+    score = np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
+    status[count > 0] = np.where(np.isfinite(score[count > 0]), "ok", "failed")
+    return status, np.where(status == "ok", score, np.nan)
+
+
+def _options(mode: str, metric: str, **counts: int) -> None:
+    """Refuse options that make no batches."""
+    cure = "Set it under `indicators: data_whisperer:` in the dataset card."
+    if mode not in MODES:
+        raise unknown("mode of data_whisperer", mode, MODES, cure)
+    if metric not in whisper.METRICS:
+        raise unknown("metric of data_whisperer", metric, whisper.METRICS, cure)
+    for name, value in counts.items():
+        if value < 1:
+            raise TmapError(
+                f"`{name}: {value}` of data_whisperer must be at least 1. {cure}"
+            )
+
+
+def _layer(layer: int | None, lm: Scorer) -> int:
+    """The layer that weighs, from 0."""
+    n_layers = lm.lm.n_layers
+    chosen = round(0.4 * n_layers) if layer is None else layer
+    if not 0 <= chosen < n_layers:
+        raise TmapError(
+            f"`layer: {chosen}` of data_whisperer is not one of the model's {n_layers}, "
+            f"which count from 0 to {n_layers - 1}. Set it under `indicators: "
+            "data_whisperer:` in the dataset card."
+        )
+    return chosen
