@@ -150,7 +150,7 @@ def test_the_gate_names_what_is_missed():
     assert dull.faults() == ["oracle is 0.10 above random, under 0.15"]
     deaf = gate.Numbers(0.05, 0.8, dict.fromkeys(few, 0.9))
     assert deaf.faults() == [
-        "zero_shot is 0.80, outside 0.30..0.70",
+        "zero_shot is 0.80, outside 0.30..0.75",
         "faulty demonstrations cost 0.00, under 0.40",
     ]
 
