@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from conftest import ROOT
 from tmap import cards, settings
 from tmap.errors import TmapError
 
@@ -74,11 +75,13 @@ def test_shipped_histories_hold_no_model_of_the_paper():
         assert len(set(source.subjects)) == len(source.subjects) >= 80
 
 
-def test_shipped_cards_need_no_local_file():
+def test_shipped_cards_need_no_local_file_but_those_that_come_along():
     for name in cards.names("datasets"):
         card = cards.load("datasets", name)
         parts = (card.pool, card.questions, card.responses)
-        assert [part.path for part in parts if part] == [None for part in parts if part]
+        named = [part.path for part in parts if part and part.path]
+        assert all(path.startswith("resources/") for path in named)
+        assert all((ROOT / path).is_file() for path in named)
 
 
 def test_extends_changes_what_is_written_below(folders):

@@ -17,7 +17,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "ENGINE_VERSION",
             ENGINE_VERSION,
             [f"tmap.engines.{name}" for name in ENGINES],
-            (1, "55bf1a7b1e70369f"),
+            (1, "4730a1fa819927d4"),
         ),
     ],
 )
