@@ -80,17 +80,8 @@ rule collect_metrics:
         tiny="results/{dataset}/tiny.parquet",
         confirm="results/{dataset}/confirm.parquet",
         model="results/models/{model}.json",
-        predictions=lambda w: paths.arm_files(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "predictions.parquet"
-        ),
-        training=lambda w: paths.arm_files(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "train.json"
-        ),
-        weights=lambda w: paths.search_files(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "weights.json"
-        ),
-        traces=lambda w: paths.search_files(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "trace.parquet"
+        measured=lambda w: paths.measured(
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
         ),
     output:
         metrics="results/{dataset}/{model}/metrics.json",
@@ -119,5 +110,5 @@ rule collect_metrics:
         " --model-file {input.model}"
         " --output {output.metrics} --accuracy-plot {output.accuracy}"
         " --search-plot {output.search}"
-        " -- {input.predictions} {input.training} {input.weights} {input.traces}"
+        " -- {input.measured}"
         " 2>&1 | tee {log}"

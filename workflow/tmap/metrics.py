@@ -19,7 +19,9 @@ from tmap.runs import Run, Runs, Search
 
 VERSION = 1
 #: Metadata of every table; what is left are the notes of its maker.
-STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions")
+STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions", "made")
+#: Of a model's record, what says nothing of the model.
+ABOUT_RECORD = ("path", "made", "versions")
 READINGS = {"strict": "is_strict", "flexible": "is_flexible", "numeric": "is_numeric"}
 TRAINING = (
     "n_samples n_tokens n_trained_tokens truncated dropped steps final_loss".split()
@@ -253,7 +255,7 @@ def _provenance(
             method: [[run.s, run.t] for run in runs.of(method)]
             for method in runs.methods
         },
-        "model": {key: value for key, value in record.items() if key != "path"},
+        "model": {k: value for k, value in record.items() if k not in ABOUT_RECORD},
         "versions": versions(),
         "commit": _commit(),
     }

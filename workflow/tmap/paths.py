@@ -129,6 +129,20 @@ def search_files(
     ]
 
 
+def measured(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[str]:
+    """Every file of arms and searches that a results table is made from."""
+    arms = ("predictions.parquet", "train.json")
+    searches = ("weights.json", "trace.parquet")
+    return [
+        *(f for n in arms for f in arm_files(dataset, model, methods, n_seeds, n)),
+        *(
+            f
+            for n in searches
+            for f in search_files(dataset, model, methods, n_seeds, n)
+        ),
+    ]
+
+
 def history_files(dataset: str) -> list[str]:
     """IRT tables and responses of a dataset with a history, else none."""
     if cards.load("datasets", dataset).responses is None:

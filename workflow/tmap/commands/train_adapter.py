@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tmap import settings, tables
+from tmap import origin, settings, tables
 from tmap.files import read_json, write_json
 from tmap.provenance import fingerprint, versions
 
@@ -37,6 +37,7 @@ def run(
     about = {
         "settings": {name: part.model_dump(mode="json") for name, part in card.items()},
         "code": fingerprint("train_adapter"),
+        "made": origin.made("train_adapter", [subset, pool, model_file], model=model),
         "seed": seed,
         "versions": versions(),
     }
