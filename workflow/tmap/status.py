@@ -46,7 +46,8 @@ def look(target: str, config: WorkflowConfig) -> list[Finding]:
     What stands behind an artifact is what it says it was made from. A target that is
     not there is shown with what lies around it; a folder, with all that lies in it.
     """
-    paths.check(target)
+    if not Path(target).exists():
+        paths.check(target)
     found: dict[str, Finding] = {}
     for path in _starts(Path(target)):
         _visit(str(path), found, config)
@@ -61,8 +62,8 @@ def look(target: str, config: WorkflowConfig) -> list[Finding]:
 def _starts(target: Path) -> Iterator[Path]:
     if not target.is_dir():
         yield target
-    if target.is_file():
-        return
+        if origin.witness(target).is_file():
+            return
     room = target if target.is_dir() else target.parent
     for folder in reversed(room.parents):
         if folder.parts[:1] == ("results",) and len(folder.parts) > 1:

@@ -34,7 +34,7 @@ def run(
         tables.read("questions", questions),
         marking,
     )
-    read = [adapter, questions, model_file]
+    read: list[Path | str] = [adapter, questions, model_file]
     tables.write(
         "predictions",
         predictions,

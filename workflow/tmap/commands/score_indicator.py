@@ -19,15 +19,15 @@ def run(
         str, typer.Option(help="Tables 'indicator' that it is made from; '' if none.")
     ] = "",
 ) -> None:
-    from tmap import files, indicators, origin, paths, provenance, scoring, settings
-    from tmap import tables
+    from tmap import files, indicators, origin, provenance, scoring, settings, tables
+    from tmap.paths import recordings
 
     record = files.read_json(model_file) if model_file else {}
     about = indicators.get(indicator)
     names = {"dataset": dataset, "indicator": indicator}
     names |= {"model": record["model"]} if about.per_model and record else {}
     card = settings.score_indicator(**names)
-    read = [pool, model_file, *columns.split(), *paths.recordings(dataset, indicator)]
+    read = [pool, model_file, *columns.split(), *recordings(dataset, indicator)]
     lm = scoring.instrument(indicator, card, record, columns.split())
     frame = scoring.score(tables.read("pool", pool), indicator, lm, card["options"])
     tables.write(

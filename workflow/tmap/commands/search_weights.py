@@ -48,13 +48,12 @@ def run(
     )
     read = [pool, questions, tiny, confirm, model_file]
     read += [*map(Path, history.split()), *(indicators or [])]
-    about = {
-        "seed": seed,
-        "code": provenance.fingerprint("search_weights"),
-        "made": origin.made("search_weights", read, **names),
-    }
-    columns = result.summary["indicators"]
-    tables.write("trace", result.found.trace, trace, indicators=columns, **about)
-    tables.write("search_timings", result.found.timings, timings, **about)
-    about |= {"versions": provenance.versions()}
-    files.write_json(weights, result.summary | about)
+    code = provenance.fingerprint("search_weights")
+    made = origin.made("search_weights", read, **names)
+    notes = {"made": made, "indicators": result.summary["indicators"]}
+    tables.write("trace", result.found.trace, trace, code=code, seed=seed, **notes)
+    tables.write(
+        "search_timings", result.found.timings, timings, code=code, seed=seed, made=made
+    )
+    about = {"seed": seed, "code": code, "versions": provenance.versions()}
+    files.write_json(weights, {**result.summary, **about, "made": made})

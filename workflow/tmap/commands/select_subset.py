@@ -37,7 +37,7 @@ def run(
         )
         vector = selection.read_weights(card["weights"], loaded.names, weights)
     chosen = subset.choose(candidates, loaded, vector, card["fraction"], seed, clean)
-    read = [pool, weights, labels, *(indicators or [])]
+    read: list[Path | str] = [pool, weights, labels, *(indicators or [])]
     tables.write(
         "subset",
         chosen,
