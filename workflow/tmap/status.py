@@ -196,7 +196,7 @@ def _asked(made: dict[str, Any], config: WorkflowConfig) -> list[str]:
     return found + [f"config leaves out {path}" for path in sorted(there - asked)]
 
 
-def show(findings: Sequence[Finding], target: str, console: Console) -> None:
+def show(findings: Sequence[Finding], console: Console) -> None:
     """Print one row per artifact, then what to do."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("artifact", overflow="fold")
@@ -210,9 +210,9 @@ def show(findings: Sequence[Finding], target: str, console: Console) -> None:
     console.print()
     if late:
         text = (
-            f"{late} of {len(findings)} artifacts are not current. What Snakemake would "
-            f"build again: snakemake -n {target}. If only code or versions differ and no "
-            "number can have changed, docs/upgrades.md says how to accept them."
+            f"{late} of {len(findings)} artifacts are not current. `snakemake -n` with "
+            "your profile and config says what it would build again; docs/upgrades.md "
+            "says how to accept a change that alters no number."
         )
     else:
         text = f"All {len(findings)} artifacts are current."

@@ -21,6 +21,6 @@ def run(
 
     config = cards.read_config(configfile or [])
     found = status.look(target, config)
-    status.show(found, target, report.console())
+    status.show(found, report.console())
     if any(one.state != "current" for one in found):
         raise typer.Exit(1)
