@@ -17,7 +17,7 @@ from tmap.training.rows import IGNORED, encode
 from training import CHATS, ENGINE, PLAIN, settings
 
 
-def fit(record, folder, *, chats=CHATS, seed=0, **changes):
+def fit(record, folder, *, chats=CHATS, seed=0, keep=False, **changes):
     report = train(
         record,
         PLAIN,
@@ -27,6 +27,7 @@ def fit(record, folder, *, chats=CHATS, seed=0, **changes):
         seed=seed,
         adapter=folder / "adapter",
         scratch=folder / "checkpoints",
+        keep_checkpoints=keep,
     )
     return report, (folder / "adapter" / "adapter_model.safetensors").read_bytes()
 
@@ -172,6 +173,16 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
     assert f"going on from {tmp_path}" in caplog.text
     assert (report, adapter) == fitted[:2]
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_kept_checkpoints_stay_and_training_again_ends_in_the_same_bytes(
+    fitted, tiny_llama, tmp_path
+):
+    first = fit(tiny_llama, tmp_path, keep=True)
+    assert list(tmp_path.glob("checkpoints/*/checkpoint-6"))
+
+    assert fit(tiny_llama, tmp_path) == first == fitted[:2]
     assert not (tmp_path / "checkpoints").exists()
 
 

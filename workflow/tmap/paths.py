@@ -152,13 +152,13 @@ def history_files(dataset: str) -> list[str]:
 
 
 def adapter_files(
-    dataset: str, model: str, method: str, seed: str, training_seed: str
+    name: str, dataset: str, model: str, method: str, seed: str, training_seed: str
 ) -> list[str]:
-    """The adapter that is measured; none for a method that does not train."""
+    """File `name` of the adapter that is measured; none for a method without training."""
     if not trains(method):
         return []
     room = f"results/{dataset}/{model}/{method}/s{seed}/t{training_seed}"
-    return [f"{room}/adapter/adapter_model.safetensors"]
+    return [f"{room}/adapter/{name}"]
 
 
 def check(target: str) -> None:

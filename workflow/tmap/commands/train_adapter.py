@@ -18,6 +18,9 @@ def run(
     adapter: Annotated[Path, typer.Option(help="adapter_model.safetensors to write")],
     report: Annotated[Path, typer.Option(help="train.json to write")],
     seed: Annotated[int, typer.Option(help="training seed")] = 0,
+    keep_checkpoints: Annotated[
+        bool, typer.Option("--keep-checkpoints", help="Do not remove them at the end.")
+    ] = False,
 ) -> None:
     from tmap.samples import chosen, turns_of
     from tmap.train import train
@@ -33,6 +36,7 @@ def run(
         seed=seed,
         adapter=adapter.parent,
         scratch=report.parent / "checkpoints",
+        keep_checkpoints=keep_checkpoints,
     )
     about = {
         "settings": {name: part.model_dump(mode="json") for name, part in card.items()},
