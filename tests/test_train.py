@@ -12,7 +12,12 @@ from tmap.prompts import Renderer
 from tmap.samples import turns_of
 from tmap.train import train
 from tmap.training import checkpoints
-from tmap.training.arguments import lora_config, sft_config, total_steps
+from tmap.training.arguments import (
+    checkpoints_gradients,
+    lora_config,
+    sft_config,
+    total_steps,
+)
 from tmap.training.rows import IGNORED, encode
 from training import CHATS, ENGINE, PLAIN, settings
 
@@ -120,6 +125,23 @@ def test_the_adapter_has_the_shape_of_the_card():
     config = lora_config(settings(rank=3, alpha=5, target_modules=["q_proj"]))
 
     assert (config.r, config.lora_alpha, config.target_modules) == (3, 5, {"q_proj"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "recomputes"),
+    [
+        ("auto", "cpu", False),
+        ("auto", "cuda", True),
+        ("on", "cpu", True),
+        ("off", "cuda", False),
+    ],
+)
+def test_activations_are_recomputed_on_a_gpu_or_where_the_card_says_so(
+    asked, device, recomputes
+):
+    card = settings(gradient_checkpointing=asked)
+
+    assert checkpoints_gradients(card, device) == recomputes
 
 
 def test_recomputing_activations_changes_no_byte(fitted, tiny_llama, tmp_path):
