@@ -171,6 +171,17 @@ def test_a_file_of_an_earlier_version_is_unknown_and_what_follows_stale(room):
     assert found[IRT] == ("stale", [f"input {RESPONSES}: unknown"])
 
 
+@pytest.mark.parametrize("path", [RESPONSES, "results/mine/random/s0/weights.json"])
+def test_a_file_that_was_torn_in_copying_is_unknown(room, path):
+    (room / path).parent.mkdir(parents=True, exist_ok=True)
+    (room / path).write_text('{"half')
+
+    state, (text,) = look("results/mine")[path]
+
+    assert state == "unknown"
+    assert text.startswith("it cannot be read")
+
+
 def test_an_adapter_is_as_current_as_the_report_beside_it(room):
     run = room / "results/mine/tiny/random/s0/t0"
     made = origin.made("fit_irt", [RESPONSES], dataset="mine")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,7 +90,11 @@ def _visit(path: str, found: dict[str, Finding], config: WorkflowConfig) -> None
     if not Path(own).is_file():
         found[own] = Finding(own, "missing")
         return
-    about = origin.read(own)
+    try:
+        about = origin.read(own)
+    except (TmapError, ValueError) as fault:  # torn on its way here
+        found[own] = Finding(own, "unknown", [f"it cannot be read: {fault}"])
+        return
     made = about.get("made")
     if made is None:
         text = "it does not say what made it; an earlier version of tmap wrote it"
@@ -180,8 +185,15 @@ def _inputs(then: dict[str, str]) -> list[str]:
     return [
         f"input {path}: another file"
         for path, digest in then.items()
-        if Path(path).is_file() and origin.digest(path) != digest
+        if Path(path).is_file()
+        and _digest(path, Path(path).stat().st_mtime_ns) != digest
     ]
+
+
+@cache
+def _digest(path: str, _time: int) -> str:
+    """Of a file that many artifacts were made from, computed once."""
+    return origin.digest(path)
 
 
 def _asked(made: dict[str, Any], config: WorkflowConfig) -> list[str]:
