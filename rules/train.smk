@@ -46,8 +46,8 @@ rule train_adapter:
     shell:
         "tmap train-adapter {wildcards.model} --seed {wildcards.training_seed}"
         " --subset {input.subset} --pool {input.pool} --model-file {input.model}"
-        " --adapter {output.weights} --report {output.report} {CHECKPOINTS}"
-        " 2>&1 | tee {log}"
+        " --adapter {output.weights} --report {output.report}"
+        f" {CHECKPOINTS} 2>&1 | tee {{log}}"
 
 
 rule evaluate_adapter:
