@@ -1,6 +1,7 @@
 # `make demo` and `make test` do all the set-up on a machine with python3 and make.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint fmt docs bench report plan clean \
+  du clean-store clean-checkpoints clean-adapters \
   embedded embedded-models embedded-judge embedded-history
 SHELL := /bin/bash
 BIN := .venv/bin
@@ -71,6 +72,33 @@ embedded-history: $(READY)  ## ask other solvers again: resources/arith/response
 
 plan: $(READY)  ## what TARGET=results/... would run
 	$(RUN) snakemake -n --quiet rules --profile profiles/local -- $(TARGET)
+
+du:  ## what takes how much of the disk
+	@du -shc results/* 2>/dev/null | sort -h || true
+	@$(call sized,store,$(STORE)); $(call sized,checkpoints,$(CHECKPOINTS)); \
+	  $(call sized,adapters,$(ADAPTERS))
+
+clean-store:  ## remove what judges and models said: asked again, and paid again
+	@$(call removed,store,$(STORE))
+
+clean-checkpoints:  ## remove checkpoints: an unfinished training begins again
+	@$(call removed,checkpoints,$(CHECKPOINTS))
+
+clean-adapters:  ## remove LoRA weights: what was measured with them stays
+	@$(call removed,adapters,$(ADAPTERS))
+
+STORE := find "$${TMAP_STORE:-results/store}" -maxdepth 0
+CHECKPOINTS := find results -type d -name checkpoints -prune
+ADAPTERS := find results -type d -name adapter -prune
+# $(call sized,NAME,FIND) says `132K adapters (3 folders)`
+sized = $(2) -print0 2>/dev/null | du -shc --files0-from=- | tail -1 | \
+  sed "s|total|$(1) ($$($(2) 2>/dev/null | wc -l) folders)|"
+# $(call removed,NAME,FIND) says what there is, asks unless YES=1, and removes it
+removed = $(2) -exec du -sh {} + 2>/dev/null; $(call sized,$(1),$(2)); \
+  [ -n "$$($(2) 2>/dev/null)" ] || exit 0; \
+  if [ -z "$(YES)" ]; then read -rp "Remove them? [y/N] " answer || true; \
+    [ "$$answer" = y ] || { echo "Nothing was removed (YES=1 does not ask)."; exit 1; }; \
+  fi; $(2) -exec rm -rf {} +
 
 clean:  ## remove the demo's files; results of other targets stay
 	rm -rf .embedded results/arith report.html

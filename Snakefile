@@ -9,7 +9,7 @@ import sys
 
 from snakemake.utils import min_version
 
-from tmap import cards, paths
+from tmap import cards, failures, paths
 
 min_version("9.27")
 
@@ -39,3 +39,7 @@ rule all:
     default_target: True
     input:
         SETTINGS.targets,
+
+
+onerror:
+    print(failures.summary(log, ["snakemake", *sys.argv[1:]]), file=sys.stderr)

@@ -56,7 +56,9 @@ def table_page() -> str:
         MADE,
         "Every parquet file under `results/` is one of these. Its metadata (key `tmap`) "
         "says schema and version, code fingerprint, seed, package versions, rows by "
-        "status, and notes of its own. Tables join by id, never by row order.",
+        "status, what made it (rule, card values, code by module, digests of its inputs: "
+        "`tmap status` reads them), and notes of its own. Tables join by id, never by "
+        "row order.",
     ]
     for kind, schema in tables.SCHEMAS.items():
         lines += [f"\n## {kind}\n", f"Version {schema.version}.\n"]

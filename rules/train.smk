@@ -9,6 +9,10 @@ WRITES  results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/adapter/, tr
 PAPER   sections 4.1, 4.3
 """
 
+# `keep:` in the config. Not in params: what is kept changes no number.
+ADAPTER = str if SETTINGS.keep.adapters else temp
+CHECKPOINTS = "--keep-checkpoints" if SETTINGS.keep.checkpoints else ""
+
 
 rule train_adapter:
     input:
@@ -16,8 +20,12 @@ rule train_adapter:
         pool="results/{dataset}/pool.parquet",
         model="results/models/{model}.json",
     output:
-        weights="results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/adapter/adapter_model.safetensors",
-        config="results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/adapter/adapter_config.json",
+        weights=ADAPTER(
+            "results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/adapter/adapter_model.safetensors"
+        ),
+        config=ADAPTER(
+            "results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/adapter/adapter_config.json"
+        ),
         report="results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/train.json",
     log:
         "results/logs/train_adapter/{dataset}/{model}/{method}/s{seed}/t{training_seed}.log",
@@ -38,14 +46,14 @@ rule train_adapter:
     shell:
         "tmap train-adapter {wildcards.model} --seed {wildcards.training_seed}"
         " --subset {input.subset} --pool {input.pool} --model-file {input.model}"
-        " --adapter {output.weights} --report {output.report} 2>&1 | tee {log}"
+        " --adapter {output.weights} --report {output.report}"
+        f" {CHECKPOINTS} 2>&1 | tee {{log}}"
 
 
 rule evaluate_adapter:
     input:
-        adapter=lambda w: paths.adapter_files(
-            w.dataset, w.model, w.method, w.seed, w.training_seed
-        ),
+        adapter=lambda w: paths.adapter_files("adapter_model.safetensors", **w),
+        config=lambda w: paths.adapter_files("adapter_config.json", **w),
         questions="results/{dataset}/questions_test.parquet",
         model="results/models/{model}.json",
     output:
@@ -80,17 +88,8 @@ rule collect_metrics:
         tiny="results/{dataset}/tiny.parquet",
         confirm="results/{dataset}/confirm.parquet",
         model="results/models/{model}.json",
-        predictions=lambda w: paths.arm_files(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "predictions.parquet"
-        ),
-        training=lambda w: paths.arm_files(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "train.json"
-        ),
-        weights=lambda w: paths.search_files(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "weights.json"
-        ),
-        traces=lambda w: paths.search_files(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "trace.parquet"
+        measured=lambda w: paths.measured(
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
         ),
     output:
         metrics="results/{dataset}/{model}/metrics.json",
@@ -119,5 +118,5 @@ rule collect_metrics:
         " --model-file {input.model}"
         " --output {output.metrics} --accuracy-plot {output.accuracy}"
         " --search-plot {output.search}"
-        " -- {input.predictions} {input.training} {input.weights} {input.traces}"
+        " -- {input.measured}"
         " 2>&1 | tee {log}"

@@ -193,3 +193,16 @@ def test_another_estimator_walks_a_new_path_on_the_answers_it_finds(room):
     assert again["confirm"][0]["reward"] != first["confirm"][0]["reward"]
     # The initial points are the same, so their answers are not asked again.
     assert len(ledger.answers) < 2 * n_answers
+
+
+def test_a_search_that_learned_nothing_says_why_by_name(room, caplog):
+    made = room()
+    room.lm.answer = lambda prefix, question: room.lm.tokenizer.encode("Who knows?")
+
+    found = run(made)["warnings"]
+
+    assert [text in caplog.text for text in found[-3:]] == [True] * 3
+    unread, floor, constant = found[-3:]
+    assert unread.startswith("100.0% of ")
+    assert "the model is at the floor: 0.0% of " in floor
+    assert "rewards are equal" in constant

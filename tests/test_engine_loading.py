@@ -12,6 +12,7 @@ import torch
 from tmap import engines
 from tmap.cards.model import EngineSection
 from tmap.engines.deferred import Deferred
+from tmap.engines.weights import settle
 from tmap.errors import TmapError
 
 
@@ -64,6 +65,24 @@ def test_a_model_without_safetensors_is_refused(tiny_llama, tmp_path):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(TmapError, match="safetensors"):
         engines.load(tiny_llama | {"path": str(tmp_path)}, EngineSection())
+
+
+@pytest.mark.parametrize(
+    ("has_gpu", "card", "settled"),
+    [
+        (True, {}, ("cuda", "bfloat16")),
+        (False, {}, ("cpu", "float32")),
+        (True, {"device": "cpu"}, ("cpu", "float32")),
+        (True, {"dtype": "float16"}, ("cuda", "float16")),
+        (False, {"dtype": "bfloat16"}, ("cpu", "bfloat16")),
+    ],
+)
+def test_the_dtype_follows_the_device_unless_the_card_names_it(
+    monkeypatch, has_gpu, card, settled
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+
+    assert settle(EngineSection(**card)) == settled
 
 
 def test_a_missing_gpu_is_an_error(tiny_llama):

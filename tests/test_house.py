@@ -18,6 +18,7 @@ FOR_PEOPLE = {
     "make-world",
     "make-world-history",
     "show-metrics",
+    "status",
     "train-world-judge",
     "train-world-model",
 }

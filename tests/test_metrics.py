@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import finished_runs
-from tmap import comparisons, metrics, runs
+from tmap import comparisons, metrics, runs, tables
 from tmap.errors import TmapError
 
 ABOUT = {"schema": "x", "schema_version": 1, "code": "c", "seed": None, "versions": {}}
@@ -165,6 +165,19 @@ def test_one_warning_of_several_trainings_is_said_once(tmp_path):
     paths += finished_runs.run(tmp_path, "tmap", 0, 1, [1, 0], **cut)
     found = collect(paths, n=2)["warnings"]
     assert "training tmap s0 t0, s0 t1: rows were cut" in found
+
+
+@pytest.mark.parametrize(("n_unread", "named"), [(1, []), (2, ["tmap: 10.0% of the"])])
+def test_over_one_unreadable_test_answer_in_twenty_is_named(tmp_path, n_unread, named):
+    paths = finished_runs.run(tmp_path, "tmap", 0, 0, [1] * 20)
+    frame = tables.read("predictions", paths[0])
+    frame.loc[: n_unread - 1, "flexible"] = None
+    tables.write("predictions", frame, paths[0], code="abc")
+
+    found = collect(paths, n=20)["warnings"]
+
+    told = [text for text in found if "hold nothing that the reader" in text]
+    assert [text[: len("tmap: 10.0% of the")] for text in told] == named
 
 
 def test_runs_that_share_one_search_say_so_and_several_give_a_range(tmp_path):

@@ -31,6 +31,7 @@ def package(tmp_path, monkeypatch):
 
     def forget():
         provenance._parse.cache_clear()
+        provenance._code.cache_clear()
         provenance.fingerprint.cache_clear()
 
     for name, text in MODULES.items():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scripted import Scripted
 from tmap.cards.model import PromptSection
 from tmap.examine import Marking
 from tmap.ledger import Ledger
@@ -110,3 +111,71 @@ def test_another_request_has_another_key(reward, what):
     else:
         reward.questions = QUESTIONS.assign(gold="7")
     assert reward.key(given) != before
+
+
+def asked(reward, texts, n_options=None):
+    """The reward after twenty questions, 1+0 to 1+19, were answered with `texts`."""
+    frame = pd.concat([QUESTIONS.head(1)] * 20, ignore_index=True)
+    frame["question_id"] = [f"q{i:02}" for i in range(20)]
+    frame["gold"] = [str(i + 1) for i in range(20)]
+    reward.estimate = lambda marks: marks.mean(axis=-1)
+    tokenizer = reward.renderer.tokenizer
+    if n_options is None:
+        reward.questions, reward.lm = frame, Scripted(tokenizer, [texts])
+    else:
+        options = [str(i) for i in range(n_options)]
+        reward.questions = frame.assign(gold="0", choices=[options] * 20)
+        reward.marking = Marking("option", "acc", 1)
+        nll = [[float(said != o) for o in options] for said in texts]
+        reward.lm = Scripted(tokenizer, nll=[nll])
+    reward([[]])
+    return reward
+
+
+def answers(n_right, n_unread=0):
+    said = [str(i + 1) for i in range(n_right)] + ["none"] * n_unread
+    return said + ["99"] * (20 - len(said))
+
+
+def test_over_one_unreadable_answer_in_twenty_is_named_and_one_is_not(reward):
+    assert asked(reward, answers(10, n_unread=1)).warnings() == []
+
+    reward.ledger.answers.clear()
+    reward.used.clear()
+    (told,) = asked(reward, answers(10, n_unread=2)).warnings()
+
+    assert told.startswith(
+        "10.0% of 20 answers hold nothing that the reader (flexible)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("n_right", "named"),
+    [(0, "at the floor: 0.0%"), (1, "at the floor: 5.0%"), (2, None), (18, None),
+     (19, "at the ceiling: 95.0%"), (20, "at the ceiling: 100.0%")],
+)  # fmt: skip
+def test_a_model_within_5_points_of_none_or_all_is_named(reward, n_right, named):
+    told = asked(reward, answers(n_right)).warnings()
+
+    assert [named in text for text in told] == ([True] if named else [])
+
+
+@pytest.mark.parametrize(("n_right", "floor"), [(6, True), (7, False)])
+def test_the_floor_of_a_choice_is_what_guessing_gives(reward, n_right, floor):
+    # Four options: guessing is right in 5 of 20; up to 6 is within 5 points.
+    said = ["0"] * n_right + ["1"] * (20 - n_right)
+
+    told = asked(reward, said, n_options=4).warnings()
+
+    assert bool(told) == floor
+    assert all("guessing gives 25.0%" in text for text in told)
+
+
+def test_a_resumed_run_and_an_older_ledger_are_warned_of_what_they_hold(reward):
+    told = asked(reward, answers(10, n_unread=2)).warnings()
+
+    resumed = Reward(**{**vars(reward), "ledger": Ledger(reward.ledger.path)})
+    assert resumed.warnings() == told
+    for answer in resumed.ledger.answers.values():
+        del answer["unread"]
+    assert resumed.warnings() == []

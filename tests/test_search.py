@@ -167,9 +167,8 @@ def test_an_interval_says_nothing_when_the_reward_says_nothing(tmp_path):
     found = run(tmp_path / "l", flat)
     best = choice.choose(found, (0.0, 1.0), seed=0)
     assert (best.interval[:, 1] - best.interval[:, 0] > 0.5).all()
-    rows = [{"name": "x", "reward": 0.5}, {"name": "uniform", "reward": 0.5}]
-    told = choice.summary(["a", "b"], found, best, rows, {})
-    assert "all 8 rewards are equal (0.500)" in told["warnings"][0]
+    assert "all 8 rewards are equal (0.500)" in choice.constant(found.rewards)[0]
+    assert choice.constant(np.array([0.5, 0.5, 0.6])) == []
 
 
 def test_relative_weights_have_a_largest_of_one_and_keep_zero():

@@ -12,12 +12,17 @@ from tmap.prompts import Renderer
 from tmap.samples import turns_of
 from tmap.train import train
 from tmap.training import checkpoints
-from tmap.training.arguments import lora_config, sft_config, total_steps
+from tmap.training.arguments import (
+    checkpoints_gradients,
+    lora_config,
+    sft_config,
+    total_steps,
+)
 from tmap.training.rows import IGNORED, encode
 from training import CHATS, ENGINE, PLAIN, settings
 
 
-def fit(record, folder, *, chats=CHATS, seed=0, **changes):
+def fit(record, folder, *, chats=CHATS, seed=0, keep=False, **changes):
     report = train(
         record,
         PLAIN,
@@ -27,6 +32,7 @@ def fit(record, folder, *, chats=CHATS, seed=0, **changes):
         seed=seed,
         adapter=folder / "adapter",
         scratch=folder / "checkpoints",
+        keep_checkpoints=keep,
     )
     return report, (folder / "adapter" / "adapter_model.safetensors").read_bytes()
 
@@ -121,6 +127,23 @@ def test_the_adapter_has_the_shape_of_the_card():
     assert (config.r, config.lora_alpha, config.target_modules) == (3, 5, {"q_proj"})
 
 
+@pytest.mark.parametrize(
+    ("asked", "device", "recomputes"),
+    [
+        ("auto", "cpu", False),
+        ("auto", "cuda", True),
+        ("on", "cpu", True),
+        ("off", "cuda", False),
+    ],
+)
+def test_activations_are_recomputed_on_a_gpu_or_where_the_card_says_so(
+    asked, device, recomputes
+):
+    card = settings(gradient_checkpointing=asked)
+
+    assert checkpoints_gradients(card, device) == recomputes
+
+
 def test_recomputing_activations_changes_no_byte(fitted, tiny_llama, tmp_path):
     _, adapter = fit(tiny_llama, tmp_path, gradient_checkpointing="on")
 
@@ -172,6 +195,16 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
     assert f"going on from {tmp_path}" in caplog.text
     assert (report, adapter) == fitted[:2]
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_kept_checkpoints_stay_and_training_again_ends_in_the_same_bytes(
+    fitted, tiny_llama, tmp_path
+):
+    first = fit(tiny_llama, tmp_path, keep=True)
+    assert list(tmp_path.glob("checkpoints/*/checkpoint-6"))
+
+    assert fit(tiny_llama, tmp_path) == first == fitted[:2]
     assert not (tmp_path / "checkpoints").exists()
 
 

@@ -98,7 +98,11 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
     rows = choice.confirm(candidates, ready.check, found, best, n_best)
     spent = main.n_tokens + ready.check.n_tokens
     # Options are measured, not written: no count of new tokens says what that cost.
-    notes = {**ready.notes, "new_tokens": None if main.marking.is_choice else spent}
+    poor = [*main.warnings(), *choice.constant(found.rewards)]
+    for warning in poor:
+        logger.warning(warning)
+    notes = {**ready.notes, "warnings": [*ready.notes["warnings"], *poor]}
+    notes["new_tokens"] = None if main.marking.is_choice else spent
     return Result(found, choice.summary(names, found, best, rows, notes))
 
 

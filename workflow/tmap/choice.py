@@ -91,13 +91,6 @@ def summary(
 ) -> dict[str, Any]:
     """The content of weights.json; `reward` is the confirmed one."""
     best = choice.ranking[0]
-    warnings = list(notes.pop("warnings", []))
-    if np.ptp(found.rewards) == 0:
-        warnings.append(
-            f"all {len(found.rewards)} rewards are equal ({found.rewards[0]:.3f}): the "
-            "demonstrations never change the answers, so these weights mean nothing; "
-            "check n_shots, the answer reader and the model on trace.parquet"
-        )
     interval = None if choice.interval is None else choice.interval.tolist()
     return {
         "indicators": names,
@@ -111,8 +104,18 @@ def summary(
         "confirm": confirmed,
         "n_evaluations": len(found.rewards),
         **notes,
-        "warnings": warnings,
     }
+
+
+def constant(rewards: np.ndarray) -> list[str]:
+    """A warning if no weights were worth more than any others."""
+    if np.ptp(rewards) > 0:
+        return []
+    return [
+        f"all {len(rewards)} rewards are equal ({rewards[0]:.3f}): the demonstrations "
+        "never change the answers, so these weights mean nothing; check n_shots, the "
+        "answer reader and the model on trace.parquet"
+    ]
 
 
 def _number(value: float) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from typer.core import TyperGroup
 
 from tmap import __version__, log
 from tmap.errors import TmapError
+from tmap.failures import ERROR
 
 #: Subcommands in the order of the workflow; `fit-irt` lives in commands/fit_irt.py.
 COMMANDS = {
@@ -34,6 +36,7 @@ COMMANDS = {
     "make-world-history": "Let small models answer the embedded world's questions.",
     "train-world-model": "Train a model of the embedded world from scratch.",
     "check-world-model": "Measure such a model and refuse one that teaches nothing.",
+    "status": "Say which results are current, and what differs where they are not.",
     "show-metrics": "Print the results table of a metrics.json.",
 }
 
@@ -83,11 +86,26 @@ def start(
 
 
 def main() -> None:
-    """Run the command; a TmapError becomes one sentence and exit status 1."""
+    """Run the command; a fault ends in one sentence and exit status 1.
+
+    Only a fault that is not the user's shows a traceback, above that sentence.
+    """
     # One thread unless told otherwise: other thread counts round differently.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         app(prog_name="tmap")
     except TmapError as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        sys.exit(1)
+        _end(str(fault))
+    except Exception as fault:
+        traceback.print_exc()
+        words = " ".join(str(fault).split())
+        _end(
+            f"{type(fault).__name__}: {words}. This is not foreseen; if the traceback "
+            "above names nothing that you can mend, report it with this log."
+        )
+
+
+def _end(sentence: str) -> None:
+    """The last line of a log, which `tmap.failures` looks for."""
+    print(f"{ERROR}{sentence}", file=sys.stderr)
+    sys.exit(1)

@@ -1,6 +1,6 @@
 """Every answer that the search paid for, one JSON line each, on disk before it is used.
 
-    {"type": "answers", "key": "9f2c...", "correct": "0110...", "new_tokens": 812}
+    {"type": "answers", "key": "9f2c...", "correct": "0110...", "new_tokens": 812, ...}
     {"type": "search", "search": "71ab...", "versions": {"numpy": "2.4.6", ...}}
     {"type": "proposal", "search": "71ab...", "iteration": 0, "weights": [...], ...}
 

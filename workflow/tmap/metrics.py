@@ -19,7 +19,10 @@ from tmap.runs import Run, Runs, Search
 
 VERSION = 1
 #: Metadata of every table; what is left are the notes of its maker.
-STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions")
+STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions", "made")
+UNREAD = 0.05  # share of unreadable answers above which to warn
+#: Of a model's record, what says nothing of the model.
+ABOUT_RECORD = ("path", "made", "versions")
 READINGS = {"strict": "is_strict", "flexible": "is_flexible", "numeric": "is_numeric"}
 TRAINING = (
     "n_samples n_tokens n_trained_tokens truncated dropped steps final_loss".split()
@@ -88,7 +91,7 @@ def collect(
         "pool": {"n": pool["rows"]["total"], "rejected": rejected["rows"]["total"]}
         | _notes(pool),
         "tiny": _notes(tiny),
-        "warnings": _warnings(runs, pool, tiny, warn_overlap),
+        "warnings": _warnings(runs, pool, tiny, warn_overlap, metric),
         "cost": _cost(runs),
         "provenance": _provenance(runs, pool, tiny, record),
     }
@@ -180,7 +183,11 @@ def _design(random: dict, base: dict, seed: int) -> dict[str, Any]:
 
 
 def _warnings(
-    runs: Runs, pool: dict[str, Any], tiny: dict[str, Any], warn_overlap: float
+    runs: Runs,
+    pool: dict[str, Any],
+    tiny: dict[str, Any],
+    warn_overlap: float,
+    metric: str,
 ) -> list[str]:
     found = [f"pool: {text}" for text in _texts(pool)]
     share = pool.get("overlap_share")
@@ -200,6 +207,7 @@ def _warnings(
     found += [
         f"training {m} {', '.join(who)}: {text}" for (m, text), who in said.items()
     ]
+    found += _unread(runs, metric)
     for method in runs.methods:
         n = len(runs.of(method))
         if method != UNTOUCHED and n < comparisons.MIN_SEEDS:
@@ -208,6 +216,21 @@ def _warnings(
     if len(codes) > 1:
         found.append(f"predictions were written by {len(codes)} versions of the code")
     return list(dict.fromkeys(found))
+
+
+def _unread(runs: Runs, metric: str) -> list[str]:
+    """Methods with too many answers in which the metric's reader found nothing."""
+    found = []
+    for method in runs.methods if metric in READINGS else []:
+        share = np.mean(
+            [run.predictions[metric].isna().mean() for run in runs.of(method)]
+        )
+        if share > UNREAD:
+            found.append(
+                f"{method}: {share:.1%} of the test answers hold nothing that the "
+                f"reader ({metric}) finds; they count as wrong"
+            )
+    return found
 
 
 def _texts(about: dict[str, Any]) -> list[str]:
@@ -253,7 +276,7 @@ def _provenance(
             method: [[run.s, run.t] for run in runs.of(method)]
             for method in runs.methods
         },
-        "model": {key: value for key, value in record.items() if key != "path"},
+        "model": {k: value for k, value in record.items() if k not in ABOUT_RECORD},
         "versions": versions(),
         "commit": _commit(),
     }

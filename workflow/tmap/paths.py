@@ -160,6 +160,20 @@ def search_files(
     ]
 
 
+def measured(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[str]:
+    """Every file of arms and searches that a results table is made from."""
+    arms = ("predictions.parquet", "train.json")
+    searches = ("weights.json", "trace.parquet")
+    return [
+        *(f for n in arms for f in arm_files(dataset, model, methods, n_seeds, n)),
+        *(
+            f
+            for n in searches
+            for f in search_files(dataset, model, methods, n_seeds, n)
+        ),
+    ]
+
+
 def history_files(dataset: str) -> list[str]:
     """IRT tables and responses of a dataset with a history, else none."""
     if cards.load("datasets", dataset).responses is None:
@@ -169,13 +183,13 @@ def history_files(dataset: str) -> list[str]:
 
 
 def adapter_files(
-    dataset: str, model: str, method: str, seed: str, training_seed: str
+    name: str, dataset: str, model: str, method: str, seed: str, training_seed: str
 ) -> list[str]:
-    """The adapter that is measured; none for a method that does not train."""
+    """File `name` of the adapter that is measured; none for a method without training."""
     if not trains(method):
         return []
     room = f"results/{dataset}/{model}/{method}/s{seed}/t{training_seed}"
-    return [f"{room}/adapter/adapter_model.safetensors"]
+    return [f"{room}/adapter/{name}"]
 
 
 def check(target: str) -> None:

@@ -25,13 +25,16 @@ PLUMBING = frozenset(
         "tmap.cards",
         "tmap.commands",
         "tmap.errors",
+        "tmap.failures",
         "tmap.files",
         "tmap.indicators",
         "tmap.log",
         "tmap.names",
+        "tmap.origin",
         "tmap.paths",
         "tmap.provenance",
         "tmap.settings",
+        "tmap.status",
         "tmap.tables",
     }
 )
@@ -118,14 +121,22 @@ def fingerprint(*modules: str) -> str:
 
     A bare name is a rule: `fingerprint("fit_irt")` starts at `tmap.commands.fit_irt`.
     """
+    text = "".join(f"{name} {code}\n" for name, code in codes(*modules).items())
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def codes(*modules: str) -> dict[str, str]:
+    """16 hex digits over the code of each of these modules and all that they import."""
     roots = [name if "." in name else f"tmap.commands.{name}" for name in modules]
     missing = [name for name in roots if _path(name) is None]
     if missing:
         raise LookupError(f"no such module: {', '.join(missing)}")
-    digest = hashlib.sha256()
-    for name, path in closure(*roots).items():
-        digest.update(f"{name}\n{normal(_parse(path))!r}\n".encode())
-    return digest.hexdigest()[:16]
+    return {name: _code(path) for name, path in closure(*roots).items()}
+
+
+@cache
+def _code(path: Path) -> str:
+    return hashlib.sha256(repr(normal(_parse(path))).encode()).hexdigest()[:16]
 
 
 @cache

@@ -15,10 +15,14 @@ import pandas as pd
 
 from tmap.answers import READER_VERSION
 from tmap.engines.base import LanguageModel
-from tmap.examine import Marking, examine, option_ids
+from tmap.examine import Marking, Reply, examine, option_ids
 from tmap.ledger import Ledger, digest
 from tmap.outcome import Outcome
 from tmap.prompts import Demo, Renderer
+
+#: Share of unreadable answers above which to warn, and how near to all or to no more
+#: than guessing a model may be before its rewards can tell little.
+UNREAD, MARGIN = 0.05, 0.05
 
 
 @dataclass
@@ -83,6 +87,7 @@ class Reward:
                     "key": key,
                     "correct": "".join("01"[int(x)] for x in found.is_correct[0]),
                     "new_tokens": found.n_new_tokens,
+                    "unread": self._unread(found.replies[0]),
                 }
             )
         return total
@@ -112,6 +117,47 @@ class Reward:
     def n_tokens(self) -> int:
         """Tokens behind all that was asked for, now or in an earlier try."""
         return sum(self.ledger.answers[key]["new_tokens"] for key in self.used)
+
+    def warnings(self) -> list[str]:
+        """What makes the answers behind this reward a poor guide, by name."""
+        answers = [self.ledger.answers[key] for key in sorted(self.used)]
+        n = len(answers) * len(self.questions)
+        if not n:
+            return []
+        found = []
+        unread = sum(answer.get("unread", 0) for answer in answers) / n
+        if unread > UNREAD:
+            found.append(
+                f"{unread:.1%} of {n} answers hold nothing that the reader "
+                f"({self.marking.metric}) finds; they count as wrong. Look at the "
+                "prompt template, the stop texts and max_new_tokens"
+            )
+        right = sum(answer["correct"].count("1") for answer in answers) / n
+        guessed = self._guessed()
+        if right >= 1 - MARGIN:
+            found.append(
+                f"the model is at the ceiling: {right:.1%} of {n} answers on the tiny "
+                "set are right, so demonstrations cannot help; take harder questions"
+            )
+        elif right <= guessed + MARGIN:
+            found.append(
+                f"the model is at the floor: {right:.1%} of {n} answers on the tiny set "
+                f"are right, where guessing gives {guessed:.1%}, so rewards are noise; "
+                "take easier questions, a stronger model, or see whether it is read well"
+            )
+        return found
+
+    def _guessed(self) -> float:
+        """Accuracy of guessing: 1 over the number of options; 0 of a written answer."""
+        if not self.marking.is_choice:
+            return 0.0
+        return float(np.mean([1 / len(c) for c in self.questions["choices"]]))
+
+    def _unread(self, replies: Sequence[Reply]) -> int:
+        """Written answers in which the metric's reader found nothing."""
+        if self.marking.is_choice:
+            return 0
+        return sum(getattr(reply, self.marking.metric) is None for reply in replies)
 
     def identity(self) -> str:
         """Names the reward as a function: what is asked, and what answers are worth.

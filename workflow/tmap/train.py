@@ -36,6 +36,7 @@ def train(
     seed: int,
     adapter: Path,
     scratch: Path,
+    keep_checkpoints: bool = False,
 ) -> dict[str, Any]:
     """Train on `chats`, write the adapter, and say what happened.
 
@@ -50,7 +51,8 @@ def train(
         depend on how they were chosen; `seed` shuffles them
     seed : of shuffling, of the adapter's first values and of dropout
     adapter : folder of the adapter
-    scratch : folder of the checkpoints, removed when all is done
+    scratch : folder of the checkpoints
+    keep_checkpoints : leave them there when all is done
 
     Returns
     -------
@@ -78,7 +80,8 @@ def train(
             LOG.info("train: going on from %s", found)
         trainer.train(resume_from_checkpoint=str(found) if found else None)
     adapter_files.save(trainer.model, adapter, record["source"], record["revision"])
-    checkpoints.clear(scratch)
+    if not keep_checkpoints:
+        checkpoints.clear(scratch)
     return _report(rows, trainer.state)
 
 

@@ -174,3 +174,18 @@ def workflow_config(values: dict[str, Any]) -> WorkflowConfig:
     """Check the workflow's own config (config/config.yaml and what overlays it)."""
     config: WorkflowConfig = validate(WorkflowConfig, values, "config")
     return config
+
+
+def read_config(files: Sequence[Path]) -> WorkflowConfig:
+    """The workflow's config as Snakemake puts it together; its card folders are used."""
+    values: dict[str, Any] = {}
+    for path in [SHIPPED / "config.yaml", *files]:
+        if not path.is_file():
+            raise TmapError(
+                f"There is no config file '{path}'. Name one that is there: paths are "
+                "relative to the working directory."
+            )
+        values = _merge(values, read_yaml(path))
+    config = workflow_config(values)
+    use_folders(config.cards)
+    return config

@@ -7,6 +7,18 @@ from pydantic import Field
 from tmap.cards.base import Section
 
 
+class KeepSection(Section):
+    """What stays on disk once an arm is measured; neither changes a number."""
+
+    checkpoints: bool = Field(
+        default=False,
+        description="of training; else removed with the adapter's writing",
+    )
+    adapters: bool = Field(
+        default=True, description="LoRA weights; else removed when they are evaluated"
+    )
+
+
 class WorkflowConfig(Section):
     """Keys of config/config.yaml."""
 
@@ -26,6 +38,7 @@ class WorkflowConfig(Section):
     cards: list[str] = Field(
         default=[], description="folders of your own cards; the last one wins"
     )
+    keep: KeepSection = KeepSection()
     environment: Literal["cpu", "gpu"] = Field(
         default="cpu", description="envs/NAME.yaml, which --sdm conda builds"
     )

@@ -20,7 +20,7 @@ def run(
         list[Path] | None, typer.Argument(help="irt, abilities, responses; or none")
     ] = None,
 ) -> None:
-    from tmap import settings, tables
+    from tmap import origin, settings, tables
     from tmap import tiny as library
     from tmap.errors import TmapError
     from tmap.provenance import fingerprint
@@ -42,8 +42,7 @@ def run(
         estimator=card.estimator,
         seed=card.seed,
     )
-    code = fingerprint("choose_tiny")
-    tables.write("tiny", sets.tiny, tiny, code=code, seed=card.seed, **sets.tiny_notes)
-    tables.write(
-        "tiny", sets.confirm, confirm, code=code, seed=card.seed, **sets.confirm_notes
-    )
+    made = origin.made("choose_tiny", [questions, *(history or [])], dataset=dataset)
+    about = {"code": fingerprint("choose_tiny"), "seed": card.seed, "made": made}
+    tables.write("tiny", sets.tiny, tiny, **about, **sets.tiny_notes)
+    tables.write("tiny", sets.confirm, confirm, **about, **sets.confirm_notes)

@@ -23,7 +23,7 @@ def run(
     accuracy_plot: Annotated[str, typer.Option(help="Accuracy by method (PNG, out).")],
     search_plot: Annotated[str, typer.Option(help="Reward by iteration (PNG, out).")],
 ) -> None:
-    from tmap import files, metrics, plots, runs, settings, tables
+    from tmap import files, metrics, origin, plots, runs, settings, tables
 
     asked = tables.read("questions", questions, ["question_id"])["question_id"]
     finished = runs.load(measured, asked)
@@ -42,6 +42,8 @@ def run(
         record=files.read_json(model_file),
         **settings.collect_metrics(dataset),
     )
+    read = [questions, pool, rejected, tiny, confirm, model_file, *measured]
+    found["provenance"]["made"] = origin.made("collect_metrics", read, dataset=dataset)
     plots.accuracy(found, accuracy_plot)
     plots.search(finished, search_plot)
     files.write_json(output, found)

@@ -16,10 +16,11 @@ def run(
     model_file: Annotated[str, typer.Option(help="Record of the encoder.")],
     output: Annotated[str, typer.Option(help="Table 'embeddings' (out).")],
 ) -> None:
-    from tmap import embeddings, files, provenance, settings, tables
+    from tmap import embeddings, files, origin, provenance, settings, tables
     from tmap.engines import encoder as engine
 
-    card = settings.embed_pool(encoder=encoder, text=text, pooling=pooling)
+    names = {"encoder": encoder, "text": text, "pooling": pooling}
+    card = settings.embed_pool(**names)
     record = files.read_json(model_file)
     model = engine.load(record, card["place"])
     rows = tables.read("pool", pool)
@@ -28,6 +29,7 @@ def run(
         embeddings.embed(rows, model, card["text"], card["pooling"]),
         output,
         code=provenance.fingerprint("embed_pool"),
+        made=origin.made("embed_pool", [pool, model_file], **names),
         dataset=dataset,
         encoder=encoder,
         revision=record["revision"],

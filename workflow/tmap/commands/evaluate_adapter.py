@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tmap import settings, tables
+from tmap import origin, settings, tables
 from tmap.files import read_json
 from tmap.provenance import fingerprint
 
@@ -34,11 +34,13 @@ def run(
         tables.read("questions", questions),
         marking,
     )
+    read: list[Path | str] = [adapter, questions, model_file]
     tables.write(
         "predictions",
         predictions,
         output,
         code=fingerprint("evaluate_adapter"),
+        made=origin.made("evaluate_adapter", read, dataset=dataset, model=model),
         reader=card["reader"],
         metric=card["metric"],
         engine_key=lm.key,

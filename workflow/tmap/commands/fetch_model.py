@@ -9,7 +9,10 @@ def run(
     model: Annotated[str, typer.Argument(help="Model card.")],
     output: Annotated[str, typer.Option(help="The record (JSON, out).")],
 ) -> None:
-    from tmap import files, settings
+    from tmap import files, origin, settings
+    from tmap.provenance import versions
     from tmap.sources import models
 
-    files.write_json(output, models.read(**settings.fetch_model(model)))
+    found = models.read(**settings.fetch_model(model))
+    about = {"made": origin.made("fetch_model", model=model), "versions": versions()}
+    files.write_json(output, found | about)

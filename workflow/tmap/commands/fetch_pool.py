@@ -11,14 +11,17 @@ def run(
     output: Annotated[str, typer.Option(help="The pool (parquet, out).")],
     rejected: Annotated[str, typer.Option(help="Rejected rows (parquet, out).")],
 ) -> None:
-    from tmap import settings, tables
+    from tmap import origin, settings, tables
     from tmap.provenance import fingerprint
     from tmap.sources import pool
 
+    card = settings.fetch_pool(dataset)
     found = pool.read(
-        **settings.fetch_pool(dataset),
+        **card,
         question_ngrams=tables.read("question_ngrams", ngrams),
     )
     code = fingerprint("fetch_pool")
-    tables.write("pool", found.kept, output, code=code, **found.notes)
-    tables.write("pool_rejected", found.rejected, rejected, code=code, **found.notes)
+    sources = [card["source"].path, ngrams]
+    about = {"made": origin.made("fetch_pool", sources, dataset=dataset), **found.notes}
+    tables.write("pool", found.kept, output, code=code, **about)
+    tables.write("pool_rejected", found.rejected, rejected, code=code, **about)

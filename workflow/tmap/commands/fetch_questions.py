@@ -11,12 +11,15 @@ def run(
     test: Annotated[str, typer.Option(help="Test questions (parquet, out).")],
     ngrams: Annotated[str, typer.Option(help="Hashed n-grams of all (parquet, out).")],
 ) -> None:
-    from tmap import settings, tables
+    from tmap import origin, settings, tables
     from tmap.provenance import fingerprint
     from tmap.sources import questions
 
-    found = questions.read(**settings.fetch_questions(dataset))
+    card = settings.fetch_questions(dataset)
+    found = questions.read(**card)
     code = fingerprint("fetch_questions")
-    tables.write("questions", found.reward, reward, code=code, **found.notes)
-    tables.write("questions", found.test, test, code=code, **found.notes)
-    tables.write("question_ngrams", found.ngrams, ngrams, code=code, **found.notes)
+    made = origin.made("fetch_questions", [card["source"].path], dataset=dataset)
+    about = {"made": made, **found.notes}
+    tables.write("questions", found.reward, reward, code=code, **about)
+    tables.write("questions", found.test, test, code=code, **about)
+    tables.write("question_ngrams", found.ngrams, ngrams, code=code, **about)

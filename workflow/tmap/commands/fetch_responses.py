@@ -10,7 +10,7 @@ def run(
     questions: Annotated[str, typer.Option(help="Reward questions (parquet).")],
     output: Annotated[str, typer.Option(help="The history (parquet, out).")],
 ) -> None:
-    from tmap import settings, tables
+    from tmap import origin, settings, tables
     from tmap.errors import TmapError
     from tmap.provenance import fingerprint
     from tmap.sources import responses
@@ -22,5 +22,11 @@ def run(
             "on without: the tiny set is then chosen from question embeddings."
         )
     found = responses.read(source, tables.read("questions", questions))
-    code = fingerprint("fetch_responses")
-    tables.write("responses", found.responses, output, code=code, **found.notes)
+    tables.write(
+        "responses",
+        found.responses,
+        output,
+        code=fingerprint("fetch_responses"),
+        made=origin.made("fetch_responses", [source.path, questions], dataset=dataset),
+        **found.notes,
+    )

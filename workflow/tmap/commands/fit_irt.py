@@ -14,7 +14,7 @@ def run(
     output: Annotated[Path, typer.Option(help="irt.parquet to write")],
     abilities: Annotated[Path, typer.Option(help="abilities.parquet to write")],
 ) -> None:
-    from tmap import calibration, settings, tables
+    from tmap import calibration, origin, settings, tables
     from tmap.provenance import fingerprint
 
     card = settings.fit_irt(dataset)["irt"]
@@ -22,8 +22,11 @@ def run(
         tables.read("responses", responses), card.dimensions, card.seed
     )
     code = fingerprint("fit_irt")
+    about = {"made": origin.made("fit_irt", [responses], dataset=dataset)}
     for kind, frame, path in (
         ("irt", found.items, output),
         ("abilities", found.subjects, abilities),
     ):
-        tables.write(kind, frame, path, code=code, seed=card.seed, **found.notes)
+        tables.write(
+            kind, frame, path, code=code, seed=card.seed, **about, **found.notes
+        )

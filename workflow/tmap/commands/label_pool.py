@@ -13,7 +13,7 @@ def run(
     pool: Annotated[str, typer.Option(help="The pool (parquet).")],
     output: Annotated[str, typer.Option(help="The labels (parquet, out).")],
 ) -> None:
-    from tmap import settings, tables
+    from tmap import origin, settings, tables
     from tmap.provenance import fingerprint
     from tmap.sources import labels
 
@@ -21,4 +21,6 @@ def run(
         **settings.label_pool(dataset),
         sample_ids=tables.read("pool", pool)["sample_id"],
     )
-    tables.write("pool_labels", found, output, code=fingerprint("label_pool"))
+    code = fingerprint("label_pool")
+    made = origin.made("label_pool", [pool], dataset=dataset)
+    tables.write("pool_labels", found, output, code=code, made=made)

@@ -22,11 +22,16 @@ def run(
         str, typer.Option(help="Table 'embeddings' that it reads; '' if none.")
     ] = "",
 ) -> None:
-    from tmap import files, indicators, provenance, scoring, settings, tables
+    from tmap import files, indicators, origin, provenance, scoring, settings, tables
+    from tmap.paths import recordings
 
     record = files.read_json(model_file) if model_file else {}
-    card = settings.score_indicator(dataset, indicator, record.get("model", ""))
     about = indicators.get(indicator)
+    names = {"dataset": dataset, "indicator": indicator}
+    names |= {"model": record["model"]} if about.per_model and record else {}
+    card = settings.score_indicator(**names)
+    read = [pool, model_file, *columns.split(), embeddings]
+    read += recordings(dataset, indicator)
     lm = scoring.instrument(indicator, card, record, columns.split(), embeddings)
     frame = scoring.score(tables.read("pool", pool), indicator, lm, card["options"])
     tables.write(
@@ -34,6 +39,7 @@ def run(
         frame,
         output,
         code=provenance.fingerprint("score_indicator", f"tmap.indicators.{indicator}"),
+        made=origin.made("score_indicator", read, **names),
         indicator=indicator,
         unit=about.unit,
         source=about.source,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tmap import files, provenance, settings, tables
+from tmap import files, origin, provenance, settings, tables
 
 
 def run(
@@ -31,8 +31,9 @@ def run(
 ) -> None:
     from tmap import adaptation
 
+    names = {"dataset": dataset, "model": model, "method": method}
     result = adaptation.run(
-        settings.search_weights(dataset=dataset, model=model, method=method),
+        settings.search_weights(**names),
         adaptation.Inputs(
             pool,
             questions,
@@ -45,8 +46,14 @@ def run(
         ledger,
         seed,
     )
+    read = [pool, questions, tiny, confirm, model_file]
+    read += [*map(Path, history.split()), *(indicators or [])]
     code = provenance.fingerprint("search_weights")
-    notes = {"indicators": result.summary["indicators"]}
+    made = origin.made("search_weights", read, **names)
+    notes = {"made": made, "indicators": result.summary["indicators"]}
     tables.write("trace", result.found.trace, trace, code=code, seed=seed, **notes)
-    tables.write("search_timings", result.found.timings, timings, code=code, seed=seed)
-    files.write_json(weights, result.summary | {"seed": seed, "code": code})
+    tables.write(
+        "search_timings", result.found.timings, timings, code=code, seed=seed, made=made
+    )
+    about = {"seed": seed, "code": code, "versions": provenance.versions()}
+    files.write_json(weights, {**result.summary, **about, "made": made})

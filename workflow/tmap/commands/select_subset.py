@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tmap import files, provenance, settings, tables
+from tmap import files, origin, provenance, settings, tables
 
 
 def run(
@@ -41,12 +41,14 @@ def run(
     chosen = subset.choose(
         candidates, loaded, vector, card["fraction"], seed, clean, how
     )
+    read: list[Path | str] = [pool, weights, labels, embeddings, *(indicators or [])]
     tables.write(
         "subset",
         chosen,
         output,
         code=provenance.fingerprint("select_subset"),
         seed=seed,
+        made=origin.made("select_subset", read, dataset=dataset, method=method),
         indicators=card["indicators"],
         fraction=card["fraction"],
         weights=None if vector is None else vector.tolist(),

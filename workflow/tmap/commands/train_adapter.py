@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tmap import settings, tables
+from tmap import origin, settings, tables
 from tmap.files import read_json, write_json
 from tmap.provenance import fingerprint, versions
 
@@ -18,6 +18,9 @@ def run(
     adapter: Annotated[Path, typer.Option(help="adapter_model.safetensors to write")],
     report: Annotated[Path, typer.Option(help="train.json to write")],
     seed: Annotated[int, typer.Option(help="training seed")] = 0,
+    keep_checkpoints: Annotated[
+        bool, typer.Option("--keep-checkpoints", help="Do not remove them at the end.")
+    ] = False,
 ) -> None:
     from tmap.samples import chosen, turns_of
     from tmap.train import train
@@ -33,10 +36,12 @@ def run(
         seed=seed,
         adapter=adapter.parent,
         scratch=report.parent / "checkpoints",
+        keep_checkpoints=keep_checkpoints,
     )
     about = {
         "settings": {name: part.model_dump(mode="json") for name, part in card.items()},
         "code": fingerprint("train_adapter"),
+        "made": origin.made("train_adapter", [subset, pool, model_file], model=model),
         "seed": seed,
         "versions": versions(),
     }

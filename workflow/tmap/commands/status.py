@@ -1,0 +1,26 @@
+"""Say of every artifact behind a target whether it is current, and what differs if not.
+
+It reads the results themselves, so it also works where they were copied to. Exit status
+0 if all are current, else 1.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    target: Annotated[str, typer.Argument(help="results/...: a file or a folder.")],
+    configfile: Annotated[
+        list[Path] | None,
+        typer.Option(help="As for snakemake; may stand several times."),
+    ] = None,
+) -> None:
+    from tmap import cards, report, status
+
+    config = cards.read_config(configfile or [])
+    found = status.look(target, config)
+    status.show(found, report.console())
+    if any(one.state != "current" for one in found):
+        raise typer.Exit(1)

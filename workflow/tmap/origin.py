@@ -1,0 +1,92 @@
+"""What made a file, written into it: rule, cards, code and inputs.
+
+It lies under `made`: in a table's metadata, in a JSON file at the top (of metrics.json
+under `provenance`). `tmap status` compares it with the cards and the code of today, so
+results tell what they are wherever they are copied to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tmap import settings, tables
+from tmap.files import read_json
+from tmap.provenance import codes
+
+#: Files that say nothing of themselves -> the file beside them that does.
+WITNESSES = {
+    "subset.jsonl": "subset.parquet",
+    "adapter_model.safetensors": "../train.json",
+    "adapter_config.json": "../train.json",
+    "accuracy.png": "metrics.json",
+    "search.png": "metrics.json",
+}
+
+
+def made(
+    rule: str, inputs: Iterable[str | Path | None] = (), **names: str
+) -> dict[str, Any]:
+    """What a rule's outputs say of their making.
+
+    Parameters
+    ----------
+    rule : its name, which is also that of its command and of its `settings`
+    inputs : the files it reads; None and "" are passed over
+    names : the cards, as `settings.params` takes them
+    """
+    return {
+        "rule": rule,
+        "names": names,
+        "card": card(rule, names),
+        "modules": codes(*roots(rule, names)),
+        "inputs": {str(path): digest(path) for path in inputs if path},
+    }
+
+
+def card(rule: str, names: dict[str, str]) -> dict[str, Any]:
+    """The card values that a rule reads today, as plain JSON."""
+    values: dict[str, Any] = json.loads(settings.params(rule, **names))
+    return values
+
+
+def roots(rule: str, names: dict[str, str]) -> list[str]:
+    """The modules where a rule's code begins: its command, and its indicator."""
+    own = [f"tmap.indicators.{names['indicator']}"] if "indicator" in names else []
+    return [rule, *own]
+
+
+def digest(path: str | Path) -> str:
+    """SHA-256 of a file, 16 hex digits; of a model's record without `path`.
+
+    Where one machine keeps a model must not show in what is made from it.
+    """
+    path = Path(path)
+    if path.suffix == ".json" and path.parent.name == "models":
+        record = {key: v for key, v in read_json(path).items() if key != "path"}
+        text = json.dumps(record, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def witness(path: str | Path) -> Path:
+    """The file that says what made `path`: itself, or one beside it."""
+    path = Path(path)
+    other = WITNESSES.get(path.name)
+    if other is None:
+        return path
+    return path.parent.parent / other[3:] if other[:3] == "../" else path.parent / other
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """What a table or JSON file says of itself; without `made` if it does not say."""
+    path = Path(path)
+    if path.suffix == ".parquet":
+        return tables.metadata(path)
+    found = read_json(path)
+    about: dict[str, Any] = found.get("provenance", found)
+    return about
