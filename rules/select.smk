@@ -7,7 +7,7 @@ READS   results/{dataset}/pool.parquet, tiny.parquet, confirm.parquet, irt.parqu
 WRITES  results/{dataset}/{model}/{method}/s{seed}/trace.parquet, timings.parquet
         .../weights.json                         learned methods only
         .../ledger.jsonl                         survives kills; not an output
-        .../subset.parquet, subset.jsonl
+        .../subset.parquet
 PAPER   sections 3.1 and 3.5, algorithm 1
 """
 
@@ -60,8 +60,7 @@ rule select_subset:
         labels=lambda w: paths.labels_file(w.dataset, w.method),
         pool="results/{dataset}/pool.parquet",
     output:
-        subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
-        rows="results/{dataset}/{model}/{method}/s{seed}/subset.jsonl",
+        "results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
     log:
         "results/logs/select_subset/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
@@ -77,5 +76,5 @@ rule select_subset:
     shell:
         "tmap select-subset {wildcards.dataset} {wildcards.method}"
         " --seed {wildcards.seed} --pool {input.pool} --weights '{input.weights}'"
-        " --labels '{input.labels}' --output {output.subset} --rows {output.rows}"
+        " --labels '{input.labels}' --output {output}"
         " -- {input.indicators} 2>&1 | tee {log}"

@@ -92,6 +92,9 @@ rule collect_metrics:
         traces=lambda w: paths.search_files(
             w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, "trace.parquet"
         ),
+        cards=lambda w: paths.data_cards(
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
+        ),
     output:
         metrics="results/{dataset}/{model}/metrics.json",
         accuracy=report(

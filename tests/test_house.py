@@ -15,6 +15,7 @@ from tmap.cli import COMMANDS
 PACKAGE = ROOT / "workflow" / "tmap"
 FOR_PEOPLE = {
     "check-world-model",
+    "init",
     "make-world",
     "make-world-history",
     "show-metrics",

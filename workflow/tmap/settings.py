@@ -107,6 +107,10 @@ def select_subset(dataset: str, method: str) -> dict[str, Any]:
     return _selection(dataset, method)
 
 
+def export_subset(dataset: str, method: str) -> dict[str, Any]:
+    return {k: _selection(dataset, method)[k] for k in ("weights", "normalise")}
+
+
 def train_adapter(model: str) -> dict[str, Any]:
     card = cards.load("models", model)
     place = PlaceSection(dtype=card.engine.dtype, device=card.engine.device)
