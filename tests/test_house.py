@@ -14,6 +14,7 @@ from tmap.cli import COMMANDS
 
 PACKAGE = ROOT / "workflow" / "tmap"
 FOR_PEOPLE = {
+    "check",
     "check-world-model",
     "init",
     "make-world",

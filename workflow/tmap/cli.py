@@ -16,6 +16,7 @@ from tmap.errors import TmapError
 #: Subcommands in the order of use; `fit-irt` lives in commands/fit_irt.py.
 COMMANDS = {
     "init": "Write cards, a config and profiles of your own, outside the clone.",
+    "check": "Show what a dataset and a model card come to, before any job.",
     "fetch-questions": "Split and store the benchmark questions.",
     "fetch-pool": "Read, check and store the instruction pool.",
     "label-pool": "Store what is known of a generated pool's faults.",
