@@ -159,7 +159,8 @@ def title(dataset: str, model: str, method: str, seed: int) -> str:
 def _weights(subset: dict[str, Any], learned: dict[str, Any] | None) -> str:
     if subset["weights"] is None:
         return "None: no indicator was looked at."
-    lines = ["| indicator | weight | relative, 90 % interval |", "|---|---|---|"]
+    spread = ", 90 % interval" if learned else ""
+    lines = [f"| indicator | weight | relative{spread} |", "|---|---|---|"]
     largest = max(map(abs, subset["weights"])) or 1.0
     bounds = (learned or {}).get("interval") or [None] * len(subset["weights"])
     for name, weight, bound in zip(
