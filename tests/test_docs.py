@@ -21,7 +21,7 @@ from tmap.cli import COMMANDS, app
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 PAGES = [*sorted((ROOT / "docs/how-to").glob("*.md")), ROOT / "docs/troubleshooting.md"]
 #: What a page may say beside make, tmap and snakemake; looked at, not run.
-PLAIN = {"cat", "diff", "export", "git", "sed", "source"}
+PLAIN = {"cat", "diff", "echo", "export", "git", "sed", "source"}
 MADE = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
 LINK = re.compile(r"\]\((?!http)([^)#]+)")
 
@@ -107,7 +107,7 @@ def test_cards_are_read_and_snakemake_commands_are_planned(clone, path, monkeypa
 @pytest.mark.workflow
 def test_the_tutorial_followed_literally_prints_what_it_says(tmp_path):
     clone = Clone.make(tmp_path / "tmap")
-    for name in ("tiny", "tiny_proxy"):
+    for name in ("tiny", "tiny_judge"):
         to = clone.path / "resources/models" / name
         shutil.copytree(ROOT / "resources/models" / name, to)
     said = ""

@@ -45,6 +45,7 @@ reward_share: 0.5           # of the questions: these steer the search, the rest
 fraction: 0.30              # of the pool that is chosen
 reader: number              # reads an answer: '#### N', or its last number
 metric: flexible            # strict: '#### N' only
+# indicators: {{alpagasus: {{judge: my_judge}}}}   # who rates: docs/how-to/judge.md
 tiny: {{n_anchors: 24, n_confirm: 24}}   # questions per reward; more: slower, surer
 """
 
