@@ -32,6 +32,7 @@ include: "rules/data.smk"
 include: "rules/indicators.smk"
 include: "rules/tiny.smk"
 include: "rules/select.smk"
+include: "rules/export.smk"
 include: "rules/train.smk"
 
 

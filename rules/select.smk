@@ -9,7 +9,7 @@ READS   results/{dataset}/pool.parquet, tiny.parquet, confirm.parquet, irt.parqu
 WRITES  results/{dataset}/{model}/{method}/s{seed}/trace.parquet, timings.parquet
         .../weights.json                         learned methods only
         .../ledger.jsonl                         survives kills; not an output
-        .../subset.parquet, subset.jsonl
+        .../subset.parquet
 PAPER   sections 3.1 and 3.5, algorithm 1
 """
 
@@ -63,8 +63,7 @@ rule select_subset:
         embeddings=lambda w: paths.embeddings_of_method(w.dataset, w.model, w.method),
         pool="results/{dataset}/pool.parquet",
     output:
-        subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
-        rows="results/{dataset}/{model}/{method}/s{seed}/subset.jsonl",
+        "results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
     log:
         "results/logs/select_subset/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
@@ -80,5 +79,6 @@ rule select_subset:
     shell:
         "tmap select-subset {wildcards.dataset} {wildcards.method}"
         " --seed {wildcards.seed} --pool {input.pool} --weights '{input.weights}'"
-        " --labels '{input.labels}' --embeddings '{input.embeddings}' --output {output.subset} --rows {output.rows}"
+        " --labels '{input.labels}' --embeddings '{input.embeddings}'"
+        " --output {output}"
         " -- {input.indicators} 2>&1 | tee {log}"

@@ -91,6 +91,9 @@ rule collect_metrics:
         measured=lambda w: paths.measured(
             w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
         ),
+        cards=lambda w: paths.data_cards(
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
+        ),
     output:
         metrics="results/{dataset}/{model}/metrics.json",
         accuracy=report(

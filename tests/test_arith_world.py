@@ -110,7 +110,6 @@ def test_the_oracle_takes_clean_rows_first_and_fills_up(fetched):
         "oracle",
         pool="pool.parquet",
         output="subset.parquet",
-        rows=fetched / "subset.jsonl",
         labels="labels.parquet",
     )
     labels = tables.read("pool_labels", "labels.parquet").set_index("sample_id")
@@ -133,7 +132,6 @@ def test_the_oracle_needs_labels_and_no_other_method_reads_them(fetched):
             "oracle",
             pool="pool.parquet",
             output="subset.parquet",
-            rows=fetched / "subset.jsonl",
         )
     asked = {m: labels_file("arith", m) for m in cards.names("methods")}
     assert asked.pop("oracle") == ["results/arith/pool_labels.parquet"]

@@ -14,7 +14,9 @@ from tmap.cli import COMMANDS
 
 PACKAGE = ROOT / "workflow" / "tmap"
 FOR_PEOPLE = {
+    "check",
     "check-world-model",
+    "init",
     "make-world",
     "make-world-history",
     "show-metrics",

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.workflow
 AFTER_SEARCH = {
     "search_weights",
     "select_subset",
+    "export_subset",
     "train_adapter",
     "evaluate_adapter",
     "collect_metrics",
@@ -110,6 +111,11 @@ def test_code_of_the_search_re_runs_the_search_and_no_scoring(clone, edit):
     planned = clone.plan()
     assert rules_of(planned) == AFTER_SEARCH
     assert all("method=tmap" in j for j in planned if "collect" not in j)
+
+
+def test_how_a_subset_is_written_trains_nothing_again(clone, edit):
+    edit("workflow/tmap/exports.py", r"# \{name\}", "# Subset {name}")
+    assert rules_of(clone.plan()) == {"export_subset", "collect_metrics"}
 
 
 def test_one_search_value_of_a_card_re_runs_that_search(clone, edit):

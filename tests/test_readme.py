@@ -41,6 +41,10 @@ def test_every_snakemake_command_can_be_planned(tmp_path, command, request):
     if any(word.startswith("tests/real") for word in command):
         shutil.copytree(ROOT / "tests" / "real", clone.path / "tests" / "real")
         (tmp_path / "shared").symlink_to(request.getfixturevalue("shared"))
+    if any(word.startswith("../mine") for word in command):
+        clone.run("tmap", "init", "../mine")
+        for name in ("pool.jsonl", "questions.jsonl"):
+            (tmp_path / "mine" / name).touch()
     out = clone.run(command[0], "-n", *command[1:])
     assert "search_weights" in out
 

@@ -104,10 +104,3 @@ def test_subset_holds_score_rank_and_what_each_indicator_gave():
     assert chosen["sample_id"].tolist() == ["p", "r"]
     assert chosen["score"].tolist() == [1.0, 0.75]
     assert [list(c) for c in chosen["contributions"]] == [[1.0, 0.0], [0.5, 0.25]]
-
-
-def test_exported_lines_are_alpaca_rows_in_rank_order():
-    chosen = subset.choose(a_pool(), None, None, 0.5, seed=0)
-    lines = [json.loads(x) for x in subset.alpaca_lines(a_pool(), chosen)]
-    assert [row["id"] for row in lines] == chosen["sample_id"].tolist()
-    assert lines[0].keys() == {"id", "instruction", "input", "output"}

@@ -92,7 +92,7 @@ def test_only_the_oracle_reads_what_is_known_of_the_pool(tmp_path):
         for block in blocks(out)
         if re.search(r"^ +input: .*pool_labels\.parquet", block, re.M)
     ]
-    assert readers == ["results/arith/tiny/oracle/s0/subset.parquet,"]
+    assert readers == ["results/arith/tiny/oracle/s0/subset.parquet"]
 
 
 def test_multiple_choice_runs_the_log_likelihood_path(finished_clone):

@@ -15,8 +15,10 @@ from tmap import __version__, log
 from tmap.errors import TmapError
 from tmap.failures import ERROR
 
-#: Subcommands in the order of the workflow; `fit-irt` lives in commands/fit_irt.py.
+#: Subcommands in the order of use; `fit-irt` lives in commands/fit_irt.py.
 COMMANDS = {
+    "init": "Write cards, a config and profiles of your own, outside the clone.",
+    "check": "Show what a dataset and a model card come to, before any job.",
     "fetch-questions": "Split and store the benchmark questions.",
     "fetch-pool": "Read, check and store the instruction pool.",
     "label-pool": "Store what is known of a generated pool's faults.",
@@ -28,6 +30,7 @@ COMMANDS = {
     "choose-tiny": "Choose the tiny and the confirm question sets.",
     "search-weights": "Search indicator weights by Bayesian optimisation.",
     "select-subset": "Take the top M samples.",
+    "export-subset": "Write a subset for trainers, with its data card.",
     "train-adapter": "Fine-tune a LoRA adapter on a subset.",
     "evaluate-adapter": "Answer the test questions, with or without an adapter.",
     "collect-metrics": "Compare all methods: intervals, tests, verdicts, plots.",

@@ -20,6 +20,9 @@ from tmap.provenance import codes
 #: Files that say nothing of themselves -> the file beside them that does.
 WITNESSES = {
     "subset.jsonl": "subset.parquet",
+    "subset.messages.jsonl": "subset.parquet",
+    "dataset_info.json": "subset.parquet",
+    "README.md": "subset.parquet",
     "adapter_model.safetensors": "../train.json",
     "adapter_config.json": "../train.json",
     "accuracy.png": "metrics.json",

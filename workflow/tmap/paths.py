@@ -174,6 +174,16 @@ def measured(dataset: str, model: str, methods: list[str], n_seeds: int) -> list
     ]
 
 
+def data_cards(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[str]:
+    """The data card beside every subset: not read, but to be there with the table."""
+    return [
+        f"results/{dataset}/{model}/{method}/s{s}/README.md"
+        for method in methods
+        if trains(method)
+        for s in sorted({s for s, _ in arms(method, n_seeds)})
+    ]
+
+
 def history_files(dataset: str) -> list[str]:
     """IRT tables and responses of a dataset with a history, else none."""
     if cards.load("datasets", dataset).responses is None:

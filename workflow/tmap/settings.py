@@ -115,6 +115,10 @@ def select_subset(dataset: str, method: str) -> dict[str, Any]:
     return {**_selection(dataset, method), "filter": steps}
 
 
+def export_subset(dataset: str, method: str) -> dict[str, Any]:
+    return {k: _selection(dataset, method)[k] for k in ("weights", "normalise")}
+
+
 def train_adapter(model: str) -> dict[str, Any]:
     card = cards.load("models", model)
     return {"prompt": _unstopped(card), "place": _place(card), "train": card.train}

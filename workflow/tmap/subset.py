@@ -1,10 +1,6 @@
-"""The chosen subset as tables that people and trainers read."""
+"""Which samples are chosen, in which order, and why."""
 
 from __future__ import annotations
-
-import json
-from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,27 +73,3 @@ def clean_rows(pool: pd.DataFrame, labels: str) -> np.ndarray:
         )
     known = tables.read("pool_labels", labels).set_index("sample_id")["is_clean"]
     return known.loc[pool["sample_id"]].to_numpy(dtype=bool)
-
-
-def alpaca_lines(pool: pd.DataFrame, subset: pd.DataFrame) -> Iterator[str]:
-    """The subset's texts in Alpaca form, best first, one JSON object per line."""
-    texts = pool.set_index("sample_id").loc[subset["sample_id"]].reset_index()
-    for row in texts.to_dict("records"):
-        yield json.dumps(_alpaca(row), ensure_ascii=False)
-
-
-def _alpaca(row: dict[str, Any]) -> dict[str, Any]:
-    told = {
-        "id": row["sample_id"],
-        "instruction": row["instruction"],
-        "input": row["input"],
-        "output": row["response"],
-    }
-    if row["turns"] is not None:
-        told["messages"] = [dict(turn) for turn in _turns(row["turns"])]
-    return told
-
-
-def _turns(turns: Iterable[dict[str, str]]) -> Iterator[dict[str, str]]:
-    for turn in turns:
-        yield {"role": turn["role"], "content": turn["content"]}

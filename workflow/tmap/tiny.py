@@ -91,7 +91,7 @@ def from_history(
     seed : as in `choose`
     """
     facility = history.facility
-    _check_size(len(facility), n_anchors, n_confirm)
+    check_size(len(facility), n_anchors, n_confirm)
     halves = anchors.divide(facility, n_anchors, n_confirm, seed)
     tables = []
     for size, may in zip((n_anchors, n_confirm), halves, strict=True):
@@ -113,7 +113,8 @@ def _table(anchor_set: str, chosen: anchors.Anchors, ids: np.ndarray) -> pd.Data
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 
 
-def _check_size(n_questions: int, n_anchors: int, n_confirm: int) -> None:
+def check_size(n_questions: int, n_anchors: int, n_confirm: int) -> None:
+    """Refuse two sets that take more than the reward questions there are."""
     if n_anchors + n_confirm > n_questions:
         raise TmapError(
             f"There are {n_questions} reward questions, but tiny.n_anchors {n_anchors} "
@@ -173,7 +174,7 @@ def _from_text(
 ) -> TinySets:
     """K-means on what the questions say; nothing is known of their difficulty."""
     ordered = questions.sort_values("question_id")
-    _check_size(len(ordered), n_anchors, n_confirm)
+    check_size(len(ordered), n_anchors, n_confirm)
     embedding = _embed(ordered["question"].tolist(), seed)
     order = np.random.default_rng(seed).permutation(len(ordered))
     halves = anchors.divide(order, n_anchors, n_confirm, seed)

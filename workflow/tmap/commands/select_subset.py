@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tmap import files, origin, provenance, settings, tables
+from tmap import origin, provenance, settings, tables
 
 
 def run(
@@ -13,7 +13,6 @@ def run(
     method: Annotated[str, typer.Argument(help="method card")],
     pool: Annotated[Path, typer.Option(help="pool.parquet")],
     output: Annotated[Path, typer.Option(help="subset.parquet to write")],
-    rows: Annotated[Path, typer.Option(help="subset.jsonl to write")],
     seed: Annotated[int, typer.Option(help="of a random subset")] = 0,
     weights: Annotated[str, typer.Option(help="weights.json of a learned method")] = "",
     labels: Annotated[str, typer.Option(help="pool_labels.parquet of an oracle")] = "",
@@ -55,5 +54,3 @@ def run(
         warnings=([] if loaded is None else list(loaded.warnings)) + how.warnings,
         filter={**card["filter"], "dropped": how.dropped},
     )
-    lines = subset.alpaca_lines(candidates, chosen)
-    files.write_text(rows, "".join(f"{line}\n" for line in lines))

@@ -83,14 +83,7 @@ def reader(
     TmapError
         `auto` cannot tell the format, or the card names a column that is not there.
     """
-    seen = list(columns_seen)
-    missing = [name for name in _named(source) if name not in seen]
-    if missing:
-        raise TmapError(
-            f"The pool has no column '{missing[0]}'; it has {', '.join(seen)}. "
-            "Mend `pool.columns:` in the dataset card."
-        )
-    name, columns = _decide(source, seen)
+    name, columns = mapping(source, columns_seen)
     choice: Read = partial(_choice, by_letter=by_letter)
     read = {
         "alpaca": _pair,
@@ -100,6 +93,26 @@ def reader(
         "multiple_choice": choice,
     }[name]
     return lambda row: read(row, columns)
+
+
+def mapping(
+    source: PoolSource, columns_seen: Iterable[str]
+) -> tuple[Format, dict[str, str]]:
+    """The format, and which column is what: ours -> theirs.
+
+    Raises
+    ------
+    TmapError
+        `auto` cannot tell the format, or the card names a column that is not there.
+    """
+    seen = list(columns_seen)
+    missing = [name for name in _named(source) if name not in seen]
+    if missing:
+        raise TmapError(
+            f"The pool has no column '{missing[0]}'; it has {', '.join(seen)}. "
+            "Mend `pool.columns:` in the dataset card."
+        )
+    return _decide(source, seen)
 
 
 def _named(source: PoolSource) -> list[str]:

@@ -54,12 +54,7 @@ def read(model: str, source: ModelSource) -> dict[str, Any]:
         larger than the free disk, or the hub cannot be reached.
     """
     if source.path is not None:
-        folder = Path(source.path)
-        if not folder.is_dir():
-            raise TmapError(
-                f"No folder '{source.path}'. Paths are relative to the working "
-                "directory; mend `source.path:` in the model card."
-            )
+        folder = existing(source.path)
         weights = check_folder(folder, source.path)
         revision, place = _digest(folder), source.path
     else:
@@ -72,8 +67,19 @@ def read(model: str, source: ModelSource) -> dict[str, Any]:
         "revision": revision,
         "path": source.path or str(folder),
         "trust_remote_code": source.trust_remote_code,
-        **_measure(weights, folder, place),
+        **measure(weights, folder, place),
     }
+
+
+def existing(path: str) -> Path:
+    """The folder that a model card names."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise TmapError(
+            f"No folder '{path}'. Paths are relative to the working directory; mend "
+            "`source.path:` in the model card."
+        )
+    return folder
 
 
 def check_folder(folder: Path, place: str) -> list[Path]:
@@ -159,7 +165,7 @@ def tensors(path: Path) -> list[tuple[str, int]]:
         ) from None
 
 
-def _measure(weights: list[Path], folder: Path, place: str) -> dict[str, Any]:
+def measure(weights: list[Path], folder: Path, place: str) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     for path in weights:
         for dtype, n in tensors(path):
@@ -207,18 +213,18 @@ def _snapshot(source: ModelSource, name: str) -> tuple[Path, str]:
             info = HfApi().model_info(
                 name, revision=source.revision, files_metadata=True
             )
-            _check_files(name, info, source.trust_remote_code)
+            check_files(name, info, source.trust_remote_code)
             folder = snapshot_download(name, revision=info.sha, **how)
             return Path(folder), str(info.sha)
     except hub.Unreachable as unreachable:
-        folder = _cached(source, name, how)
+        folder = cached(source, name, how)
         if folder is None:
             raise unreachable from None
         logger.warning("the hub is out of reach; '%s' comes from the cache", name)
         return Path(folder), Path(folder).name
 
 
-def _cached(source: ModelSource, name: str, how: dict[str, Any]) -> str | None:
+def cached(source: ModelSource, name: str, how: dict[str, Any]) -> str | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -230,7 +236,7 @@ def _cached(source: ModelSource, name: str, how: dict[str, Any]) -> str | None:
         return None
 
 
-def _check_files(name: str, info: Any, code: bool) -> None:
+def check_files(name: str, info: Any, code: bool) -> None:
     """Refuse pickles and a disk that is too small, before anything is downloaded."""
     files = {file.rfilename: file.size or 0 for file in info.siblings}
     wanted = {file: size for file, size in files.items() if _is_wanted(file, code)}

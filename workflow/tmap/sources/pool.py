@@ -97,7 +97,7 @@ def read(
     read_row: Callable[[Mapping[str, Any]], Candidate] | None = None
     for row in table:
         if read_row is None and isinstance(row.value, Mapping):
-            read_row = reader(source, _columns(table), by_letter=by_letter)
+            read_row = reader(source, columns(table), by_letter=by_letter)
         try:
             _admit(dataset, source, ledger, index, row, read_row)
         except Unusable as fault:
@@ -111,7 +111,7 @@ def read(
     )
 
 
-def _columns(table: rows.Table, look_at: int = 100) -> Iterable[str]:
+def columns(table: rows.Table, look_at: int = 100) -> Iterable[str]:
     """Column names of the first rows, in order of appearance."""
     seen: dict[str, None] = {}
     for row in table:

@@ -1,0 +1,32 @@
+"""Show what a dataset card and a model card come to, before any job.
+
+Columns, rejected rows, overlap with the benchmark, three rows with their loss mask, what is
+cut off, memory, and what is missing. Ends with status 1 if anything is.
+"""
+
+from typing import Annotated
+
+import typer
+
+from tmap.errors import TmapError
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(metavar="CARD", help="Dataset card.")],
+    model: Annotated[str, typer.Option(help="Model card.")] = "",
+    cards: Annotated[
+        list[str] | None, typer.Option(help="Folder of your own cards; repeatable.")
+    ] = None,
+) -> None:
+    from tmap import preflight, report
+    from tmap.cards import use_folders
+    from tmap.preflight import show
+
+    use_folders(cards or [])
+    found = preflight.look(dataset, model)
+    show.show(found, report.console())
+    if found.missing:
+        raise TmapError(
+            f"{len(found.missing)} of what a job needs is missing or broken; the list "
+            "above says what. Mend it, then check again."
+        )

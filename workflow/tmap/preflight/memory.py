@@ -1,0 +1,83 @@
+"""How many bytes a model wants, estimated from its shape.
+
+Weights, and for answering the keys and values of every token in a batch; for LoRA the
+adapter with its optimiser, the activations of one micro-batch and its logits. Worked
+example, 8.03 B parameters (32 layers, hidden 4096, key-value width 1024, intermediate
+14336, vocabulary 128256) in bfloat16:
+
+    weights                 8.03e9 x 2                                16.1 GB
+    answering, 100 x 1000   32 layers x 2 x 1024 x 2 x 100,000        13.1 GB
+    adapter of rank 16      16 x 32 x 81,920 = 41.9 M, 16 bytes each   0.7 GB
+    logits, 16 x 1000       16,000 x 128,256 x (2 + 8)                20.5 GB
+    activations, 16 x 1000  kept 32 x 4096 x 2 x 16,000                4.2 GB
+                            one layer (8 x 4096 + 2 x 1024
+                            + 4 x 14336) x 2 x 16,000                  2.9 GB
+
+It is an estimate: attention kernels and the allocator take more or less than that.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+#: Of an adapter parameter: float32 value, gradient and AdamW's two moments.
+ADAPTER_BYTES = 16
+#: Of a logit beside its own width: softmax in float32, and its gradient.
+LOGIT_BYTES = 8
+
+
+class Shape(NamedTuple):
+    """What memory depends on; `kv` is the width of keys (and of values) in a layer."""
+
+    n_parameters: int
+    layers: int
+    hidden: int
+    kv: int
+    intermediate: int
+    vocabulary: int
+
+
+def shape(config: Any, n_parameters: int) -> Shape | None:
+    """The shape of a decoder from its transformers config; None of an unusual one."""
+    hidden = getattr(config, "hidden_size", None)
+    layers = getattr(config, "num_hidden_layers", None)
+    heads = getattr(config, "num_attention_heads", None)
+    if not hidden or not layers or not heads:
+        return None
+    head = getattr(config, "head_dim", None) or hidden // heads
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
+    wide = getattr(config, "intermediate_size", None) or 4 * hidden
+    return Shape(n_parameters, layers, hidden, kv_heads * head, wide, config.vocab_size)
+
+
+def answering(model: Shape, width: int, batch: int, tokens: int) -> int:
+    """Bytes for weights, and keys and values of `batch` texts of `tokens` tokens.
+
+    Parameters
+    ----------
+    width : bytes of a number
+    """
+    cache = model.layers * 2 * model.kv * width * batch * tokens
+    return model.n_parameters * width + cache
+
+
+def training(
+    model: Shape, width: int, rank: int, tokens: int, checkpointing: bool
+) -> int:
+    """Bytes for weights, adapter, activations and logits.
+
+    Parameters
+    ----------
+    width : bytes of a number
+    rank : of the adapter, on every linear layer
+    tokens : of one micro-batch, padding included
+    checkpointing : only the input of each layer is kept, and one layer in full
+    """
+    h, kv, wide = model.hidden, model.kv, model.intermediate
+    linears = 4 * h + 2 * (h + kv) + 3 * (h + wide)  # in + out of q, o; k, v; the MLP
+    adapter = rank * model.layers * linears * ADAPTER_BYTES
+    layer = (8 * h + 2 * kv + 4 * wide) * width * tokens
+    kept = model.layers * h * width * tokens
+    activations = kept + layer if checkpointing else model.layers * layer
+    logits = tokens * model.vocabulary * (width + LOGIT_BYTES)
+    return model.n_parameters * width + adapter + activations + logits
