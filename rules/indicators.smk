@@ -61,6 +61,8 @@ rule score_indicator:
         "results/benchmarks/score_indicator/{dataset}/{indicator}.tsv"
     wildcard_constraints:
         indicator=one_of(set(indicators.names()) - {*LOOKS_AT_TARGET, *LOOKS_AT_JUDGE}),
+    # The longest way through the graph: it starts before trainings that could wait.
+    priority: 1
     conda:
         ENVIRONMENT
     threads: lambda w: paths.threads(computes(w))

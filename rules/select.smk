@@ -33,6 +33,8 @@ rule search_weights:
         "results/benchmarks/search_weights/{dataset}/{model}/{method}/s{seed}.tsv"
     wildcard_constraints:
         method=one_of(paths.learned(METHODS)),
+    # The longest way through the graph: it starts before trainings that could wait.
+    priority: 1
     conda:
         ENVIRONMENT
     threads: lambda w: paths.threads(w.model)

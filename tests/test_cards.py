@@ -3,7 +3,7 @@ import os
 import pytest
 
 from conftest import ROOT
-from tmap import cards, settings
+from tmap import cards, paths, settings
 from tmap.errors import TmapError
 
 
@@ -197,3 +197,10 @@ def test_an_edit_of_decoding_trains_no_adapter_anew(folders):
         seen.append((trained, settings.params("evaluate_adapter", **names)))
     assert seen[0][0] == seen[1][0]
     assert seen[0][1] != seen[1][1]
+
+
+def test_a_method_may_be_trained_fewer_times_than_the_others(folders):
+    write(folders[0], "once", "weights: random\nseeds: 1\n", kind="methods")
+    assert paths.arms("once", 3) == [(0, 0)]
+    assert paths.arms("random", 3) == [(0, 0), (1, 1), (2, 2)]
+    assert paths.arms("uniform", 3) == [(0, 0), (0, 1), (0, 2)]

@@ -28,7 +28,7 @@ def make(tmp_path):
 
     def run(*words, answer=""):
         done = subprocess.run(
-            ["make", "-f", str(ROOT / "Makefile"), *words],
+            ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), *words],
             cwd=tmp_path,
             env=env,
             input=answer,

@@ -12,12 +12,12 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
 @pytest.mark.parametrize(
     ("name", "version", "modules", "pinned"),
     [
-        ("READER_VERSION", READER_VERSION, ["tmap.answers"], (1, "9174a434b6981368")),
+        ("READER_VERSION", READER_VERSION, ["tmap.answers"], (1, "f3725e65b81efa67")),
         (
             "ENGINE_VERSION",
             ENGINE_VERSION,
             [f"tmap.engines.{name}" for name in ENGINES],
-            (1, "4730a1fa819927d4"),
+            (1, "ec336fd76273aad6"),
         ),
     ],
 )

@@ -80,6 +80,9 @@ class MethodCard(Section):
     vary_search_seed: bool = Field(
         default=False, description="one search per seed, not one search for all seeds"
     )
+    seeds: int | None = Field(
+        default=None, ge=1, description="trainings; null: as many as the config says"
+    )
     search: SearchSection = SearchSection()
     filter: FilterSection = FilterSection()
 
