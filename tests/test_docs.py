@@ -7,7 +7,6 @@ folder, or a file of the clone.
 
 import re
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -58,9 +57,6 @@ def clone(tmp_path_factory):
         (mine / name).touch()
     for name in ("exam_train.parquet", "exam_test.parquet", "responses.parquet"):
         (mine / name).touch()
-    shutil.copytree(
-        ROOT / "resources/models/tiny", clone.path / "resources/models/tiny"
-    )
     return clone
 
 
@@ -107,9 +103,6 @@ def test_cards_are_read_and_snakemake_commands_are_planned(clone, path, monkeypa
 @pytest.mark.workflow
 def test_the_tutorial_followed_literally_prints_what_it_says(tmp_path):
     clone = Clone.make(tmp_path / "tmap")
-    for name in ("tiny", "tiny_judge"):
-        to = clone.path / "resources/models" / name
-        shutil.copytree(ROOT / "resources/models" / name, to)
     said = ""
     for language, _, text in blocks(TUTORIAL):
         if language == "text":
@@ -124,7 +117,8 @@ def test_the_tutorial_followed_literally_prints_what_it_says(tmp_path):
 def assert_printed(shown, said):
     """Every line as printed, in order; `...` stands for others.
 
-    Of measured accuracies the digits may differ, for processors round differently.
+    Of measured accuracies the digits, and so the verdicts, may differ, for processors
+    round differently.
     """
     measured = "95 % intervals" in shown
     lines = iter(clean(said, measured))
@@ -137,7 +131,9 @@ def clean(text, measured):
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     if not measured:
         return lines
-    return [" ".join(re.sub(r"[-+]?\d+\.\d", "N", line).split()) for line in lines]
+    lines = [re.sub(r"[-+]?\d+\.\d", "N", line) for line in lines]
+    lines = [re.sub(r"\b(yes|no|unclear)\b", "V", line) for line in lines]
+    return [" ".join(line.split()) for line in lines]
 
 
 def test_shell_blocks_are_good_bash():
