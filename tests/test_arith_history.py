@@ -93,9 +93,6 @@ def test_a_saved_history_is_read_back_as_it_was(tmp_path):
     assert found.equals(table.reset_index(drop=True))
 
 
-@pytest.mark.skipif(
-    not SHIPPED.is_file(), reason="no history yet: make embedded-history"
-)
 def test_the_shipped_history_is_about_the_reward_questions_and_has_the_spread():
     found = pd.read_parquet(SHIPPED)
 
