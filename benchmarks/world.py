@@ -4,9 +4,11 @@
 
 For each pool seed and model the workflow itself is run: it trains and measures
 `random`, `uniform`, each indicator alone, `tmap`, `tmap` with signed weights and with
-the other choice of exemplars, `full` and `oracle`; on the first pool also fixed random
-weights, and `tmap` of further search seeds. Last, each model is trained with the
-weights that were learned for the next one. JSON goes to stdout, progress to stderr:
+the other choice of exemplars, `full` and `oracle`; fixed random weights, many on the
+first pool and one on each other; and `tmap` of further search seeds on the first pool.
+Then each model is trained with the weights that were learned for the next one, and with
+the weights that would have taken most clean rows from the other pools (`by_labels`: a
+reference, for it reads the known faults). JSON goes to stdout, progress to stderr:
 accuracy per method with a 95 % t interval over pools, differences from tmap paired by
 pool, and on the first pool the rank correlation of the few-shot reward with the
 accuracy after training, and the weights over search seeds. What is finished is not run
@@ -26,12 +28,13 @@ import numpy as np
 import yaml
 from scipy import stats
 
-from tmap import adaptation, cards, paths, settings, tables
+from tmap import adaptation, cards, features, paths, settings, tables
 from tmap.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = ".world/cards"
 SHIPPED = ["base", "random", "uniform", "full", "oracle", "tmap"]
+N_TRIED = 20_000  # weight vectors of `by_labels`
 Measured = dict[str, dict[str, dict[str, float]]]
 
 
@@ -80,17 +83,24 @@ def build(targets: list[str], methods: list[str], cores: int) -> None:
     subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
 
 
-def measured(pools: list[int], models: list[str]) -> Measured:
+def predictions(pool: int, model: str, method: str) -> str:
+    return f"results/{dataset(pool)}/{model}/{method}/s0/t0/predictions.parquet"
+
+
+def accuracy(pool: int, model: str, method: str) -> float:
+    answers = tables.read("predictions", ROOT / predictions(pool, model, method))
+    return float(answers["is_correct"].mean())
+
+
+def measured(pools: list[int], models: list[str], methods: list[str]) -> Measured:
     """Test accuracy after training: model -> method -> pool."""
-    found: Measured = {}
-    for model in models:
-        for pool in pools:
-            path = ROOT / f"results/{dataset(pool)}/{model}/metrics.json"
-            table = json.loads(path.read_text(encoding="utf-8"))["methods"]
-            for method, about in table.items():
-                by_pool = found.setdefault(model, {}).setdefault(method, {})
-                by_pool[str(pool)] = about["accuracy"]
-    return found
+    return {
+        model: {
+            method: {str(pool): accuracy(pool, model, method) for pool in pools}
+            for method in methods
+        }
+        for model in models
+    }
 
 
 def interval(values: np.ndarray) -> list[float | None]:
@@ -140,17 +150,17 @@ def rewards(pool: int, model: str, methods: list[str]) -> list[float]:
     return found
 
 
-def correlations(
-    pool: int, models: list[str], drawn: list[str], accuracy: Measured
-) -> dict[str, Any]:
+def correlation(pool: int, model: str, drawn: list[str]) -> dict[str, Any]:
     """Spearman's rank correlation of reward and trained accuracy over fixed weights."""
-    found: dict[str, Any] = {}
-    for model in models:
-        given = rewards(pool, model, drawn)
-        trained = [accuracy[model].pop(method)[str(pool)] for method in drawn]
-        rho = float(stats.spearmanr(given, trained).statistic)
-        found[model] = {"rho": round(rho, 3), "reward": given, "accuracy": trained}
-    return found
+    given = rewards(pool, model, drawn)
+    trained = [accuracy(pool, model, method) for method in drawn]
+    test = stats.spearmanr(given, trained)
+    return {
+        "rho": round(float(test.statistic), 3),
+        "p": round(float(test.pvalue), 4),
+        "reward": given,
+        "accuracy": trained,
+    }
 
 
 def weights_file(pool: int, model: str, seed: int = 0) -> str:
@@ -176,21 +186,50 @@ def over_seeds(pool: int, models: list[str], n_seeds: int) -> dict[str, Any]:
     return found
 
 
-def swapped(pools: list[int], models: list[str], cores: int) -> dict[str, Any]:
-    """Accuracy of each model with the weights learned for the next one, by pool."""
-    pairs = list(zip(models, [*models[1:], models[0]], strict=True))
-    files = {}
-    for model, giver in pairs:
+def by_labels(pool: int, pools: list[int], model: str) -> dict[str, float]:
+    """Non-negative weights that take most clean rows, on the mean over other pools."""
+    method = cards.load("methods", "tmap")
+    known = []
+    for other in [p for p in pools if p != pool] or [pool]:
+        labels = tables.read(
+            "pool_labels", ROOT / f"results/{dataset(other)}/pool_labels.parquet"
+        )
+        files = [Path(p) for p in paths.indicator_files(dataset(other), model, "tmap")]
+        matrix = features.load(
+            list(labels["id"]), files, normalise=method.normalise, max_unscored=1.0
+        ).matrix
+        known.append((matrix, labels["style"].to_numpy() == "clean"))
+    fraction = cards.load("datasets", dataset(pool)).fraction
+    rng = np.random.default_rng(0)
+    tried = rng.random((N_TRIED, len(method.indicators))) ** 2  # many near nought
+    share = np.zeros(N_TRIED)
+    for matrix, clean in known:
+        n = round(fraction * len(matrix))
+        top = np.argpartition(-(matrix @ tried.T), n, axis=0)[:n]
+        share += clean[top].mean(axis=0)
+    best = tried[share.argmax()]
+    return dict(zip(method.indicators, np.round(best, 4).tolist(), strict=True))
+
+
+def given(
+    pools: list[int], models: list[str], cores: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Accuracy with weights from elsewhere: `swapped` and `by_labels`."""
+    names: dict[tuple[str, str, int], str] = {}
+    for model, giver in zip(models, [*models[1:], models[0]], strict=True):
         for pool in pools:
-            name = f"of_{giver}_p{pool}"
-            write_method(name, {"weights": learned(weights_file(pool, giver))})
-            room = f"results/{dataset(pool)}/{model}/{name}/s0/t0"
-            files[model, pool] = f"{room}/predictions.parquet"
-    build(list(files.values()), SHIPPED, cores)
-    found: dict[str, Any] = {}
-    for (model, pool), path in files.items():
-        right = tables.read("predictions", ROOT / path)["is_correct"].mean()
-        found.setdefault(model, {})[str(pool)] = float(right)
+            foreign = learned(weights_file(pool, giver))
+            known = by_labels(pool, pools, model)
+            for method, weights in (("swapped", foreign), ("by_labels", known)):
+                names[model, method, pool] = f"{method}_{model}_p{pool}"
+                write_method(names[model, method, pool], {"weights": weights})
+    build(
+        [predictions(p, m, name) for (m, _, p), name in names.items()], SHIPPED, cores
+    )
+    found: Measured = {}
+    for (model, method, pool), name in names.items():
+        by_pool = found.setdefault(model, {}).setdefault(method, {})
+        by_pool[str(pool)] = accuracy(pool, model, name)
     return found
 
 
@@ -216,22 +255,30 @@ def main() -> None:
     cards.use_folders(["config/embedded", CARDS])
     drawn = [name for name in made if name.startswith("drawn_")]
     methods = SHIPPED + [name for name in made if name not in drawn]
-    build(metrics(pools[:1], models), methods + drawn, args.cores)
-    seeds = range(1, args.search_seeds)
-    again = [weights_file(pools[0], m, seed) for m in models for seed in seeds]
-    build([*metrics(pools[1:], models), *again], methods, args.cores)
-    accuracy = measured(pools, models)
-    reward = correlations(pools[0], models, drawn, accuracy) if drawn else {}
-    for model, by_pool in swapped(pools, models, args.cores).items():
-        accuracy[model]["swapped"] = by_pool
-    found = {model: compared(accuracy[model]) for model in models}
+    on_pool = {p: [drawn[i % len(drawn)]] for i, p in enumerate(pools)}
+    on_pool[pools[0]] = drawn
+    wanted = metrics(pools, models)
+    for model in models:
+        wanted += [predictions(p, model, d) for p in pools for d in on_pool[p]]
+        wanted += [weights_file(pools[0], model, s) for s in range(args.search_seeds)]
+    build(wanted, methods, args.cores)
+    results = measured(pools, models, methods)
+    for model, by_method in given(pools, models, args.cores).items():
+        results[model] |= by_method
+        results[model]["random_weights"] = {
+            str(p): float(np.mean([accuracy(p, model, d) for d in on_pool[p]]))
+            for p in pools
+        }
+    found = {model: compared(results[model]) for model in models}
     report = {
         "pools": pools,
         "methods": found,
         "best_alone": {model: best_alone(found[model]) for model in models},
-        "spearman_reward_accuracy": {"pool": pools[0], **reward},
+        "spearman_reward_accuracy": {
+            model: correlation(pools[0], model, drawn) for model in models
+        },
         "weights_over_search_seeds": over_seeds(pools[0], models, args.search_seeds),
-        "accuracy_by_pool": accuracy,
+        "accuracy_by_pool": results,
     }
     json.dump(report, sys.stdout, indent=1)
 
