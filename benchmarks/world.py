@@ -196,9 +196,12 @@ def by_labels(pool: int, pools: list[int], model: str) -> dict[str, float]:
         )
         files = [Path(p) for p in paths.indicator_files(dataset(other), model, "tmap")]
         matrix = features.load(
-            list(labels["id"]), files, normalise=method.normalise, max_unscored=1.0
+            list(labels["sample_id"]),
+            files,
+            normalise=method.normalise,
+            max_unscored=1.0,
         ).matrix
-        known.append((matrix, labels["style"].to_numpy() == "clean"))
+        known.append((matrix, labels["is_clean"].to_numpy()))
     fraction = cards.load("datasets", dataset(pool)).fraction
     rng = np.random.default_rng(0)
     tried = rng.random((N_TRIED, len(method.indicators))) ** 2  # many near nought
