@@ -13,7 +13,7 @@ class Scripted:
     nll : [m][S][n_options] of options
     """
 
-    key = "scripted"
+    key, batch_size = "scripted", 1
 
     def __init__(self, tokenizer, texts=None, nll=None):
         self.tokenizer, self.texts, self.nll = tokenizer, texts, nll

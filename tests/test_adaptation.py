@@ -35,7 +35,7 @@ search: {n_initial: 2, n_iterations: 2, n_groups: 2, n_shots: 2, confirm_top: 2}
 class Knowing:
     """Knows the first `zero_shot` sums; all if its last example has over 3 words."""
 
-    key, context, zero_shot = "knowing", None, 10
+    key, context, batch_size, zero_shot = "knowing", None, 1, 10
 
     def __init__(self, tokenizer):
         self.tokenizer, self.asked = tokenizer, set()

@@ -26,7 +26,7 @@ QUESTIONS = pd.DataFrame(
 class Parrot:
     """Answers every question with the number in its last demonstration; counts asks."""
 
-    key = "parrot"
+    key, batch_size = "parrot", 1
 
     def __init__(self, tokenizer):
         self.tokenizer, self.asked = tokenizer, 0

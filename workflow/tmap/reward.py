@@ -74,23 +74,26 @@ class Reward:
         )
 
     def _ask(self, unknown: dict[str, Sequence[Demo]]) -> int:
-        """One group at a time, so that a kill loses one group at most."""
-        total = 0
-        for key, demos in unknown.items():
+        """As many groups at a time as the engine computes together: a kill loses those."""
+        keys, total = list(unknown), 0
+        n = max(1, self.lm.batch_size // len(self.questions))
+        for some in (keys[i : i + n] for i in range(0, len(keys), n)):
+            groups = [unknown[key] for key in some]
             found = examine(
-                self.lm, self.renderer, self.questions, [demos], self.marking
+                self.lm, self.renderer, self.questions, groups, self.marking
             )
-            total += found.n_new_tokens
-            self.ledger.append(
-                {
-                    "type": "answers",
-                    "key": key,
-                    "correct": "".join("01"[int(x)] for x in found.is_correct[0]),
-                    "new_tokens": found.n_new_tokens,
-                    "unread": self._unread(found.replies[0]),
-                }
-            )
-        return total
+            total += found.n_new_tokens.sum()
+            for i, key in enumerate(some):
+                self.ledger.append(
+                    {
+                        "type": "answers",
+                        "key": key,
+                        "correct": "".join("01"[int(x)] for x in found.is_correct[i]),
+                        "new_tokens": int(found.n_new_tokens[i]),
+                        "unread": self._unread(found.replies[i]),
+                    }
+                )
+        return int(total)
 
     def room(self, n_shots: int) -> int | None:
         """Tokens that each of n demonstrations may take; None if there is no limit.

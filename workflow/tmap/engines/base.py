@@ -24,9 +24,11 @@ class LanguageModel(Protocol):
     tokenizer : transformers tokenizer
     context : tokens that prompt and answer may have together; None if unknown
     n_layers : of the model
+    batch_size : rows that are computed together
     """
 
     key: str
+    batch_size: int
     tokenizer: Any
     context: int | None
     n_layers: int
