@@ -147,7 +147,7 @@ def _language_model(model: str) -> dict[str, Any]:
 def _likelihood(model: str) -> dict[str, Any]:
     """A language model that writes nothing: no stop texts, limits or batch of answers."""
     card = cards.load("models", model)
-    how = card.engine.model_dump(include={"name", "dtype", "device"})
+    how = card.engine.in_process().model_dump(include={"name", "dtype", "device"})
     return {"prompt": _unstopped(card), "engine": EngineSection(**how)}
 
 

@@ -7,10 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tmap.errors import TmapError
+
 Ids = Sequence[int]
 
 #: Counts changes that can alter an engine's tokens; part of every ledger key.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 
 class LanguageModel(Protocol):
@@ -113,3 +115,22 @@ def cut(text: str, stop: Sequence[str]) -> str:
     """`text` up to the first of the stop texts."""
     ends = [text.find(mark) for mark in stop if mark and mark in text]
     return text[: min(ends)] if ends else text
+
+
+def room(context: int | None, used: int, max_new_tokens: int) -> int:
+    """New tokens that fit the context, at most `max_new_tokens`.
+
+    Raises
+    ------
+    TmapError
+        If the prompt alone fills the context.
+    """
+    if context is None:
+        return max_new_tokens
+    if used >= context:
+        raise TmapError(
+            f"A prompt of {used} tokens leaves no room in the model's context of "
+            f"{context}; it must be shorter. Use fewer or shorter demonstrations, or a "
+            "model with a longer context."
+        )
+    return min(max_new_tokens, context - used)

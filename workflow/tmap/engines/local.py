@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from tmap.engines import attention_paid
-from tmap.engines.base import Ids
+from tmap.engines.base import Ids, room
 from tmap.errors import TmapError
 
 
@@ -55,23 +55,8 @@ class Local:
         return attention_paid.paid(self.model, prefixes, questions, layer)
 
     def room(self, prefix: Ids, question: Ids, max_new_tokens: int) -> int:
-        """New tokens that fit the context, at most `max_new_tokens`.
-
-        Raises
-        ------
-        TmapError
-            If the prompt alone fills the context.
-        """
-        used = len(prefix) + len(question)
-        if self.context is None:
-            return max_new_tokens
-        if used >= self.context:
-            raise TmapError(
-                f"A prompt of {used} tokens leaves no room in the model's context of "
-                f"{self.context}; it must be shorter. Use fewer or shorter "
-                "demonstrations, or a model with a longer context."
-            )
-        return min(max_new_tokens, self.context - used)
+        """New tokens that fit the context after this prompt, see `base.room`."""
+        return room(self.context, len(prefix) + len(question), max_new_tokens)
 
     def check_fits(self, rows: Iterable[Sequence[Ids]]) -> None:
         """Refuse rows (each one some stretches of ids) longer than the context."""

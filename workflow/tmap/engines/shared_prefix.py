@@ -121,7 +121,9 @@ class SharedRows:
         moves = [(old, new) for new, old in enumerate(rows) if old != new]
         device = self.ends.device
         if moves:
-            old, new = (torch.tensor(x, device=device) for x in zip(*moves, strict=True))
+            old, new = (
+                torch.tensor(x, device=device) for x in zip(*moves, strict=True)
+            )
             for layer in self.cache.layers:
                 layer.keys[new, :, : self.width] = layer.keys[old, :, : self.width]
                 layer.values[new, :, : self.width] = layer.values[old, :, : self.width]
