@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tmap import adaptation, calibration, cards, settings, tables, tiny
+from tmap.engines.base import Spent
 from tmap.errors import TmapError
 from tmap.ledger import Ledger
 
@@ -35,7 +36,8 @@ search: {n_initial: 2, n_iterations: 2, n_groups: 2, n_shots: 2, confirm_top: 2}
 class Knowing:
     """Knows the first `zero_shot` sums; all if its last example has over 3 words."""
 
-    key, context, batch_size, zero_shot = "knowing", None, 1, 10
+    key, context, zero_shot = "knowing", None, 10
+    batch_size, spent = 1, Spent()
 
     def __init__(self, tokenizer):
         self.tokenizer, self.asked = tokenizer, set()

@@ -6,6 +6,7 @@ import pytest
 
 from scripted import Scripted
 from tmap.cards.model import PromptSection
+from tmap.engines.base import Spent
 from tmap.examine import Marking
 from tmap.ledger import Ledger
 from tmap.prompts import Demo, Renderer
@@ -26,7 +27,7 @@ QUESTIONS = pd.DataFrame(
 class Parrot:
     """Answers every question with the number in its last demonstration; counts asks."""
 
-    key, batch_size = "parrot", 1
+    key, batch_size, spent = "parrot", 1, Spent()
 
     def __init__(self, tokenizer):
         self.tokenizer, self.asked = tokenizer, 0

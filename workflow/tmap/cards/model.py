@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -89,11 +89,10 @@ class EngineSection(PlaceSection):
     max_new_tokens: int = Field(
         default=512, ge=1, description="of an answer, in reward and evaluation"
     )
-    batch_size: int = Field(
-        default=100,
-        ge=1,
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto",
         description="rows decoded at once, of several groups where whole groups fit; "
-        "part of the ledger key",
+        "auto: what memory allows, sized once per search and kept in its ledger",
     )
 
     @model_validator(mode="after")

@@ -59,7 +59,11 @@ def load(
     key = key_of(record, engine, adapter)
     kind = _engine(engine.name)
     found: LanguageModel = kind(
-        model.to(device), load_tokenizer(record), key=key, batch_size=engine.batch_size
+        model.to(device),
+        load_tokenizer(record),
+        key=key,
+        batch_size=engine.batch_size,
+        max_new_tokens=engine.max_new_tokens,
     )
     return found
 

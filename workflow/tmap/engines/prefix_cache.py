@@ -7,6 +7,7 @@ similar length go together; a row that has ended leaves the batch.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -25,8 +26,8 @@ from tmap.log import Progress
 LOGGER = logging.getLogger(__name__)
 #: Tokens per forward pass with padding, where given answers are measured.
 TOKEN_BUDGET = {"cpu": 1024, "cuda": 16_384}
-#: Ended rows leave when they are this share of the batch: each leaving copies the rest.
-DROP_SHARE = 1 / 8
+#: Ended rows leave when they are this share of the batch; each leaving moves a few.
+DROP_SHARE = 1 / 32
 
 
 class PrefixCache(Local):
@@ -50,18 +51,27 @@ class PrefixCache(Local):
         """As `LanguageModel.generate`."""
         stops = self._stops(tuple(stop))
         rooms = [[self.room(p, q, max_new_tokens) for q in questions] for p in prefixes]
-        read = self.prefixes.prefill(prefixes)
-        answers: list[list[list[int]]] = [[[] for _ in questions] for _ in prefixes]
+        done: dict[tuple[int, int], list[int]] = {}
         progress = Progress("generate", len(prefixes) * len(questions), "answers")
-        for batch in self._batches(len(prefixes), questions):
-            room = [rooms[p][s] for p, s in batch]
-            asked = [(p, questions[s]) for p, s in batch]
-            rows, states = self.prefixes.start(read, asked, max(room))
-            decoded = self._decode(rows, states, room, stops)
-            for (p, s), answer in zip(batch, decoded, strict=True):
-                answers[p][s] = answer
-            _advance(progress, len(batch))
-        return answers
+        start = time.monotonic()
+        read = self.prefixes.prefill(prefixes)
+        self._count(start, sum(map(len, prefixes)))
+        while len(done) < progress.total:
+            try:
+                for batch in self._batches(len(prefixes), questions):
+                    todo = [pair for pair in batch if pair not in done]
+                    if todo:
+                        room = [rooms[p][s] for p, s in todo]
+                        asked = [(p, questions[s]) for p, s in todo]
+                        found = self._answer(read, asked, room, stops)
+                        done |= zip(todo, found, strict=True)
+                        self._count_floor(prefixes, asked, found)
+                        _advance(progress, len(todo))
+            except torch.OutOfMemoryError as fault:
+                self.halve_batch(fault)
+        return [
+            [done[p, s] for s in range(len(questions))] for p in range(len(prefixes))
+        ]
 
     @torch.inference_mode()
     def option_nll(
@@ -125,6 +135,43 @@ class PrefixCache(Local):
     ) -> list[list[tuple[int, int]]]:
         lengths = [len(s) for s in stretches]
         return self.prefixes.batches(n_prefixes, lengths, self.batch_size)
+
+    def _answer(
+        self,
+        read: Any,
+        asked: Sequence[tuple[int, Ids]],
+        room: list[int],
+        stops: StopTexts,
+    ) -> list[list[int]]:
+        """Answers of one batch."""
+        start = time.monotonic()
+        rows, states = self.prefixes.start(read, asked, max(room))
+        self._count(start, sum(len(ids) for _, ids in asked))
+        start = time.monotonic()
+        found = self._decode(rows, states, room, stops)
+        self.spent.decode_seconds += time.monotonic() - start
+        self.spent.new_tokens += sum(map(len, found))
+        return found
+
+    def _count(self, start: float, n_tokens: int) -> None:
+        """Time and tokens of prompts that were read since `start`."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.spent.prefill_seconds += time.monotonic() - start
+        self.spent.prompt_tokens += n_tokens
+        self.spent.floor_seconds += self.roofline.read(n_tokens)
+
+    def _count_floor(
+        self,
+        prefixes: Sequence[Ids],
+        asked: Sequence[tuple[int, Ids]],
+        found: list[list[int]],
+    ) -> None:
+        shared = [len(prefixes[p]) for p in sorted({p for p, _ in asked})]
+        own = [len(ids) for _, ids in asked]
+        self.spent.floor_seconds += self.roofline.write(
+            shared, own, list(map(len, found))
+        )
 
     def _decode(
         self, rows: Any, states: torch.Tensor, rooms: list[int], stops: StopTexts

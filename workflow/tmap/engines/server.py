@@ -7,11 +7,13 @@ What comes back is cut at the stop text here, for servers differ in whether they
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from tmap.engines import base
 from tmap.engines.base import Ids, cut, room
 from tmap.engines.launch import Launched
 from tmap.engines.weights import load_tokenizer
@@ -46,6 +48,7 @@ class Server:
         self.card, self.tokenizer, self.key = card, tokenizer, key
         self.context = context
         self.line = Line(f"{card.url}/completions", card.limits, "model")
+        self.spent = base.Spent()
         self._warned = False
 
     @classmethod
@@ -73,6 +76,7 @@ class Server:
         TmapError
             If the server does not answer, or answers with something else than texts.
         """
+        start = time.monotonic()
         progress = Progress("generate", len(prefixes) * len(questions), "answers")
         fields = {"temperature": 0, **self.card.extra}
         if stop:
@@ -92,6 +96,12 @@ class Server:
                 if progress.done + len(questions) < progress.total:
                     progress.advance(len(questions))
                 found.append([self._ids(t, stop) for some in texts for t in some])
+        self.spent.decode_seconds += time.monotonic() - start
+        self.spent.prompt_tokens += sum(
+            len(p) + len(q) for p in prefixes for q in questions
+        )
+        self.spent.new_tokens += sum(len(ids) for group in found for ids in group)
+        self.spent.floor_seconds = float("nan")
         return found
 
     def option_nll(self, *_: Any) -> Any:

@@ -125,15 +125,14 @@ def needs(card: ModelCard, found: ModelFindings, longest: int) -> Needs:
         return Needs(device, dtype, None, None, available)
     width = BYTES[dtype]
     engine, train = card.engine, card.train
+    rows = 1 if engine.batch_size == "auto" else engine.batch_size
     checkpointing = train.gradient_checkpointing == "on" or (
         train.gradient_checkpointing == "auto" and device != "cpu"
     )
     return Needs(
         device,
         dtype,
-        memory.answering(
-            found.shape, width, engine.batch_size, longest + engine.max_new_tokens
-        ),
+        memory.answering(found.shape, width, rows, longest + engine.max_new_tokens),
         memory.training(
             found.shape,
             width,
