@@ -23,6 +23,7 @@ rule search_weights:
         tiny="results/{dataset}/tiny.parquet",
         confirm="results/{dataset}/confirm.parquet",
         model="results/models/{model}.json",
+        earlier=lambda w: paths.warm_start(w.method),
     output:
         trace="results/{dataset}/{model}/{method}/s{seed}/trace.parquet",
         timings="results/{dataset}/{model}/{method}/s{seed}/timings.parquet",

@@ -84,14 +84,17 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
     ready = prepare(card, inputs, Ledger(ledger))
     candidates, main = ready.candidates, ready.main
     names, bounds = list(candidates.features.names), card["bounds"]
+    start = earlier(card["search"], names)
     found = search.run(
-        lambda w: candidates.evaluate(main, w),
+        lambda w, beat=None: candidates.evaluate(main, w, beat=beat),
         len(names),
         bounds,
         card["search"],
         seed,
         main.ledger,
-        candidates.key(bounds, seed, main.identity()),
+        candidates.key(bounds, seed, main.identity(), start),
+        lambda points: candidates.ask(main, points),
+        start,
     )
     best = choice.choose(found, bounds, seed)
     n_best = card["search"].confirm_top
@@ -135,6 +138,32 @@ def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
     m = selection.n_selected(card["fraction"], len(pool))
     candidates = Candidates(pool, columns, card["search"], m, shown)
     return Prepared(candidates, main, check, notes)
+
+
+def earlier(how: SearchSection, names: list[str]) -> list[list[float]]:
+    """The best points of the run that `warm_start:` names, best first.
+
+    Raises
+    ------
+    TmapError : it weighed other columns, or there is no such file
+    """
+    if not isinstance(how.warm_start, str):
+        return []
+    path = Path(how.warm_start)
+    if not path.is_file():
+        raise TmapError(
+            f"No file '{path}', which `search: {{warm_start: ...}}` names; it takes the "
+            "trace.parquet of a finished search. Mend the path in the method card."
+        )
+    theirs = tables.metadata(path)["indicators"]
+    if theirs != names:
+        raise TmapError(
+            f"{path} weighs {', '.join(theirs)}; this method {', '.join(names)}. A warm "
+            "start needs the same columns in the same order."
+        )
+    trace = tables.read("trace", path)
+    best = trace[~trace["raced"]].sort_values("reward", ascending=False, kind="stable")
+    return [list(weights) for weights in best["weights"]]
 
 
 def demonstrable(
