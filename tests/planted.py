@@ -18,26 +18,23 @@ PLANTED = {"planted_a": 1.0, "planted_b": 0.5, "planted_c": 0.0, "planted_d": -0
 #: mean is 0.335 |w| above that of all rows.
 FLOOR, SLOPE = 0.25, 0.6
 
-#: One of the files that a user would write: a number in [0, 1) drawn from each row.
-INDICATOR = '''"""A planted column.
-
-Formula: a number drawn from the text::
-
-    "x"    0.5
-
-Source: none.
-"""
+#: The file that a user would write for a column of their own.
+INDICATOR = '''"""A planted column: a number drawn from the question's text."""
 
 import hashlib
 
 import numpy as np
 
-from tmap.indicators import Scores, indicator, scores_of
+from tmap.indicators import Scores, indicator
 
 
 @indicator(unit="none", source="none")
 def NAME(pool, lm=None):
     """Draw them."""
+    texts = [f"NAME:{text.strip()}".encode() for text in pool["instruction"]]
+    digests = [hashlib.sha256(text).digest()[:6] for text in texts]
+    score = np.array([int.from_bytes(digest, "big") / 2**48 for digest in digests])
+    return Scores(score, np.full(len(pool), "ok", dtype=object))
 '''
 
 
