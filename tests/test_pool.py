@@ -230,22 +230,6 @@ def test_a_pool_without_a_usable_row_stops_with_the_first_reasons(tmp_path):
     assert "line 3" not in str(fault.value)
 
 
-def test_an_empty_pool_is_named(tmp_path):
-    with pytest.raises(TmapError, match="has no rows"):
-        read(jsonl(tmp_path, []))
-
-
-def test_auto_lists_the_columns_and_the_key_when_it_cannot_tell(tmp_path):
-    path = jsonl(tmp_path, [{"foo": "x", "bar": "y"}])
-    with pytest.raises(TmapError, match=r"\(foo, bar\).*`pool.columns: \{instruction"):
-        read(path)
-
-
-def test_a_column_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(TmapError, match="no column 'ask'; it has instruction, output"):
-        read(jsonl(tmp_path, [GOOD]), columns={"instruction": "ask"})
-
-
 TEXT = st.text(max_size=8)
 JSONISH = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | TEXT,
