@@ -79,6 +79,7 @@ def build(targets: list[str], methods: list[str], cores: int) -> None:
     place = ROOT / ".world" / "config.yaml"
     place.write_text(yaml.safe_dump(config), encoding="utf-8")
     command = ["snakemake", "--profile", "profiles/local", "--cores", str(cores)]
+    command += ["--max-jobs-per-timespan", "1000/15s"]  # hundreds wait: look seldom
     command += ["--quiet", "rules", "--configfile", str(place), "--", *targets]
     subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
 
