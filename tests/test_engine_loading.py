@@ -33,7 +33,7 @@ def pair(tiny_llama):
 
 def test_the_key_names_what_can_change_a_token(tiny_llama, pair):
     slow, fast = (lm.key.split("|") for lm in pair)
-    assert fast[:7] == ["transformers", "v1", "0" * 40, "-", "float32", "cpu", "batch3"]
+    assert fast[:7] == ["transformers", "v2", "0" * 40, "-", "float32", "cpu", "batch3"]
     assert slow[0] == "reference"
 
 
@@ -51,13 +51,6 @@ def test_an_adapter_is_merged_and_changes_key_and_answers(tiny_llama, pair, tmp_
         lm.model(input_ids=rows).logits, expected, rtol=1e-3, atol=1e-3
     )
     assert lm.key != pair[1].key and lm.key.split("|")[3] != "-"
-
-
-def test_an_adapter_without_safetensors_is_refused(tiny_llama, tmp_path):
-    (tmp_path / "adapter_config.json").write_text("{}")
-    (tmp_path / "adapter_model.bin").write_bytes(b"")
-    with pytest.raises(TmapError, match=r"lacks adapter_model\.safetensors"):
-        engines.load(tiny_llama, EngineSection(), adapter=tmp_path)
 
 
 def test_a_model_without_safetensors_is_refused(tiny_llama, tmp_path):
@@ -83,13 +76,6 @@ def test_the_dtype_follows_the_device_unless_the_card_names_it(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
 
     assert settle(EngineSection(**card)) == settled
-
-
-def test_a_missing_gpu_is_an_error(tiny_llama):
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
-    with pytest.raises(TmapError, match="torch sees no GPU"):
-        engines.load(tiny_llama, EngineSection(device="cuda"))
 
 
 @pytest.mark.parametrize("name", ["reference", "transformers"])

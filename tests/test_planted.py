@@ -5,6 +5,7 @@ was planted. The search has to find it, and the metrics to count what the script
 """
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from tmap.samples import question_of
 
 pytestmark = [pytest.mark.workflow, pytest.mark.data]
 
-SEARCH = {"n_iterations": 25, "n_groups": 5, "n_shots": 3, "exemplars": "spread"}
+SEARCH = {"n_iterations": 25, "n_groups": 8, "n_shots": 3, "exemplars": "spread"}
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +65,19 @@ def write(clone, name, card):
 
 
 def serve_model(clone, shared, name, url):
-    """A model card: the tokenizer of a small model, and the script in its place."""
+    """A model card: the tokenizer of a small model, and the script in its place.
+
+    Real rows are long for its tokenizer, and no weights run: its context is widened.
+    """
+    folder = clone.path / "models" / name
+    shutil.copytree(shared / "models/tiny", folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").chmod(0o644)
+    config["max_position_embeddings"] = 16_384
+    (folder / "config.json").write_text(json.dumps(config))
     served = {"url": url, "model": "script", "prompts_per_request": 20}
     card = {
-        "source": {"path": str(shared / "models/tiny")},
+        "source": {"path": str(folder)},
         "prompt": {"template": "plain", "stop": ["\n\n"]},
         "engine": {"name": "server", "server": served, "max_new_tokens": 32},
         "resources": {"gpu": 0, "mem_mb": 2000},
@@ -126,7 +136,7 @@ def chance(script, pool, weights) -> float:
     score = columns @ np.asarray(weights, dtype=float)
     ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
     best = selection.top(score, ties, selection.n_selected(0.3, len(pool)))
-    groups = exemplars.deal(best, 5, 3, "spread")
+    groups = exemplars.deal(best, 8, 3, "spread")
     return float(np.mean([script.chance([texts[i] for i in g]) for g in groups]))
 
 

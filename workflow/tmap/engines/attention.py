@@ -99,12 +99,13 @@ class Shared:
 
     def lay(self, rows: torch.Tensor) -> torch.Tensor:
         """(rows, heads, T, n) -> (m, heads, R, T, n)."""
-        laid = rows.index_select(0, self.table.flatten())
+        laid = rows.index_select(0, self.table.flatten().to(rows.device))
         return laid.unflatten(0, self.table.shape).transpose(1, 2)
 
     def take(self, laid: torch.Tensor) -> torch.Tensor:
         """(m, heads, R, T, n) -> (rows, heads, T, n)."""
-        return laid.transpose(1, 2).flatten(0, 1).index_select(0, self.places)
+        rows = laid.transpose(1, 2).flatten(0, 1)
+        return rows.index_select(0, self.places.to(rows.device))
 
 
 def attention(
@@ -184,7 +185,7 @@ def _both(
     laid = shared.lay(query)
     m, kv_heads, seats, width, size = laid.shape
     scores = torch.baddbmm(
-        prefixes.bias,
+        prefixes.bias.to(laid.device),  # layers may lie on several GPUs
         laid.reshape(m * kv_heads, seats * width, size),
         prefixes.keys[layer].transpose(1, 2),
     ).view(m, kv_heads, seats, width, prefixes.length)

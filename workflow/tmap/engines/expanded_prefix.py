@@ -58,8 +58,8 @@ class ExpandedRows:
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these rows only, in this order."""
-        index = torch.tensor(rows, device=self.model.device)
-        self.cache.batch_select_indices(index)
+        # On the CPU: layers may lie on several GPUs.
+        self.cache.batch_select_indices(torch.tensor(rows))
 
 
 class ExpandedPrefixes:

@@ -45,8 +45,10 @@ class SuffixLayer(DynamicLayer):
             self.keys[rows.part, :, :width] = key_states
             self.values[rows.part, :, :width] = value_states
             return key_states, value_states
-        self.keys[rows.index, :, rows.ends] = key_states[:, :, 0]
-        self.values[rows.index, :, rows.ends] = value_states[:, :, 0]
+        ends = rows.ends.to(key_states.device)  # layers may lie on several GPUs
+        index = torch.arange(rows.n, device=ends.device)
+        self.keys[index, :, ends] = key_states[:, :, 0]
+        self.values[index, :, ends] = value_states[:, :, 0]
         n, width = rows.n, rows.width
         return self.keys[:n, :, :width], self.values[:n, :, :width]
 
@@ -93,7 +95,8 @@ class SharedRows:
         for part in parts(self.model, self.prefixes, self.rows):
             self.part = part
             states = read(self.model, self.prefixes, self.rows[part], self.cache)
-            found.append(states[torch.arange(len(states)), self.ends[part] - 1])
+            last = self.ends[part].to(states.device) - 1
+            found.append(states[torch.arange(len(states), device=last.device), last])
         self.part = None
         self._settle()
         return torch.cat(found)
@@ -121,9 +124,7 @@ class SharedRows:
         moves = [(old, new) for new, old in enumerate(rows) if old != new]
         device = self.ends.device
         if moves:
-            old, new = (
-                torch.tensor(x, device=device) for x in zip(*moves, strict=True)
-            )
+            old, new = (torch.tensor(x) for x in zip(*moves, strict=True))
             for layer in self.cache.layers:
                 layer.keys[new, :, : self.width] = layer.keys[old, :, : self.width]
                 layer.values[new, :, : self.width] = layer.values[old, :, : self.width]
@@ -135,7 +136,6 @@ class SharedRows:
         """What follows from which rows are there."""
         self.shared = Shared.of(self.prefixes, self.groups)
         device = self.ends.device
-        self.index = torch.arange(self.n, device=device)
         self.starts = self.prefixes.lengths[torch.tensor(self.groups, device=device)]
 
 
