@@ -20,6 +20,7 @@ from tmap.samples import question_of
 
 pytestmark = [pytest.mark.workflow, pytest.mark.data]
 
+SHORT = {"n_initial": 2, "n_iterations": 2, "n_groups": 2, "n_shots": 2}
 SEARCH = {"n_iterations": 25, "n_groups": 8, "n_shots": 3, "exemplars": "spread"}
 
 
@@ -46,15 +47,10 @@ def clone(tmp_path_factory, shared) -> Clone:
     real["tiny"] = {"n_anchors": 100, "n_confirm": 60}
     del real["indicators"]
     write(clone, "datasets/gsm8k.yaml", real)
-    write(
-        clone,
-        "methods/tmap.yaml",
-        {
-            "weights": "learned",
-            "indicators": list(PLANTED),
-            "search": SEARCH | {"refit": "fast"},
-        },
-    )
+    learned = {"weights": "learned", "indicators": list(PLANTED)}
+    search = SEARCH | {"refit": "fast"}
+    write(clone, "methods/tmap.yaml", learned | {"search": search})
+    write(clone, "methods/short.yaml", learned | {"search": SHORT})
     return clone
 
 
@@ -84,7 +80,9 @@ def serve_model(clone, shared, name, url):
     }
     write(clone, f"models/{name}.yaml", card)
     config = clone.path / "config.yaml"
-    config.write_text(yaml.safe_dump({"cards": ["cards"], "methods": ["base", "tmap"]}))
+    config.write_text(
+        yaml.safe_dump({"cards": ["cards"], "methods": ["base", "tmap", "short"]})
+    )
 
 
 def build(clone, *targets, check=True, config=()):
@@ -144,13 +142,13 @@ def test_a_script_that_demonstrations_do_not_move_makes_the_search_abstain(
     clone, shared, serve, gold
 ):
     serve_model(clone, shared, "deaf", serve(Script(gold, {})).url)
-    out = build(clone, "results/gsm8k/deaf/tmap/s0/subset.parquet")
-    path = clone.path / "results/gsm8k/deaf/tmap/s0/weights.json"
+    out = build(clone, "results/gsm8k/deaf/short/s0/subset.parquet")
+    path = clone.path / "results/gsm8k/deaf/short/s0/weights.json"
     found = json.loads(path.read_text())
     assert found["abstains"] and found["weights"] == [1, 1, 1, 1]
     told = [text for text in found["warnings"] if "rewards are equal" in text]
     assert len(told) == 1 and "abstains" in told[0]
-    log = clone.path / "results/logs/search_weights/gsm8k/deaf/tmap/s0.log"
+    log = clone.path / "results/logs/search_weights/gsm8k/deaf/short/s0.log"
     assert told[0][:40] in log.read_text() or told[0][:40] in out
 
 
@@ -160,16 +158,16 @@ def test_a_server_that_dies_stops_the_search_and_nothing_finished_is_asked_again
     script, asked = Script(gold, PLANTED), []
 
     def dies(number, body):
-        if number > 60:
+        if number > 14:
             return 400, {}, {"error": "gone"}
         return script(number, body)
 
     server = serve(dies)
     serve_model(clone, shared, "frail", server.url)
-    target = "results/gsm8k/frail/tmap/s0/weights.json"
+    target = "results/gsm8k/frail/short/s0/weights.json"
     out = build(clone, target, check=False)
     assert "does not answer" in out and not (clone.path / target).exists()
-    ledger = clone.path / "results/gsm8k/frail/tmap/s0/ledger.jsonl"
+    ledger = clone.path / "results/gsm8k/frail/short/s0/ledger.jsonl"
     before = answers_in(ledger)
     assert len(before) > 1
 

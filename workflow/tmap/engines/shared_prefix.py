@@ -35,7 +35,7 @@ class SuffixLayer(DynamicLayer):
         """Store; return what the rows now attend to, (rows, kv heads, S, size)."""
         rows = self.rows
         if not self.is_initialized:
-            _, heads, _, size = key_states.shape
+            heads, size = key_states.shape[1], key_states.shape[3]
             shape = (rows.n, heads, rows.capacity, size)
             self.keys = key_states.new_zeros(shape)
             self.values = value_states.new_zeros(shape)
