@@ -21,6 +21,7 @@ rule fetch_questions:
         ngrams="results/{dataset}/question_ngrams.parquet",
     log:
         "results/logs/fetch_questions/{dataset}.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -41,6 +42,7 @@ rule fetch_pool:
         rejected="results/{dataset}/pool.rejected.parquet",
     log:
         "results/logs/fetch_pool/{dataset}.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -59,6 +61,7 @@ rule label_pool:
         "results/{dataset}/pool_labels.parquet",
     log:
         "results/logs/label_pool/{dataset}.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -78,6 +81,7 @@ rule fetch_responses:
         "results/{dataset}/responses.parquet",
     log:
         "results/logs/fetch_responses/{dataset}.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -96,6 +100,7 @@ rule fetch_model:
         "results/models/{model}.json",
     log:
         "results/logs/fetch_model/{model}.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT

@@ -40,8 +40,9 @@ rule search_weights:
     threads: lambda w: paths.threads(w.model)
     resources:
         gpu=lambda w: paths.gpu(w.model),
-        mem_mb=lambda w: paths.mem_mb(w.model),
+        mem_mb=lambda w, attempt: memory("search_weights", w.model, w, attempt),
         runtime=lambda w: paths.runtime(w.model, "search_weights"),
+        attempt=number,
     params:
         ledger="results/{dataset}/{model}/{method}/s{seed}/ledger.jsonl",
         card=lambda w: settings.params(
@@ -49,7 +50,8 @@ rule search_weights:
         ),
         code=fingerprint("search_weights"),
     shell:
-        "tmap search-weights {wildcards.dataset} {wildcards.model} {wildcards.method}"
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " search-weights {wildcards.dataset} {wildcards.model} {wildcards.method}"
         " --seed {wildcards.seed} --pool {input.pool} --questions {input.questions}"
         " --tiny {input.tiny} --confirm {input.confirm} --history '{input.history}'"
         " --model-file {input.model} --ledger {params.ledger}"
@@ -70,6 +72,7 @@ rule select_subset:
         "results/logs/select_subset/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
         method=one_of([name for name in METHODS if paths.trains(name)]),
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT

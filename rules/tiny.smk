@@ -18,6 +18,7 @@ rule fit_irt:
         "results/logs/fit_irt/{dataset}.log",
     benchmark:
         "results/benchmarks/fit_irt/{dataset}.tsv"
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -40,6 +41,7 @@ rule choose_tiny:
         "results/logs/choose_tiny/{dataset}.log",
     benchmark:
         "results/benchmarks/choose_tiny/{dataset}.tsv"
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT

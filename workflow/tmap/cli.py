@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tmap import __version__, log
+from tmap import __version__, attempts, log
 from tmap.errors import TmapError
 from tmap.failures import ERROR
 
@@ -80,8 +80,18 @@ def start(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and end.")
     ] = False,
+    job: Annotated[
+        tuple[str, int, float],
+        typer.Option(
+            metavar="LOG ATTEMPT MINUTES",
+            help="Under a scheduler: which attempt this is, and when it is ended.",
+        ),
+    ] = ("", 0, 0),
 ) -> None:
     log.setup(verbose)
+    path, attempt, minutes = job
+    if attempt:
+        attempts.begin(attempts.record_of(path), attempt, minutes)
     if version:
         print(f"tmap {__version__}")
     elif ctx.invoked_subcommand is None:
@@ -102,13 +112,17 @@ def main() -> None:
     except Exception as fault:
         traceback.print_exc()
         words = " ".join(str(fault).split())
+        # So says torch of a CPU; of a GPU more memory of the host is no cure.
+        starved = isinstance(fault, MemoryError) or "DefaultCPUAllocator" in words
         _end(
             f"{type(fault).__name__}: {words}. This is not foreseen; if the traceback "
-            "above names nothing that you can mend, report it with this log."
+            "above names nothing that you can mend, report it with this log.",
+            starved,
         )
 
 
-def _end(sentence: str) -> None:
+def _end(sentence: str, starved: bool = False) -> None:
     """The last line of a log, which `tmap.failures` looks for."""
+    attempts.ended(sentence, out_of_memory=starved)
     print(f"{ERROR}{sentence}", file=sys.stderr)
     sys.exit(1)

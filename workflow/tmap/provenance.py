@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).parent
 PLUMBING = frozenset(
     {
         "tmap",
+        "tmap.attempts",
         "tmap.cli",
         "tmap.cards",
         "tmap.commands",

@@ -8,12 +8,16 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from tmap import attempts
 from tmap.errors import TmapError
 from tmap.log import Progress
 
 
 class Watch(TrainerCallback):
-    """Prints step, loss, tokens per second and time left; stops at NaN and infinity."""
+    """Prints step, loss, tokens per second and time left; stops at NaN and infinity.
+
+    Where a scheduler limits the time, it also saves and stops before that is up.
+    """
 
     def on_train_begin(
         self, args: Any, state: Any, control: Any, **kwargs: Any
@@ -46,6 +50,16 @@ class Watch(TrainerCallback):
         elapsed = max(time.monotonic() - self._start, 1e-9)
         rate = logs.get("num_tokens", 0) / elapsed
         self._progress.advance(note=f"loss {logs['loss']:.4f}, {rate:,.0f} tokens/s")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Ask for a checkpoint when time is short."""
+        if state.global_step < state.max_steps and attempts.is_short():
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The checkpoint is whole: here the run may stop, unless it is done anyway."""
+        if state.global_step < state.max_steps:
+            attempts.kept()
 
 
 NAMES = {"loss": "loss", "grad_norm": "gradient's norm"}
