@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tmap.errors import TmapError
 from tmap.files import read_json
@@ -39,7 +41,9 @@ def scores(matrix: np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndar
 
 def tie_rank(text_hash: Sequence[str], sample_id: Sequence[str]) -> np.ndarray:
     """(N,) int64 rank of every row by (text_hash, sample_id): who wins a tie."""
-    order = np.lexsort((np.asarray(sample_id, str), np.asarray(text_hash, str)))
+    table = pa.table({"hash": pa.array(text_hash), "id": pa.array(sample_id)})
+    order = pc.sort_indices(table, [("hash", "ascending"), ("id", "ascending")])
+    order = order.to_numpy()
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     return rank

@@ -36,7 +36,7 @@ def choose(
     ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
     n = selection.n_selected(fraction, len(pool))
     n_ranked = len(pool) if sieve else n
-    score, parts = np.full(len(pool), np.nan), np.empty((len(pool), 0))
+    score = np.full(len(pool), np.nan)
     if is_clean is not None:
         score = is_clean.astype(float)
         rows = selection.top(score, ties, n_ranked)
@@ -44,16 +44,18 @@ def choose(
         rows = selection.random_rows(ties, n_ranked, seed)
     else:
         score = selection.scores(features.matrix, weights)
-        parts = features.matrix * weights
         rows = selection.top(score, ties, n_ranked)
     if sieve:
         rows = sieve.pick(rows, n)
+    parts = np.empty((len(rows), 0))
+    if features is not None and weights is not None:
+        parts = features.matrix[rows] * weights
     return pd.DataFrame(
         {
             "sample_id": pool["sample_id"].to_numpy()[rows],
             "rank": np.arange(len(rows)),
             "score": score[rows],
-            "contributions": list(parts[rows]),
+            "contributions": list(parts),
         }
     )
 

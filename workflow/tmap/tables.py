@@ -8,6 +8,7 @@ counts of rows by status where rows have one.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from tmap.errors import TmapError, nearest
 from tmap.files import atomic
 from tmap.provenance import versions
 
+#: Rows of a row group and of a batch: what is in memory of a table that is read in parts.
+BATCH = 65_536
 TEXT, FLOAT, INT, BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 TEXTS, FLOATS, INTS = pa.list_(TEXT), pa.list_(FLOAT), pa.list_(INT)
 VECTOR = pa.list_(pa.float32())
@@ -233,11 +236,36 @@ def write(
     )
     text = json.dumps(about, ensure_ascii=False, sort_keys=True, allow_nan=False)
     with atomic(path) as temporary:
-        pq.write_table(table.replace_schema_metadata({"tmap": text}), temporary)
+        table = table.replace_schema_metadata({"tmap": text})
+        pq.write_table(table, temporary, row_group_size=BATCH)
 
 
 def read(kind: str, path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
     """Read table `kind`; refuse another kind, another version, missing columns."""
+    _check_kind(kind, path)
+    table = pq.read_table(path, columns=columns)
+    _check(kind, table.column_names, path, columns)
+    return table.to_pandas()
+
+
+def batches(kind: str, path: str | Path) -> Iterator[pd.DataFrame]:
+    """Read table `kind`, some rows at a time."""
+    _check_kind(kind, path)
+    with pq.ParquetFile(path) as file:
+        _check(kind, file.schema_arrow.names, path)
+        for batch in file.iter_batches(BATCH):
+            yield batch.to_pandas()
+
+
+def rows(kind: str, path: str | Path, sample_ids: Collection[str]) -> pd.DataFrame:
+    """Those rows of table `kind` that have one of these ids, in its order."""
+    wanted = set(sample_ids)
+    found = [part[part["sample_id"].isin(wanted)] for part in batches(kind, path)]
+    whole = pd.DataFrame(columns=list(_schema(kind).columns))
+    return pd.concat(found, ignore_index=True) if found else whole
+
+
+def _check_kind(kind: str, path: str | Path) -> None:
     schema = _schema(kind)
     about = metadata(path)
     if (about["schema"], about["schema_version"]) != (kind, schema.version):
@@ -246,9 +274,6 @@ def read(kind: str, path: str | Path, columns: list[str] | None = None) -> pd.Da
             f"but '{kind}' version {schema.version} is read here. "
             "Delete the file and build it again."
         )
-    table = pq.read_table(path, columns=columns)
-    _check(kind, table.column_names, path, columns)
-    return table.to_pandas()
 
 
 def metadata(path: str | Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def run(
     from tmap import features, selection, sieve, subset
 
     card = settings.select_subset(dataset=dataset, method=method)
-    candidates = tables.read("pool", pool)
+    candidates = tables.read("pool", pool, ["sample_id", "text_hash"])
     loaded, vector, clean = None, None, None
     if card["weights"] == "oracle":
         clean = subset.clean_rows(candidates, labels)

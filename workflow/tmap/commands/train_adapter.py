@@ -26,7 +26,8 @@ def run(
     from tmap.train import train
 
     card = settings.train_adapter(model)
-    rows = chosen(tables.read("pool", pool), tables.read("subset", subset))
+    ids = tables.read("subset", subset)
+    rows = chosen(tables.rows("pool", pool, ids["sample_id"]), ids)
     found = train(
         read_json(model_file),
         card["prompt"],
