@@ -13,6 +13,8 @@ from pathlib import Path
 from clones import Clone
 
 SCRIPT = Path(__file__).with_name("cluster.sh")
+CONFIGURED = Path("/etc/slurm/slurm.conf")
+LEFT_BEHIND = Path("/etc/slurm.before-tests")  # by a run of these tests that was killed
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 TARGET = "results/demo/random_llama/metrics.json"
 
@@ -53,6 +55,8 @@ def missing() -> str:
     """Why there can be no Slurm here; empty if there can."""
     if os.geteuid():
         return "a test cluster needs root"
+    if CONFIGURED.exists() and not LEFT_BEHIND.exists():
+        return f"{CONFIGURED} exists: this machine belongs to a cluster"
     lacking = [name for name in PROGRAMS if not shutil.which(name)]
     if lacking:
         return (
@@ -117,9 +121,9 @@ def finish(clone: Clone, process: subprocess.Popen, seconds: float = 900) -> str
     try:
         code = process.wait(seconds)
     finally:
-        if process.poll() is None:
-            process.send_signal(2)
-            process.wait(60)
+        if process.poll() is None:  # too long: leave nothing behind
+            process.kill()
+            subprocess.run(["scancel", "--user", "root"])
     said = (clone.path / "slurm.out").read_text()
     assert code == 0, said
     return said

@@ -3,11 +3,19 @@
 #   cluster.sh up DIR | cluster.sh down DIR
 # Needs root and: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
 # DIR takes everything but /etc/slurm: jobs drop SLURM_CONF, so the configuration must lie
-# in its usual place. What was there before is put back by `down`.
+# in its usual place. What was there before waits beside it and is put back by `down`.
 set -euo pipefail
 cmd=${1:?up or down}
 dir=$(realpath -m "${2:?a folder}")
 conf=/etc/slurm
+before=/etc/slurm.before-tests
+
+restore() {
+  [ -e "$before" ] || return 0
+  rm -rf "$conf"
+  # A mark instead of a folder says that there was none.
+  if [ -d "$before" ]; then mv "$before" "$conf"; else rm "$before"; fi
+}
 
 if [ "$cmd" = down ]; then
   timeout 20 scancel --user "$(id -un)" || true
@@ -16,22 +24,19 @@ if [ "$cmd" = down ]; then
     kill "$pid" 2>/dev/null || continue
     # A daemon whose parent does not reap it stays as a zombie: it is gone all the same.
     for _ in $(seq 100); do
-      grep -qs '^State:[[:space:]]*[^Z]' "/proc/$pid/status" || break
+      grep -qs '^State:[[:space:]]*[^Z[:space:]]' "/proc/$pid/status" || break
       sleep 0.1
     done
   done
-  if [ -e "$dir/before" ]; then
-    rm -rf "$conf"
-    [ ! -e "$dir/before/slurm" ] || mv "$dir/before/slurm" "$conf"
-    rm -rf "$dir/before"
-  fi
+  restore
   exit 0
 fi
 
 host=$(hostname -s)
-mkdir -p "$dir"/{ctld,log,run,dev,before} "$dir"/spool/node{1,2}
+mkdir -p "$dir"/{ctld,log,run,dev} "$dir"/spool/node{1,2}
 chmod 0755 "$dir" "$dir"/{log,run}
-[ ! -e "$conf" ] || mv "$conf" "$dir/before/slurm"
+restore  # where a killed run left its own
+if [ -e "$conf" ]; then mv "$conf" "$before"; else touch "$before"; fi
 mkdir -p "$conf"
 # A regular file would be counted as a GPU, but CUDA_VISIBLE_DEVICES would stay unset.
 for i in 0 1; do [ -e "$dir/dev/gpu$i" ] || mknod "$dir/dev/gpu$i" c 1 3; done
