@@ -55,6 +55,15 @@ def test_rule_command_log_and_benchmark_share_one_name(rule):
 
 
 @by_rule
+def test_jobs_are_repeated_by_the_profile_and_local_rules_never(rule):
+    body = RULES[rule]
+
+    # Another number would be repeated inside each of a cluster's jobs as well.
+    assert re.findall(r"retries: (.*)", body) == ["0"] * ("localrule: True" in body)
+    assert ("tmap --job {log}" in body) == ("localrule" not in body)
+
+
+@by_rule
 def test_every_rule_carries_a_fingerprint_and_its_card_values(rule):
     assert "code=" in RULES[rule]
     assert "card=" in RULES[rule]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -133,9 +134,11 @@ def test_a_cancelled_scoring_job_is_submitted_again(local, remote):
 def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, tmp_path):
     """First Slurm ends it (it hangs), then its own clock, then it is done."""
     forget_the_search(remote)
-    options = ("--set-resources", "search_weights:runtime=1")
+    busy = os.getloadavg()[0] > os.cpu_count()  # then loading alone takes a minute
+    minutes, pause = (4, "4") if busy else (1, "1.2")
+    options = ("--set-resources", f"search_weights:runtime={minutes}")
     hang = str(tmp_path / "hung")
-    process = start(remote, TRACE, *options, SLOW_LEDGER="1.2", HANG_ONCE=hang)
+    process = start(remote, TRACE, *options, SLOW_LEDGER=pause, HANG_ONCE=hang)
     finish(remote, process)
     ends = [one["end"] for one in attempts_at(remote, SEARCH_LOG)]
     assert ends[0] is None and ends[-1] is None

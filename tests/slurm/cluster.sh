@@ -73,8 +73,8 @@ MailProg=/bin/true
 SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName=node[1-2] NodeHostname=$host NodeAddr=127.0.0.1 Port=[17001-17002] CPUs=2 RealMemory=16000 Gres=gpu:h100:2 State=UNKNOWN
-PartitionName=cpu Nodes=node[1-2] Default=YES MaxTime=60 State=UP
-PartitionName=gpu Nodes=node[1-2] MaxTime=60 State=UP
+PartitionName=cpu Nodes=node[1-2] Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes=node[1-2] MaxTime=INFINITE State=UP
 CONF
 echo "Name=gpu Type=h100 File=$dir/dev/gpu[0-1] Flags=nvidia_gpu_env" > "$conf/gres.conf"
 
