@@ -74,11 +74,11 @@ def test_time_is_short_when_another_such_step_would_touch_the_margin(now):
     assert clock.is_short()
 
 
-def test_a_first_step_is_always_kept_before_time_is_up(now, record):
-    attempt = Attempt(record, 1, 1)
+def test_a_first_step_is_always_kept_before_time_is_up(now, record, current):
+    current(Attempt(record, 1, 1))
     now.seconds += 100
     with pytest.raises(TmapError, match="Time is up: the job may take 1 minutes"):
-        attempt.kept()
+        attempts.kept()
     assert attempts.history(record)[0]["kept"] is True
 
 
@@ -142,6 +142,19 @@ def test_an_attempt_taken_for_dead_stops_when_the_next_has_begun(record):
     first.ended("last words of the first")
     second.kept()
     assert [one["end"] for one in attempts.history(record)] == [None, None]
+
+
+def test_another_process_of_the_same_attempt_notes_what_it_keeps(
+    record, current, monkeypatch
+):
+    current(first := Attempt(record, 3, 60))
+    monkeypatch.setenv(*next(iter(attempts.share().items())))
+    attempts.join()
+    second = attempts._current
+    assert second is not first
+    assert (second.clock.end, second.clock.margin) == (first.clock.end, 180)
+    attempts.kept()
+    assert attempts.history(record)[0]["kept"] is True
 
 
 # Memory

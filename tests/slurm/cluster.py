@@ -29,8 +29,8 @@ CONFIG = "methods: [base, tmap]\nseeds: 1\n"
 #: On the jobs' PYTHONPATH: notes what each command sees, and makes ledger writes slow.
 WITNESS = """
 import os, sys, time
-words = [w for w in sys.orig_argv if w.endswith("-indicator") or w.endswith("-weights")
-         or w.endswith("-adapter")]
+words = {"score-indicator", "search-weights", "train-adapter", "evaluate-adapter"}
+words = [word for word in sys.orig_argv if word in words]
 if words and os.environ.get("WITNESS"):
     with open(os.environ["WITNESS"], "a") as file:
         file.write(f"{words[0]} {os.environ.get('CUDA_VISIBLE_DEVICES')}\\n")

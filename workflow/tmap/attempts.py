@@ -13,6 +13,7 @@ once:
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -20,7 +21,7 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tmap.errors import TmapError
 from tmap.files import read_json, write_json
@@ -43,7 +44,7 @@ class Clock:
     """
 
     def __init__(self, minutes: float, start: float) -> None:
-        self.minutes = minutes
+        self.minutes, self.start = minutes, start
         seconds = 60 * minutes
         # For what precedes the command and follows it: at most half of the time.
         self.margin = min(max(0.05 * seconds, 30.0), 300.0, 0.5 * seconds)
@@ -87,8 +88,23 @@ class Attempt:
         }
         write_json(record, [*before, self._me])
 
+    def shared(self) -> dict[str, Any]:
+        """What `joined` needs to stand for this attempt in another process."""
+        about = {"number": self.number, "minutes": self.clock.minutes, "me": self._me}
+        return {"record": str(self.record), "start": self.clock.start, **about}
+
+    @classmethod
+    def joined(
+        cls, record: str, number: int, minutes: float, start: float, me: dict[str, Any]
+    ) -> Attempt:
+        """The same attempt in another process of this machine."""
+        found = cls.__new__(cls)
+        found.record, found.number, found._me = Path(record), number, me
+        found.clock = Clock(minutes, start)
+        return found
+
     def kept(self) -> None:
-        """Note that something new is on disk; stop here if time is short."""
+        """Note that something new is on disk."""
         if not self._is_latest():
             raise TmapError(
                 "Another attempt at this job has begun, so this one, which the "
@@ -96,12 +112,14 @@ class Attempt:
             )
         if not self._me["kept"]:
             self._note(kept=True)
-        if self.clock.is_short():
-            raise TmapError(
-                f"Time is up: the job may take {self.clock.minutes:g} minutes "
-                f"(`runtime`), and stops {self.clock.margin:.0f} s before. What is "
-                "done is kept; the next attempt, or the same command, goes on."
-            )
+
+    def stop(self) -> NoReturn:
+        """End for want of time."""
+        raise TmapError(
+            f"Time is up: the job may take {self.clock.minutes:g} minutes "
+            f"(`runtime`), and stops {self.clock.margin:.0f} s before. What is "
+            "done is kept; the next attempt, or the same command, goes on."
+        )
 
     def ended(self, words: str) -> None:
         """Note the last words, or why there were none."""
@@ -119,6 +137,20 @@ class Attempt:
 
 
 _current: Attempt | None = None
+#: Environment variable by which processes of one training know their attempt.
+SHARED = "TMAP_ATTEMPT"
+
+
+def share() -> dict[str, str]:
+    """What to add to the environment of processes that belong to this attempt."""
+    return {SHARED: json.dumps(_current.shared())} if _current else {}
+
+
+def join() -> None:
+    """Belong to the attempt of the process that started this one, if that is one."""
+    global _current
+    if SHARED in os.environ:
+        _current = Attempt.joined(**json.loads(os.environ[SHARED]))
 
 
 def begin(record: Path, number: int, minutes: float) -> None:
@@ -138,12 +170,19 @@ def begin(record: Path, number: int, minutes: float) -> None:
 
 
 def kept() -> None:
-    """To be called when something is safely on disk.
+    """To be called when something is safely on disk: the job may stop here.
 
     Raises
     ------
     TmapError : the time that the scheduler grants is short, or a later attempt runs
     """
+    note()
+    if is_short():
+        stop()
+
+
+def note() -> None:
+    """As `kept`, but going on however short time is."""
     if _current:
         _current.kept()
 
@@ -151,6 +190,12 @@ def kept() -> None:
 def is_short() -> bool:
     """Whether it is time to save and stop; never where no scheduler sets a limit."""
     return bool(_current and _current.clock.is_short())
+
+
+def stop() -> None:
+    """End for want of time, if this is an attempt."""
+    if _current:
+        _current.stop()
 
 
 def ended(words: str, *, out_of_memory: bool = False) -> None:
