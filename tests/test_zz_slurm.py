@@ -110,10 +110,8 @@ def test_a_node_that_goes_down_costs_the_search_nothing_but_time(local, remote):
     )
     try:
         finish(remote, process)
-    finally:
-        subprocess.run(
-            ["scontrol", "update", f"nodename={node}", "state=resume"], check=True
-        )
+    finally:  # fails where the node has reported back by itself
+        subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"])
     assert same_data(local, remote, TRACE)
     assert nothing_was_asked_twice(remote)
     lost, *_ = attempts_at(remote, SEARCH_LOG)
