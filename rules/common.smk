@@ -34,6 +34,10 @@ def computes(w):
 ENVIRONMENT = f"../envs/{SETTINGS.environment}.yaml"
 
 
+if workflow.remote_exec:
+    attempts.job_began()
+
+
 def number(w, attempt):
     """Which attempt at a scheduler's job this is; 0 where none sets a time limit.
 

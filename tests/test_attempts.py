@@ -82,6 +82,20 @@ def test_a_first_step_is_always_kept_before_time_is_up(now, record, current):
     assert attempts.history(record)[0]["kept"] is True
 
 
+@pytest.mark.parametrize(
+    ("began", "counted"), [(None, 0), (40, 40), (-5, 0), (9000, attempts.START_UP)]
+)
+def test_the_clock_runs_from_the_beginning_of_the_job(
+    record, now, monkeypatch, began, counted
+):
+    monkeypatch.setattr(attempts.time, "time", lambda: 1e9)
+    monkeypatch.delenv(attempts.JOB_START, raising=False)
+    if began is not None:
+        monkeypatch.setenv(attempts.JOB_START, str(1e9 - began))
+    # 10 minutes from 1000 s, without what is over and a margin of 30 s
+    assert Attempt(record, 1, 10).clock.end == 1000 - counted + 600 - 30
+
+
 # Whether to try again
 
 

@@ -30,6 +30,10 @@ logger = logging.getLogger(__name__)
 
 #: What a record says of an attempt that took more memory than it had.
 OUT_OF_MEMORY = "out of memory"
+#: When the scheduler's job began, in seconds since 1970: the rules set it in each job.
+JOB_START = "TMAP_JOB_START"
+#: Seconds that may pass from there to the command. More: others of a group ran first.
+START_UP = 300
 #: Attempts in a row that may end without a word and with nothing kept: a node may fail.
 SILENT = 2
 
@@ -77,7 +81,7 @@ class Attempt:
 
     def __init__(self, record: Path, number: int, minutes: float) -> None:
         self.record, self.number = record, number
-        self.clock = Clock(minutes, time.monotonic())
+        self.clock = Clock(minutes, time.monotonic() - _passed())
         before = [] if number == 1 else history(record)
         _check_hope(before, number)
         self._me = {
@@ -229,6 +233,19 @@ def history(record: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     return found
+
+
+def job_began() -> None:
+    """Note in the environment when this process did, as the first of a job's."""
+    import psutil
+
+    os.environ.setdefault(JOB_START, str(psutil.Process().create_time()))
+
+
+def _passed() -> float:
+    """Seconds of the job that are over when its command begins."""
+    passed = time.time() - float(os.environ.get(JOB_START) or time.time())
+    return min(max(passed, 0.0), START_UP)
 
 
 def _check_hope(before: list[dict[str, Any]], number: int) -> None:
