@@ -6,7 +6,7 @@ import fnmatch
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,37 @@ class Inputs:
     indicators: list[Path]
 
 
+class Task(Protocol):
+    """What can be searched: weights get a reward, and a confirmed one."""
+
+    @property
+    def names(self) -> list[str]:
+        """The K columns that are weighed."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where answers and proposals are kept."""
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """For weights.json."""
+
+    def evaluate(self, weights: np.ndarray) -> search.Evaluation:
+        """The reward of (K,) weights on the tiny set."""
+
+    def confirm(self, weights: np.ndarray) -> search.Evaluation:
+        """Their reward on the confirm set, demonstrations dealt anew."""
+
+    def key(self, bounds: tuple[float, float], seed: int) -> str:
+        """Names a search: all that steers it but its length."""
+
+    def warnings(self) -> list[str]:
+        """What makes the rewards so far a poor guide."""
+
+    def n_tokens(self) -> int | None:
+        """Tokens generated so far; None where options are measured, not written."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """All that gives weights a reward: what is searched with, and what confirms it.
@@ -52,6 +83,32 @@ class Prepared:
     main: Reward
     check: Reward
     notes: dict[str, Any]
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.candidates.features.names)
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.main.ledger
+
+    def evaluate(self, weights: np.ndarray) -> search.Evaluation:
+        return self.candidates.evaluate(self.main, weights)
+
+    def confirm(self, weights: np.ndarray) -> search.Evaluation:
+        return self.candidates.evaluate(self.check, weights, turn=1)
+
+    def key(self, bounds: tuple[float, float], seed: int) -> str:
+        return self.candidates.key(bounds, seed, self.main.identity())
+
+    def warnings(self) -> list[str]:
+        return self.main.warnings()
+
+    def n_tokens(self) -> int | None:
+        # Options are measured, not written: no count of new tokens says what that cost.
+        if self.main.marking.is_choice:
+            return None
+        return self.main.n_tokens + self.check.n_tokens
 
 
 @dataclass(frozen=True)
@@ -81,29 +138,34 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
     ledger : answers and proposals of earlier tries, continued
     seed : of the optimiser
     """
-    ready = prepare(card, inputs, Ledger(ledger))
-    candidates, main = ready.candidates, ready.main
-    names, bounds = list(candidates.features.names), card["bounds"]
-    found = search.run(
-        lambda w: candidates.evaluate(main, w),
-        len(names),
-        bounds,
-        card["search"],
-        seed,
-        main.ledger,
-        candidates.key(bounds, seed, main.identity()),
-    )
+    return learn(prepare(card, inputs, Ledger(ledger)), card, seed)
+
+
+def learn(task: Task, card: dict[str, Any], seed: int) -> Result:
+    """Search, choose, confirm; of `best_single` try every column alone and choose.
+
+    Parameters
+    ----------
+    task : what weights are worth
+    card : its `weights`, `bounds` and `search`
+    seed : of the optimiser
+    """
+    bounds, key = card["bounds"], task.key(card["bounds"], seed)
+    k = len(task.names)
+    if card["weights"] == "best_single":
+        found = search.try_out(task.evaluate, np.eye(k), task.ledger, f"{key}-alone")
+    else:
+        found = search.run(
+            task.evaluate, k, bounds, card["search"], seed, task.ledger, key
+        )
     best = choice.choose(found, bounds, seed)
-    n_best = card["search"].confirm_top
-    rows = choice.confirm(candidates, ready.check, found, best, n_best)
-    spent = main.n_tokens + ready.check.n_tokens
-    # Options are measured, not written: no count of new tokens says what that cost.
-    poor = [*main.warnings(), *choice.constant(found.rewards)]
+    rows = choice.confirm(task.confirm, found, best, card["search"].confirm_top)
+    poor = [*task.warnings(), *choice.constant(found.rewards)]
     for warning in poor:
         logger.warning(warning)
-    notes = {**ready.notes, "warnings": [*ready.notes["warnings"], *poor]}
-    notes["new_tokens"] = None if main.marking.is_choice else spent
-    return Result(found, choice.summary(names, found, best, rows, notes))
+    notes = {**task.notes, "warnings": [*task.notes["warnings"], *poor]}
+    notes["new_tokens"] = task.n_tokens()
+    return Result(found, choice.summary(task.names, found, best, rows, notes))
 
 
 def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
@@ -120,7 +182,13 @@ def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
     main, name, why = rewards.main()
     check = rewards.confirm(name)
     shown, warnings = demonstrable(pool, card["search"], main, check)
-    if not rewards.has_confirm_set:
+    if name == "full":
+        warnings.append(
+            "estimator full asks all reward questions, so none are left to confirm with: "
+            "the published reward comes from the questions of the search, dealt anew, "
+            "and is too high"
+        )
+    elif not rewards.has_confirm_set:
         warnings.append(
             "without a confirm set the published reward comes from the questions of the "
             "search and is too high; set tiny.n_confirm in the dataset card"

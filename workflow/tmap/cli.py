@@ -29,6 +29,7 @@ COMMANDS = {
     "fit-irt": "Fit the M-2PL item response model to the history.",
     "choose-tiny": "Choose the tiny and the confirm question sets.",
     "search-weights": "Search indicator weights by Bayesian optimisation.",
+    "search-consensus": "Search the weights that several models agree on.",
     "select-subset": "Take the top M samples.",
     "export-subset": "Write a subset for trainers, with its data card.",
     "train-adapter": "Fine-tune a LoRA adapter on a subset.",

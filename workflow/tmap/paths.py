@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tmap import cards, embeddings, indicators
-from tmap.names import RESERVED
+from tmap.cards.method import SEARCHED
+from tmap.names import CONSENSUS, RESERVED
 
 
 def indicator_file(dataset: str, model: str, indicator: str) -> str:
@@ -101,11 +102,24 @@ def recordings(dataset: str, indicator: str) -> list[str]:
     return [recorded.path] if recorded else []
 
 
+def search_room(dataset: str, model: str, method: str) -> str | None:
+    """The folder of a method's searches; a consensus has one for all models."""
+    weights = cards.load("methods", method).weights
+    if weights == "consensus":
+        return f"results/{dataset}/{CONSENSUS}{method}"
+    return f"results/{dataset}/{model}/{method}" if weights in SEARCHED else None
+
+
 def weights_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
     """The learned weights of a method, as a list; empty if its card fixes them."""
-    if cards.load("methods", method).weights != "learned":
-        return []
-    return [f"results/{dataset}/{model}/{method}/s{seed}/weights.json"]
+    room = search_room(dataset, model, method)
+    return [f"{room}/s{seed}/weights.json"] if room else []
+
+
+def tiny_file(dataset: str, method: str, name: str) -> str:
+    """The tiny (or confirm) set behind a method's reward: the dataset's, or its own S."""
+    own = cards.load("methods", method).n_anchors
+    return f"results/{dataset}/{f'anchors/{own}/' if own else ''}{name}.parquet"
 
 
 def labels_file(dataset: str, method: str) -> list[str]:
@@ -124,7 +138,7 @@ def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
     card = cards.load("methods", method)
     if card.weights == "none":
         return [(0, 0)]
-    varies = card.weights == "random" or card.vary_search_seed
+    varies = card.weights in ("random", "drawn") or card.vary_search_seed
     return [(i if varies else 0, i) for i in range(card.seeds or n_seeds)]
 
 
@@ -145,9 +159,28 @@ def trains(method: str) -> bool:
     return cards.load("methods", method).weights != "none"
 
 
-def learned(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights are searched for."""
-    return [m for m in methods if cards.load("methods", m).weights == "learned"]
+def searched(methods: list[str]) -> list[str]:
+    """Those of `methods` whose weights one model's search ends with."""
+    return [m for m in methods if cards.load("methods", m).weights in SEARCHED]
+
+
+def agreed(methods: list[str]) -> list[str]:
+    """Those of `methods` whose weights several models agree on."""
+    return [m for m in methods if cards.load("methods", m).weights == "consensus"]
+
+
+def models_of(method: str) -> list[str]:
+    """The models whose rewards a consensus averages."""
+    return cards.load("methods", method).models
+
+
+def consensus(dataset: str, method: str) -> dict[str, list[str]]:
+    """What a consensus search reads of its models: indicator tables, records."""
+    models = cards.load("methods", method).models
+    return {
+        "models": [model_file(model) for model in models],
+        "indicators": [f for m in models for f in indicator_files(dataset, m, method)],
+    }
 
 
 def search_files(
@@ -155,8 +188,9 @@ def search_files(
 ) -> list[str]:
     """File `name` of every search behind these methods."""
     return [
-        f"results/{dataset}/{model}/{method}/s{s}/{name}"
-        for method in learned(methods)
+        f"{room}/s{s}/{name}"
+        for method in methods
+        if (room := search_room(dataset, model, method))
         for s in sorted({s for s, _ in arms(method, n_seeds)})
     ]
 
@@ -214,7 +248,7 @@ def check(target: str) -> None:
     kinds: list[Literal["datasets", "models", "methods"]]
     kinds = ["datasets", "models", "methods"]
     for kind, name in zip(kinds, parts[1:-1], strict=False):
-        if name in RESERVED:
+        if name in RESERVED or name.startswith(CONSENSUS):
             return
         cards.load(kind, name)
 

@@ -4,6 +4,7 @@ A file's path says what it belongs to::
 
     results/{dataset}/{model}/{method}/s{s}/t{t}/predictions.parquet, train.json
     results/{dataset}/{model}/{method}/s{s}/weights.json, trace.parquet
+    results/{dataset}/consensus-{method}/s{s}/weights.json, trace.parquet
 
 `locate` is the only place that takes such a path apart.
 """
@@ -22,9 +23,11 @@ import pandas as pd
 from tmap import tables
 from tmap.errors import TmapError
 from tmap.files import read_json
+from tmap.names import CONSENSUS
 
 PATTERN = re.compile(
-    r"(?:^|/)(?P<method>[a-z0-9_]+)/s(?P<s>\d+)(?:/t(?P<t>\d+))?/(?P<name>[^/]+)$"
+    rf"(?:^|/)(?:{CONSENSUS})?(?P<method>[a-z0-9_]+)"
+    r"/s(?P<s>\d+)(?:/t(?P<t>\d+))?/(?P<name>[^/]+)$"
 )
 #: Files of a run lie under t{t}; files of a search do not.
 RUN_FILES = ("predictions.parquet", "train.json")

@@ -87,9 +87,11 @@ def fit_irt(dataset: str) -> dict[str, Any]:
     return {"irt": cards.load("datasets", dataset).irt}
 
 
-def choose_tiny(dataset: str) -> dict[str, Any]:
-    card = cards.load("datasets", dataset)
-    return {"tiny": card.tiny}
+def choose_tiny(dataset: str, n_anchors: str = "") -> dict[str, Any]:
+    """`n_anchors` is that of a method card, in place of the dataset card's."""
+    tiny = cards.load("datasets", dataset).tiny
+    own = {"n_anchors": int(n_anchors)} if n_anchors else {}
+    return {"tiny": tiny.model_copy(update=own)}
 
 
 def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
         **_language_model(model),
         "bounds": how.bounds,
         "search": how.search,
-        "estimator": data.tiny.estimator,
+        "estimator": how.estimator or data.tiny.estimator,
         "task": data.task,
         "reader": data.reader,
         "metric": data.metric,
@@ -108,11 +110,18 @@ def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
     }
 
 
+def search_consensus(dataset: str, method: str) -> dict[str, Any]:
+    """What each model's search would read, by model, in the order of the card."""
+    models = cards.load("methods", method).models
+    return {model: search_weights(dataset, model, method) for model in models}
+
+
 def select_subset(dataset: str, method: str) -> dict[str, Any]:
-    how = cards.load("methods", method).filter
+    how = cards.load("methods", method)
     # Another encoder is another file; what it is called changes no number.
-    steps = how.model_dump(include={"below", "diversity"})
-    return {**_selection(dataset, method), "filter": steps}
+    steps = how.filter.model_dump(include={"below", "diversity"})
+    drawn = {"bounds": how.bounds} if how.weights == "drawn" else {}
+    return {**_selection(dataset, method), "filter": steps, **drawn}
 
 
 def export_subset(dataset: str, method: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,12 @@ from tmap import selection, tables
 from tmap.errors import TmapError
 from tmap.features import Features
 from tmap.sieve import Sieve
+
+logger = logging.getLogger(__name__)
+ALL_ZERO = (
+    "the product of the columns is 0 for some rows that were taken, so their order is "
+    "arbitrary: a row that is lowest in one column has product 0, whatever the others say"
+)
 
 
 def choose(
@@ -19,6 +27,7 @@ def choose(
     seed: int,
     is_clean: np.ndarray | None = None,
     sieve: Sieve | None = None,
+    multiply: bool = False,
 ) -> pd.DataFrame:
     """Table 'subset': the top M by weighted score, or M random rows without weights.
 
@@ -32,6 +41,7 @@ def choose(
     is_clean : (N,) bool; the score is then 1 for clean rows and 0 for others, which
         follow where there are too few: a reference, not a strict bound
     sieve : rows that may not be taken, in whatever order they come
+    multiply : score by the product of the columns; contributions are its factors
     """
     ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
     n = selection.n_selected(fraction, len(pool))
@@ -44,10 +54,14 @@ def choose(
         rows = selection.random_rows(ties, n_ranked, seed)
     else:
         score = selection.scores(features.matrix, weights)
+        if multiply:
+            score = selection.product(features.matrix)
         parts = features.matrix * weights
         rows = selection.top(score, ties, n_ranked)
     if sieve:
         rows = sieve.pick(rows, n)
+    if multiply and len(rows) and score[rows[-1]] == 0:
+        logger.warning(ALL_ZERO)
     return pd.DataFrame(
         {
             "sample_id": pool["sample_id"].to_numpy()[rows],

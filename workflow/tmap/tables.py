@@ -182,7 +182,10 @@ SCHEMAS = {
             "sample_id": (TEXT, "a chosen candidate"),
             "rank": (INT, "from 0, best first"),
             "score": (FLOAT, "S = F w; NaN for a random subset"),
-            "contributions": (FLOATS, "w_j f_ij, in the order of 'indicators'"),
+            "contributions": (
+                FLOATS,
+                "w_j f_ij, in the order of 'indicators'; of a product f_ij",
+            ),
         },
     ),
     "predictions": Schema(

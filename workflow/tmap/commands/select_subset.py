@@ -35,10 +35,14 @@ def run(
             normalise=card["normalise"],
             max_unscored=card["max_unscored"],
         )
-        vector = selection.read_weights(card["weights"], loaded.names, weights)
+        if card["weights"] == "drawn":
+            vector = selection.drawn(card["bounds"], len(loaded.names), seed)
+        else:
+            vector = selection.read_weights(card["weights"], loaded.names, weights)
     how = sieve.load(card["filter"], candidates, indicators or [], embeddings)
+    product = card["weights"] == "product"
     chosen = subset.choose(
-        candidates, loaded, vector, card["fraction"], seed, clean, how
+        candidates, loaded, vector, card["fraction"], seed, clean, how, product
     )
     read: list[Path | str] = [pool, weights, labels, embeddings, *(indicators or [])]
     tables.write(
