@@ -1,6 +1,6 @@
 """Names shared by all chapters: known cards and legal wildcards."""
 
-from tmap import embeddings, indicators, settings
+from tmap import embeddings, indicators, parts, settings
 from tmap.names import one_of
 from tmap.provenance import fingerprint
 
@@ -17,6 +17,7 @@ wildcard_constraints:
     method=one_of(METHODS),
     seed="[0-9]+",
     training_seed="[0-9]+",
+    part=parts.PATTERN,
 
 
 def computes(w):

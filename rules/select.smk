@@ -121,12 +121,13 @@ rule select_subset:
     conda:
         ENVIRONMENT
     params:
+        part="",
         card=lambda w: settings.params(
             "select_subset", dataset=w.dataset, method=w.method
         ),
         code=fingerprint("select_subset"),
     shell:
-        "tmap select-subset {wildcards.dataset} {wildcards.method}"
+        "tmap select-subset {wildcards.dataset} {wildcards.method} {params.part}"
         " --seed {wildcards.seed} --pool {input.pool} --weights '{input.weights}'"
         " --labels '{input.labels}' --embeddings '{input.embeddings}'"
         " --output {output}"

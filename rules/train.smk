@@ -70,12 +70,13 @@ rule evaluate_adapter:
         mem_mb=lambda w: paths.mem_mb(w.model),
         runtime=lambda w: paths.runtime(w.model, "evaluate_adapter"),
     params:
+        demos="",
         card=lambda w: settings.params(
             "evaluate_adapter", dataset=w.dataset, model=w.model
         ),
         code=fingerprint("evaluate_adapter"),
     shell:
-        "tmap evaluate-adapter {wildcards.dataset} {wildcards.model}"
+        "tmap evaluate-adapter {wildcards.dataset} {wildcards.model} {params.demos}"
         " --adapter '{input.adapter}' --questions {input.questions}"
         " --model-file {input.model} --output {output} 2>&1 | tee {log}"
 
@@ -89,7 +90,7 @@ rule collect_metrics:
         confirm="results/{dataset}/confirm.parquet",
         model="results/models/{model}.json",
         measured=lambda w: paths.measured(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, SETTINGS.certify
         ),
         cards=lambda w: paths.data_cards(
             w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds

@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tmap import adaptation, cards, consensus, paths, selection, settings, subset
+from tmap import (
+    adaptation,
+    cards,
+    consensus,
+    learning,
+    paths,
+    selection,
+    settings,
+    subset,
+)
 from tmap.cards import validate
 from tmap.cards.method import MethodCard, SearchSection
 from tmap.errors import TmapError
@@ -51,7 +60,7 @@ class Task:
 
 def learn(task, weights, **how):
     card = {"weights": weights, "bounds": (0.0, 1.0), "search": SearchSection(**how)}
-    return adaptation.learn(task, card, seed=0)
+    return learning.learn(task, card, seed=0)
 
 
 @pytest.mark.parametrize("name", LISTED)

@@ -6,17 +6,18 @@ import fnmatch
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tmap import choice, engines, estimators, features, search, selection, tables
+from tmap import engines, estimators, features, search, selection, tables
 from tmap.candidates import Candidates, short_enough
 from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
 from tmap.examine import Marking
 from tmap.files import read_json
+from tmap.learning import Result, learn
 from tmap.ledger import Ledger
 from tmap.prompts import Renderer
 from tmap.reward import Reward
@@ -35,37 +36,6 @@ class Inputs:
     model: Path
     history: list[str]
     indicators: list[Path]
-
-
-class Task(Protocol):
-    """What can be searched: weights get a reward, and a confirmed one."""
-
-    @property
-    def names(self) -> list[str]:
-        """The K columns that are weighed."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """Where answers and proposals are kept."""
-
-    @property
-    def notes(self) -> dict[str, Any]:
-        """For weights.json."""
-
-    def evaluate(self, weights: np.ndarray) -> search.Evaluation:
-        """The reward of (K,) weights on the tiny set."""
-
-    def confirm(self, weights: np.ndarray) -> search.Evaluation:
-        """Their reward on the confirm set, demonstrations dealt anew."""
-
-    def key(self, bounds: tuple[float, float], seed: int) -> str:
-        """Names a search: all that steers it but its length."""
-
-    def warnings(self) -> list[str]:
-        """What makes the rewards so far a poor guide."""
-
-    def n_tokens(self) -> int | None:
-        """Tokens generated so far; None where options are measured, not written."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +82,6 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Result:
-    """The finished search and the content of weights.json."""
-
-    found: search.Found
-    summary: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class History:
     """Who answered what before; all None for a task without such a record."""
 
@@ -139,33 +101,6 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
     seed : of the optimiser
     """
     return learn(prepare(card, inputs, Ledger(ledger)), card, seed)
-
-
-def learn(task: Task, card: dict[str, Any], seed: int) -> Result:
-    """Search, choose, confirm; of `best_single` try every column alone and choose.
-
-    Parameters
-    ----------
-    task : what weights are worth
-    card : its `weights`, `bounds` and `search`
-    seed : of the optimiser
-    """
-    bounds, key = card["bounds"], task.key(card["bounds"], seed)
-    k = len(task.names)
-    if card["weights"] == "best_single":
-        found = search.try_out(task.evaluate, np.eye(k), task.ledger, f"{key}-alone")
-    else:
-        found = search.run(
-            task.evaluate, k, bounds, card["search"], seed, task.ledger, key
-        )
-    best = choice.choose(found, bounds, seed)
-    rows = choice.confirm(task.confirm, found, best, card["search"].confirm_top)
-    poor = [*task.warnings(), *choice.constant(found.rewards)]
-    for warning in poor:
-        logger.warning(warning)
-    notes = {**task.notes, "warnings": [*task.notes["warnings"], *poor]}
-    notes["new_tokens"] = task.n_tokens()
-    return Result(found, choice.summary(task.names, found, best, rows, notes))
 
 
 def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:

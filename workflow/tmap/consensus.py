@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tmap import adaptation, search
+from tmap.learning import Result, Task, learn
 from tmap.ledger import Ledger, digest
 from tmap.outcome import Outcome
 
@@ -30,7 +31,7 @@ class Consensus:
     members : model -> its own task; all weigh the same K columns, in the same order
     """
 
-    members: Mapping[str, adaptation.Task]
+    members: Mapping[str, Task]
 
     @property
     def names(self) -> list[str]:
@@ -65,7 +66,7 @@ class Consensus:
         return sum(known) if len(known) == len(counts) else None
 
     @property
-    def _first(self) -> adaptation.Task:
+    def _first(self) -> Task:
         return next(iter(self.members.values()))
 
 
@@ -96,7 +97,7 @@ def run(
     models: Sequence[Path],
     ledger: Path,
     seed: int,
-) -> adaptation.Result:
+) -> Result:
     """Search for several models at once.
 
     Parameters
@@ -114,7 +115,7 @@ def run(
         own = inputs.indicators[i * k : (i + 1) * k]
         files = replace(inputs, model=models[i], indicators=own)
         members[model] = adaptation.prepare(card, files, book)
-    return adaptation.learn(Consensus(members), next(iter(cards.values())), seed)
+    return learn(Consensus(members), next(iter(cards.values())), seed)
 
 
 def _named(texts: Mapping[str, Sequence[str]]) -> list[str]:

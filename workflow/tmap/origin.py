@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tmap import settings, tables
+from tmap import cards, settings, tables
 from tmap.files import read_json
 from tmap.provenance import codes
 
@@ -57,8 +57,11 @@ def card(rule: str, names: dict[str, str]) -> dict[str, Any]:
 
 
 def roots(rule: str, names: dict[str, str]) -> list[str]:
-    """The modules where a rule's code begins: its command, and its indicator."""
+    """Where a rule's code begins: its command, its indicator or kind of table."""
     own = [f"tmap.indicators.{names['indicator']}"] if "indicator" in names else []
+    if "experiment" in names:
+        kind = cards.load("experiments", names["experiment"]).kind
+        own.append(f"tmap.experiments.{kind}")
     return [rule, *own]
 
 

@@ -5,7 +5,7 @@ Rules hold their own paths as literals; only lists whose length depends on cards
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,6 +116,21 @@ def weights_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
     return [f"{room}/s{seed}/weights.json"] if room else []
 
 
+def part_weights(
+    dataset: str, model: str, method: str, seed: str, part: str
+) -> list[str]:
+    """The weights behind a part of a selection: its method's, or a sentinel's own."""
+    if part[0] == "k":
+        return [f"results/{dataset}/{model}/{method}/s{seed}/sentinels.json"]
+    return weights_file(dataset, model, method, seed)
+
+
+def part_questions(dataset: str, part: str) -> str:
+    """What a part is measured on: sentinels never on test questions."""
+    role = "reward" if part[0] == "k" else "test"
+    return f"results/{dataset}/questions_{role}.parquet"
+
+
 def tiny_file(dataset: str, method: str, name: str) -> str:
     """The tiny (or confirm) set behind a method's reward: the dataset's, or its own S."""
     own = cards.load("methods", method).n_anchors
@@ -195,8 +210,29 @@ def search_files(
     ]
 
 
-def measured(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[str]:
-    """Every file of arms and searches that a results table is made from."""
+def sentinel_runs(dataset: str, model: str, method: str, seed: str) -> list[str]:
+    """Answers after training on each sentinel, a sentinel's seeds together."""
+    how = cards.load("methods", method).certificate
+    return [
+        f"results/{dataset}/{model}/{method}/s{seed}/k{k}/t{t}/predictions.parquet"
+        for k in range(how.n_sentinels)
+        for t in range(how.n_seeds)
+    ]
+
+
+def measured(
+    dataset: str,
+    model: str,
+    methods: list[str],
+    n_seeds: int,
+    certify: Sequence[str] = (),
+) -> list[str]:
+    """Every file of arms and searches that a results table is made from.
+
+    Parameters
+    ----------
+    certify : methods of which the certificate of the first search is read too
+    """
     arms = ("predictions.parquet", "train.json")
     searches = ("weights.json", "trace.parquet")
     return [
@@ -205,6 +241,11 @@ def measured(dataset: str, model: str, methods: list[str], n_seeds: int) -> list
             f
             for n in searches
             for f in search_files(dataset, model, methods, n_seeds, n)
+        ),
+        *(
+            f"results/{dataset}/{model}/{method}/s0/certificate.json"
+            for method in searched(list(certify))
+            if method in methods
         ),
     ]
 
@@ -244,6 +285,9 @@ def check(target: str) -> None:
     """
     parts = Path(target).parts
     if len(parts) < 3 or parts[0] != "results":
+        return
+    if parts[1] == "tables":
+        cards.load("experiments", Path(target).stem)
         return
     kinds: list[Literal["datasets", "models", "methods"]]
     kinds = ["datasets", "models", "methods"]

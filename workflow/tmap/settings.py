@@ -116,6 +116,18 @@ def search_consensus(dataset: str, method: str) -> dict[str, Any]:
     return {model: search_weights(dataset, model, method) for model in models}
 
 
+def choose_sentinels(dataset: str, method: str) -> dict[str, Any]:
+    chosen = _selection(dataset, method)
+    kept = ("normalise", "fraction", "max_unscored")
+    n = cards.load("methods", method).certificate.n_sentinels
+    return {key: chosen[key] for key in kept} | {"n_sentinels": n}
+
+
+def certify_proxy(method: str) -> dict[str, Any]:
+    how = cards.load("methods", method).certificate
+    return {"n_seeds": how.n_seeds, "safe": how.safe}
+
+
 def select_subset(dataset: str, method: str) -> dict[str, Any]:
     how = cards.load("methods", method)
     # Another encoder is another file; what it is called changes no number.
@@ -141,6 +153,10 @@ def evaluate_adapter(dataset: str, model: str) -> dict[str, Any]:
         "reader": data.reader,
         "metric": data.metric,
     }
+
+
+def make_table(experiment: str) -> dict[str, Any]:
+    return {"experiment": cards.load("experiments", experiment)}
 
 
 def collect_metrics(dataset: str) -> dict[str, Any]:

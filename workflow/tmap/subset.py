@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tmap import selection, tables
+from tmap import parts, selection, tables
 from tmap.errors import TmapError
 from tmap.features import Features
 from tmap.sieve import Sieve
@@ -17,6 +19,25 @@ ALL_ZERO = (
     "the product of the columns is 0 for some rows that were taken, so their order is "
     "arbitrary: a row that is lowest in one column has product 0, whatever the others say"
 )
+
+
+def weights_of(
+    card: Mapping[str, Any], names: list[str], path: str, seed: int, part: str
+) -> np.ndarray:
+    """(K,) weights of a method, or of one of its sentinels, in the order of `names`.
+
+    Parameters
+    ----------
+    card : `settings.select_subset`
+    path : weights.json of a search, or sentinels.json of a sentinel; "" else
+    seed : of weights that are drawn
+    part : as `tmap.parts` reads it; "" of none
+    """
+    if part[:1] == "k":
+        return parts.sentinel_weights(part, names, path)
+    if card["weights"] == "drawn":
+        return selection.drawn(card["bounds"], len(names), seed)
+    return selection.read_weights(card["weights"], names, path)
 
 
 def choose(
@@ -46,7 +67,7 @@ def choose(
     ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
     n = selection.n_selected(fraction, len(pool))
     n_ranked = len(pool) if sieve else n
-    score, parts = np.full(len(pool), np.nan), np.empty((len(pool), 0))
+    score, given = np.full(len(pool), np.nan), np.empty((len(pool), 0))
     if is_clean is not None:
         score = is_clean.astype(float)
         rows = selection.top(score, ties, n_ranked)
@@ -56,7 +77,7 @@ def choose(
         score = selection.scores(features.matrix, weights)
         if multiply:
             score = selection.product(features.matrix)
-        parts = features.matrix * weights
+        given = features.matrix * weights
         rows = selection.top(score, ties, n_ranked)
     if sieve:
         rows = sieve.pick(rows, n)
@@ -67,7 +88,7 @@ def choose(
             "sample_id": pool["sample_id"].to_numpy()[rows],
             "rank": np.arange(len(rows)),
             "score": score[rows],
-            "contributions": list(parts[rows]),
+            "contributions": list(given[rows]),
         }
     )
 

@@ -188,6 +188,28 @@ SCHEMAS = {
             ),
         },
     ),
+    "cells": Schema(
+        1,
+        {
+            "row": (TEXT, "of the printed table"),
+            "column": (TEXT, "of the printed table"),
+            "value": (FLOAT, "in the unit of metadata 'unit'; NaN: not measured"),
+            "low": (FLOAT, "end of its interval; NaN: none"),
+            "high": (FLOAT, "end of its interval; NaN: none"),
+            "n_runs": (INT, "runs behind it; 0: not of runs"),
+            "note": (TEXT, "a verdict, or why the value is not there"),
+            "against_random": (FLOAT, "accuracies: difference from random, a share"),
+            "random_low": (FLOAT, "end of its interval"),
+            "random_high": (FLOAT, "end of its interval"),
+            "p_random": (FLOAT, "Holm's p of not better, over the whole table"),
+            "better": (TEXT, "than random: yes | no | unclear; '' if not compared"),
+            "against_base": (FLOAT, "accuracies: difference from base, a share"),
+            "harms": (TEXT, "base: yes | no | unclear; '' if not compared"),
+            "strict": (FLOAT, "accuracy by the strict reader, mean over runs"),
+            "flexible": (FLOAT, "accuracy by the flexible reader"),
+            "numeric": (FLOAT, "accuracy by the value of the number"),
+        },
+    ),
     "predictions": Schema(
         1,
         {

@@ -61,6 +61,18 @@ class FilterSection(Section):
     )
 
 
+class CertificateSection(Section):
+    """How a search's reward is checked by training, for those who ask for it."""
+
+    n_sentinels: int = Field(default=12, ge=12, description="selections trained on")
+    n_seeds: int = Field(default=2, ge=2, description="trainings of each")
+    safe: str = Field(
+        default="random",
+        description="the method that is recommended where the reward cannot be trusted; "
+        "name it before you look",
+    )
+
+
 class MethodCard(Section):
     """Keys of config/methods/NAME.yaml."""
 
@@ -114,6 +126,7 @@ class MethodCard(Section):
     )
     search: SearchSection = SearchSection()
     filter: FilterSection = FilterSection()
+    certificate: CertificateSection = CertificateSection()
 
     @model_validator(mode="after")
     def _has_columns(self) -> MethodCard:

@@ -39,6 +39,7 @@ def run(
             for path in (tiny, confirm)
             for question in tables.read("tiny", path, ["question_id"])["question_id"]
         },
+        protocol=tables.metadata(questions)["protocol"],
         record=files.read_json(model_file),
         **settings.collect_metrics(dataset),
     )

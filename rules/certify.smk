@@ -1,0 +1,59 @@
+"""
+Certify the proxy: train on what the search has tried, and compare the rankings.
+
+READS   results/{dataset}/{model}/{method}/s{seed}/trace.parquet, weights.json
+        .../k{i}/t{training_seed}/predictions.parquet   reward questions, no test questions
+WRITES  .../sentinels.json                              the selections that are trained on
+        .../certificate.json                            trust, weak or abstain
+PAPER   3.4 claims that the proxy preserves ranks; Table 8 is its evidence
+"""
+
+
+rule choose_sentinels:
+    input:
+        indicators=lambda w: paths.indicator_files(w.dataset, w.model, w.method),
+        trace="results/{dataset}/{model}/{method}/s{seed}/trace.parquet",
+        weights="results/{dataset}/{model}/{method}/s{seed}/weights.json",
+        pool="results/{dataset}/pool.parquet",
+    output:
+        "results/{dataset}/{model}/{method}/s{seed}/sentinels.json",
+    log:
+        "results/logs/choose_sentinels/{dataset}/{model}/{method}/s{seed}.log",
+    wildcard_constraints:
+        method=one_of(paths.searched(METHODS)),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        card=lambda w: settings.params(
+            "choose_sentinels", dataset=w.dataset, method=w.method
+        ),
+        code=fingerprint("choose_sentinels"),
+    shell:
+        "tmap choose-sentinels {wildcards.dataset} {wildcards.model}"
+        " {wildcards.method} --pool {input.pool} --trace {input.trace}"
+        " --weights {input.weights} --output {output}"
+        " -- {input.indicators} 2>&1 | tee {log}"
+
+
+rule certify_proxy:
+    input:
+        measured=lambda w: paths.sentinel_runs(w.dataset, w.model, w.method, w.seed),
+        sentinels="results/{dataset}/{model}/{method}/s{seed}/sentinels.json",
+        tiny=lambda w: paths.tiny_file(w.dataset, w.method, "tiny"),
+    output:
+        "results/{dataset}/{model}/{method}/s{seed}/certificate.json",
+    log:
+        "results/logs/certify_proxy/{dataset}/{model}/{method}/s{seed}.log",
+    wildcard_constraints:
+        method=one_of(paths.searched(METHODS)),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        card=lambda w: settings.params("certify_proxy", method=w.method),
+        code=fingerprint("certify_proxy"),
+    shell:
+        "tmap certify-proxy {wildcards.dataset} {wildcards.method}"
+        " --sentinels {input.sentinels} --tiny {input.tiny} --output {output}"
+        " -- {input.measured} 2>&1 | tee {log}"
