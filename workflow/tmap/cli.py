@@ -35,6 +35,7 @@ COMMANDS = {
     "train-adapter": "Fine-tune a LoRA adapter on a subset.",
     "evaluate-adapter": "Answer the test questions, with or without an adapter.",
     "collect-metrics": "Compare all methods: intervals, tests, verdicts, plots.",
+    "explain-weights": "Say what each indicator gives to the reward.",
     "choose-sentinels": "Choose the selections that a certificate trains on.",
     "certify-proxy": "Say whether the reward ranks subsets as fine-tuning does.",
     "make-table": "Build the table of an experiment card.",

@@ -116,6 +116,11 @@ def search_consensus(dataset: str, method: str) -> dict[str, Any]:
     return {model: search_weights(dataset, model, method) for model in models}
 
 
+def explain_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
+    n = cards.load("methods", method).explain_orders
+    return {**search_weights(dataset, model, method), "n_orders": n}
+
+
 def choose_sentinels(dataset: str, method: str) -> dict[str, Any]:
     chosen = _selection(dataset, method)
     kept = ("normalise", "fraction", "max_unscored")

@@ -14,6 +14,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "weights": ("methods",),
     "cost": ("methods",),
     "overlap": ("methods",),
+    "contributions": ("methods",),
     "curve": ("methods", "fractions"),
     "shots": ("methods", "shots"),
     "estimates": (),
@@ -26,12 +27,20 @@ class ExperimentCard(Section):
     # Excluded fields are in no params: how a table reads re-runs nothing but itself.
     description: str = ""
     kind: Literal[
-        "accuracy", "weights", "cost", "overlap", "curve", "shots", "estimates"
+        "accuracy",
+        "weights",
+        "contributions",
+        "cost",
+        "overlap",
+        "curve",
+        "shots",
+        "estimates",
     ] = Field(
         description="accuracy: methods by dataset and model; weights: learned ones by "
-        "model; cost: seconds by stage; overlap: Jaccard index of methods' subsets; "
-        "curve: accuracy by share of the pool; shots: the same rows shown and trained "
-        "on; estimates: of the untrained model's accuracy, from few questions"
+        "model; contributions: what each indicator gives to the reward; cost: seconds by "
+        "stage; overlap: Jaccard index of methods' subsets; curve: accuracy by share of "
+        "the pool; shots: the same rows shown and trained on; estimates: of the "
+        "untrained model's accuracy, from few questions"
     )
     datasets: list[str] = Field(min_length=1)
     models: list[str] = Field(min_length=1)

@@ -127,6 +127,12 @@ class MethodCard(Section):
     search: SearchSection = SearchSection()
     filter: FilterSection = FilterSection()
     certificate: CertificateSection = CertificateSection()
+    explain_orders: int = Field(
+        default=8,
+        ge=2,
+        description="orders of indicators that Shapley values are a mean over (all of "
+        "them up to four indicators)",
+    )
 
     @model_validator(mode="after")
     def _has_columns(self) -> MethodCard:

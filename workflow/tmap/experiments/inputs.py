@@ -39,6 +39,12 @@ def weights(card: ExperimentCard, dataset: str, model: str) -> list[str]:
     return found
 
 
+def contributions(card: ExperimentCard, dataset: str, model: str) -> list[str]:
+    return [
+        f"{room(dataset, model, method)}/s0/explain.json" for method in card.methods
+    ]
+
+
 def cost(card: ExperimentCard, dataset: str, model: str) -> list[str]:
     """What was timed: searches, columns, and one training on each method's subset."""
     found = [f"results/{dataset}/pool.parquet"]
@@ -89,6 +95,7 @@ def estimates(card: ExperimentCard, dataset: str, model: str) -> list[str]:
 FILES = {
     "accuracy": accuracy,
     "weights": weights,
+    "contributions": contributions,
     "cost": cost,
     "overlap": overlap,
     "curve": curve,
