@@ -44,6 +44,7 @@ COMMANDS = {
     "make-world-history": "Let small models answer the embedded world's questions.",
     "train-world-model": "Train a model of the embedded world from scratch.",
     "check-world-model": "Measure such a model and refuse one that teaches nothing.",
+    "plan": "Say what a target will cost before anything runs.",
     "status": "Say which results are current, and what differs where they are not.",
     "show-metrics": "Print the results table of a metrics.json.",
 }
