@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "Show what a dataset and a model card come to, before any job.",
     "fetch-questions": "Split and store the benchmark questions.",
     "fetch-pool": "Read, check and store the instruction pool.",
+    "distil-pool": "Let a teacher write the reasoning to each known answer.",
     "label-pool": "Store what is known of a generated pool's faults.",
     "fetch-responses": "Store who answered which question before.",
     "fetch-model": "Download a model, or check a local one, and pin its revision.",

@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from tmap import comparisons, statistics
+from tmap import comparisons, statistics, tables
 from tmap.comparisons import UNTOUCHED, YARDSTICK
 from tmap.errors import TmapError
 from tmap.provenance import PACKAGE, versions
 from tmap.runs import Run, Runs, Search
 
 VERSION = 1
-#: Metadata of every table; what is left are the notes of its maker.
-STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions", "made")
 UNREAD = 0.05  # share of unreadable answers above which to warn
 #: Of a model's record, what says nothing of the model.
 ABOUT_RECORD = ("path", "made", "versions")
@@ -213,7 +211,7 @@ def _weights(search: Search) -> dict[str, Any]:
 
 
 def _notes(about: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in about.items() if key not in STANDARD}
+    return {key: value for key, value in about.items() if key not in tables.STANDARD}
 
 
 def _design(random: dict, base: dict, seed: int) -> dict[str, Any]:

@@ -93,6 +93,26 @@ def embeddings_of_method(dataset: str, model: str, method: str) -> list[str]:
     return [embeddings_file(dataset, encoder, "conversation", how.pooling)]
 
 
+def distilled() -> list[str]:
+    """Datasets whose pool a teacher rewrites."""
+    return [n for n in cards.names("datasets") if cards.load("datasets", n).distil]
+
+
+def teacher(dataset: str) -> str | None:
+    """The model card that distils a pool; None if its judge is no local model."""
+    how = cards.load("datasets", dataset).distil
+    return cards.load("judges", how.judge).model if how else None
+
+
+def minutes_to_distil(dataset: str) -> int:
+    """Minutes to ask for; of a teacher on a server, its judge card says."""
+    how = cards.load("datasets", dataset).distil
+    judge = cards.load("judges", how.judge) if how else None
+    if judge and judge.server:
+        return judge.limits.runtime
+    return runtime(teacher(dataset), "score_indicator")
+
+
 def recordings(dataset: str, indicator: str) -> list[str]:
     """The recorded replies that stand in for a judge, if its card names some."""
     if indicators.get(indicator).looks_at != "judge":

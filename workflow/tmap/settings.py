@@ -37,6 +37,14 @@ def fetch_pool(dataset: str) -> dict[str, Any]:
     }
 
 
+def distil_pool(dataset: str) -> dict[str, Any]:
+    card = cards.load("datasets", dataset)
+    name = card.distil.judge if card.distil else ""
+    judge = cards.load("judges", name).with_form("reasoning", name)
+    engine = cards.load("models", judge.model).engine if judge.model else None
+    return {"judge": judge, "engine": engine, "reader": card.reader}
+
+
 def label_pool(dataset: str) -> dict[str, Any]:
     return {"dataset": dataset, "source": cards.load("datasets", dataset).pool}
 

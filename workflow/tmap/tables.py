@@ -25,6 +25,9 @@ TEXTS, FLOATS, INTS = pa.list_(TEXT), pa.list_(FLOAT), pa.list_(INT)
 VECTOR = pa.list_(pa.float32())
 TURNS = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
 
+#: Metadata of every table; what is left are the notes of its maker.
+STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions", "made")
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -294,6 +297,11 @@ def metadata(path: str | Path) -> dict[str, Any]:
         )
     about: dict[str, Any] = json.loads(raw[b"tmap"])
     return about
+
+
+def notes(path: str | Path) -> dict[str, Any]:
+    """What its maker noted of a table: metadata without what every table has."""
+    return {k: value for k, value in metadata(path).items() if k not in STANDARD}
 
 
 def _check(

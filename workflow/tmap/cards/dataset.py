@@ -219,12 +219,19 @@ class OverlapSection(Section):
     )
 
 
+class DistilSection(Section):
+    """The pool's responses are replaced by a teacher's reasoning (paper 4.4.2)."""
+
+    judge: str = Field(description="judge card with a form `reasoning`: the teacher")
+
+
 class DatasetCard(Section):
     """Keys of config/datasets/NAME.yaml."""
 
     description: str = ""
     task: Literal["generation", "multiple_choice"]
     pool: PoolSource
+    distil: DistilSection | None = None
     questions: QuestionSource
     responses: ResponseSource | None = None
     protocol: Literal["heldout", "paper"] = Field(

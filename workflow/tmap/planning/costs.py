@@ -86,6 +86,7 @@ class Work:
 def work(job: Job, sizes: Sizes) -> Work:
     """The work behind one job."""
     kinds = {
+        "disti": distilling,
         "score": scoring,
         "embed": embedding,
         "searc": searching,
@@ -124,6 +125,15 @@ def scoring(job: Job, sizes: Sizes) -> Found:
         return Work(calls=sizes.rows, disk=disk), None, 0
     passes = sizes.rows * PASSES.get(name, 1)
     return Work(passes=passes, read=passes * sizes.row_tokens, disk=disk), model, 0
+
+
+def distilling(job: Job, sizes: Sizes) -> Found:
+    model = paths.teacher(job.names["dataset"])
+    disk = 4.0 * 512 * sizes.rows
+    if model is None:
+        return Work(calls=sizes.rows, disk=disk), None, 0
+    read = sizes.rows * sizes.row_tokens
+    return Work(passes=sizes.rows, read=read, disk=disk), model, 0
 
 
 def embedding(job: Job, sizes: Sizes) -> Found:
