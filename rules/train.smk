@@ -88,6 +88,7 @@ rule collect_metrics:
         rejected="results/{dataset}/pool.rejected.parquet",
         tiny="results/{dataset}/tiny.parquet",
         confirm="results/{dataset}/confirm.parquet",
+        anchors=lambda w: paths.own_anchors(w.dataset, SETTINGS.methods),
         model="results/models/{model}.json",
         measured=lambda w: paths.measured(
             w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, SETTINGS.certify
@@ -119,7 +120,7 @@ rule collect_metrics:
         "tmap collect-metrics {wildcards.dataset} {wildcards.model}"
         " --questions {input.questions} --pool {input.pool}"
         " --rejected {input.rejected} --tiny {input.tiny} --confirm {input.confirm}"
-        " --model-file {input.model}"
+        " --anchors '{input.anchors}' --model-file {input.model}"
         " --output {output.metrics} --accuracy-plot {output.accuracy}"
         " --search-plot {output.search}"
         " -- {input.measured}"

@@ -258,6 +258,16 @@ def test_every_method_of_a_sentence_has_words_for_each_answer():
     )
 
 
+def test_a_search_that_asked_every_question_leaves_none_outside(tmp_path):
+    paths = finished_runs.table(tmp_path, n=60)
+    weights = tmp_path / finished_runs.ROOM / "tmap/s0/weights.json"
+    about = json.loads(weights.read_text())
+    weights.write_text(json.dumps(about | {"estimator": "full"}))
+    methods = collect(paths, n=60, seen={"q0001"})["methods"]
+    assert methods["tmap"]["runs"][0]["accuracy_outside_tiny"] is None
+    assert methods["uniform"]["runs"][0]["accuracy_outside_tiny"] is not None
+
+
 def certified(folder, verdict, rho):
     paths = finished_runs.table(folder)
     found = {"verdict": verdict, "rho": rho, "p": 0.4, "interval": [-0.5, 0.45]}

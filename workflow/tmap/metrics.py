@@ -85,7 +85,9 @@ def collect(
         "n_questions": len(runs.runs[0].predictions),
         "methods": {
             name: {
-                **_accuracy(arms, means[name], seen),
+                **_accuracy(
+                    arms, means[name], _asked(arms, runs.searches_of(name), seen)
+                ),
                 "against_random": random.get(name),
                 "against_base": base.get(name),
                 "verdict": comparisons.sentence(name, random.get(name), base.get(name))
@@ -107,6 +109,14 @@ def collect(
         "cost": _cost(runs),
         "provenance": _provenance(runs, pool, tiny, record),
     }
+
+
+def _asked(
+    arms: list[Run], searches: list[Search], seen: Collection[str]
+) -> Collection[str]:
+    """Questions that a method's search may have asked: with `full`, every one."""
+    everything = any(found.weights.get("estimator") == "full" for found in searches)
+    return list(arms[0].predictions.index) if everything else seen
 
 
 def _refuse_leaks(runs: Runs, seen: Collection[str], protocol: str) -> None:

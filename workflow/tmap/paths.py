@@ -164,6 +164,13 @@ def labels_file(dataset: str, method: str) -> list[str]:
     return [f"results/{dataset}/pool_labels.parquet"]
 
 
+def own_anchors(dataset: str, methods: list[str]) -> list[str]:
+    """Tiny and confirm sets of those methods whose cards bring their own S."""
+    own = [m for m in methods if cards.load("methods", m).n_anchors]
+    files = [tiny_file(dataset, m, name) for m in own for name in ("tiny", "confirm")]
+    return list(dict.fromkeys(files))
+
+
 def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
     """(s, t) seeds of a method: base runs once; random and learned vary s and t.
 

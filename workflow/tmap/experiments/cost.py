@@ -107,10 +107,12 @@ def clocked(name: str) -> float | None:
 def _by_rows(
     seconds: float | None, n: int, steps: float = 1.0
 ) -> list[tuple[str, dict[str, Any]]]:
+    nothing = ("per iteration", {"value": float("nan"), "note": "not repeated"})
     if seconds is None:
-        return [("total", {"value": float("nan"), "note": ABSENT})]
+        return [nothing, ("total", {"value": float("nan"), "note": ABSENT})]
     total = seconds / steps
     return [
+        nothing,
         ("total", {"value": total}),
         ("per 1,000 rows", {"value": 1000 * total / n}),
     ]

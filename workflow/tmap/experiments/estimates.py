@@ -63,8 +63,10 @@ def measured(
     for name in ["kmeans_mean", *(["gp_irt"] if past else [])]:
         made = estimators.build(name, tiny, notes, irt, responses)
         value = float(made.estimate(right.loc[list(made.question_ids)].to_numpy()))
-        near = {"value": value, "low": value - 1.96 * made.se_items}
-        near["high"] = value + 1.96 * made.se_items
+        ends = np.clip(
+            [value - 1.96 * made.se_items, value + 1.96 * made.se_items], 0, 1
+        )
+        near = {"value": value, "low": float(ends[0]), "high": float(ends[1])}
         found.append((SHOWN[name], near, {"value": abs(value - truth)}))
     return found
 

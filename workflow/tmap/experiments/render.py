@@ -47,7 +47,9 @@ def markdown(cells: Cells, title: str) -> str:
     for row in rows:
         found = [_marked(cells, at.get((row, c)), marked, MD) for c in columns]
         lines.append(_pipe([row, *found]))
-    lines += ["", f"Unit: {cells.unit}; brackets: intervals (95 %, weights 90 %)."]
+    spread = cells.frame["low"].notna().any()
+    level = "; brackets: intervals (95 %, weights 90 %)" if spread else ""
+    lines += ["", f"Unit: {cells.unit}{level}."]
     lines += [MARKS] if cells.best else []
     lines += ["", *(f"- {line}" for line in cells.lines), *_readings(cells)]
     return "\n".join(lines) + "\n"
