@@ -144,7 +144,7 @@ def best(cells: Cells) -> dict[tuple[str, str], str]:
     for _, group in frame.groupby(one, sort=False):
         among = group[~group[other].isin(cells.apart)]
         for kind, part in (("selected", among), ("best", group)):
-            if len(part) > 1:
+            if part["value"].nunique() > 1:
                 top = part[part["value"] == part["value"].max()]
                 found |= {
                     (r, c): kind for r, c in zip(top["row"], top["column"], strict=True)
