@@ -43,7 +43,7 @@ fmt: $(READY)  ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-docs: $(READY)  ## regenerate docs/indicators.md and docs/tables.md
+docs: $(READY)  ## regenerate docs/indicators.md, methods.md, tables.md
 	$(BIN)/python docs/generate.py
 
 bench: $(READY)  ## print benchmark ratios as JSON

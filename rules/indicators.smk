@@ -70,7 +70,7 @@ rule score_indicator:
     threads: lambda w: paths.threads(computes(w))
     resources:
         gpu=lambda w: paths.gpu(computes(w)),
-        mem_mb=lambda w, attempt: memory(scoring_rule(w), computes(w), w, attempt),
+        mem_mb=lambda w, attempt: memory("score_indicator", computes(w), w, attempt),
         runtime=lambda w: paths.minutes(w.dataset, w.get("model"), w.indicator),
         attempt=number,
     params:

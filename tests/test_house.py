@@ -19,6 +19,7 @@ FOR_PEOPLE = {
     "init",
     "make-world",
     "make-world-history",
+    "plan",
     "show-metrics",
     "status",
     "train-world-judge",

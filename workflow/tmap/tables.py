@@ -28,6 +28,9 @@ TEXTS, FLOATS, INTS = pa.list_(TEXT), pa.list_(FLOAT), pa.list_(INT)
 VECTOR = pa.list_(pa.float32())
 TURNS = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
 
+#: Metadata of every table; what is left are the notes of its maker.
+STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions", "made")
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -185,7 +188,32 @@ SCHEMAS = {
             "sample_id": (TEXT, "a chosen candidate"),
             "rank": (INT, "from 0, best first"),
             "score": (FLOAT, "S = F w; NaN for a random subset"),
-            "contributions": (FLOATS, "w_j f_ij, in the order of 'indicators'"),
+            "contributions": (
+                FLOATS,
+                "w_j f_ij, in the order of 'indicators'; of a product f_ij",
+            ),
+        },
+    ),
+    "cells": Schema(
+        1,
+        {
+            "row": (TEXT, "of the printed table"),
+            "column": (TEXT, "of the printed table"),
+            "value": (FLOAT, "in the unit of metadata 'unit'; NaN: not measured"),
+            "low": (FLOAT, "end of its interval; NaN: none"),
+            "high": (FLOAT, "end of its interval; NaN: none"),
+            "n_runs": (INT, "runs behind it; 0: not of runs"),
+            "note": (TEXT, "a verdict, or why the value is not there"),
+            "against_random": (FLOAT, "accuracies: difference from random, a share"),
+            "random_low": (FLOAT, "end of its interval"),
+            "random_high": (FLOAT, "end of its interval"),
+            "p_random": (FLOAT, "Holm's p of not better, over the whole table"),
+            "better": (TEXT, "than random: yes | no | unclear; '' if not compared"),
+            "against_base": (FLOAT, "accuracies: difference from base, a share"),
+            "harms": (TEXT, "base: yes | no | unclear; '' if not compared"),
+            "strict": (FLOAT, "accuracy by the strict reader, mean over runs"),
+            "flexible": (FLOAT, "accuracy by the flexible reader"),
+            "numeric": (FLOAT, "accuracy by the value of the number"),
         },
     ),
     "predictions": Schema(
@@ -294,6 +322,11 @@ def metadata(path: str | Path) -> dict[str, Any]:
         )
     about: dict[str, Any] = json.loads(raw[b"tmap"])
     return about
+
+
+def notes(path: str | Path) -> dict[str, Any]:
+    """What its maker noted of a table: metadata without what every table has."""
+    return {k: value for k, value in metadata(path).items() if k not in STANDARD}
 
 
 def _check(
