@@ -17,7 +17,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "ENGINE_VERSION",
             ENGINE_VERSION,
             [f"tmap.engines.{name}" for name in ENGINES],
-            (2, "5c68adf50bce1ccc"),
+            (2, "97d808ec9a2042ae"),
         ),
     ],
 )

@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tmap import attempts
 from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Ledger:
         finally:
             os.close(file)
         self._index(record)
+        attempts.kept()
 
     def _index(self, record: dict[str, Any]) -> None:
         if record["type"] == "answers":

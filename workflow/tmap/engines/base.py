@@ -46,6 +46,10 @@ class Spent:
         self.new_tokens += sum(len(ids) for group in found for ids in group)
         self.floor_seconds = float("nan")
 
+    def __add__(self, other: Spent) -> Spent:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Spent(*(a + b for a, b in pairs))
+
     def since(self, before: Spent) -> Spent:
         """What was added after `before`."""
         return Spent(

@@ -20,11 +20,15 @@ DEVICES = {
 
 
 class Roofline:
-    """Floors for one model on its device; NaN where the device is not in `DEVICES`."""
+    """Floors for one model on its device.
+
+    NaN where the device is not in `DEVICES`, or the weights are quantized.
+    """
 
     def __init__(self, model: Any) -> None:
         device = torch.device(model.device)
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+        known = device.type == "cuda" and not getattr(model, "is_quantized", False)
+        name = torch.cuda.get_device_name(device) if known else ""
         self.peaks = next((DEVICES[key] for key in DEVICES if key in name), None)
         config = model.config.get_text_config(decoder=True)
         size = model.dtype.itemsize
