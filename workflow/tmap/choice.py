@@ -7,6 +7,7 @@ are then measured on questions and a dealing that the search never saw.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from tmap import posterior
 from tmap.ledger import digest
-from tmap.search import Found, Objective
+from tmap.search import Evaluation, Found
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def choose(found: Found, bounds: tuple[float, float], seed: int) -> Choice:
 
 
 def confirm(
-    evaluate: Objective, found: Found, choice: Choice, n: int
+    evaluate: Callable[[np.ndarray], Evaluation], found: Found, choice: Choice, n: int
 ) -> list[dict[str, Any]]:
     """Re-score the best few and uniform weights on fresh questions and a new dealing."""
     named: list[tuple[str, np.ndarray]] = [

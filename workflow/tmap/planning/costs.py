@@ -39,6 +39,8 @@ CLOCKED = (
 )
 #: Forward passes over a row that each indicator makes, where it is not one.
 PASSES = {"ifd": 2, "miwv": 2, "nuggets": 101, "data_whisperer": 1}
+#: Rows at once where the engine takes what memory allows.
+ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,9 @@ def asking(
     written = 0 if choice else min(sizes.answer_tokens, engine.max_new_tokens)
     found = Work(passes=groups * n, read=groups * (prefix + n * sizes.question_tokens))
     found.written = groups * n * written
-    return found, groups * math.ceil(n / engine.batch_size) * written
+    rows = ROWS if engine.batch_size == "auto" else engine.batch_size
+    batches = math.ceil(groups / max(1, rows // n)) * math.ceil(n / rows)
+    return found, batches * written
 
 
 def questions_of(dataset: str, method: str, sizes: Sizes) -> int:
