@@ -52,7 +52,7 @@ def clone(tmp_path_factory, shared) -> Clone:
     del real["indicators"]
     write(clone, "datasets/gsm8k.yaml", real)
     learned = {"weights": "learned", "indicators": list(PLANTED)}
-    search = SEARCH | {"refit": "fast"}
+    search = SEARCH | {"proposals": "fast"}
     write(clone, "methods/tmap.yaml", learned | {"search": search})
     write(clone, "methods/short.yaml", learned | {"search": SHORT})
     return clone

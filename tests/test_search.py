@@ -178,8 +178,8 @@ def test_relative_weights_have_a_largest_of_one_and_keep_zero():
     assert posterior.relative(np.array([-0.5, 0.25])).tolist() == [-1.0, 0.5]
 
 
-def test_a_fast_refit_walks_another_path_and_finds_the_optimum_too(tmp_path):
-    how = SearchSection(n_initial=5, n_iterations=12, refit="fast")
+def test_a_fast_search_walks_another_path_and_finds_the_optimum_too(tmp_path):
+    how = SearchSection(n_initial=5, n_iterations=12, proposals="fast")
     fast = run(tmp_path / "fast", settings=how)
     assert fast.model.n_restarts_optimizer == 0
     assert choice.choose(fast, (0.0, 1.0), seed=0).weights == pytest.approx(

@@ -1,8 +1,8 @@
 """Where to look next: `skopt.gp_minimize`, and what a method card changes of it.
 
-`refit: fast` leaves the restarts out when the process is fitted again, most of the time at
-200 points. `batch` proposes several points by constant liar: each is told the lowest value
-so far until its own is known.
+`proposals: fast` leaves out the restarts of each fit and two of the three acquisition
+functions that gp_hedge optimises: most of the time at 200 points. `batch` proposes several
+points by constant liar: each is told the lowest value so far until its own is known.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def minimise(
     function : point -> what is made small
     total : calls
     space : of the points
-    settings : random points, refit and batch
+    settings : random points, proposals and batch
     seed : of the optimiser
     first : points in place of random ones
     ahead : told of points that are proposed together, before each is evaluated
@@ -44,11 +44,13 @@ def minimise(
     fitted processes (the last one is kept), and the space that they know
     """
     n_random = max(0, settings.n_initial - len(first))
+    how = "EI" if settings.proposals == "fast" else "gp_hedge"
     if settings.batch == 1:
         result = gp_minimize(
             function,
             space,
             base_estimator=_process(space, settings, seed),
+            acq_func=how,
             n_calls=total,
             n_initial_points=n_random,
             x0=first or None,
@@ -59,6 +61,7 @@ def minimise(
     optimizer = Optimizer(
         normalize_dimensions(space),
         base_estimator=_process(space, settings, seed) or "GP",
+        acq_func=how,
         n_initial_points=n_random + len(first),
         random_state=seed,
         model_queue_size=1,
@@ -74,8 +77,8 @@ def minimise(
 
 
 def _process(space: list[Real], settings: SearchSection, seed: int) -> Any:
-    """A Gaussian process without restarts where `refit: fast`; None: gp_minimize's."""
-    if settings.refit == "full":
+    """A Gaussian process without restarts where `proposals: fast`; None: gp_minimize's."""
+    if settings.proposals == "full":
         return None
     process = cook_estimator(
         "GP", space=normalize_dimensions(space), random_state=seed, noise="gaussian"

@@ -33,10 +33,10 @@ class SearchSection(Section):
         description="true: start from this search's recorded evaluations where replay "
         "is not identical; a path: try the best points of that trace.parquet first",
     )
-    refit: Literal["full", "fast"] = Field(
+    proposals: Literal["full", "fast"] = Field(
         default="full",
-        description="of the Gaussian process: full is gp_minimize's, with 2 restarts; "
-        "fast has none and takes a third of the time",
+        description="full: as gp_minimize makes them; fast: the process is fitted without "
+        "restarts, and one acquisition function is asked (EI), not three",
     )
     racing: bool = Field(
         default=False,
