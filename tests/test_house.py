@@ -21,6 +21,7 @@ FOR_PEOPLE = {
     "make-world-history",
     "show-metrics",
     "status",
+    "store-gc",
     "train-world-judge",
     "train-world-model",
 }

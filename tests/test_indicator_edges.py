@@ -12,7 +12,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from conftest import CORPUS, write_llama, write_tokenizer
-from tmap import indicators, scoring
+from tmap import indicators, losses
 from tmap.cards.model import EngineSection, PromptSection
 
 ODD = [
@@ -38,7 +38,7 @@ def a_pool(*rows):
 
 
 def load(record, name="transformers", template="plain"):
-    return scoring.load(
+    return losses.load(
         {**record, "max_positions": 512},
         prompt=PromptSection(template=template),
         engine=EngineSection(name=name, device="cpu", dtype="float32"),

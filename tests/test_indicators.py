@@ -12,8 +12,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from icl import Obedient, encoder_of
-from judging import fresh_store, saying
-from tmap import embeddings, indicators, scoring
+from judging import saying
+from tmap import embeddings, indicators, losses, scoring
 from tmap.cards.judge import FormSection
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.errors import TmapError
@@ -68,7 +68,7 @@ def pool():
 def scorer(tiny_llama, request):
     record = {**tiny_llama, "max_positions": 512}
     pool = a_pool(*ROWS)
-    return scoring.load(
+    return losses.load(
         record,
         prompt=PromptSection(template="plain"),
         engine=EngineSection(name=request.param, device="cpu", dtype="float32"),
@@ -84,8 +84,8 @@ FORM = FormSection(template="{instruction}\n{response}\nRating:\n")
 
 
 def digit_judge(scorer):
-    """A real local judge; its store is new at every call, so that it computes."""
-    asker = Local(scorer.lm, "completion", FORM, fresh_store, max_positions=512)
+    """A real local judge, which computes at every call."""
+    asker = Local(scorer.lm, "completion", FORM, max_positions=512)
     return Judge(FORM, asker)
 
 
@@ -254,7 +254,7 @@ class FixedModel:
 
 
 def fixed(scorer, after_prompt, alone=1.0, max_positions=None):
-    return scoring.Scorer(
+    return losses.Scorer(
         FixedModel(after_prompt, alone), scorer.renderer, max_positions
     )
 
@@ -317,7 +317,7 @@ def test_ifd_after_a_bos_needs_a_tokenizer_with_one(scorer):
         answer=scorer.renderer.answer,
         render=scorer.renderer.render,
     )
-    lm = scoring.Scorer(scorer.lm, renderer, 512)
+    lm = losses.Scorer(scorer.lm, renderer, 512)
 
     with pytest.raises(TmapError, match="Set `alone: nothing`"):
         indicators.get("ifd")(one("some answer"), lm, alone="bos")
