@@ -189,6 +189,28 @@ def test_output_length_counts_words():
     assert indicators.get("output_length")(pool, count="words").score == [9]
 
 
+class Letters:
+    """A tokenizer that makes a token of every two characters."""
+
+    def encode(self, text, *, add_special_tokens, split_special_tokens, verbose):
+        assert not add_special_tokens
+        assert split_special_tokens
+        return [0] * math.ceil(len(text) / 2)
+
+
+def test_output_length_counts_tokens_over_assistant_turns(pool):
+    found = indicators.get("output_length")(pool, Letters(), count="tokens")
+
+    # "One." + "Two."; the white space around a text does not count
+    assert_array_equal(found.score[[0, 4, 5]], [10, 4, 5000])
+    assert found.status[2] == "empty"
+
+
+def test_output_length_in_tokens_says_what_it_needs():
+    with pytest.raises(TmapError, match="Set `tokenizer: MODEL_CARD`"):
+        indicators.get("output_length")(one("x"), count="tokens")
+
+
 def test_output_length_sums_over_assistant_turns(pool):
     assert indicators.get("output_length")(pool).score[4] == len("One.") + len("Two.")
 
