@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from clones import Clone
 from judging import FakeServer, chat_answer
 from tmap import tables
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("columns")]
 
 KEY = "sk-this-must-stay-secret-4711"
 JUDGE = """
@@ -30,6 +31,7 @@ indicators:
 ROOM = "results/rated/indicators"
 RATED, IFD = f"{ROOM}/alpagasus.parquet", f"{ROOM}/ifd.parquet"
 MODULES = "workflow/tmap/indicators"
+SAID = []  # what snakemake printed
 
 
 def script(number, body):
@@ -43,8 +45,6 @@ def script(number, body):
 
 @pytest.fixture(scope="module")
 def server():
-    import threading
-
     server = FakeServer(script)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
@@ -60,13 +60,13 @@ def clone(tmp_path_factory, server):
     (cards / "judges").mkdir()
     (cards / "judges/served.yaml").write_text(JUDGE.format(url=server.url, words="Say"))
     (cards / "datasets/rated.yaml").write_text(DATASET)
-    clone.said = [build(clone, RATED, IFD)]
+    build(clone, RATED, IFD)
     return clone
 
 
 def build(clone, *targets, check=True):
     said = clone.snakemake("--", *targets, cores=1, check=check, A_JUDGES_KEY=KEY)
-    getattr(clone, "said", []).append(said)
+    SAID.append(said)
     return said
 
 
@@ -172,7 +172,7 @@ def test_the_key_is_in_no_log_artifact_part_ledger_or_error(clone, server):
 
     told = [headers.get("Authorization") for headers in server.headers_seen]
     assert set(told) == {f"Bearer {KEY}"}
-    for said in clone.said:
+    for said in SAID:
         assert KEY not in said
     files = [path for path in clone.path.rglob("*") if path.is_file()]
     kinds = {path.suffix for path in files}
