@@ -1,6 +1,8 @@
 """Names shared by all chapters: known cards and legal wildcards."""
 
-from tmap import embeddings, indicators, settings
+import re
+
+from tmap import attempts, embeddings, indicators, parts, settings
 from tmap.names import one_of
 from tmap.provenance import fingerprint
 
@@ -17,6 +19,7 @@ wildcard_constraints:
     method=one_of(METHODS),
     seed="[0-9]+",
     training_seed="[0-9]+",
+    part=parts.PATTERN,
 
 
 def computes(w):
@@ -27,3 +30,44 @@ def computes(w):
 # One environment for the whole workflow, with the versions of constraints.txt.
 # `--sdm conda` builds it; without, the active one is used.
 ENVIRONMENT = f"../envs/{SETTINGS.environment}.yaml"
+
+
+if workflow.remote_exec:
+    attempts.job_began()
+
+
+def number(w, attempt):
+    """Which attempt at a scheduler's job this is; 0 where none sets a time limit.
+
+    `tmap --job` stops before the limit, and the next attempt goes on (tmap.attempts).
+    """
+    return attempt if workflow.remote_exec else 0
+
+
+# Rules that are another one on other files (`use rule ... as`).
+DERIVED = {
+    "measure_shard": ["measure_shard_per_model"],
+    "score_indicator": ["score_indicator_per_model"],
+    "train_adapter": ["train_part"],
+    "evaluate_adapter": [
+        "evaluate_part",
+        "evaluate_shown",
+        "evaluate_on_reward_questions",
+    ],
+}
+
+
+def log_of(name, w):
+    """Log of the job of this rule, or of one derived from it, with these wildcards."""
+    for rule in (name, *DERIVED.get(name, [])):
+        pattern = str(getattr(rules, rule).log[0])
+        if set(re.findall(r"{(\w+)}", pattern)) == set(w.keys()):
+            return pattern.format(**w)
+    raise KeyError(f"no log of rule {name} has the wildcards {sorted(w.keys())}")
+
+
+def memory(name, models, w, attempt):
+    """Megabytes for a job with these models: more only after it ran out of them."""
+    models = models if isinstance(models, list) else [models]
+    needed = sum(paths.mem_mb(model) for model in models)
+    return attempts.memory(needed, log_of(name, w), attempt)

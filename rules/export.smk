@@ -23,6 +23,7 @@ rule export_subset:
         "results/logs/export_subset/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
         method=one_of([name for name in METHODS if paths.trains(name)]),
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT

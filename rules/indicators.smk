@@ -34,15 +34,17 @@ rule embed_pool:
     threads: lambda w: paths.threads(w.encoder)
     resources:
         gpu=lambda w: paths.gpu(w.encoder),
-        mem_mb=lambda w: paths.mem_mb(w.encoder),
+        mem_mb=lambda w, attempt: memory("embed_pool", w.encoder, w, attempt),
         runtime=lambda w: paths.runtime(w.encoder, "embed_pool"),
+        attempt=number,
     params:
         card=lambda w: settings.params(
             "embed_pool", encoder=w.encoder, text=w.text, pooling=w.pooling
         ),
         code=fingerprint("embed_pool"),
     shell:
-        "tmap embed-pool {wildcards.dataset} {wildcards.encoder} {wildcards.text}"
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " embed-pool {wildcards.dataset} {wildcards.encoder} {wildcards.text}"
         " {wildcards.pooling} --pool {input.pool} --model-file {input.model}"
         " --output {output} 2>&1 | tee {log}"
 
@@ -69,15 +71,17 @@ rule measure_shard:
     threads: lambda w: paths.threads(computes(w))
     resources:
         gpu=lambda w: paths.gpu(computes(w)),
-        mem_mb=lambda w: paths.mem_mb(computes(w)),
+        mem_mb=lambda w, attempt: memory("measure_shard", computes(w), w, attempt),
         runtime=lambda w: paths.minutes(w.dataset, w.get("model"), w.indicator),
+        attempt=number,
     params:
         card=lambda w: settings.params(
             "measure_shard", dataset=w.dataset, indicator=w.indicator
         ),
         code=lambda w: fingerprint("measure_shard", f"tmap.indicators.{w.indicator}"),
     shell:
-        "tmap measure-shard {wildcards.dataset} {wildcards.indicator}"
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " measure-shard {wildcards.dataset} {wildcards.indicator}"
         " {wildcards.shard}/{wildcards.shards} --pool {input.pool}"
         " --model-file {input.models} --embeddings '{input.embeddings}'"
         " --output {output} 2>&1 | tee {log}"
@@ -132,15 +136,17 @@ rule score_indicator:
     threads: lambda w: paths.threads(computes(w))
     resources:
         gpu=lambda w: paths.gpu(computes(w)),
-        mem_mb=lambda w: paths.mem_mb(computes(w)),
+        mem_mb=lambda w, attempt: memory("score_indicator", computes(w), w, attempt),
         runtime=lambda w: paths.minutes(w.dataset, w.get("model"), w.indicator),
+        attempt=number,
     params:
         card=lambda w: settings.params(
             "score_indicator", dataset=w.dataset, indicator=w.indicator
         ),
         code=lambda w: fingerprint("score_indicator", f"tmap.indicators.{w.indicator}"),
     shell:
-        "tmap score-indicator {wildcards.dataset} {wildcards.indicator}"
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " score-indicator {wildcards.dataset} {wildcards.indicator}"
         " --pool {input.pool} --model-file '{input.models}' --columns '{input.columns}'"
         " --embeddings '{input.embeddings}' --output {output} 2>&1 | tee {log}"
 

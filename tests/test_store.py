@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from tmap import parts, tables
+from tmap import store_parts, tables
 from tmap.store import Entry, Store
 
 JSON = st.recursive(
@@ -149,7 +149,7 @@ def test_a_part_that_another_job_merges_while_it_is_read_is_found_again(
     store = Store("digits", GPT, tmp_path)
     store.put(entries(store, 1))
     store.put(entries(store, 2))
-    read, calls = parts.read, []
+    read, calls = store_parts.read, []
 
     def merged_meanwhile(path, *columns):
         calls.append(path)
@@ -157,7 +157,7 @@ def test_a_part_that_another_job_merges_while_it_is_read_is_found_again(
             Store("digits", GPT, tmp_path).compact()
         return read(path, *columns)
 
-    monkeypatch.setattr(parts, "read", merged_meanwhile)
+    monkeypatch.setattr(store_parts, "read", merged_meanwhile)
     monkeypatch.setattr("tmap.store.PAUSE", 0)
     reader = Store("digits", GPT, tmp_path)
     assert reader.get(keys(reader, 1, 2)) == dict(
@@ -239,7 +239,7 @@ import pyarrow.parquet as pq
 store, write = Store("digits", {"engine": "gpt"}, sys.argv[1]), pq.write_table
 for n in range(3):
     store.put([Entry(store.key(n), None, n)])
-def torn(table, path):
+def torn(table, path, **how):
     write(table, path)
     os.truncate(path, 50)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -283,7 +283,7 @@ def test_a_part_gives_requests_and_replies_and_says_who_was_asked(tmp_path):
     store.put([Entry(store.key(1), {"prompt": "\0é"}, {"text": "4"})])
     (path,) = listed(tmp_path)
 
-    part = parts.read(path)
+    part = store_parts.read(path)
 
     assert part.rows["request"].tolist() == ['{"prompt":"\\u0000\\u00e9"}']
     assert part.rows["reply"].tolist() == ['{"text":"4"}']

@@ -1,97 +1,64 @@
-"""The files of the measurement store: written once, merged, never changed.
+"""Subsets that belong to a method's subset: of another size, or of other weights.
 
-A part that goes has always been read whole and written again into another, which is on
-disk first. So any number of jobs may write, read and merge the same folder, also over
-NFS: the worst that can happen is that two parts hold the same row.
+They lie in a folder of their own below the method's, and are trained and measured like it::
+
+    .../tmap/s0/f0.1/       a tenth of the pool, by the same ranking
+    .../random/s0/n16/      its first 16 rows
+    .../tmap/s0/k3/         the selection of sentinel 3 (`tmap.certificate`)
 """
 
 from __future__ import annotations
 
-import errno
-import logging
-import time
-import uuid
-from collections.abc import Sequence
-from pathlib import Path
+import re
 from typing import Any, NamedTuple
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 
-from tmap import tables
 from tmap.errors import TmapError
-from tmap.provenance import fingerprint
+from tmap.files import read_json
 
-logger = logging.getLogger(__name__)
-COLUMNS = ["key", "request", "reply"]
+PATTERN = r"f0\.[0-9]+|f1|n[0-9]+|k[0-9]+"
 
 
 class Part(NamedTuple):
-    """Rows of table 'measurements', and who was asked by the first digits of a key."""
+    """`kind` is f (a share of the pool), n (a number of rows) or k (a sentinel)."""
 
-    rows: pd.DataFrame
-    asked: dict[str, Any]
-
-
-class Vanished(Exception):
-    """The part is gone: another job has merged it into a new one."""
+    kind: str
+    value: float
 
 
-def listed(folder: Path) -> list[Path]:
-    """The parts of a folder; sorted by name, which is the order of their writing."""
-    return sorted(folder.glob("part-*.parquet"))
+def parse(name: str) -> Part:
+    """`f0.1` -> Part('f', 0.1)."""
+    if not re.fullmatch(PATTERN, name):
+        raise TmapError(
+            f"'{name}' names no part of a selection; f0.1 (a share), n16 (rows) and k3 "
+            "(a sentinel) do. Mend the path."
+        )
+    return Part(name[0], float(name[1:]))
 
 
-def write(folder: Path, part: Part, instead_of: Path | None = None) -> Path:
-    """Write a part, on disk when this returns; it takes the place of another in order."""
-    when = instead_of.name[5:25] if instead_of else f"{time.time_ns():020d}"
-    path = folder / f"part-{when}-{uuid.uuid4().hex[:8]}.parquet"
-    code = fingerprint("tmap.parts")
-    tables.write("measurements", part.rows, path, code=code, asked=part.asked)
-    return path
+def of_fraction(fraction: float) -> str:
+    """The folder of a share of the pool: 0.1 -> f0.1."""
+    return f"f{fraction:g}"
 
 
-def read(path: Path, columns: Sequence[str] = COLUMNS) -> Part | None:
-    """A part; None, with a warning, where it is not readable.
-
-    Raises
-    ------
-    Vanished
-        If the file is there no more.
-    """
-    try:
-        table = pq.read_table(path, columns=list(columns), partitioning=None)
-        about = tables.metadata(path)
-    except FileNotFoundError:
-        raise Vanished(path) from None
-    except (pa.ArrowInvalid, OSError, TmapError) as fault:
-        if getattr(fault, "errno", None) == errno.ESTALE or not path.exists():
-            raise Vanished(path) from None
-        logger.warning("%s is not readable (%s): its rows are left out", path, fault)
-        return None
-    return Part(table.to_pandas(), about.get("asked", {}))
+def fraction(name: str, card: float, n_rows: int) -> float:
+    """M / N of a part; the card's own for a sentinel and for no part."""
+    if not name:
+        return card
+    part = parse(name)
+    if part.kind == "k":
+        return card
+    if part.kind == "n" and part.value > n_rows:
+        raise TmapError(
+            f"{name} takes {part.value:.0f} rows of a pool of {n_rows}. Ask for fewer."
+        )
+    return part.value if part.kind == "f" else part.value / n_rows
 
 
-def merge(paths: Sequence[Path]) -> Path | None:
-    """One part with the rows of these, which go then; None if there is nothing to merge.
-
-    Of two rows with one key the earlier part's stays. What is not readable is left alone.
-    """
-    found: dict[Path, Part] = {}
-    for path in sorted(paths):
-        try:
-            part = read(path)
-        except Vanished:
-            continue
-        if part is not None:
-            found[path] = part
-    if len(found) < 2:
-        return None
-    rows = pd.concat([part.rows for part in found.values()], ignore_index=True)
-    asked = {k: who for part in found.values() for k, who in part.asked.items()}
-    first = next(iter(found))
-    merged = write(first.parent, Part(rows.drop_duplicates("key"), asked), first)
-    for path in found:
-        path.unlink(missing_ok=True)
-    return merged
+def sentinel_weights(name: str, indicators: list[str], path: str) -> np.ndarray:
+    """(K,) weights of sentinel k<i>, in the order of `indicators`."""
+    about: dict[str, Any] = read_json(path)
+    weights = about["sentinels"][int(parse(name).value)]["weights"]
+    by_name = dict(zip(about["indicators"], weights, strict=True))
+    return np.array([by_name[column] for column in indicators], dtype=float)

@@ -6,7 +6,7 @@ The store holds what a model said (losses, log-probabilities, texts), never scor
 another formula or parse rule costs no GPU second and no API call. A key begins with who
 was asked, so what one model said lies on one shelf, `{xx}`, the first two digits of its
 keys. It is not an `output:` of a rule: Snakemake would delete it with a failed job. Safe
-to share between jobs, also over NFS (`tmap.parts`).
+to share between jobs, also over NFS (`tmap.store_parts`).
 
 A kill costs what was under way: small parts are written as measurements come in, become
 one part every `ROWS` rows or `SECONDS` seconds, and few large ones when the job ends.
@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tmap import parts
-from tmap.parts import Part
+from tmap import attempts, store_parts
+from tmap.store_parts import Part
 
 #: Environment variable that names another root; a place changes no number.
 ROOT = "TMAP_STORE"
@@ -93,32 +93,37 @@ class Store:
         if not entries:
             return
         rows = [(e.key, _json(e.request), _json(e.reply)) for e in entries]
-        frame = pd.DataFrame(rows, columns=parts.COLUMNS)
+        frame = pd.DataFrame(rows, columns=store_parts.COLUMNS)
         if not self._small:
             self._since = time.monotonic()
         part = Part(frame, {self._prefix: self.who})
-        self._small.append(parts.write(self.folder, part))
+        self._small.append(store_parts.write(self.folder, part))
         self._rows += len(rows)
+        attempts.kept()
         if self._rows >= ROWS or time.monotonic() - self._since >= SECONDS:
-            parts.merge(self._small)
+            store_parts.merge(self._small)
             self._small, self._rows = [], 0
 
     def compact(self) -> None:
         """Make few large parts of many small ones, also of those that jobs left behind."""
-        found = [path for path in parts.listed(self.folder) if _size(path) < SMALL]
-        parts.merge(found)
+        found = [
+            path for path in store_parts.listed(self.folder) if _size(path) < SMALL
+        ]
+        store_parts.merge(found)
         self._small, self._rows = [], 0
 
     def _look(self) -> None:
         """Take in the parts that were not read before."""
         for _ in range(LOOKS):
             try:
-                for path in parts.listed(self.folder):
+                for path in store_parts.listed(self.folder):
                     if path not in self._read:
-                        self._take(parts.read(path, ("key", "reply")))
+                        self._take(store_parts.read(path, ("key", "reply")))
                         self._read.add(path)
                 return
-            except parts.Vanished:  # merged meanwhile: look for what took its place
+            except (
+                store_parts.Vanished
+            ):  # merged meanwhile: look for what took its place
                 time.sleep(PAUSE)
 
     def _take(self, part: Part | None) -> None:

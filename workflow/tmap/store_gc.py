@@ -18,12 +18,14 @@ from typing import Any
 
 from rich.console import Console
 
-from tmap import cards, parts, paths, settings, store
+from tmap import cards, paths, settings, store, store_parts
 from tmap.files import read_json
 from tmap.judges.base import Want
 
 #: Seconds after which a file that was never finished is nobody's any more.
 ABANDONED = 86_400
+#: Forms of judge cards of which digits are read.
+RATED_BY_DIGIT = ("quality", "complexity")
 
 
 @dataclass
@@ -65,8 +67,8 @@ def _look(path: Path, kind: Kind) -> None:
             if time.time() - about.st_mtime > ABANDONED:
                 kind.torn.append(path)
             return
-        part = parts.read(path, ["key"])
-    except (parts.Vanished, FileNotFoundError):
+        part = store_parts.read(path, ["key"])
+    except (store_parts.Vanished, FileNotFoundError):
         return  # a job that runs has merged it
     if part is None:
         kind.torn.append(path)
@@ -88,23 +90,23 @@ def remove(kinds: list[Kind]) -> None:
             path.unlink(missing_ok=True)
         for path in kind.changed:
             try:
-                part = parts.read(path)
-            except parts.Vanished:
+                part = store_parts.read(path)
+            except store_parts.Vanished:
                 continue
             if part is not None:
                 _rewrite(path, part)
 
 
-def _rewrite(path: Path, part: parts.Part) -> None:
+def _rewrite(path: Path, part: store_parts.Part) -> None:
     dead = _dead(part)
     rows = part.rows[~part.rows["key"].str[: store.WHO].isin(dead)]
     asked = {prefix: who for prefix, who in part.asked.items() if prefix not in dead}
     if len(rows):
-        parts.write(path.parent, parts.Part(rows, asked), instead_of=path)
+        store_parts.write(path.parent, store_parts.Part(rows, asked), instead_of=path)
     path.unlink(missing_ok=True)
 
 
-def _dead(part: parts.Part) -> set[str]:
+def _dead(part: store_parts.Part) -> set[str]:
     """Prefixes of keys that no card refers to, or that the part does not explain."""
     owners = set(part.rows["key"].str[: store.WHO])
     return {p for p in owners if p not in part.asked or not referred(part.asked[p])}
@@ -144,7 +146,7 @@ def _servers() -> list[dict[str, Any]]:
     found = []
     for card in _judges():
         for name, form in card.forms.items() if card.server else ():
-            want: Want = "text" if name == "accuracy" else "digits"
+            want: Want = "digits" if name in RATED_BY_DIGIT else "text"
             found.append(Server(card.server, card.limits, card.style, form).who(want))
     return found
 

@@ -33,7 +33,7 @@ def run(
     read = [pool, model_file, *columns.split(), embeddings]
     read += recordings(dataset, indicator)
     lm = scoring.instrument(indicator, card, record, columns.split(), embeddings)
-    frame = scoring.score(tables.read("pool", pool), indicator, lm, card["options"])
+    frame = scoring.score_table(pool, indicator, lm, card["options"])
     tables.write(
         "indicator",
         frame,

@@ -25,7 +25,7 @@ import pandas as pd
 
 from tmap.errors import TmapError, unknown
 from tmap.indicators import Scores, indicator
-from tmap.indicators._turns import total
+from tmap.indicators._turns import total, total_of_all
 
 COUNTS: dict[str, Callable[[str], int]] = {
     "characters": len,
@@ -65,13 +65,15 @@ def output_length(
             "`count: tokens` of output_length needs a tokenizer and was given none. "
             "Set `tokenizer: MODEL_CARD` beside it in the dataset card."
         )
-    return total(pool, lambda text: _tokens(lm, text.strip()))
+    return total_of_all(pool, lambda texts: _tokens(lm, texts))
 
 
-def _tokens(tokenizer: Any, text: str) -> int:
+def _tokens(tokenizer: Any, texts: list[str]) -> list[int]:
     # Half surrogates are not taken; what looks like a control token is text here.
-    sound = text.encode("utf-8", "replace").decode("utf-8")
-    ids = tokenizer.encode(
+    sound = [text.strip().encode("utf-8", "replace").decode("utf-8") for text in texts]
+    if not sound:
+        return []
+    found = tokenizer(
         sound, add_special_tokens=False, split_special_tokens=True, verbose=False
     )
-    return len(ids)
+    return [len(ids) for ids in found["input_ids"]]

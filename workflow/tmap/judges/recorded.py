@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tmap import parts
+from tmap import store_parts
 from tmap.errors import TmapError
 from tmap.judges import wire
 from tmap.judges.base import Question, Reply, Style, Want
@@ -101,8 +101,8 @@ def _texts(path: Path) -> Iterator[tuple[Any, Any]]:
         files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
         for file in files:
             try:
-                part = parts.read(file, ("request", "reply"))
-            except parts.Vanished:
+                part = store_parts.read(file, ("request", "reply"))
+            except store_parts.Vanished:
                 raise TmapError(
                     f"{file} is there no more: a job that runs has merged it. Name a copy "
                     "of the store under `recorded: path:` in the judge card, or run again."
