@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all the set-up on a machine with python3 and make.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint fmt docs bench report plan clean \
-  du clean-store clean-checkpoints clean-adapters \
+  du store-gc clean-store clean-checkpoints clean-adapters \
   embedded embedded-models embedded-judge embedded-history
 SHELL := /bin/bash
 BIN := .venv/bin
@@ -48,6 +48,7 @@ docs: $(READY)  ## regenerate docs/indicators.md, methods.md, tables.md
 
 bench: $(READY)  ## print benchmark ratios as JSON
 	$(BIN)/python benchmarks/reward_engine.py --quick
+	$(BIN)/python benchmarks/loss_scoring.py --quick
 
 report: $(READY)  ## report.html of the demo: DAG, plots, run times
 	$(RUN) snakemake $(EMBEDDED) --report report.html -- $(DEMO)
@@ -79,7 +80,10 @@ du:  ## what takes how much of the disk
 	@$(call sized,store,$(STORE)); $(call sized,checkpoints,$(CHECKPOINTS)); \
 	  $(call sized,adapters,$(ADAPTERS))
 
-clean-store:  ## remove what judges and models said: asked again, and paid again
+store-gc: $(READY)  ## remove from the store what no card refers to any more
+	$(BIN)/tmap store-gc $(if $(CONFIG),--configfile $(CONFIG)) $(if $(YES),--yes)
+
+clean-store:  ## remove all that judges and models said: asked again, and paid again
 	@$(call removed,store,$(STORE))
 
 clean-checkpoints:  ## remove checkpoints: an unfinished training begins again

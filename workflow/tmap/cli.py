@@ -26,6 +26,7 @@ COMMANDS = {
     "fetch-responses": "Store who answered which question before.",
     "fetch-model": "Download a model, or check a local one, and pin its revision.",
     "embed-pool": "Turn every candidate's text into a vector.",
+    "measure-shard": "Measure one job's share of what an indicator needs.",
     "score-indicator": "Score every candidate with one indicator.",
     "fit-irt": "Fit the M-2PL item response model to the history.",
     "choose-tiny": "Choose the tiny and the confirm question sets.",
@@ -47,6 +48,7 @@ COMMANDS = {
     "check-world-model": "Measure such a model and refuse one that teaches nothing.",
     "plan": "Say what a target will cost before anything runs.",
     "status": "Say which results are current, and what differs where they are not.",
+    "store-gc": "Remove from the store what no card refers to any more.",
     "show-metrics": "Print the results table of a metrics.json.",
 }
 
