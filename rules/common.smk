@@ -47,6 +47,7 @@ def number(w, attempt):
 # Rules that are another one on other files (`use rule ... as`).
 DERIVED = {
     "measure_shard": ["measure_shard_per_model"],
+    "measure_shard": ["measure_shard_per_model"],
     "score_indicator": ["score_indicator_per_model"],
     "train_adapter": ["train_part"],
     "evaluate_adapter": [
