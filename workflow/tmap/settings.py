@@ -147,12 +147,15 @@ def _language_model(model: str) -> dict[str, Any]:
 def _likelihood(model: str) -> dict[str, Any]:
     """A language model that writes nothing: no stop texts, limits or batch of answers."""
     card = cards.load("models", model)
-    how = card.engine.model_dump(include={"name", "dtype", "device"})
-    return {"prompt": _unstopped(card), "engine": EngineSection(**how)}
+    how = _place(card).model_dump()
+    engine = EngineSection(name=card.engine.name, **how)
+    return {"prompt": _unstopped(card), "engine": engine}
 
 
 def _place(card: ModelCard) -> PlaceSection:
-    return PlaceSection(dtype=card.engine.dtype, device=card.engine.device)
+    return PlaceSection(
+        **card.engine.model_dump(include=set(PlaceSection.model_fields))
+    )
 
 
 def _unstopped(card: ModelCard) -> PromptSection:
