@@ -60,8 +60,8 @@ DERIVED = {
 
 def log_of(name, w):
     """Log of the job of this rule, or of one derived from it, with these wildcards."""
-    for rule in (name, *DERIVED.get(name, [])):
-        pattern = str(getattr(rules, rule).log[0])
+    for kind in (name, *DERIVED.get(name, [])):
+        pattern = str(getattr(rules, kind).log[0])
         if set(re.findall(r"{(\w+)}", pattern)) == set(w.keys()):
             return pattern.format(**w)
     raise KeyError(f"no log of rule {name} has the wildcards {sorted(w.keys())}")
