@@ -34,6 +34,8 @@ ENVIRONMENT = f"../envs/{SETTINGS.environment}.yaml"
 
 if workflow.remote_exec:
     attempts.job_began()
+else:
+    attempts.run_began()
 
 
 def number(w, attempt):
