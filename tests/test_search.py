@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import skopt
 
-from tmap import choice, posterior, search
+from tmap import choice, optimiser, posterior, search
 from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
 from tmap.ledger import Ledger
@@ -67,7 +67,7 @@ def test_gp_minimize_is_what_runs(tmp_path, monkeypatch):
         seen.update(how)
         return skopt.gp_minimize(function, dimensions, **how)
 
-    monkeypatch.setattr(search, "gp_minimize", spy)
+    monkeypatch.setattr(optimiser, "gp_minimize", spy)
     run(tmp_path / "ledger.jsonl")
     assert (seen["n_calls"], seen["n_initial_points"], seen["random_state"]) == (
         8,

@@ -17,15 +17,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from skopt import Optimizer, gp_minimize
 from skopt.space import Real
-from skopt.utils import cook_estimator, normalize_dimensions
 from threadpoolctl import threadpool_limits
 
 from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
 from tmap.ledger import Ledger
 from tmap.log import duration
+from tmap.optimiser import minimise
 from tmap.outcome import Outcome
 from tmap.provenance import versions
 
@@ -236,7 +235,9 @@ def run(
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The objective has been evaluated")
         space = [Real(*bounds, name=f"w{j}") for j in range(n_weights)]
-        models, known_space = _minimise(recorder, space, settings, seed, first, ahead)
+        models, known_space = minimise(
+            recorder, total, space, settings, seed, first, ahead
+        )
     return Found(
         points=np.array([row["weights"] for row in recorder.rows]),
         rewards=np.array([row["reward"] for row in recorder.rows]),
@@ -245,54 +246,6 @@ def run(
         model=models[-1] if models else None,
         space=known_space,
     )
-
-
-def _minimise(
-    recorder: _Recorder,
-    space: list[Real],
-    settings: SearchSection,
-    seed: int,
-    first: list[list[float]],
-    ahead: Callable[[list[np.ndarray]], None],
-) -> tuple[list[Any], Any]:
-    """Call `recorder` at one point after another: (fitted processes, their space)."""
-    n_random = max(0, settings.n_initial - len(first))
-    if settings.batch == 1:
-        result = gp_minimize(
-            recorder,
-            space,
-            base_estimator=_process(space, settings, seed),
-            n_calls=recorder.total,
-            n_initial_points=n_random,
-            x0=first or None,
-            random_state=seed,
-            model_queue_size=1,
-        )
-        return result.models, result.space
-    optimizer = Optimizer(
-        normalize_dimensions(space),
-        base_estimator=_process(space, settings, seed) or "GP",
-        n_initial_points=n_random + len(first),
-        random_state=seed,
-        model_queue_size=1,
-    )
-    while (left := recorder.total - len(recorder.rows)) > 0:
-        done = len(recorder.rows)
-        points = first[done : done + settings.batch]
-        points = points or optimizer.ask(min(settings.batch, left), strategy="cl_min")
-        ahead([np.array(point, dtype=float) for point in points])
-        optimizer.tell(points, [recorder(point) for point in points])
-    return optimizer.models, optimizer.space
-
-
-def _process(space: list[Real], settings: SearchSection, seed: int) -> Any:
-    """A Gaussian process without restarts where `refit: fast`; None: gp_minimize's."""
-    if settings.refit == "full":
-        return None
-    process = cook_estimator(
-        "GP", space=normalize_dimensions(space), random_state=seed, noise="gaussian"
-    )
-    return process.set_params(n_restarts_optimizer=0)
 
 
 def try_out(

@@ -39,6 +39,8 @@ CLOCKED = (
 )
 #: Forward passes over a row that each indicator makes, where it is not one.
 PASSES = {"ifd": 2, "miwv": 2, "nuggets": 101, "data_whisperer": 1}
+#: Rows at once where the engine takes what memory allows.
+ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -193,17 +195,9 @@ def asking(
     written = 0 if choice else min(sizes.answer_tokens, engine.max_new_tokens)
     found = Work(passes=groups * n, read=groups * (prefix + n * sizes.question_tokens))
     found.written = groups * n * written
-    return found, _batches(groups, n, engine.batch_size) * written
-
-
-def _batches(groups: int, n: int, batch_size: int | str) -> int:
-    """Batches of n questions after each prefix: whole groups together where they fit."""
-    if isinstance(batch_size, str):  # auto, taken to hold them all
-        return 1
-    together = batch_size // n if n else 0
-    return (
-        math.ceil(groups / together) if together else groups * math.ceil(n / batch_size)
-    )
+    rows = ROWS if engine.batch_size == "auto" else engine.batch_size
+    batches = math.ceil(groups / max(1, rows // n)) * math.ceil(n / rows)
+    return found, batches * written
 
 
 def questions_of(dataset: str, method: str, sizes: Sizes) -> int:
