@@ -1,5 +1,7 @@
 """Names shared by all chapters: known cards and legal wildcards."""
 
+from pathlib import Path
+
 from tmap import embeddings, indicators, settings
 from tmap.names import one_of
 from tmap.provenance import fingerprint
@@ -14,9 +16,11 @@ LOOKS_AT_JUDGE = [
 wildcard_constraints:
     dataset=one_of(cards.names("datasets")),
     model=one_of(cards.names("models")),
+    proxy=one_of(cards.names("models")),
     method=one_of(METHODS),
     seed="[0-9]+",
     training_seed="[0-9]+",
+    round="[0-9]+",
 
 
 def computes(w):

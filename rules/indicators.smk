@@ -5,6 +5,7 @@ READS   results/{dataset}/pool.parquet
         results/models/{model}.json                            if a model computes it
         results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet    if it compares
         .../indicators/{indicator}.parquet                     if made from other columns
+        results/{dataset}/gradients/{proxy}/, targets.parquet  if it compares gradients
         what a judge card records                              if its replies are recorded
 WRITES  results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet
         results/{dataset}/indicators/{indicator}.parquet
@@ -52,6 +53,7 @@ rule score_indicator:
         columns=lambda w: paths.columns_of_indicator(w.dataset, None, w.indicator),
         embeddings=lambda w: paths.embeddings_of_indicator(w.dataset, None, w.indicator),
         recorded=lambda w: paths.recordings(w.dataset, w.indicator),
+        gradients=[],
         pool="results/{dataset}/pool.parquet",
     output:
         "results/{dataset}/indicators/{indicator}.parquet",
@@ -78,7 +80,8 @@ rule score_indicator:
     shell:
         "tmap score-indicator {wildcards.dataset} {wildcards.indicator}"
         " --pool {input.pool} --model-file '{input.models}' --columns '{input.columns}'"
-        " --embeddings '{input.embeddings}' --output {output} 2>&1 | tee {log}"
+        " --embeddings '{input.embeddings}' --gradients '{input.gradients}'"
+        " --output {output} 2>&1 | tee {log}"
 
 
 # The same with a name of its own: a profile may send judges to other machines.
@@ -92,6 +95,9 @@ use rule score_indicator as score_indicator_per_model with:
         models=lambda w: paths.models_of_indicator(w.dataset, w.model, w.indicator),
         columns=lambda w: paths.columns_of_indicator(w.dataset, w.model, w.indicator),
         embeddings=lambda w: paths.embeddings_of_indicator(
+            w.dataset, w.model, w.indicator
+        ),
+        gradients=lambda w: paths.gradients_of_indicator(
             w.dataset, w.model, w.indicator
         ),
         pool="results/{dataset}/pool.parquet",

@@ -69,7 +69,9 @@ rule select_subset:
     log:
         "results/logs/select_subset/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
-        method=one_of([name for name in METHODS if paths.trains(name)]),
+        method=one_of(
+            [n for n in METHODS if paths.trains(n) and not paths.rounds_of(n)]
+        ),
     localrule: True
     conda:
         ENVIRONMENT

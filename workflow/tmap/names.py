@@ -14,6 +14,7 @@ RESERVED = (
     "store",
     "indicators",
     "embeddings",
+    "gradients",
 )
 
 LEGAL = re.compile(r"[a-z0-9][a-z0-9_]*")

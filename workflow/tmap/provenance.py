@@ -40,7 +40,7 @@ PLUMBING = frozenset(
 )
 PACKAGES = (
     "numpy scipy scikit-learn scikit-optimize pandas pyarrow girth torch "
-    "transformers peft trl lm_eval accelerate snakemake"
+    "transformers peft trl lm_eval accelerate POT snakemake"
 ).split()
 
 

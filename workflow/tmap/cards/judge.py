@@ -13,11 +13,12 @@ from tmap.errors import TmapError, nearest
 
 #: What a template may take from a sample.
 FIELDS = ("instruction", "input", "response")
-FormName = Literal["quality", "complexity", "accuracy"]
+FormName = Literal["quality", "complexity", "accuracy", "candidate"]
 Needs = {
     "quality": ("instruction", "response"),
     "complexity": ("instruction",),
     "accuracy": ("instruction", "response"),
+    "candidate": ("instruction",),
 }
 
 
@@ -125,7 +126,8 @@ class JudgeCard(Section):
     limits: LimitSection = Field(default=LimitSection(), exclude=True)
     forms: dict[FormName, FormSection] = Field(
         min_length=1,
-        description="quality, complexity: a digit 1-6; accuracy: 0-5 in the first line",
+        description="quality, complexity: a digit 1-6; accuracy: 0-5 in the first line; "
+        "candidate: after worked examples ({instruction}), one more, for `rounds:`",
     )
 
     @model_validator(mode="after")

@@ -56,6 +56,21 @@ class FilterSection(Section):
     )
 
 
+class RoundsSection(Section):
+    """Generate candidates, select, train, and again (EvoSelect).
+
+    The pool is what the generator wrote; `fraction:` is of each round's candidates.
+    """
+
+    n: int = Field(default=2, ge=1, description="rounds")
+    generator: str = Field(description="judge card with a form `candidate`")
+    n_candidates: int = Field(default=1000, ge=1, description="asked for, per round")
+    n_shots: int = Field(
+        default=3, ge=1, description="reward questions that each request shows, solved"
+    )
+    seed: int = Field(default=0, description="of the draw of those questions")
+
+
 class MethodCard(Section):
     """Keys of config/methods/NAME.yaml."""
 
@@ -85,6 +100,9 @@ class MethodCard(Section):
     )
     search: SearchSection = SearchSection()
     filter: FilterSection = FilterSection()
+    rounds: RoundsSection | None = Field(
+        default=None, description="select from generated candidates, round after round"
+    )
 
     @model_validator(mode="after")
     def _has_columns(self) -> MethodCard:
@@ -110,6 +128,16 @@ class MethodCard(Section):
             raise ValueError(
                 f"`filter: below:` names {min(foreign)}, which the method does not "
                 "weigh; list it among the columns (a weight of 0 will do)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_go_round(self) -> MethodCard:
+        fixed = self.weights == "random" or isinstance(self.weights, dict)
+        if self.rounds and (not fixed or self.filter != FilterSection()):
+            raise ValueError(
+                "`rounds:` goes with weights: random or {indicator: weight}, and "
+                "without `filter:`"
             )
         return self
 
