@@ -1,4 +1,4 @@
-"""Does selection by optimal transport fit in memory at 50,000 candidates?
+"""Memory and time of selection by optimal transport at 50,000 candidates.
 
     python benchmarks/transport_selection.py            # 50,000 x 8,192; --quick: 5,000
 

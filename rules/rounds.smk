@@ -19,7 +19,9 @@ ROUND = "results/{dataset}/{model}/{method}/s{seed}/r{round}"
 rule generate_candidates:
     input:
         model=lambda w: [
-            paths.model_file(name) for name in [paths.generator_model(w.method)] if name
+            paths.model_file(name)
+            for name in [paths.generator_model(w.method)]
+            if name
         ],
         earlier=lambda w: [
             file
@@ -157,9 +159,7 @@ use rule train_adapter as train_adapter_of_round with:
         pool=f"{ROUND}/chosen.parquet",
         model="results/models/{model}.json",
     output:
-        weights=ADAPTER(
-            f"{ROUND}/t{{training_seed}}/adapter/adapter_model.safetensors"
-        ),
+        weights=ADAPTER(f"{ROUND}/t{{training_seed}}/adapter/adapter_model.safetensors"),
         config=ADAPTER(f"{ROUND}/t{{training_seed}}/adapter/adapter_config.json"),
         report=f"{ROUND}/t{{training_seed}}/train.json",
     log:
