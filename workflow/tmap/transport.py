@@ -80,11 +80,12 @@ def sinkhorn(
     """
     from ot.bregman import sinkhorn_log
 
-    n, m = cost.shape
+    m = cost.shape[1]
     log_u = -np.log(m)
-    warm = None if start is None else (np.zeros(n), start / reg + log_u)
-    if warm is not None:
-        warm = (_soft_minimum(cost, start, reg) / reg + log_p, warm[1])
+    warm = None
+    if start is not None:
+        fitting = _soft_minimum(cost, start, reg) / reg + log_p
+        warm = (fitting, start / reg + log_u)
     _, about = sinkhorn_log(
         np.exp(log_p),
         np.full(m, 1 / m),

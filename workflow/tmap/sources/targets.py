@@ -78,7 +78,7 @@ def _answer(
     if reader == "letter":
         return options.letters(len(asked["choices"]))[int(asked["gold"])]
     gold = options.column(row, columns, "gold")
-    worked = _text(row, columns, "answer") or str(row.get(gold, ""))
+    worked = _text(row, columns, "answer") or str(row[gold] if gold else "")
     if MARK in worked:
         return worked
     steps = worked if "answer" in columns else ""
