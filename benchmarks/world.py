@@ -38,22 +38,21 @@ N_TRIED = 20_000  # weight vectors of `by_labels`
 Measured = dict[str, dict[str, dict[str, float]]]
 
 
-def write_methods(n_vectors: int, seed: int) -> list[str]:
+def write_methods(args: argparse.Namespace) -> list[str]:
     """Write cards for the methods that are made here; their names."""
-    names = cards.load("methods", "tmap").indicators
-    made: dict[str, Any] = {f"alone_{n}": {"weights": {n: 1.0}} for n in names}
-    rng = np.random.default_rng(seed)
-    for i in range(n_vectors):
+    tmap = cards.load("methods", "tmap")
+    names = tmap.indicators
+    alone = args.alone.split(",") if args.alone else names
+    made: dict[str, Any] = {f"alone_{n}": {"weights": {n: 1.0}} for n in alone}
+    rng = np.random.default_rng(args.seed)
+    for i in range(args.vectors):
         drawn = np.round(rng.random(len(names)), 3).tolist()
         made[f"drawn_{i:02d}"] = {"weights": dict(zip(names, drawn, strict=True))}
     made["tmap_signed"] = {"extends": "tmap", "bounds": [-1, 1]}
-    other = (
-        "top" if cards.load("methods", "tmap").search.exemplars == "spread" else None
-    )
-    made[f"tmap_{other or 'spread'}"] = {
-        "extends": "tmap",
-        "search": {"exemplars": other or "spread"},
-    }
+    if args.exemplars:
+        other = "top" if tmap.search.exemplars == "spread" else "spread"
+        about = {"extends": "tmap", "search": {"exemplars": other}}
+        made[f"tmap_{other}"] = about
     for name, card in made.items():
         write_method(name, card)
     return list(made)
@@ -79,6 +78,7 @@ def build(targets: list[str], methods: list[str], cores: int) -> None:
     place = ROOT / ".world" / "config.yaml"
     place.write_text(yaml.safe_dump(config), encoding="utf-8")
     command = ["snakemake", "--profile", "profiles/local", "--cores", str(cores)]
+    command += ["--max-jobs-per-timespan", "1000/15s"]  # hundreds wait: look seldom
     command += ["--quiet", "rules", "--configfile", str(place), "--", *targets]
     subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
 
@@ -248,13 +248,22 @@ def main() -> None:
     parser.add_argument("--models", default="tiny,tiny_b")
     parser.add_argument("--vectors", type=int, default=20, help="fixed random weights")
     parser.add_argument("--search-seeds", type=int, default=5, help="on the first pool")
+    parser.add_argument(
+        "--alone", default="", help="indicators to take alone; '': every one"
+    )
+    parser.add_argument(
+        "--exemplars",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also tmap with the other choice of exemplars",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the fixed weights")
     parser.add_argument("--cores", type=int, default=4)
     args = parser.parse_args()
     pools = [int(text) for text in args.pools.split(",")]
     models = args.models.split(",")
     cards.use_folders(["config/embedded"])
-    made = write_methods(args.vectors, args.seed)
+    made = write_methods(args)
     cards.use_folders(["config/embedded", CARDS])
     drawn = [name for name in made if name.startswith("drawn_")]
     methods = SHIPPED + [name for name in made if name not in drawn]

@@ -23,11 +23,7 @@ rule generate_candidates:
             for name in [paths.generator_model(w.method)]
             if name
         ],
-        earlier=lambda w: [
-            file
-            for number in range(1, int(w.round))
-            for file in paths.round_file(w, number, "pool.parquet")
-        ],
+        earlier=lambda w: paths.round_files(w, int(w.round) - 1, "pool.parquet"),
         targets="results/{dataset}/targets.parquet",
         ngrams="results/{dataset}/question_ngrams.parquet",
     output:
@@ -114,7 +110,7 @@ rule select_round:
             for name in ("subset.parquet", "chosen.parquet")
             for file in paths.round_file(w, int(w.round) - 1, name)
         ],
-        pool="results/{dataset}/{model}/{method}/s{seed}/r{round}/pool.parquet",
+        pools=lambda w: paths.round_files(w, int(w.round), "pool.parquet"),
     output:
         subset="results/{dataset}/{model}/{method}/s{seed}/r{round}/subset.parquet",
         chosen="results/{dataset}/{model}/{method}/s{seed}/r{round}/chosen.parquet",
@@ -132,7 +128,7 @@ rule select_round:
         code=fingerprint("select_round"),
     shell:
         "tmap select-round {wildcards.dataset} {wildcards.method}"
-        " --seed {wildcards.seed} --pool {input.pool} --earlier '{input.earlier}'"
+        " --seed {wildcards.seed} --pools '{input.pools}' --earlier '{input.earlier}'"
         " --output {output.subset} --chosen {output.chosen}"
         " -- {input.indicators} 2>&1 | tee {log}"
 
@@ -145,7 +141,7 @@ use rule select_round as select_last_round with:
             for name in ("subset.parquet", "chosen.parquet")
             for file in paths.round_file(w, paths.rounds_of(w.method) - 1, name)
         ],
-        pool=lambda w: paths.round_file(w, paths.rounds_of(w.method), "pool.parquet"),
+        pools=lambda w: paths.round_files(w, paths.rounds_of(w.method), "pool.parquet"),
     output:
         subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
         chosen="results/{dataset}/{model}/{method}/s{seed}/chosen.parquet",

@@ -10,9 +10,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs")
 TARGET = "results/demo/random_llama/metrics.json"
+#: Of one run of Snakemake; fewer where tests run side by side.
+CORES = 2 if "PYTEST_XDIST_WORKER" in os.environ else 4
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class Clone:
                 path.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, path / part)
         (path / "resources").symlink_to(ROOT / "resources")
+        return cls.at(path)
+
+    @classmethod
+    def at(cls, path: Path) -> Clone:
+        """A clone that is there already."""
         env = os.environ | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(path / "workflow"),
@@ -56,7 +65,7 @@ class Clone:
             raise AssertionError(f"{' '.join(command)}\n{done.stdout}")
         return done.stdout
 
-    def snakemake(self, *options: str, cores: int = 4, **how: str) -> str:
+    def snakemake(self, *options: str, cores: int = CORES, **how: str) -> str:
         return self.run(
             "snakemake",
             "--profile",
@@ -72,6 +81,36 @@ class Clone:
     def plan(self, *options: str, target: str = TARGET) -> set[str]:
         """What `snakemake -n` would run, as `rule wildcard=value,...`."""
         return jobs(self.snakemake("-n", *options, "--", target))
+
+
+def finished(session: Path, own: Path) -> Clone:
+    """A clone with a finished run, built once for all workers and copied to `own`.
+
+    Parameters
+    ----------
+    session : pytest's folder of this process, in one that all workers share
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return build(own)
+    whole = session.parent / "finished_clone"
+    with FileLock(session.parent / "finished_clone.lock"):
+        if not whole.exists():
+            unfinished = whole.with_name("unfinished_clone")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            build(unfinished)
+            unfinished.rename(whole)
+    shutil.copytree(whole, own, symlinks=True)
+    return Clone.at(own)
+
+
+def build(path: Path) -> Clone:
+    """A clone that has made the small world and its target."""
+    clone = Clone.make(path)
+    clone.run("tmap", "make-world", "world")
+    config = clone.path / "world/config.yaml"
+    config.write_text(config.read_text() + "seeds: 1\n")
+    clone.snakemake("--", TARGET)
+    return clone
 
 
 def blocks(text: str) -> list[str]:

@@ -39,17 +39,21 @@ def shared() -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups first: they are the long ones, and parallel workers take tests in order."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @pytest.fixture(scope="session")
 def finished_clone(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A copy of the project that has built the small world's target (minutes)."""
-    from clones import TARGET, Clone
+    """A copy of the project that has built the small world's target (minutes).
 
-    clone = Clone.make(tmp_path_factory.mktemp("finished") / "clone")
-    clone.run("tmap", "make-world", "world")
-    config = clone.path / "world/config.yaml"
-    config.write_text(config.read_text() + "seeds: 1\n")
-    clone.snakemake("--", TARGET)
-    return clone
+    Parallel workers build it once; each has a copy of its own, which tests may edit.
+    """
+    from clones import finished
+
+    own = tmp_path_factory.mktemp("finished") / "clone"
+    return finished(tmp_path_factory.getbasetemp(), own)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,28 @@
-"""What tests of indicators that show examples need."""
+"""What tests of indicators that ask a model need."""
 
 from __future__ import annotations
 
 import re
 
+import pandas as pd
+
 from tmap.cards.model import PlaceSection
 from tmap.engines import encoder
+
+
+def a_pool(*rows):
+    """Table 'pool' of (question, answer) pairs; hashes are not in their order."""
+    return pd.DataFrame(
+        {
+            "sample_id": [f"s{i}" for i in range(len(rows))],
+            "instruction": [question for question, _ in rows],
+            "input": "",
+            "response": [answer for _, answer in rows],
+            "turns": None,
+            "source": "test",
+            "text_hash": [f"{(7 * i) % 16:016x}" for i in range(len(rows))],
+        }
+    )
 
 
 def encoder_of(record):

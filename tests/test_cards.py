@@ -108,48 +108,6 @@ def test_a_card_that_extends_its_own_name_builds_on_the_next_folder(folders):
     assert card.pool.hub == "openai/gsm8k"
 
 
-def test_a_circle_of_extends_is_shown(folders):
-    write(folders[0], "a", "extends: b\n")
-    write(folders[0], "b", "extends: a\n")
-    with pytest.raises(TmapError, match=r"circle \(a -> b -> a\)"):
-        cards.load("datasets", "a")
-
-
-def test_an_unknown_card_offers_the_nearest_name():
-    with pytest.raises(
-        TmapError, match=r"No model card 'lama3'. Did you mean 'llama3'"
-    ):
-        cards.load("models", "lama3")
-
-
-CARD_FAULTS = [
-    ("fractoin: 0.3", "no key 'fractoin'. Did you mean 'fraction'"),
-    ("tiny: {n_anchor: 3}", "no key 'tiny.n_anchor'. Did you mean 'n_anchors'"),
-    ("fraction: 2", "fraction: .*less than or equal to 1"),
-    ("metric: acc", "metric 'acc' does not fit task 'generation'"),
-    ("reader: letter", "reader 'letter' does not fit"),
-    ("pool: {path: a, hub: b}", "there is path and hub"),
-    ("pool: {licence: MIT}", "there is none"),
-    ("pool: {url: 'https://x/a.json'}", "a url needs its sha256"),
-    ("pool: {path: a, columns: {response: b, answer: c}}", "columns.answer"),
-    ("pool: {path: a, format: parquet}", "pool.format: Input should be 'auto'"),
-    ("responses: {hub: o, format: leaderboard_v1}", "`subjects:` goes with"),
-    ("responses: {path: o, subjects: [a/b]}", "`subjects:` goes with"),
-    ("questions: [1, 2]", "questions: "),
-    ("task: [", "not valid YAML"),
-]
-
-
-@pytest.mark.parametrize(("line", "reason"), CARD_FAULTS)
-def test_a_faulty_card_is_named_with_its_key(folders, line, reason):
-    key = line.split(":")[0]
-    kept = [old for old in MINE.strip().splitlines() if not old.startswith(f"{key}:")]
-    write(folders[0], "mine", "\n".join([*kept, line]))
-    with pytest.raises(TmapError, match=reason) as fault:
-        cards.load("datasets", "mine")
-    assert "mine.yaml" in str(fault.value)
-
-
 def test_all_faults_of_a_card_are_told_at_once(folders):
     write(folders[0], "mine", "task: generation\nfraction: 5\n")
     with pytest.raises(TmapError) as fault:
@@ -158,23 +116,11 @@ def test_all_faults_of_a_card_are_told_at_once(folders):
         assert part in str(fault.value)
 
 
-def test_a_card_that_is_no_mapping_is_refused(folders):
-    write(folders[0], "mine", "- a\n- b\n")
-    with pytest.raises(TmapError, match="must be a mapping"):
-        cards.load("datasets", "mine")
-
-
 @pytest.mark.parametrize("name", ["models", "Upper", "with-dash"])
 def test_names_that_cannot_be_a_path_are_refused(folders, name):
     write(folders[0], name, MINE)
     with pytest.raises(TmapError, match=f"'{name}' cannot name a card"):
         cards.load("datasets", name)
-
-
-def test_a_card_folder_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setenv("TMAP_CARDS", "no/such/folder")
-    with pytest.raises(TmapError, match="No card folder 'no/such/folder'"):
-        cards.load("datasets", "gsm8k")
 
 
 def test_params_hold_what_a_rule_reads_and_no_more():

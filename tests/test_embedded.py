@@ -8,10 +8,10 @@ import json
 
 import pytest
 
-from clones import Clone
+from clones import CORES, Clone
 from tmap import tables
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("embedded")]
 
 TARGET = "results/arith/tiny/metrics.json"
 
@@ -20,7 +20,7 @@ TARGET = "results/arith/tiny/metrics.json"
 def world(tmp_path_factory):
     clone = Clone.make(tmp_path_factory.mktemp("embedded") / "clone")
     clone.run(
-        *["snakemake", "--profile", "profiles/local", "--cores", "4"],
+        *["snakemake", "--profile", "profiles/local", "--cores", str(CORES)],
         *["--configfile", "config/embedded/config.yaml"],
         *["--config", "methods=[base,random,uniform,tmap,oracle]", "seeds=1"],
         *["--", TARGET],

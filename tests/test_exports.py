@@ -1,12 +1,13 @@
 """Subsets as other trainers read them, and the card beside them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tmap import exports, files, tables
+from tmap import cards, exports, files, origin, status, tables
 from tmap.commands import export_subset
 
 CHAT = [
@@ -155,6 +156,53 @@ def test_hostile_text_reaches_the_lines_unchanged_and_never_the_card(tmp_path):
     assert "####" not in card and "im_end" not in card
     (told,) = lines((tmp_path / exports.MESSAGES).read_text())
     assert [turn["content"] for turn in told["messages"]] == [HOSTILE, HOSTILE]
+
+
+def test_status_knows_exports_by_their_card_and_sees_an_edit(tmp_path, monkeypatch):
+    room = tmp_path / "results/gsm8k/tiny/random/s2"
+    room.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    write_run(room, "random")
+    export(room.relative_to(tmp_path), "random")
+    config = cards.workflow_config({})
+
+    def look(name):
+        path = str(room.relative_to(tmp_path) / name)
+        return {
+            Path(one.path).name: (one.state, one.differences)
+            for one in status.look(path, config)
+        }
+
+    for name in (exports.ALPACA, exports.MESSAGES, "dataset_info.json", "README.md"):
+        # The tables of this test do not say what made them.
+        parts = ("pool.parquet", "subset.parquet")
+        inputs = [
+            f"input {room.relative_to(tmp_path) / part}: unknown" for part in parts
+        ]
+        assert sorted(look(name)["README.md"][1]) == inputs
+    assert "README.md" in look("")
+
+    with open(room / exports.ALPACA, "a") as file:
+        file.write("{}\n")
+    (room / "dataset_info.json").unlink()
+    monkeypatch.setattr(status, "codes", lambda *roots: {"tmap.exports": "0"})
+    found = look(exports.ALPACA)["README.md"]
+
+    assert found[0] == "stale"
+    assert {
+        "file subset.jsonl: edited or torn",
+        "file dataset_info.json: missing",
+        "code tmap.exports: edited",
+    } <= set(found[1])
+
+
+def test_what_made_a_card_stays_out_of_a_readers_sight(tmp_path):
+    card, about = tmp_path / "README.md", {"made": {"names": ["x --> <!-- tmap: {}"]}}
+    card.write_text("# Title\n" + origin.comment(about))
+    (line,) = card.read_text().splitlines()[1:]
+    assert line.startswith("<!--") and line.endswith(" -->")
+    assert line.count("-->") == 1
+    assert origin.read(card) == about
 
 
 def test_the_files_load_as_trainers_load_them(tmp_path):

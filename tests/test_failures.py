@@ -2,7 +2,7 @@
 
 import pytest
 
-from clones import Clone
+from clones import CORES, Clone
 from tmap import cli, failures
 
 SNAKEMAKE = """\
@@ -95,6 +95,6 @@ def test_a_failed_rule_is_told_at_the_end_of_the_run(tmp_path):
     assert last[2] == "  its log: results/logs/fetch_pool/demo.log"
     assert (clone.path / "results/logs/fetch_pool/demo.log").is_file()
     assert last[3].endswith(
-        "snakemake --profile profiles/local --cores 4 --configfile world/config.yaml "
-        "-- results/demo/pool.parquet"
+        f"snakemake --profile profiles/local --cores {CORES} --configfile "
+        "world/config.yaml -- results/demo/pool.parquet"
     )

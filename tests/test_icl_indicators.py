@@ -15,7 +15,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from icl import Obedient
+from icl import Obedient, a_pool
 from tmap import indicators, scoring
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.errors import TmapError
@@ -35,20 +35,6 @@ ROWS = [
 ]
 
 
-def a_pool(rows):
-    return pd.DataFrame(
-        {
-            "sample_id": [f"s{i}" for i in range(len(rows))],
-            "instruction": [question for question, _ in rows],
-            "input": "",
-            "response": [answer for _, answer in rows],
-            "turns": None,
-            "source": "test",
-            "text_hash": [f"{(7 * i) % 16:016x}" for i in range(len(rows))],
-        }
-    )
-
-
 def vectors(pool, rows=None):
     """Table 'embeddings' of these vectors; random ones without."""
     if rows is None:
@@ -60,7 +46,7 @@ def vectors(pool, rows=None):
 
 @pytest.fixture
 def pool():
-    return a_pool(ROWS)
+    return a_pool(*ROWS)
 
 
 @pytest.fixture(scope="module", params=["reference", "transformers"])
@@ -69,7 +55,7 @@ def scorer(tiny_llama, request):
         {**tiny_llama, "max_positions": 512},
         prompt=PromptSection(template="plain"),
         engine=EngineSection(name=request.param, device="cpu", dtype="float32"),
-        embeddings=vectors(a_pool(ROWS)),
+        embeddings=vectors(a_pool(*ROWS)),
     )
 
 
@@ -121,7 +107,7 @@ def test_miwv_is_the_loss_with_the_neighbour_less_the_loss_without(pool, scorer)
     lm = replace(
         scorer, lm=Table(lambda prompt: 1.5 if len(prompt) > one_shot else 1.2)
     )
-    short = a_pool([("Why?", "So it is.")] * 2)
+    short = a_pool(*[("Why?", "So it is.")] * 2)
 
     found = score("miwv", short, replace(lm, embeddings=vectors(short)))
 
@@ -167,7 +153,7 @@ def test_miwv_of_a_row_that_has_no_other_is_failed_not_zero(pool, scorer):
 
 
 def test_miwv_shows_nothing_longer_than_half_of_the_context_and_cuts_nothing(scorer):
-    pool = a_pool([("a", "x " * 105), ("b", "x " * 150)])
+    pool = a_pool(*[("a", "x " * 105), ("b", "x " * 150)])
     lm = replace(scorer, embeddings=vectors(pool), max_positions=512)
 
     assert score("perplexity", pool, lm).status.tolist() == ["ok", "ok"]
@@ -227,7 +213,7 @@ def test_nuggets_equals_one_pass_per_candidate_and_anchor(pool, scorer, own):
 
 def test_anchors_are_the_rows_nearest_to_the_centres_of_their_clusters(scorer):
     degrees = np.deg2rad([86, 0, 90, -7, 97, 5])  # means 91 and -0.7
-    pool = a_pool([ROWS[i] for i in (0, 1, 2, 3, 4, 6)])
+    pool = a_pool(*[ROWS[i] for i in (0, 1, 2, 3, 4, 6)])
     spots = np.stack([np.cos(degrees), np.sin(degrees)], axis=1)
     lm = replace(scorer, embeddings=vectors(pool, spots))
 
@@ -245,7 +231,7 @@ def test_a_pool_with_few_rows_has_fewer_anchors_and_none_of_its_own(pool, scorer
 
 
 def test_copies_of_a_candidate_are_no_anchors_of_it(scorer):
-    pool = a_pool([ROWS[0]] * 3)
+    pool = a_pool(*[ROWS[0]] * 3)
     pool["text_hash"] = "same"
     lm = replace(scorer, embeddings=vectors(pool))
 
@@ -421,7 +407,7 @@ def literal(own, rows, batches, answer_of, metric, layer):
 @pytest.mark.parametrize("layer", [0, 1])
 def test_data_whisperer_equals_a_literal_reference(scorer, own, mode, layer):
     rows = [ROWS[i] for i in (0, 1, 2, 3, 4, 6)]
-    pool = a_pool(rows)
+    pool = a_pool(*rows)
     pool["text_hash"] = [f"{i:02d}" for i in range(6)]  # dealt in this order
     options = {"n_demos": 2, "n_queries": 1, "rounds": 2, "seed": 5}
     deal = whisper.deal_paper if mode == "paper" else whisper.deal_original
@@ -451,7 +437,7 @@ def test_data_whisperer_equals_a_literal_reference(scorer, own, mode, layer):
 
 def test_data_whisperer_weighs_by_attention_where_answers_are_right(scorer, own):
     rows = [ROWS[i] for i in (0, 1, 4, 6)]
-    pool = a_pool(rows)
+    pool = a_pool(*rows)
     pool["text_hash"] = [f"{i:02d}" for i in range(4)]
     options = {"n_demos": 3, "n_queries": 1, "rounds": 3, "seed": 1}
     lm = replace(scorer, lm=Obedient(scorer.lm, lambda prompt: "It is 40."))
@@ -466,7 +452,7 @@ def test_data_whisperer_weighs_by_attention_where_answers_are_right(scorer, own)
 
 
 def test_the_shares_of_a_batch_sum_to_its_metric(scorer):
-    pool = a_pool([ROWS[i] for i in (0, 1, 4, 6)])
+    pool = a_pool(*[ROWS[i] for i in (0, 1, 4, 6)])
     lm = replace(scorer, lm=Obedient(scorer.lm), max_positions=1500)
 
     options = {"n_demos": 2, "n_queries": 2, "mode": "original"}
@@ -477,7 +463,7 @@ def test_the_shares_of_a_batch_sum_to_its_metric(scorer):
 
 
 def test_a_batch_that_is_not_read_scores_nothing(scorer):
-    pool = a_pool([ROWS[i] for i in (0, 1, 4, 6)])
+    pool = a_pool(*[ROWS[i] for i in (0, 1, 4, 6)])
     options = {"n_demos": 2, "n_queries": 2, "mode": "original"}
     first = []
 

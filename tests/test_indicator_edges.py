@@ -12,6 +12,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from conftest import CORPUS, write_llama, write_tokenizer
+from icl import a_pool
 from tmap import indicators, scoring
 from tmap.cards.model import EngineSection, PromptSection
 
@@ -22,19 +23,6 @@ ODD = [
     "a",
     "\t x",
 ]
-
-
-def a_pool(*rows):
-    return pd.DataFrame(
-        {
-            "sample_id": [f"s{i}" for i in range(len(rows))],
-            "instruction": [question for question, _ in rows],
-            "input": "",
-            "response": [answer for _, answer in rows],
-            "turns": None,
-            "text_hash": [f"{i:016x}" for i in range(len(rows))],
-        }
-    )
 
 
 def load(record, name="transformers", template="plain"):

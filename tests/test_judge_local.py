@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from conftest import ROOT
 from judging import fresh_store, row, store_at
 from tmap import indicators
 from tmap.cards.judge import FormSection, JudgeCard
@@ -23,15 +24,19 @@ FORMS = {
     "complexity": "Question: {instruction}\n\nComplexity:\n",
     "accuracy": "Question: {instruction}\nAnswer: {response}\n\nAccuracy:\n",
 }
-TOM = "Tom has 3 apples. He buys 4 more apples. How many apples does Tom have now?"
+#: In the words that the shipped judge knows (tmap.worlds.arith).
+ASKED = (
+    "Jon has 16 eggs. Jon finds 22 more eggs. Jon sells 27 of them. "
+    "How many eggs are left with Jon?"
+)
 POOL = pd.DataFrame(
     [
-        {"sample_id": name, **row(TOM, response)}
+        {"sample_id": name, **row(ASKED, response)}
         for name, response in {
-            "right": "Tom has 3+4=7 apples.\n#### 7",
-            "wrong": "Tom has 3-4=1 apples.\n#### 1",
+            "right": "Jon has 16+22=38 eggs.\nJon has 38-27=11 eggs.\n#### 11",
+            "wrong": "Jon has 22-16=6 eggs.\nJon has 27-6=21 eggs.\n#### 21",
             "blank": " ",
-            "off": "Hello Tom.",
+            "off": "Hello Jon.",
         }.items()
     ]
 )
@@ -235,14 +240,12 @@ def test_a_local_judge_without_its_model_is_a_bug():
 
 
 @pytest.fixture(scope="module")
-def tiny_judge(shared):
-    folder = shared / "models/tiny-judge"
-    if not folder.is_dir():
-        pytest.skip("no trained judge: put one in ../shared/models/tiny-judge")
+def tiny_judge():
+    """The embedded world's judge, as it is shipped."""
     return {
         "model": "tiny_judge",
         "revision": "0" * 40,
-        "path": str(folder),
+        "path": str(ROOT / "resources/models/tiny_judge"),
         "trust_remote_code": False,
         "max_positions": None,
     }
@@ -294,7 +297,7 @@ def test_the_tiny_judge_writes_ratings_and_refuses_off_task_rows_by_other_words(
     found = column(tiny_judge, "alpagasus", "accuracy", tmp_path, monkeypatch)
 
     assert found.status.tolist()[:3] == ["ok", "ok", "empty"]
-    assert found.score[0] > found.score[1] + 1  # 7 is right, 1 is not
+    assert found.score[0] > found.score[1] + 1  # 11 is right, 21 is not
     assert 0 <= np.nanmin(found.score) <= np.nanmax(found.score) <= 5
 
 

@@ -98,13 +98,6 @@ def test_a_pause_may_be_given_as_a_date(serve, tmp_path):
     assert texts(replies) == ["4"]
 
 
-def test_a_pause_beyond_what_the_card_grants_stops_the_run(serve, tmp_path):
-    server = serve(lambda n, body: (429, {"Retry-After": "3600"}, {}))
-
-    with pytest.raises(TmapError, match=r"asks to wait 3600 s.*Run again later"):
-        asker(server, tmp_path).ask(questions(1), "text")
-
-
 def test_a_server_that_stumbles_is_asked_again(serve, tmp_path):
     script = lambda n, body: (500, {}, b"oops") if n in (1, 2) else OK  # noqa: E731
     server = serve(script)
@@ -155,24 +148,6 @@ def test_an_answer_without_log_probabilities_is_failed_never_a_number(
 
     assert reply == ("failed", None)
     assert not list(tmp_path.rglob("*.parquet"))  # so it may be asked again
-
-
-def test_ten_failures_in_a_row_stop_the_run(serve, tmp_path):
-    server = serve(lambda n, body: (200, {}, chat_answer("4")))
-
-    with pytest.raises(TmapError, match=r"10 requests in a row .*no log-probabilities"):
-        asker(server, tmp_path).ask(questions(40), "digits")
-
-    assert len(server.seen) <= 16
-
-
-def test_a_server_that_is_not_there_is_named(tmp_path, serve):
-    server = serve()
-    server.shutdown()
-    server.server_close()
-
-    with pytest.raises(TmapError, match=r"10 requests in a row to http://127.*Connect"):
-        asker(server, tmp_path, attempts=1).ask(questions(12), "text")
 
 
 @pytest.mark.parametrize(
@@ -314,21 +289,6 @@ def test_a_refusal_of_the_key_does_not_repeat_it(serve, tmp_path, monkeypatch):
         asker(server, tmp_path, key_env="MY_KEY").ask(questions(1), "text")
 
     assert KEY[:5] not in str(fault.value)
-
-
-@pytest.mark.parametrize("value", [None, "", "two\nlines"])
-def test_a_missing_or_broken_key_names_the_variable(
-    serve, tmp_path, monkeypatch, value
-):
-    monkeypatch.delenv("MY_KEY", raising=False)
-    if value is not None:
-        monkeypatch.setenv("MY_KEY", value)
-    server = serve()
-
-    with pytest.raises(TmapError, match="environment variable MY_KEY"):
-        asker(server, tmp_path, key_env="MY_KEY").ask(questions(1), "text")
-
-    assert server.seen == []
 
 
 def test_stores_of_two_wishes_do_not_mix(serve, tmp_path):

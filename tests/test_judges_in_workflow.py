@@ -10,7 +10,7 @@ import pytest
 from clones import Clone
 from tmap import tables
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("judges_in_workflow")]
 
 LOCAL = """
 version: 1

@@ -3,7 +3,6 @@ import shutil
 from collections import namedtuple
 from types import SimpleNamespace
 
-import httpx2
 import huggingface_hub
 import pytest
 import torch
@@ -68,66 +67,12 @@ def test_sharded_weights_are_summed(folder):
     assert read(folder)["n_parameters"] == 20
 
 
-@pytest.mark.parametrize(
-    ("gone", "reason"),
-    [
-        ("config.json", "has no config.json"),
-        ("tokenizer.json", "has no tokenizer"),
-        ("model.safetensors", "has no weights"),
-    ],
-)
-def test_an_incomplete_folder_is_refused(folder, gone, reason):
-    (folder / gone).unlink()
-    with pytest.raises(TmapError, match=reason):
-        read(folder)
-
-
-def test_a_missing_shard_is_named(folder):
-    shard(folder, "m-1.safetensors", "m-2.safetensors")
-    (folder / "m-2.safetensors").unlink()
-    with pytest.raises(TmapError, match=r"lacks 1 of 2 .* first is m-2.safetensors"):
-        read(folder)
-
-
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt"])
-def test_pickles_only_are_refused_and_never_opened(folder, name):
-    (folder / "model.safetensors").rename(folder / name)
-    with pytest.raises(TmapError, match=f"pickles only .{name}.*save_pretrained"):
-        read(folder)
-
-
-@pytest.mark.parametrize("keep", [4, 30, -1])
-def test_a_torn_weight_file_is_refused(folder, keep):
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(TmapError, match="not a whole safetensors file"):
-        read(folder)
-
-
 @pytest.mark.parametrize("header", [b"[]", b'{"w": 1}', b'{"w": {}}', b"{broken"])
 def test_a_weight_file_with_a_strange_header_is_refused(folder, header):
     head = len(header).to_bytes(8, "little") + header
     (folder / "model.safetensors").write_bytes(head)
     with pytest.raises(TmapError, match="not a whole safetensors file"):
         read(folder)
-
-
-@pytest.mark.parametrize("text", ["{broken", "[]"])
-def test_a_broken_config_is_refused(folder, text):
-    (folder / "config.json").write_text(text)
-    with pytest.raises(TmapError, match=r"config.json' is not"):
-        read(folder)
-
-
-def test_an_adapter_is_told_from_a_model(folder):
-    (folder / "config.json").rename(folder / "adapter_config.json")
-    with pytest.raises(TmapError, match="LoRA adapter, not a model"):
-        read(folder)
-
-
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(TmapError, match="No folder 'models/none'"):
-        models.read("mine", ModelSource(path="models/none"))
 
 
 @pytest.fixture
@@ -158,12 +103,6 @@ def fetch(**source):
     return models.read("mine", ModelSource(hub="org/name", **source))
 
 
-def reply(kind, status):
-    request = httpx2.Request("GET", f"https://huggingface.co/api?token={TOKEN}")
-    response = httpx2.Response(status, request=request)
-    return kind(f"refused for {TOKEN}", response=response)
-
-
 def test_a_hub_model_is_pinned_to_its_commit(fake_hub):
     record = fetch()
     assert record["revision"] == COMMIT
@@ -179,31 +118,6 @@ def test_code_of_a_model_is_fetched_only_where_the_card_trusts_it(fake_hub):
     assert not any("*.bin" in allowed for allowed in patterns)
 
 
-HUB_FAULTS = [
-    (reply(errors.GatedRepoError, 403), "is gated .* set HF_TOKEN"),
-    (reply(errors.RepositoryNotFoundError, 404), "no model 'org/name'"),
-    (reply(errors.RevisionNotFoundError, 404), "no revision 'main'"),
-    (reply(errors.HfHubHTTPError, 401), r"refused the token .*\(status 401\)"),
-    (reply(errors.HfHubHTTPError, 503), "status 503"),
-    (errors.HFValidationError("bad"), "is not a hub id"),
-    (errors.OfflineModeIsEnabled("offline"), "cannot be reached .*HF_HUB_OFFLINE"),
-    (httpx2.ConnectError("no route"), "cannot be reached"),
-    (httpx2.ReadTimeout("slow"), "cannot be reached"),
-    (ConnectionResetError("reset"), "cannot be reached"),
-]
-
-
-@pytest.mark.parametrize(("fault", "reason"), HUB_FAULTS)
-def test_a_fault_of_the_hub_ends_in_one_sentence_without_the_token(
-    fake_hub, fault, reason
-):
-    fake_hub.raises = fault
-    with pytest.raises(TmapError, match=reason) as told:
-        fetch()
-    assert TOKEN not in str(told.value)
-    assert "\n" not in str(told.value)
-
-
 def test_without_network_a_complete_copy_in_the_cache_serves(fake_hub, monkeypatch):
     snapshot = fake_hub.folder.rename(fake_hub.folder.with_name(COMMIT))
     fake_hub.raises = errors.OfflineModeIsEnabled("offline")
@@ -213,37 +127,7 @@ def test_without_network_a_complete_copy_in_the_cache_serves(fake_hub, monkeypat
     assert fetch()["revision"] == COMMIT
 
 
-def test_a_disk_that_is_too_small_is_found_before_the_download(fake_hub, monkeypatch):
-    fake_hub.files = {"model.safetensors": 16_000_000_000, "config.json": 500}
-    monkeypatch.setattr(models.shutil, "disk_usage", lambda _: SMALL)
-    with pytest.raises(TmapError, match=r"needs 16.0 GB, but 2.0 GB are free"):
-        fetch()
-    assert fake_hub.asked == []
-
-
 def test_files_that_are_never_fetched_do_not_count_as_size(fake_hub, monkeypatch):
     fake_hub.files = {"model.safetensors": 100, "original/consolidated.pth": 10**15}
     monkeypatch.setattr(models.shutil, "disk_usage", lambda _: SMALL)
     assert fetch()["revision"] == COMMIT
-
-
-def test_a_disk_that_fills_up_during_the_download_is_named(fake_hub, monkeypatch):
-    def full(*args, **how):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", full)
-    with pytest.raises(TmapError, match=r"No space left .* HF_HOME"):
-        fetch()
-
-
-def test_hub_pickles_are_refused_before_the_download(fake_hub):
-    fake_hub.files = {"pytorch_model.bin": 10, "config.json": 1}
-    with pytest.raises(TmapError, match=r"pickles only .pytorch_model.bin"):
-        fetch()
-    assert fake_hub.asked == []
-
-
-def test_a_hub_page_without_weights_is_refused(fake_hub):
-    fake_hub.files = {"README.md": 10}
-    with pytest.raises(TmapError, match="no weights in safetensors"):
-        fetch()

@@ -100,55 +100,6 @@ def test_multiple_choice_rows_look_as_their_reader_asks(
     assert kept["response"].tolist() == [response]
 
 
-ALPACA_FAULTS = [
-    ("[1, 2]", "not an object: list"),
-    ('"text"', "not an object: str"),
-    ("{broken", "invalid JSON: Expecting property name"),
-    ({"output": "3"}, "missing instruction: no 'instruction'"),
-    ({"instruction": " \n", "output": "3"}, "empty instruction"),
-    ({"instruction": "x"}, "missing response: no 'output'"),
-    ({"instruction": "x", "output": ""}, "empty response"),
-    ({"instruction": "x", "output": 3}, "not text: response is int"),
-    ({"instruction": ["x"], "output": "3"}, "not text: instruction is list"),
-    ({"instruction": "x", "input": {}, "output": "3"}, "not text: input is dict"),
-    (GOOD, "duplicate: of line 0"),
-    ('{"instruction": "\\ud800", "output": "3"}', "invalid text: half of a surrogate"),
-    ("[" * 100_000, "invalid JSON: nested too deeply"),
-]
-
-
-@pytest.mark.parametrize(("row", "reason"), ALPACA_FAULTS)
-def test_a_broken_alpaca_row_is_rejected_with_line_and_reason(tmp_path, row, reason):
-    found = read(jsonl(tmp_path, [GOOD, row]))
-    assert len(found.kept) == 1
-    assert reasons(found)[1].startswith(reason)
-
-
-CHAT_FAULTS = [
-    ([], "missing instruction"),
-    ("hello", "missing instruction"),
-    ([("user", "u")], "roles out of order: user"),
-    ([("assistant", "a"), ("user", "u")], "roles out of order: assistant user"),
-    ([("user", "u"), ("user", "v"), ("assistant", "a")], "roles out of order"),
-    ([("user", "u"), ("system", "s"), ("assistant", "a")], "roles out of order"),
-    ([("system", "s")], "roles out of order: system"),
-    ([("tool", "t"), ("assistant", "a")], "unknown role: 'tool'"),
-    ([("user", None), ("assistant", "a")], "not text: content is NoneType"),
-    ([("user", "u"), ("assistant", "  ")], "empty response"),
-    ([("user", ""), ("assistant", "a")], "empty instruction"),
-    ([17], "not text: a turn is int"),
-]
-
-
-@pytest.mark.parametrize(("turns", "reason"), CHAT_FAULTS)
-def test_a_broken_chat_is_rejected_with_its_reason(tmp_path, turns, reason):
-    if isinstance(turns, list) and turns and isinstance(turns[0], tuple):
-        turns = chat(*turns)["messages"]
-    good = chat(("user", "u"), ("assistant", "a"))
-    found = read(jsonl(tmp_path, [good, {"messages": turns}]))
-    assert reasons(found)[1].startswith(reason)
-
-
 def test_ids_must_be_there_and_unique(tmp_path):
     rows = [
         {"id": 7, **GOOD},
@@ -230,22 +181,6 @@ def test_a_pool_without_a_usable_row_stops_with_the_first_reasons(tmp_path):
     assert "line 3" not in str(fault.value)
 
 
-def test_an_empty_pool_is_named(tmp_path):
-    with pytest.raises(TmapError, match="has no rows"):
-        read(jsonl(tmp_path, []))
-
-
-def test_auto_lists_the_columns_and_the_key_when_it_cannot_tell(tmp_path):
-    path = jsonl(tmp_path, [{"foo": "x", "bar": "y"}])
-    with pytest.raises(TmapError, match=r"\(foo, bar\).*`pool.columns: \{instruction"):
-        read(path)
-
-
-def test_a_column_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(TmapError, match="no column 'ask'; it has instruction, output"):
-        read(jsonl(tmp_path, [GOOD]), columns={"instruction": "ask"})
-
-
 TEXT = st.text(max_size=8)
 JSONISH = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | TEXT,
@@ -303,18 +238,3 @@ def test_all_real_gsm8k_rows_are_kept_or_counted_as_overlap(shared):
     assert len(found.kept) + len(found.rejected) == 7473
     assert set(found.notes["rejected"]) <= {"contains benchmark question"}
     assert found.notes["overlap_share"] < 0.01
-
-
-@pytest.mark.data
-def test_real_arc_train_becomes_instruction_data(shared):
-    columns = {"id": "id", "question": "question", "labels": "labels"}
-    found = read(
-        shared / "data" / "arc_challenge_train.parquet",
-        format="multiple_choice",
-        columns={**columns, "choices": "choices", "gold": "answerKey"},
-    )
-    assert len(found.kept) + len(found.rejected) == 1119
-    assert len(found.kept) > 1100
-    first = found.kept.iloc[0]
-    assert first["response"] == "dry palms"
-    assert first["instruction"].endswith("will produce the most heat?")

@@ -141,12 +141,13 @@ def test_of_a_large_pool_an_even_sample_is_rendered(room, monkeypatch):
 
 def test_memory_of_an_eight_billion_model_as_worked_by_hand():
     llama = memory.Shape(8_030_000_000, 32, 4096, 1024, 14336, 128_256)
-    weights, cache = 16.06e9, 32 * 2 * 1024 * 2 * 100_000
-    assert memory.answering(llama, 2, 100, 1000) == weights + cache
+    assert memory.weights(llama, 2, None) == 16_060_000_000
+    assert memory.weights(llama, 2, "nf4") == pytest.approx(6.03e9, rel=1e-3)
+    assert memory.answering(llama, 2, 100, 1000) == 32 * 2 * 1024 * 2 * 100_000
     adapter = 16 * 32 * 81_920 * 16
     logits = 16_000 * 128_256 * 10
     kept, layer = 32 * 4096 * 2 * 16_000, 92_160 * 2 * 16_000
-    fixed = weights + adapter + logits
+    fixed = adapter + logits
     assert memory.training(llama, 2, 16, 16_000, True) == fixed + kept + layer
     assert memory.training(llama, 2, 16, 16_000, False) == fixed + 32 * layer
 
@@ -184,6 +185,20 @@ def test_whether_a_model_fits_the_gpu(room, monkeypatch, capsys, gigabytes, fits
     assert bool(found.missing) == (fits is False)
     preflight_shown(found)
     assert told in " ".join(capsys.readouterr().out.split())
+
+
+def test_four_bits_and_a_device_map_are_counted(room, monkeypatch):
+    a_gpu(monkeypatch, 24)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    change(room, "models", "device: cpu, dtype: float32", "quantization: nf4")
+    change(room, "models", "{gpu: 0, mem_mb: 2000}", "{gpu: 3}")
+    monkeypatch.setattr(memory, "shape", lambda *a: memory.Shape(32 * 10**9, *[1] * 5))
+    found = preflight.look("mine", "mine").needs
+    assert found.answering == pytest.approx(18e9, rel=0.01)  # 4.5 bits each
+    assert (found.available, found.fits) == (24e9, True)
+    change(room, "models", "nf4", "nf4, device_map: auto")
+    preflight.cards._load.cache_clear()
+    assert preflight.look("mine", "mine").needs.available == 72e9
 
 
 def preflight_shown(found):

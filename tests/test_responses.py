@@ -1,5 +1,3 @@
-import json
-
 import pandas as pd
 import pytest
 
@@ -116,42 +114,6 @@ def test_exclusion_looks_at_every_name_of_the_row_in_any_case(tmp_path):
     assert found.notes["excluded"] == ["LLAMA-2-13b", "s1"]
 
 
-def test_a_history_without_subjects_left_is_refused(tmp_path):
-    source = ResponseSource(path=write(tmp_path, long(a=[1])), exclude=["*"])
-    with pytest.raises(TmapError, match="no subject left"):
-        responses.read(source, questions(1))
-
-
-FAULTS = [
-    (long(a=[1]) * 2, {}, "answers question 'q0' a second time"),
-    (long(a=[2]), {}, "2 is neither right nor wrong"),
-    (long(a=["yes"]), {}, "'yes' is neither right nor wrong"),
-    ([{"subject_id": 3, "question_id": "q0", "is_correct": 1}], {}, "is 3, not a name"),
-    ([{"model": "m", "question_id": "q0"}], {}, "has no column 'subject_id'"),
-    ([{"subject_id": "m", "q0": 1}] * 2, {"format": "wide"}, "occurs a second time"),
-    (
-        [{"subject_id": "m", "q0": 1}],
-        {"format": "wide", "item_pattern": "item"},
-        "does not give every row its own column",
-    ),
-    (
-        [{"subject_id": "m", "q0": 1}],
-        {"format": "wide", "item_pattern": "i{nonsense}"},
-        "does not give every row its own column",
-    ),
-]
-
-
-@pytest.mark.parametrize(("records", "source", "reason"), FAULTS)
-def test_a_faulty_history_is_refused_with_its_place(tmp_path, records, source, reason):
-    path = tmp_path / "h.jsonl"
-    path.write_text("\n".join(json.dumps(record) for record in records))
-    n = 2 if "item_pattern" in source else 1
-    with pytest.raises(TmapError) as fault:
-        responses.read(ResponseSource(path=str(path), **source), questions(n))
-    assert reason in str(fault.value)
-
-
 SHOT = "Question: What is 3 plus 3?\nAnswer: 6\n\n"
 
 
@@ -213,28 +175,6 @@ def test_a_text_that_two_questions_share_is_not_guessed_at(tmp_path):
     path = write(tmp_path, details([0, 1, 1], [1, 1]), "org__m.parquet")
     source = ResponseSource(path=path, format="leaderboard_v1")
     assert cells(responses.read(source, asked)) == [("org/m", "q0", True)]
-
-
-def test_details_of_another_benchmark_are_refused(tmp_path):
-    path = write(tmp_path, details([7, 8], [1] * 9), "org__m.parquet")
-    source = ResponseSource(path=path, format="leaderboard_v1")
-    with pytest.raises(TmapError, match=r"Only 0 of 2 .* 'org/m'"):
-        responses.read(source, questions(2))
-
-
-def test_an_unknown_metric_of_the_details_is_named(tmp_path):
-    path = write(tmp_path, details([0], [1]), "org__m.parquet")
-    source = ResponseSource(path=path, format="leaderboard_v1", correct="acc_norm")
-    with pytest.raises(TmapError, match="None as 'acc_norm'"):
-        responses.read(source, questions(1))
-
-
-def test_a_folder_without_details_is_refused(tmp_path):
-    source = ResponseSource(
-        path=str(tmp_path), format="leaderboard_v1", subset="harness_gsm8k_5"
-    )
-    with pytest.raises(TmapError, match="no Parquet file for 'harness_gsm8k_5'"):
-        responses.read(source, questions(1))
 
 
 @pytest.fixture

@@ -73,26 +73,6 @@ def test_only_whole_surrogate_pairs_are_text(tmp_path):
     assert half.fault == "invalid text: half of a surrogate pair"
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "reason"),
-    [
-        ("a.json", '{"a": 1}\n{"a": 2}', "name it .jsonl"),
-        ("a.json", '{"a": 1}', "not a list of rows"),
-        ("a.json", b"\xff\xfe", "not one JSON document"),
-        ("a.parquet", "PAR1 not really", "not a readable Parquet file"),
-        ("a.csv", "a,b", "ends in '.csv', which is not read"),
-    ],
-)
-def test_a_file_that_cannot_be_read_at_all_is_refused(tmp_path, name, data, reason):
-    with pytest.raises(TmapError, match=reason):
-        values(write(tmp_path, name, data))
-
-
-def test_a_missing_file_is_named():
-    with pytest.raises(TmapError, match=r"No file 'no/such.jsonl'"):
-        rows.open_source(Source(path="no/such.jsonl"))
-
-
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """An address whose replies are listed; the cache is empty and waits are none."""

@@ -217,11 +217,6 @@ def test_a_place_without_results_says_what_to_name(room):
         look("empty")
 
 
-def test_a_config_file_that_is_not_there_is_refused(room):
-    with pytest.raises(TmapError, match=r"There is no config file 'mine\.yaml'"):
-        command.run(IRT, [Path("mine.yaml")])
-
-
 def test_the_command_says_it_in_its_exit_status_and_finds_the_configs_cards(
     room, capsys, monkeypatch
 ):

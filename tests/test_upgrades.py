@@ -38,7 +38,7 @@ def test_every_artifact_says_what_made_it_and_is_current_without_snakemakes_reco
     said = clone.run(*STATUS)
     shutil.rmtree(clone.path / "results/demo/random_llama")
 
-    assert "All 28 artifacts are current." in said
+    assert "All 31 artifacts are current." in said
     assert "metrics.json  " in clone.run(*STATUS, check=False)
 
 

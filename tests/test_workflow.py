@@ -52,6 +52,7 @@ def test_metrics_compare_all_four_methods(finished_clone):
     assert against["better"] == "unclear"  # one seed per arm cannot say more
 
 
+@pytest.mark.xdist_group("other cores")
 def test_other_cores_and_hash_seeds_give_identical_tables(finished_clone, tmp_path):
     other = Clone.make(tmp_path / "clone")
     other.run("tmap", "make-world", "world")
@@ -119,7 +120,7 @@ def test_the_real_target_is_planned_without_network_in_seconds(tmp_path, profile
         f"profiles/{profile}",
         "results/gsm8k/llama3/metrics.json",
     )
-    assert time.monotonic() - start < 30  # a hang, not a speed test
+    assert time.monotonic() - start < 120  # a hang, not a speed test
     assert {"fetch_model", "search_weights", "train_adapter"} <= rules_of_text(out)
 
 

@@ -1,8 +1,9 @@
 """What made a file, written into it: rule, cards, code and inputs.
 
 It lies under `made`: in a table's metadata, in a JSON file at the top (of metrics.json
-under `provenance`). `tmap status` compares it with the cards and the code of today, so
-results tell what they are wherever they are copied to.
+under `provenance`), in a Markdown file in a comment at its end. `tmap status` compares
+it with the cards and the code of today, so results tell what they are wherever they are
+copied to.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from tmap.provenance import codes
 
 #: Files that say nothing of themselves -> the file beside them that does.
 WITNESSES = {
-    "subset.jsonl": "subset.parquet",
-    "subset.messages.jsonl": "subset.parquet",
-    "dataset_info.json": "subset.parquet",
-    "README.md": "subset.parquet",
+    "subset.jsonl": "README.md",
+    "subset.messages.jsonl": "README.md",
+    "dataset_info.json": "README.md",
     "adapter_model.safetensors": "../train.json",
     "adapter_config.json": "../train.json",
     "accuracy.png": "metrics.json",
@@ -31,6 +31,8 @@ WITNESSES = {
     "candidates.npy": "candidates.parquet",
     "questions.npy": "questions.parquet",
 }
+#: Begins the last line of a Markdown file; JSON and ` -->` follow.
+COMMENT = "<!-- tmap: "
 
 
 def made(
@@ -93,6 +95,23 @@ def read(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if path.suffix == ".parquet":
         return tables.metadata(path)
+    if path.suffix == ".md":
+        return _of_comment(path)
     found = read_json(path)
     about: dict[str, Any] = found.get("provenance", found)
+    return about
+
+
+def comment(about: dict[str, Any]) -> str:
+    """What a Markdown file says of itself, where a reader does not see it."""
+    text = json.dumps(about, sort_keys=True)
+    text = text.replace("<", "\\u003c").replace(">", "\\u003e")
+    return f"{COMMENT}{text} -->\n"
+
+
+def _of_comment(path: Path) -> dict[str, Any]:
+    _, found, text = path.read_text(encoding="utf-8").rpartition(COMMENT)
+    if not found:
+        return {}
+    about: dict[str, Any] = json.loads(text.removesuffix(" -->\n"))
     return about

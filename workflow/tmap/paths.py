@@ -148,6 +148,11 @@ def round_file(w: Any, number: int, name: str) -> list[str]:
     return [f"{room}/r{number}/{name}"] if number else []
 
 
+def round_files(w: Any, number: int, name: str) -> list[str]:
+    """A file of every round up to `number`, in order; none up to round 0."""
+    return [f for n in range(1, number + 1) for f in round_file(w, n, name)]
+
+
 def round_columns(w: Any, number: int) -> list[str]:
     """The tables that a method weighs in one round, in the order of its card."""
     names = cards.load("methods", w.method).indicator_names()

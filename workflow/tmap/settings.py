@@ -116,7 +116,11 @@ def generate_candidates(dataset: str, method: str) -> dict[str, Any]:
 
 
 def select_round(dataset: str, method: str) -> dict[str, Any]:
-    return _selection(dataset, method)
+    how = cards.load("methods", method).rounds
+    assert how is not None
+    version = cards.load("judges", how.generator).version
+    about = {"generator": how.generator, "generator_version": version}
+    return _selection(dataset, method) | about
 
 
 def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, Any]:
@@ -200,12 +204,15 @@ def _language_model(model: str) -> dict[str, Any]:
 def _likelihood(model: str) -> dict[str, Any]:
     """A language model that writes nothing: no stop texts, limits or batch of answers."""
     card = cards.load("models", model)
-    how = card.engine.model_dump(include={"name", "dtype", "device"})
-    return {"prompt": _unstopped(card), "engine": EngineSection(**how)}
+    how = _place(card).model_dump()
+    engine = EngineSection(name=card.engine.name, **how)
+    return {"prompt": _unstopped(card), "engine": engine}
 
 
 def _place(card: ModelCard) -> PlaceSection:
-    return PlaceSection(dtype=card.engine.dtype, device=card.engine.device)
+    return PlaceSection(
+        **card.engine.model_dump(include=set(PlaceSection.model_fields))
+    )
 
 
 def _unstopped(card: ModelCard) -> PromptSection:

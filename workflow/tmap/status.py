@@ -78,7 +78,8 @@ def _artifacts(found: Any) -> list[Path]:
     return sorted(
         path
         for path in found
-        if path.suffix in (".parquet", ".json") and not apart & set(path.parts)
+        if (path.suffix in (".parquet", ".json") or path.name == "README.md")
+        and not apart & set(path.parts)
     )
 
 
@@ -100,16 +101,37 @@ def _visit(path: str, found: dict[str, Finding], config: WorkflowConfig) -> None
         text = "it does not say what made it; an earlier version of tmap wrote it"
         found[own] = Finding(own, "unknown", [text])
         return
-    inputs = [name for name in made["inputs"] if _is_result(name)]
+    inputs = _behind(made)
     for name in inputs:
         _visit(name, found, config)
-    differences = compare(about, config)
+    differences = compare(about, config) + _beside(Path(own).parent, about)
     differences += [
         f"input {origin.witness(name)}: {found[str(origin.witness(name))].state}"
         for name in inputs
         if found[str(origin.witness(name))].state != "current"
     ]
     found[own] = Finding(own, "stale" if differences else "current", differences)
+
+
+def _behind(made: dict[str, Any]) -> list[str]:
+    """Results that it was made from; of a results table, data cards of subsets too."""
+    inputs = [name for name in made["inputs"] if _is_result(name)]
+    if made["rule"] != "collect_metrics":
+        return inputs
+    runs = [Path(name).parents[1] for name in inputs if name.endswith("/train.json")]
+    return inputs + list(dict.fromkeys(str(run / "README.md") for run in runs))
+
+
+def _beside(folder: Path, about: dict[str, Any]) -> list[str]:
+    """Files written together with a data card that are gone, or are others now."""
+    found = []
+    for name, digest in about.get("beside", {}).items():
+        path = folder / name
+        if not path.is_file():
+            found.append(f"file {name}: missing")
+        elif origin.digest(path) != digest:
+            found.append(f"file {name}: edited or torn")
+    return found
 
 
 def _is_result(path: str) -> bool:

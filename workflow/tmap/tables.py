@@ -304,5 +304,5 @@ def _check(
     if set(want) != set(got):
         raise TmapError(
             f"Table '{kind}' for {path} must have columns {', '.join(want)}; "
-            f"it has {', '.join(got)}."
+            f"it has {', '.join(got)}. Pass them all, by these names."
         )

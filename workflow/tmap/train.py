@@ -71,7 +71,7 @@ def train(
     rows = encode(Renderer(tokenizer, prompt), chats, limit, key)
     for warning in rows.warnings:
         LOG.warning(warning)
-    folder = scratch / _run_name(rows, record, weights, settings, seed)
+    folder = scratch / _run_name(rows, record, weights, place, settings, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL's own use of old names
         trainer = make_trainer(weights, tokenizer, rows, settings, seed, folder)
@@ -100,16 +100,17 @@ def make_trainer(
 
     from tmap.training.watch import Watch
 
+    args = sft_config(
+        settings,
+        len(rows.rows),
+        seed=seed,
+        device=weights.device,
+        dtype=weights.dtype,
+        folder=folder,
+    )
     trainer = SFTTrainer(
-        model=weights.model,
-        args=sft_config(
-            settings,
-            len(rows.rows),
-            seed=seed,
-            device=weights.device,
-            dtype=weights.dtype,
-            folder=folder,
-        ),
+        model=prepared(weights.model, args),
+        args=args,
         train_dataset=Dataset.from_list([row._asdict() for row in rows.rows]),
         processing_class=tokenizer,
         peft_config=lora_config(settings),
@@ -117,6 +118,19 @@ def make_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def prepared(model: Any, args: Any) -> Any:
+    """The model as LoRA needs it: of a quantized one, norms and head in float32."""
+    if not getattr(model, "is_quantized", False):
+        return model
+    from peft import prepare_model_for_kbit_training
+
+    return prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]
+        model,
+        use_gradient_checkpointing=args.gradient_checkpointing,
+        gradient_checkpointing_kwargs=args.gradient_checkpointing_kwargs,
+    )
 
 
 def _max_length(model: Any, settings: TrainSection) -> tuple[int, str]:
@@ -132,12 +146,13 @@ def _run_name(
     rows: TrainingRows,
     record: dict[str, Any],
     weights: Weights,
+    place: PlaceSection,
     settings: TrainSection,
     seed: int,
 ) -> str:
     about = {
         "model": [record["source"], record["revision"]],
-        "where": [weights.device, weights.dtype],
+        "where": [weights.device, weights.dtype, place.quantization, place.device_map],
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
         "versions": versions(),

@@ -130,7 +130,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise TmapError(
-            f"{path} must be a mapping of keys to values, not a {type(values).__name__}."
+            f"{path} must be a mapping of keys to values, not a {type(values).__name__}. "
+            "Write lines `key: value`."
         )
     return values
 
@@ -141,7 +142,8 @@ def validate(model: type[Section], values: dict[str, Any], where: str) -> Any:
         return model.model_validate(values)
     except ValidationError as fault:
         faults = "; ".join(_sentence(model, error) for error in fault.errors())
-        raise TmapError(f"{where}: {faults}.") from None
+        what = "config" if where == "config" else "card"
+        raise TmapError(f"{where}: {faults}. Mend the {what}.") from None
 
 
 def _sentence(model: type[Section], error: Any) -> str:

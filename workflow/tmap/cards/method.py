@@ -116,7 +116,9 @@ class MethodCard(Section):
         if len(set(self.indicators)) < len(self.indicators):
             raise ValueError("`indicators:` names a column twice")
         if self.bounds[0] >= self.bounds[1]:
-            raise ValueError("`bounds:` must be [low, high] with low < high")
+            raise ValueError(
+                f"`bounds:` {list(self.bounds)} must be [low, high] with low < high"
+            )
         return self
 
     @model_validator(mode="after")

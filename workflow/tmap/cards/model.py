@@ -44,6 +44,28 @@ class PlaceSection(Section):
         default="auto", description="auto: bfloat16 on a GPU, float32 on a CPU"
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    quantization: Literal["nf4"] | None = Field(
+        default=None,
+        description="nf4: frozen weights in 4 bits (QLoRA, arXiv 2305.14314), on a GPU; "
+        "computed in dtype",
+    )
+    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = (
+        Field(
+            default=None,
+            description="spread layers over all GPUs of the job, as accelerate does; "
+            "without it the model lies on one",
+        )
+    )
+
+    @model_validator(mode="after")
+    def _has_gpus(self) -> PlaceSection:
+        for key in ("quantization", "device_map"):
+            if getattr(self, key) and self.device == "cpu":
+                raise ValueError(
+                    f"{key} '{getattr(self, key)}' is for GPUs, and device is cpu; leave "
+                    "one of them out"
+                )
+        return self
 
 
 class EngineSection(PlaceSection):
@@ -142,3 +164,14 @@ class ModelCard(Section):
         description="names of this model and its derivatives in histories (shell "
         "patterns): the search refuses a history that holds them",
     )
+
+    @model_validator(mode="after")
+    def _asks_for_gpus(self) -> ModelCard:
+        for key in ("quantization", "device_map"):
+            value = getattr(self.engine, key)
+            if value and self.resources.gpu == 0:
+                raise ValueError(
+                    f"engine.{key} is '{value}', and resources.gpu is 0; ask for at "
+                    f"least one GPU, or leave engine.{key} out"
+                )
+        return self

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tmap import exports, files, settings, tables
+from tmap import exports, files, origin, settings, tables
+from tmap.provenance import versions
 
 
 def run(
@@ -28,6 +29,10 @@ def run(
     files.write_text(messages, exports.message_lines(rows))
     name = exports.title(seed=about["seed"], **names)
     files.write_json(info, exports.dataset_info(name, exports.with_chats(rows)))
+    made = origin.made(
+        "export_subset", [subset, pool, weights], dataset=dataset, method=method
+    )
+    beside = {path.name: origin.digest(path) for path in (alpaca, messages, info)}
     text = exports.card(
         names,
         settings.export_subset(dataset, method),
@@ -35,4 +40,5 @@ def run(
         about,
         files.read_json(weights) if weights else None,
     )
-    files.write_text(card, text)
+    origins = {"made": made, "versions": versions(), "beside": beside}
+    files.write_text(card, text + "\n" + origin.comment(origins))

@@ -9,7 +9,9 @@ import typer
 def run(
     dataset: Annotated[str, typer.Argument(help="dataset card")],
     method: Annotated[str, typer.Argument(help="method card with `rounds:`")],
-    pool: Annotated[Path, typer.Option(help="candidates of this round")],
+    pools: Annotated[
+        str, typer.Option(help="candidates of all rounds up to this, this one last")
+    ],
     output: Annotated[Path, typer.Option(help="subset.parquet to write")],
     chosen: Annotated[Path, typer.Option(help="its rows (table 'pool') to write")],
     earlier: Annotated[
@@ -25,14 +27,19 @@ def run(
     names = {"dataset": dataset, "method": method}
     card = settings.select_round(**names)
     before = rounds.Chosen.read(earlier.split())
-    found = rounds.select(
-        tables.read("pool", pool), indicators or [], card, seed, before
-    )
-    read = [pool, *earlier.split(), *(indicators or [])]
+    candidates = tables.read("pool", pools.split()[-1])
+    found = rounds.select(candidates, indicators or [], card, seed, before)
+    read = [*pools.split(), *earlier.split(), *(indicators or [])]
     code = provenance.fingerprint("select_round")
     made = origin.made("select_round", read, **names)
     about = {"code": code, "made": made}
     notes = {"indicators": card["indicators"], "fraction": card["fraction"]}
     notes |= {"weights": found.weights, "warnings": found.warnings, "filter": {}}
     tables.write("subset", found.subset, output, seed=seed, **about, **notes)
-    tables.write("pool", found.rows, chosen, licence="unknown", **about)
+    written = {
+        "source": f"judge card '{card['generator']}', candidates written in rounds",
+        "revision": f"card version {card['generator_version']}",
+        "licence": "unknown",
+        "n_candidates": sum(tables.metadata(p)["rows"]["total"] for p in pools.split()),
+    }
+    tables.write("pool", found.rows, chosen, **about, **written)

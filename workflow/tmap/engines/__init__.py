@@ -34,7 +34,8 @@ def load(
     ----------
     record : what `fetch_model` wrote: model, source, revision, path, trust_remote_code
     engine : `engine:` section of the model card
-    adapter : folder of a LoRA adapter (or a file in it), merged into the weights; "" or
+    adapter : folder of a LoRA adapter (or a file in it), merged into the weights, or
+        beside them where they are quantized (merging would round them anew); "" or
         None: the bare model
 
     Raises
@@ -47,11 +48,15 @@ def load(
     if folder is not None:
         from peft import PeftModel
 
-        model = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+        tuned = PeftModel.from_pretrained(model, str(folder), torch_device=device)
+        # Either is the plain class again, now with the adapter in its layers.
+        model = (
+            tuned.get_base_model() if engine.quantization else tuned.merge_and_unload()
+        )
     key = key_of(record, engine, adapter)
     kind = _engine(engine.name)
     found: LanguageModel = kind(
-        model.to(device), load_tokenizer(record), key=key, batch_size=engine.batch_size
+        model, load_tokenizer(record), key=key, batch_size=engine.batch_size
     )
     return found
 
@@ -64,6 +69,8 @@ def key_of(
     """What `load` would give as the engine's key, without loading it."""
     folder = _adapter_folder(adapter)
     device, dtype = settle(engine)
+    dtype += f"/{engine.quantization}" if engine.quantization else ""
+    device += f"/{engine.device_map}" if engine.device_map else ""
     return "|".join(
         [
             engine.name,

@@ -142,7 +142,7 @@ class PrefixCache(Local):
             if not left:
                 return answers
             if len(live) - len(left) >= DROP_SHARE * len(live):
-                index = torch.tensor(left, device=tokens.device)
+                index = torch.tensor(left)  # on the CPU: layers may lie on several GPUs
                 rows.keep(index)
                 tokens, live = tokens[index], [live[row] for row in left]
             logits = rows.step(tokens[:, None])

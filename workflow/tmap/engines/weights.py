@@ -6,6 +6,7 @@ no adapter anew.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,44 +31,74 @@ class Weights(NamedTuple):
 def load_weights(
     record: dict[str, Any], place: PlaceSection, kind: str = "AutoModelForCausalLM"
 ) -> Weights:
-    """The bare model of a record, on its device, without network access.
+    """The bare model of a record, on its device or devices, without network access.
 
     Parameters
     ----------
     record : what `fetch_model` wrote
-    place : device and dtype
+    place : device, dtype, quantization and device map
     kind : class of transformers that loads it; "AutoModel": without an output layer
 
     Raises
     ------
     TmapError
-        If the device is missing, or the model holds no safetensors weights.
+        If a GPU or bitsandbytes is missing, the model does not fit its GPUs, holds no
+        safetensors weights, or needs code that its card does not trust.
     """
     _prepare()
     import torch
 
     device, dtype = settle(place)
-    LOG.info("model %s on %s in %s", record["model"], device, dtype)
-    model = _load_model(record, getattr(torch, dtype), kind)
-    return Weights(model.to(device), device, dtype)
+    LOG.info(
+        "model %s on %s in %s", record["model"], device, place.quantization or dtype
+    )
+    how = _placing(place, device, getattr(torch, dtype))
+    model = _load_model(record, kind, dtype=getattr(torch, dtype), **how)
+    _check_spread(model, device, record["model"])
+    return Weights(model if how else model.to(device), device, dtype)
 
 
 def settle(place: PlaceSection) -> tuple[str, str]:
-    """Device and dtype that a place comes to on this machine."""
+    """Device and dtype that a place comes to on this machine.
+
+    Raises
+    ------
+    TmapError
+        If the card asks for a GPU, by `device` or `quantization`, and there is none.
+    """
     device = _device(place)
+    if place.quantization and device != "cuda":
+        raise TmapError(
+            f"The model card says quantization: {place.quantization}, which computes on "
+            f"a GPU, but the device is {device}. Run on a GPU node, or leave "
+            "`engine.quantization` out."
+        )
     return device, _dtype(place, device)
 
 
 def load_tokenizer(record: dict[str, Any]) -> Any:
-    """The tokenizer of a recorded model, without network access."""
+    """The tokenizer of a recorded model, without network access.
+
+    Raises
+    ------
+    TmapError
+        If its files are broken, or need code that the model's card does not trust.
+    """
     _prepare()
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(
-        record["path"],
-        local_files_only=True,
-        trust_remote_code=bool(record["trust_remote_code"]),
-    )
+    trusted = bool(record["trust_remote_code"])
+    try:
+        return AutoTokenizer.from_pretrained(
+            record["path"], local_files_only=True, trust_remote_code=trusted
+        )
+    except Exception as fault:  # the tokenizers library raises nothing narrower
+        _check_trust(record, fault)
+        raise TmapError(
+            f"The tokenizer of '{record.get('source', record['path'])}' does not load "
+            f"({_short(fault)}). Save it again beside the weights: "
+            "tokenizer.save_pretrained(FOLDER)."
+        ) from fault
 
 
 def _prepare() -> None:
@@ -84,24 +115,72 @@ def _prepare() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def _load_model(record: dict[str, Any], dtype: Any, kind: str) -> Any:
+def _placing(place: PlaceSection, device: str, dtype: Any) -> dict[str, Any]:
+    """What `from_pretrained` is told beside the dtype; nothing for one plain device."""
+    if not place.quantization:
+        return {"device_map": place.device_map} if place.device_map else {}
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise TmapError(
+            f"quantization: {place.quantization} needs the package bitsandbytes, which is "
+            "not installed. Install it: pip install -e '.[quantization]'."
+        )
+    from transformers import BitsAndBytesConfig
+
+    four_bits = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=place.quantization,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    spread = place.device_map or {"": device}
+    return {"quantization_config": four_bits, "device_map": spread}
+
+
+def _check_spread(model: Any, device: str, name: str) -> None:
+    """Refuse layers that a device map left beside the GPUs: they would crawl."""
+    spread: dict[str, Any] = getattr(model, "hf_device_map", None) or {}
+    aside = [layer for layer, where in spread.items() if where in ("cpu", "disk")]
+    if device != "cpu" and aside:
+        raise TmapError(
+            f"Model '{name}' does not fit the GPUs of this job: {len(aside)} of its "
+            f"{len(spread)} parts, such as '{aside[0]}', would lie in the machine's "
+            "memory; all must lie on GPUs. Raise `resources.gpu`, or set "
+            "`engine: {quantization: nf4}` in the model card."
+        )
+
+
+def _load_model(record: dict[str, Any], kind: str, **how: Any) -> Any:
     import transformers
 
     try:
         return getattr(transformers, kind).from_pretrained(
             record["path"],
-            dtype=dtype,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=bool(record["trust_remote_code"]),
+            **how,
         )
-    except OSError as fault:
-        reason = str(fault).splitlines()[0]
+    except (OSError, ValueError, KeyError) as fault:
+        _check_trust(record, fault)
         raise TmapError(
-            f"Model '{record['model']}' ({record['source']}) does not load: {reason} "
-            "A complete folder with safetensors weights is needed. Fetch the model "
-            "again, or convert its weights with save_pretrained."
+            f"Model '{record['model']}' ({record['source']}) does not load "
+            f"({_short(fault)}). A complete folder with safetensors weights of an "
+            "architecture that transformers knows is needed. Fetch the model again, or "
+            "convert its weights with save_pretrained."
         ) from fault
+
+
+def _check_trust(record: dict[str, Any], fault: Exception) -> None:
+    if "trust_remote_code" in str(fault) and not record["trust_remote_code"]:
+        place = record.get("source", record["path"])
+        raise TmapError(
+            f"'{place}' brings its own code, which is not run unless the card trusts it. "
+            "Read the code, then set `source: {trust_remote_code: true}` in the model "
+            "card, or name a model that transformers knows."
+        ) from fault
+
+
+def _short(fault: Exception) -> str:
+    return " ".join(str(fault).split())[:200]
 
 
 def _device(place: PlaceSection) -> str:

@@ -80,7 +80,8 @@ class Indicator:
                 known = ", ".join(self.options) or "none"
                 raise TmapError(
                     f"Indicator '{self.name}' has no option '{name}'."
-                    f"{nearest(name, self.options)} It has: {known}."
+                    f"{nearest(name, self.options)} It has: {known}. "
+                    f"Mend `indicators: {self.name}:` in the dataset card."
                 )
         return self.options | given
 

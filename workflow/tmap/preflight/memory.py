@@ -6,6 +6,7 @@ example, 8.03 B parameters (32 layers, hidden 4096, key-value width 1024, interm
 14336, vocabulary 128256) in bfloat16:
 
     weights                 8.03e9 x 2                                16.1 GB
+    weights in nf4          2 x 4096 x 128256 x 2, the others 9/16     6.0 GB
     answering, 100 x 1000   32 layers x 2 x 1024 x 2 x 100,000        13.1 GB
     adapter of rank 16      16 x 32 x 81,920 = 41.9 M, 16 bytes each   0.7 GB
     logits, 16 x 1000       16,000 x 128,256 x (2 + 8)                20.5 GB
@@ -50,21 +51,35 @@ def shape(config: Any, n_parameters: int) -> Shape | None:
     return Shape(n_parameters, layers, hidden, kv_heads * head, wide, config.vocab_size)
 
 
+def weights(model: Shape, width: int, quantization: str | None) -> int:
+    """Bytes of the weights.
+
+    Parameters
+    ----------
+    width : bytes of a number
+    quantization : nf4: 4 bits and a float32 factor for every 64 of them (4.5 bits in
+        all); embeddings and output layer stay as wide as they are
+    """
+    if quantization is None:
+        return model.n_parameters * width
+    wide = min(2 * model.vocabulary * model.hidden, model.n_parameters)
+    return wide * width + (model.n_parameters - wide) * 9 // 16
+
+
 def answering(model: Shape, width: int, batch: int, tokens: int) -> int:
-    """Bytes for weights, and keys and values of `batch` texts of `tokens` tokens.
+    """Bytes of keys and values of `batch` texts of `tokens` tokens, beside the weights.
 
     Parameters
     ----------
     width : bytes of a number
     """
-    cache = model.layers * 2 * model.kv * width * batch * tokens
-    return model.n_parameters * width + cache
+    return model.layers * 2 * model.kv * width * batch * tokens
 
 
 def training(
     model: Shape, width: int, rank: int, tokens: int, checkpointing: bool
 ) -> int:
-    """Bytes for weights, adapter, activations and logits.
+    """Bytes of adapter, activations and logits, beside the weights.
 
     Parameters
     ----------
@@ -80,4 +95,4 @@ def training(
     kept = model.layers * h * width * tokens
     activations = kept + layer if checkpointing else model.layers * layer
     logits = tokens * model.vocabulary * (width + LOGIT_BYTES)
-    return model.n_parameters * width + adapter + activations + logits
+    return adapter + activations + logits

@@ -91,16 +91,14 @@ def look(card: ModelCard) -> ModelFindings:
 
 
 def tokenizer(found: ModelFindings) -> Any:
-    """The tokenizer, as every job loads it."""
-    record = {"path": str(found.folder), "trust_remote_code": found.trust_remote_code}
-    try:
-        return load_tokenizer(record)
-    except Exception as fault:  # the tokenizers library raises nothing narrower
-        reason = " ".join(str(fault).split())[:200]
-        raise TmapError(
-            f"The tokenizer of '{found.place}' does not load ({reason}). Save it again "
-            "beside the weights: tokenizer.save_pretrained(FOLDER)."
-        ) from None
+    """The tokenizer, as every job loads it, with the same errors."""
+    return load_tokenizer(
+        {
+            "path": str(found.folder),
+            "source": found.place,
+            "trust_remote_code": found.trust_remote_code,
+        }
+    )
 
 
 def max_length(found: ModelFindings, settings: TrainSection) -> tuple[int, str]:
@@ -118,31 +116,22 @@ def needs(card: ModelCard, found: ModelFindings, longest: int) -> Needs:
     longest : tokens of the longest training row, after cutting
     """
     device, available = _available(card)
-    dtype = card.engine.dtype
+    engine, train = card.engine, card.train
+    dtype = engine.dtype
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
     if found.shape is None:
         return Needs(device, dtype, None, None, available)
     width = BYTES[dtype]
-    engine, train = card.engine, card.train
+    weights = memory.weights(found.shape, width, engine.quantization)
     checkpointing = train.gradient_checkpointing == "on" or (
         train.gradient_checkpointing == "auto" and device != "cpu"
     )
-    return Needs(
-        device,
-        dtype,
-        memory.answering(
-            found.shape, width, engine.batch_size, longest + engine.max_new_tokens
-        ),
-        memory.training(
-            found.shape,
-            width,
-            train.rank,
-            train.micro_batch_size * longest,
-            checkpointing,
-        ),
-        available,
-    )
+    tokens = longest + engine.max_new_tokens
+    answers = memory.answering(found.shape, width, engine.batch_size, tokens)
+    tokens = train.micro_batch_size * longest
+    tuning = memory.training(found.shape, width, train.rank, tokens, checkpointing)
+    return Needs(device, dtype, weights + answers, weights + tuning, available)
 
 
 def check_needs(needs: Needs) -> None:
@@ -166,7 +155,9 @@ def _available(card: ModelCard) -> tuple[str, int | None]:
 
     if not torch.cuda.is_available():
         return "gpu", None
-    return "gpu", torch.cuda.get_device_properties(0).total_memory
+    n_gpus = torch.cuda.device_count() if card.engine.device_map else 1
+    sizes = [torch.cuda.get_device_properties(i).total_memory for i in range(n_gpus)]
+    return "gpu", sum(sizes)
 
 
 def _from_hub(source: ModelSource, name: str) -> tuple[Path, dict[str, Any]]:

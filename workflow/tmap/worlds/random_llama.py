@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-#: Special tokens and their ids, in this order.
-PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
+from tmap.worlds import byte_pair
+
 VOCABULARY = 512
 MAX_POSITIONS = 1024
 
@@ -59,34 +59,12 @@ def train_tokenizer(texts: Sequence[str]) -> Any:
 
     It puts <bos> before a text, as Llama's does.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-    from tokenizers.trainers import BpeTrainer
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import pre_tokenizers
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=[PAD, BOS, EOS],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A", special_tokens=[(BOS, tokenizer.token_to_id(BOS))]
-    )
-    fast: Any = PreTrainedTokenizerFast  # its constructor has no types
-    return fast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        bos_token=BOS,
-        eos_token=EOS,
-        model_max_length=MAX_POSITIONS,
-        clean_up_tokenization_spaces=False,
+    cuts = [
+        pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+    ]
+    return byte_pair.train(
+        texts, cuts, largest=VOCABULARY, max_positions=MAX_POSITIONS, adds_bos=True
     )

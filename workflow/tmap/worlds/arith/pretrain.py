@@ -19,6 +19,7 @@ import numpy as np
 from tmap import log
 from tmap.errors import TmapError, unknown
 from tmap.files import atomic
+from tmap.worlds import byte_pair
 from tmap.worlds.arith import documents, tokenizer
 from tmap.worlds.arith.documents import BARE, ENDS, PRIORS, QUESTION, SEPARATOR, Prior
 
@@ -188,7 +189,7 @@ def document(
     bare = rng.random() < BARE
     for question, response in documents.examples(prior, rng):
         ends = rng.random() < ENDS
-        close = tokenizer.EOS if ends else SEPARATOR
+        close = byte_pair.EOS if ends else SEPARATOR
         if bare:
             yield [f" {response}", close], [1.0, 1.0]
         else:

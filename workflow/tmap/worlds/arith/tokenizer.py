@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-#: Special tokens and their ids, in this order.
-PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
+from tmap.worlds import byte_pair
+
 #: More than the world's words need; training stops by itself when all are whole.
 LARGEST = 1024
 MAX_POSITIONS = 1024
@@ -23,31 +23,12 @@ def train(texts: Iterable[str]) -> Any:
 
     It adds no BOS: whoever lays out a prompt does.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-    from tokenizers.trainers import BpeTrainer
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Regex, pre_tokenizers
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PIECES), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = BpeTrainer(
-        vocab_size=LARGEST,
-        special_tokens=[PAD, BOS, EOS],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    fast: Any = PreTrainedTokenizerFast  # its constructor has no types
-    return fast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        bos_token=BOS,
-        eos_token=EOS,
-        model_max_length=MAX_POSITIONS,
-        clean_up_tokenization_spaces=False,
+    cuts = [
+        pre_tokenizers.Split(Regex(PIECES), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ]
+    return byte_pair.train(
+        texts, cuts, largest=LARGEST, max_positions=MAX_POSITIONS, adds_bos=False
     )
