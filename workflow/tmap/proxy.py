@@ -72,7 +72,7 @@ class Proxy:
         self.batch_tokens = max(1, min(TOKENS, LOGITS // vocabulary))
         sizes = [how.dim, how.nonzeros, how.seed]
         self.who = ["gradients", VERSION, record["revision"], weights.dtype]
-        self.who += [weights.device, *sizes]
+        self.who += [weights.device, place.quantization, place.device_map, *sizes]
 
     def rates(self) -> list[float]:
         """What each checkpoint counts; they add up to 1."""
@@ -104,7 +104,7 @@ class Proxy:
         def consume(name: str, gradient: torch.Tensor) -> None:
             if adam and point.first:
                 gradient = adam_form(gradient, point.first[name], point.second[name])
-            flat = gradient.flatten(1)
+            flat = gradient.flatten(1).to(total.device)  # layers may be spread
             squares.add_(flat.square().sum(dim=1))
             self.projection.add(total, name, flat)
 
