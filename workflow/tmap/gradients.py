@@ -106,28 +106,26 @@ def _fill(
     adam: bool,
     store: VectorStore,
 ) -> None:
-    """Measure and store the chunks of which something is missing, whole."""
+    """Measure and store what is missing, in order: a killed run forms the same chunks."""
     known = store.known(keys)
-    proxy.set(number)
-    starts = [
-        start
-        for start in range(0, len(rows), CHUNK)
-        if not known.issuperset(keys[start : start + CHUNK])
-    ]
+    missing = [i for i, name in enumerate(keys) if name not in known]
     logger.info(
-        "gradients: checkpoint %d, %d of %d rows stored", number, len(known), len(keys)
+        "gradients: checkpoint %d, %d of %d rows to measure",
+        number,
+        len(missing),
+        len(keys),
     )
-    progress = Progress("gradients", len(starts) * CHUNK, "rows")
-    for start in starts:
-        chunk = rows[start : start + CHUNK]
+    proxy.set(number)
+    progress = Progress("gradients", len(missing), "rows")
+    for start in range(0, len(missing), CHUNK):
+        chunk = missing[start : start + CHUNK]
+        sizes = [len(rows[i].input_ids) for i in chunk]
         parts = [
-            proxy.vectors(number, [chunk[i] for i in batch], adam)
-            for batch in batches(
-                [len(row.input_ids) for row in chunk], proxy.batch_tokens
-            )
+            proxy.vectors(number, [rows[chunk[k]] for k in batch], adam)
+            for batch in batches(sizes, proxy.batch_tokens)
         ]
         found, norms = (np.concatenate(part) for part in zip(*parts, strict=True))
-        store.put(keys[start : start + CHUNK], found, norms)
+        store.put([keys[i] for i in chunk], found, norms)
         progress.advance(len(chunk))
     store.known(keys)
 
