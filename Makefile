@@ -29,6 +29,7 @@ demo: $(READY)  ## run every stage on the embedded world and print the table
 test: $(READY)  ## every test
 	$(RUN) pytest -n auto -m "not workflow and not slurm"
 	$(RUN) pytest -n 4 --dist loadgroup --no-loadscope-reorder -m "workflow"
+	$(RUN) pytest -m "slurm" -rs   # last: it needs a Slurm, and says why where it has none
 
 lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
@@ -42,7 +43,7 @@ fmt: $(READY)  ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-docs: $(READY)  ## regenerate docs/indicators.md and docs/tables.md
+docs: $(READY)  ## regenerate docs/indicators.md, methods.md, tables.md
 	$(BIN)/python docs/generate.py
 
 bench: $(READY)  ## print benchmark ratios as JSON

@@ -1,8 +1,9 @@
 """Names shared by all chapters: known cards and legal wildcards."""
 
+import re
 from pathlib import Path
 
-from tmap import embeddings, indicators, settings
+from tmap import attempts, embeddings, gradient_paths, indicators, parts, settings
 from tmap.names import one_of
 from tmap.provenance import fingerprint
 
@@ -21,6 +22,7 @@ wildcard_constraints:
     seed="[0-9]+",
     training_seed="[0-9]+",
     round="[0-9]+",
+    part=parts.PATTERN,
 
 
 def computes(w):
@@ -31,3 +33,44 @@ def computes(w):
 # One environment for the whole workflow, with the versions of constraints.txt.
 # `--sdm conda` builds it; without, the active one is used.
 ENVIRONMENT = f"../envs/{SETTINGS.environment}.yaml"
+
+
+if workflow.remote_exec:
+    attempts.job_began()
+
+
+def number(w, attempt):
+    """Which attempt at a scheduler's job this is; 0 where none sets a time limit.
+
+    `tmap --job` stops before the limit, and the next attempt goes on (tmap.attempts).
+    """
+    return attempt if workflow.remote_exec else 0
+
+
+# Rules that are another one on other files (`use rule ... as`).
+DERIVED = {
+    "score_indicator": ["score_indicator_per_model", "score_indicator_of_round"],
+    "gradients": ["gradients_of_round"],
+    "train_adapter": ["train_part", "train_adapter_of_round"],
+    "evaluate_adapter": [
+        "evaluate_part",
+        "evaluate_shown",
+        "evaluate_on_reward_questions",
+    ],
+}
+
+
+def log_of(name, w):
+    """Log of the job of this rule, or of one derived from it, with these wildcards."""
+    for rule in (name, *DERIVED.get(name, [])):
+        pattern = str(getattr(rules, rule).log[0])
+        if set(re.findall(r"{(\w+)}", pattern)) == set(w.keys()):
+            return pattern.format(**w)
+    raise KeyError(f"no log of rule {name} has the wildcards {sorted(w.keys())}")
+
+
+def memory(name, models, w, attempt):
+    """Megabytes for a job with these models: more only after it ran out of them."""
+    models = models if isinstance(models, list) else [models]
+    needed = sum(paths.mem_mb(model) for model in models)
+    return attempts.memory(needed, log_of(name, w), attempt)

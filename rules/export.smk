@@ -13,7 +13,7 @@ rule export_subset:
     input:
         weights=lambda w: paths.weights_file(w.dataset, w.model, w.method, w.seed),
         subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
-        pool=paths.pool_of_method,
+        pool=gradient_paths.pool_of_method,
     output:
         alpaca="results/{dataset}/{model}/{method}/s{seed}/subset.jsonl",
         messages="results/{dataset}/{model}/{method}/s{seed}/subset.messages.jsonl",
@@ -23,6 +23,7 @@ rule export_subset:
         "results/logs/export_subset/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
         method=one_of([name for name in METHODS if paths.trains(name)]),
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT

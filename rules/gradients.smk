@@ -19,6 +19,7 @@ rule fetch_targets:
         "results/{dataset}/targets.parquet",
     log:
         "results/logs/fetch_targets/{dataset}.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -46,22 +47,24 @@ rule warm_up_proxy:
     threads: lambda w: paths.threads(w.proxy)
     resources:
         gpu=lambda w: paths.gpu(w.proxy),
-        mem_mb=lambda w: paths.mem_mb(w.proxy),
+        mem_mb=lambda w, attempt: memory("warm_up_proxy", w.proxy, w, attempt),
         runtime=lambda w: paths.runtime(w.proxy, "warm_up_proxy"),
+        attempt=number,
     params:
         card=lambda w: settings.params(
             "warm_up_proxy", dataset=w.dataset, proxy=w.proxy
         ),
         code=fingerprint("warm_up_proxy"),
     shell:
-        "tmap warm-up-proxy {wildcards.dataset} {wildcards.proxy} --pool {input.pool}"
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " warm-up-proxy {wildcards.dataset} {wildcards.proxy} --pool {input.pool}"
         " --model-file {input.model} --output {output.checkpoints}"
         " --report {output.report} 2>&1 | tee {log}"
 
 
 rule gradients:
     input:
-        warm=lambda w: paths.warmup_file(w.dataset, w.proxy),
+        warm=lambda w: gradient_paths.warmup_file(w.dataset, w.proxy),
         pool="results/{dataset}/pool.parquet",
         targets="results/{dataset}/targets.parquet",
         model="results/models/{proxy}.json",
@@ -79,14 +82,16 @@ rule gradients:
     threads: lambda w: paths.threads(w.proxy)
     resources:
         gpu=lambda w: paths.gpu(w.proxy),
-        mem_mb=lambda w: paths.mem_mb(w.proxy),
+        mem_mb=lambda w, attempt: memory("gradients", w.proxy, w, attempt),
         runtime=lambda w: paths.runtime(w.proxy, "gradients"),
+        attempt=number,
     params:
         proxy=lambda w: w.proxy,
         folder=lambda w, output: str(Path(output.candidates).parent),
         card=lambda w: settings.params("gradients", dataset=w.dataset, proxy=w.proxy),
         code=fingerprint("gradients"),
     shell:
-        "tmap gradients {wildcards.dataset} {params.proxy} --pool {input.pool}"
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " gradients {wildcards.dataset} {params.proxy} --pool {input.pool}"
         " --targets {input.targets} --model-file {input.model} --warm '{input.warm}'"
         " --output {params.folder} 2>&1 | tee {log}"

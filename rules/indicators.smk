@@ -34,15 +34,17 @@ rule embed_pool:
     threads: lambda w: paths.threads(w.encoder)
     resources:
         gpu=lambda w: paths.gpu(w.encoder),
-        mem_mb=lambda w: paths.mem_mb(w.encoder),
+        mem_mb=lambda w, attempt: memory("embed_pool", w.encoder, w, attempt),
         runtime=lambda w: paths.runtime(w.encoder, "embed_pool"),
+        attempt=number,
     params:
         card=lambda w: settings.params(
             "embed_pool", encoder=w.encoder, text=w.text, pooling=w.pooling
         ),
         code=fingerprint("embed_pool"),
     shell:
-        "tmap embed-pool {wildcards.dataset} {wildcards.encoder} {wildcards.text}"
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " embed-pool {wildcards.dataset} {wildcards.encoder} {wildcards.text}"
         " {wildcards.pooling} --pool {input.pool} --model-file {input.model}"
         " --output {output} 2>&1 | tee {log}"
 
@@ -70,15 +72,17 @@ rule score_indicator:
     threads: lambda w: paths.threads(computes(w))
     resources:
         gpu=lambda w: paths.gpu(computes(w)),
-        mem_mb=lambda w: paths.mem_mb(computes(w)),
+        mem_mb=lambda w, attempt: memory("score_indicator", computes(w), w, attempt),
         runtime=lambda w: paths.minutes(w.dataset, w.get("model"), w.indicator),
+        attempt=number,
     params:
         card=lambda w: settings.params(
             "score_indicator", dataset=w.dataset, indicator=w.indicator
         ),
         code=lambda w: fingerprint("score_indicator", f"tmap.indicators.{w.indicator}"),
     shell:
-        "tmap score-indicator {wildcards.dataset} {wildcards.indicator}"
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " score-indicator {wildcards.dataset} {wildcards.indicator}"
         " --pool {input.pool} --model-file '{input.models}' --columns '{input.columns}'"
         " --embeddings '{input.embeddings}' --gradients '{input.gradients}'"
         " --output {output} 2>&1 | tee {log}"
@@ -97,7 +101,7 @@ use rule score_indicator as score_indicator_per_model with:
         embeddings=lambda w: paths.embeddings_of_indicator(
             w.dataset, w.model, w.indicator
         ),
-        gradients=lambda w: paths.gradients_of_indicator(
+        gradients=lambda w: gradient_paths.gradients_of_indicator(
             w.dataset, w.model, w.indicator
         ),
         pool="results/{dataset}/pool.parquet",

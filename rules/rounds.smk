@@ -12,7 +12,7 @@ WRITES  results/{dataset}/{model}/{method}/s{seed}/r{round}/pool.parquet, pool.r
 PAPER   EvoSelect
 """
 
-IN_ROUNDS = [name for name in METHODS if paths.rounds_of(name)]
+IN_ROUNDS = [name for name in METHODS if gradient_paths.rounds_of(name)]
 ROUND = "results/{dataset}/{model}/{method}/s{seed}/r{round}"
 
 
@@ -20,10 +20,12 @@ rule generate_candidates:
     input:
         model=lambda w: [
             paths.model_file(name)
-            for name in [paths.generator_model(w.method)]
+            for name in [gradient_paths.generator_model(w.method)]
             if name
         ],
-        earlier=lambda w: paths.round_files(w, int(w.round) - 1, "pool.parquet"),
+        earlier=lambda w: gradient_paths.round_files(
+            w, int(w.round) - 1, "pool.parquet"
+        ),
         targets="results/{dataset}/targets.parquet",
         ngrams="results/{dataset}/question_ngrams.parquet",
     output:
@@ -37,18 +39,25 @@ rule generate_candidates:
         method=one_of(IN_ROUNDS),
     conda:
         ENVIRONMENT
-    threads: lambda w: paths.threads(paths.generator_model(w.method))
+    threads: lambda w: paths.threads(gradient_paths.generator_model(w.method))
     resources:
-        gpu=lambda w: paths.gpu(paths.generator_model(w.method)),
-        mem_mb=lambda w: paths.mem_mb(paths.generator_model(w.method)),
-        runtime=lambda w: paths.generator_minutes(w.method),
+        gpu=lambda w: paths.gpu(gradient_paths.generator_model(w.method)),
+        mem_mb=lambda w, attempt: memory(
+            "generate_candidates",
+            gradient_paths.generator_model(w.method),
+            w,
+            attempt,
+        ),
+        runtime=lambda w: gradient_paths.generator_minutes(w.method),
+        attempt=number,
     params:
         card=lambda w: settings.params(
             "generate_candidates", dataset=w.dataset, method=w.method
         ),
         code=fingerprint("generate_candidates"),
     shell:
-        "tmap generate-candidates {wildcards.dataset} {wildcards.method}"
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " generate-candidates {wildcards.dataset} {wildcards.method}"
         " {wildcards.round} --targets {input.targets} --ngrams {input.ngrams}"
         " --model-file '{input.model}' --earlier '{input.earlier}'"
         " --output {output.pool} --rejected {output.rejected} 2>&1 | tee {log}"
@@ -56,10 +65,10 @@ rule generate_candidates:
 
 use rule gradients as gradients_of_round with:
     input:
-        warm=paths.round_adapter,
+        warm=gradient_paths.round_adapter,
         pool=f"{ROUND}/pool.parquet",
         targets="results/{dataset}/targets.parquet",
-        model=lambda w: paths.model_file(paths.proxy_of(w.dataset, w.model)),
+        model=lambda w: paths.model_file(gradient_paths.proxy_of(w.dataset, w.model)),
     output:
         candidates=f"{ROUND}/gradients/candidates.parquet",
         vectors=f"{ROUND}/gradients/candidates.npy",
@@ -71,16 +80,23 @@ use rule gradients as gradients_of_round with:
         "results/benchmarks/gradients/{dataset}/{model}/{method}/s{seed}/r{round}.tsv"
     wildcard_constraints:
         method=one_of(IN_ROUNDS),
-    threads: lambda w: paths.threads(paths.proxy_of(w.dataset, w.model))
+    threads: lambda w: paths.threads(gradient_paths.proxy_of(w.dataset, w.model))
     resources:
-        gpu=lambda w: paths.gpu(paths.proxy_of(w.dataset, w.model)),
-        mem_mb=lambda w: paths.mem_mb(paths.proxy_of(w.dataset, w.model)),
-        runtime=lambda w: paths.runtime(paths.proxy_of(w.dataset, w.model), "gradients"),
+        gpu=lambda w: paths.gpu(gradient_paths.proxy_of(w.dataset, w.model)),
+        mem_mb=lambda w, attempt: memory(
+            "gradients", gradient_paths.proxy_of(w.dataset, w.model), w, attempt
+        ),
+        runtime=lambda w: paths.runtime(
+            gradient_paths.proxy_of(w.dataset, w.model), "gradients"
+        ),
+        attempt=number,
     params:
         folder=lambda w, output: str(Path(output.candidates).parent),
-        proxy=lambda w: paths.proxy_of(w.dataset, w.model),
+        proxy=lambda w: gradient_paths.proxy_of(w.dataset, w.model),
         card=lambda w: settings.params(
-            "gradients", dataset=w.dataset, proxy=paths.proxy_of(w.dataset, w.model)
+            "gradients",
+            dataset=w.dataset,
+            proxy=gradient_paths.proxy_of(w.dataset, w.model),
         ),
         code=fingerprint("gradients"),
 
@@ -90,7 +106,7 @@ use rule score_indicator as score_indicator_of_round with:
         models=[],
         columns=[],
         embeddings=[],
-        gradients=paths.round_gradients,
+        gradients=gradient_paths.round_gradients,
         pool=f"{ROUND}/pool.parquet",
     output:
         f"{ROUND}/indicators/{{indicator}}.parquet",
@@ -104,13 +120,13 @@ use rule score_indicator as score_indicator_of_round with:
 
 rule select_round:
     input:
-        indicators=lambda w: paths.round_columns(w, int(w.round)),
+        indicators=lambda w: gradient_paths.round_columns(w, int(w.round)),
         earlier=lambda w: [
             file
             for name in ("subset.parquet", "chosen.parquet")
-            for file in paths.round_file(w, int(w.round) - 1, name)
+            for file in gradient_paths.round_file(w, int(w.round) - 1, name)
         ],
-        pools=lambda w: paths.round_files(w, int(w.round), "pool.parquet"),
+        pools=lambda w: gradient_paths.round_files(w, int(w.round), "pool.parquet"),
     output:
         subset="results/{dataset}/{model}/{method}/s{seed}/r{round}/subset.parquet",
         chosen="results/{dataset}/{model}/{method}/s{seed}/r{round}/chosen.parquet",
@@ -118,6 +134,7 @@ rule select_round:
         "results/logs/select_round/{dataset}/{model}/{method}/s{seed}/r{round}.log",
     wildcard_constraints:
         method=one_of(IN_ROUNDS),
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -135,13 +152,19 @@ rule select_round:
 
 use rule select_round as select_last_round with:
     input:
-        indicators=lambda w: paths.round_columns(w, paths.rounds_of(w.method)),
+        indicators=lambda w: gradient_paths.round_columns(
+            w, gradient_paths.rounds_of(w.method)
+        ),
         earlier=lambda w: [
             file
             for name in ("subset.parquet", "chosen.parquet")
-            for file in paths.round_file(w, paths.rounds_of(w.method) - 1, name)
+            for file in gradient_paths.round_file(
+                w, gradient_paths.rounds_of(w.method) - 1, name
+            )
         ],
-        pools=lambda w: paths.round_files(w, paths.rounds_of(w.method), "pool.parquet"),
+        pools=lambda w: gradient_paths.round_files(
+            w, gradient_paths.rounds_of(w.method), "pool.parquet"
+        ),
     output:
         subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
         chosen="results/{dataset}/{model}/{method}/s{seed}/chosen.parquet",

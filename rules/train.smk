@@ -17,7 +17,7 @@ CHECKPOINTS = "--keep-checkpoints" if SETTINGS.keep.checkpoints else ""
 rule train_adapter:
     input:
         subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
-        pool=paths.pool_of_method,
+        pool=gradient_paths.pool_of_method,
         model="results/models/{model}.json",
     output:
         weights=ADAPTER(
@@ -38,13 +38,15 @@ rule train_adapter:
     threads: lambda w: paths.threads(w.model)
     resources:
         gpu=lambda w: paths.gpu(w.model),
-        mem_mb=lambda w: paths.mem_mb(w.model),
+        mem_mb=lambda w, attempt: memory("train_adapter", w.model, w, attempt),
         runtime=lambda w: paths.runtime(w.model, "train_adapter"),
+        attempt=number,
     params:
         card=lambda w: settings.params("train_adapter", model=w.model),
         code=fingerprint("train_adapter"),
     shell:
-        "tmap train-adapter {wildcards.model} --seed {wildcards.training_seed}"
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " train-adapter {wildcards.model} --seed {wildcards.training_seed}"
         " --subset {input.subset} --pool {input.pool} --model-file {input.model}"
         " --adapter {output.weights} --report {output.report}"
         f" {CHECKPOINTS} 2>&1 | tee {{log}}"
@@ -67,15 +69,18 @@ rule evaluate_adapter:
     threads: lambda w: paths.threads(w.model)
     resources:
         gpu=lambda w: paths.gpu(w.model),
-        mem_mb=lambda w: paths.mem_mb(w.model),
+        mem_mb=lambda w, attempt: memory("evaluate_adapter", w.model, w, attempt),
         runtime=lambda w: paths.runtime(w.model, "evaluate_adapter"),
+        attempt=number,
     params:
+        demos="",
         card=lambda w: settings.params(
             "evaluate_adapter", dataset=w.dataset, model=w.model
         ),
         code=fingerprint("evaluate_adapter"),
     shell:
-        "tmap evaluate-adapter {wildcards.dataset} {wildcards.model}"
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " evaluate-adapter {wildcards.dataset} {wildcards.model} {params.demos}"
         " --adapter '{input.adapter}' --questions {input.questions}"
         " --model-file {input.model} --output {output} 2>&1 | tee {log}"
 
@@ -87,9 +92,10 @@ rule collect_metrics:
         rejected="results/{dataset}/pool.rejected.parquet",
         tiny="results/{dataset}/tiny.parquet",
         confirm="results/{dataset}/confirm.parquet",
+        anchors=lambda w: paths.own_anchors(w.dataset, SETTINGS.methods),
         model="results/models/{model}.json",
         measured=lambda w: paths.measured(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, SETTINGS.certify
         ),
         cards=lambda w: paths.data_cards(
             w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
@@ -108,6 +114,7 @@ rule collect_metrics:
         ),
     log:
         "results/logs/collect_metrics/{dataset}/{model}.log",
+    retries: 0
     localrule: True
     conda:
         ENVIRONMENT
@@ -118,7 +125,7 @@ rule collect_metrics:
         "tmap collect-metrics {wildcards.dataset} {wildcards.model}"
         " --questions {input.questions} --pool {input.pool}"
         " --rejected {input.rejected} --tiny {input.tiny} --confirm {input.confirm}"
-        " --model-file {input.model}"
+        " --anchors '{input.anchors}' --model-file {input.model}"
         " --output {output.metrics} --accuracy-plot {output.accuracy}"
         " --search-plot {output.search}"
         " -- {input.measured}"

@@ -184,6 +184,14 @@ def test_without_a_confirm_set_the_reward_is_called_too_high(room):
     assert any("too high" in text for text in found["warnings"])
 
 
+def test_a_reward_on_all_questions_says_that_nothing_is_left_to_confirm_with(room):
+    made = room(estimator="full")
+    found = run(made)
+    n_reward = len(tables.read("questions", made[1].questions))
+    assert found["n_anchors"] == n_reward
+    assert any("none are left to confirm" in text for text in found["warnings"])
+
+
 def test_another_estimator_walks_a_new_path_on_the_answers_it_finds(room):
     first = run(room(estimator="gp_irt"))
     n_answers = len(Ledger("ledger.jsonl").answers)

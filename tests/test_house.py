@@ -19,6 +19,7 @@ FOR_PEOPLE = {
     "init",
     "make-world",
     "make-world-history",
+    "plan",
     "show-metrics",
     "status",
     "train-world-judge",
@@ -48,9 +49,19 @@ def test_every_rule_has_its_command_and_every_command_its_rule():
 def test_rule_command_log_and_benchmark_share_one_name(rule):
     body = RULES[rule]
 
-    assert f'"tmap {rule.replace("_", "-")} ' in body
+    job = 'tmap --job {log} {resources.attempt} {resources.runtime}"\n        "'
+    assert f'"tmap {rule.replace("_", "-")} ' in body.replace(job, "tmap")
     assert f'"results/logs/{rule}/' in body
     assert "benchmark:" not in body or f'"results/benchmarks/{rule}/' in body
+
+
+@by_rule
+def test_jobs_are_repeated_by_the_profile_and_local_rules_never(rule):
+    body = RULES[rule]
+
+    # Another number would be repeated inside each of a cluster's jobs as well.
+    assert re.findall(r"retries: (.*)", body) == ["0"] * ("localrule: True" in body)
+    assert ("tmap --job {log}" in body) == ("localrule" not in body)
 
 
 @by_rule

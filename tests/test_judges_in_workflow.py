@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -114,6 +116,35 @@ def test_a_table_that_is_lost_costs_no_second_answer(clone):
         clone.path / "results/logs/score_indicator/rated/deita_quality.log"
     ).read_text()
     assert re.search(r"judge: 0 to ask, \d+ stored", log), out
+
+
+def test_two_runs_at_once_share_the_store_and_are_both_right(clone):
+    columns = [
+        clone.path / ROOM / f"deita_{n}.parquet" for n in ("quality", "complexity")
+    ]
+    before = [path.read_bytes() for path in columns]
+    shutil.rmtree(clone.path / "results/store")
+    for path in columns:
+        path.unlink()
+    command = ["snakemake", "--profile", "profiles/local", "--cores", "1"]
+    command += ["--configfile", "world/config.yaml", "--"]
+    runs = [
+        subprocess.Popen(
+            [*command, str(path.relative_to(clone.path))],
+            cwd=clone.path,
+            env=clone.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for path in columns
+    ]
+
+    assert [run.wait(600) for run in runs] == [0, 0]
+    assert [path.read_bytes() for path in columns] == before
+    keys = [
+        k for part in stored(clone) for k in tables.read("measurements", part)["key"]
+    ]
+    assert len(keys) == len(set(keys)) > 0
 
 
 def plan(clone):

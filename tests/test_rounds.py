@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from tmap import cards, paths, rounds, tables
+from tmap import cards, gradient_paths, rounds, tables
 from tmap.cards.method import MethodCard
 from tmap.errors import TmapError
 from tmap.judges.base import Reply
@@ -153,10 +153,10 @@ def test_a_column_that_a_round_cannot_have_is_refused(monkeypatch):
     class Wildcards:
         dataset, model, method, seed = "arith", "tiny", "evoselect_rounds", "0"
 
-    (file,) = paths.round_columns(Wildcards, 1)
+    (file,) = gradient_paths.round_columns(Wildcards, 1)
     assert file.endswith("evoselect_rounds/s0/r1/indicators/evoselect.parquet")
     card = cards.load("methods", "evoselect_rounds")
     judged = card.model_copy(update={"weights": {"alpagasus": 1.0}})
     monkeypatch.setattr(cards, "load", lambda kind, name: judged)
     with pytest.raises(TmapError, match="weighs 'alpagasus', which looks at a judge"):
-        paths.round_columns(Wildcards, 1)
+        gradient_paths.round_columns(Wildcards, 1)

@@ -102,7 +102,7 @@ import pyarrow.parquet as pq
 store, write = Store("digits", sys.argv[1]), pq.write_table
 for n in range(3):
     store.put([Entry(key("a", n), None, n)])
-def torn(table, path):
+def torn(table, path, **how):
     write(table, path)
     os.truncate(path, 50)
     os.kill(os.getpid(), signal.SIGKILL)

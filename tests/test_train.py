@@ -311,3 +311,28 @@ def test_a_trained_model_learns_from_real_rows(shared, tmp_path):
 
     losses = [loss for _, loss in report["loss"]]
     assert sum(losses[-4:]) < 0.95 * sum(losses[:4])
+
+
+# Time limits
+
+
+def test_a_training_in_many_attempts_ends_in_the_bytes_of_one(
+    tiny_llama, fitted, tmp_path, monkeypatch
+):
+    from tmap import attempts
+
+    report, whole, _ = fitted
+    record = tmp_path / "t0.attempts.json"
+    for number in range(1, 30):
+        # No time at all: each attempt saves after its first step, and stops.
+        attempt = attempts.Attempt(record, number, 1e-6)
+        monkeypatch.setattr(attempts, "_current", attempt)
+        try:
+            resumed, weights = fit(tiny_llama, tmp_path)
+            break
+        except TmapError as fault:
+            assert "Time is up" in str(fault)
+            attempts.ended(str(fault))
+    assert number == report["steps"]
+    assert weights == whole
+    assert resumed["loss"] == report["loss"]

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tmap import posterior
 from tmap.ledger import digest
-from tmap.search import Found
-
-if TYPE_CHECKING:
-    from tmap.candidates import Candidates
-    from tmap.reward import Reward
+from tmap.search import Found, Objective
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +55,7 @@ def choose(found: Found, bounds: tuple[float, float], seed: int) -> Choice:
 
 
 def confirm(
-    candidates: Candidates, reward: Reward, found: Found, choice: Choice, n: int
+    evaluate: Objective, found: Found, choice: Choice, n: int
 ) -> list[dict[str, Any]]:
     """Re-score the best few and uniform weights on fresh questions and a new dealing."""
     named: list[tuple[str, np.ndarray]] = [
@@ -68,7 +64,7 @@ def confirm(
     named.append(("uniform", np.ones(found.points.shape[1])))
     rows = []
     for name, weights in named:
-        outcome = candidates.evaluate(reward, weights, turn=1).outcome
+        outcome = evaluate(weights).outcome
         logger.info("confirm %s: reward %.4f", name, outcome.reward)
         rows.append(
             {

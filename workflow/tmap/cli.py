@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tmap import __version__, log
+from tmap import __version__, attempts, log
 from tmap.errors import TmapError
 from tmap.failures import ERROR
 
@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "Show what a dataset and a model card come to, before any job.",
     "fetch-questions": "Split and store the benchmark questions.",
     "fetch-pool": "Read, check and store the instruction pool.",
+    "distil-pool": "Let a teacher write the reasoning to each known answer.",
     "label-pool": "Store what is known of a generated pool's faults.",
     "fetch-responses": "Store who answered which question before.",
     "fetch-model": "Download a model, or check a local one, and pin its revision.",
@@ -34,16 +35,22 @@ COMMANDS = {
     "fit-irt": "Fit the M-2PL item response model to the history.",
     "choose-tiny": "Choose the tiny and the confirm question sets.",
     "search-weights": "Search indicator weights by Bayesian optimisation.",
+    "search-consensus": "Search the weights that several models agree on.",
     "select-subset": "Take the top M samples.",
     "export-subset": "Write a subset for trainers, with its data card.",
     "train-adapter": "Fine-tune a LoRA adapter on a subset.",
     "evaluate-adapter": "Answer the test questions, with or without an adapter.",
     "collect-metrics": "Compare all methods: intervals, tests, verdicts, plots.",
+    "explain-weights": "Say what each indicator gives to the reward.",
+    "choose-sentinels": "Choose the selections that a certificate trains on.",
+    "certify-proxy": "Say whether the reward ranks subsets as fine-tuning does.",
+    "make-table": "Build the table of an experiment card.",
     "make-world": "Write a small random world to try the workflow on (no network).",
     "train-world-judge": "Train the embedded world's judge and test it.",
     "make-world-history": "Let small models answer the embedded world's questions.",
     "train-world-model": "Train a model of the embedded world from scratch.",
     "check-world-model": "Measure such a model and refuse one that teaches nothing.",
+    "plan": "Say what a target will cost before anything runs.",
     "status": "Say which results are current, and what differs where they are not.",
     "show-metrics": "Print the results table of a metrics.json.",
 }
@@ -85,8 +92,18 @@ def start(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and end.")
     ] = False,
+    job: Annotated[
+        tuple[str, int, float],
+        typer.Option(
+            metavar="LOG ATTEMPT MINUTES",
+            help="Under a scheduler: which attempt this is, and when it is ended.",
+        ),
+    ] = ("", 0, 0),
 ) -> None:
     log.setup(verbose)
+    path, attempt, minutes = job
+    if attempt:
+        attempts.begin(attempts.record_of(path), attempt, minutes)
     if version:
         print(f"tmap {__version__}")
     elif ctx.invoked_subcommand is None:
@@ -107,13 +124,17 @@ def main() -> None:
     except Exception as fault:
         traceback.print_exc()
         words = " ".join(str(fault).split())
+        # So says torch of a CPU; of a GPU more memory of the host is no cure.
+        starved = isinstance(fault, MemoryError) or "DefaultCPUAllocator" in words
         _end(
             f"{type(fault).__name__}: {words}. This is not foreseen; if the traceback "
-            "above names nothing that you can mend, report it with this log."
+            "above names nothing that you can mend, report it with this log.",
+            starved,
         )
 
 
-def _end(sentence: str) -> None:
+def _end(sentence: str, starved: bool = False) -> None:
     """The last line of a log, which `tmap.failures` looks for."""
+    attempts.ended(sentence, out_of_memory=starved)
     print(f"{ERROR}{sentence}", file=sys.stderr)
     sys.exit(1)

@@ -53,6 +53,13 @@ HOW = {
     "uniform": "highest sum of its indicators ({normalise}), all weighing the same",
     "learned": "highest weighted sum of its indicators ({normalise}), weights searched "
     "with few-shot accuracy as the reward",
+    "product": "highest product of its indicators ({normalise})",
+    "drawn": "highest weighted sum of its indicators ({normalise}), weights drawn at "
+    "random",
+    "best_single": "highest by the one indicator ({normalise}) with the best few-shot "
+    "accuracy",
+    "consensus": "highest weighted sum of its indicators ({normalise}), weights searched "
+    "with the mean few-shot accuracy of several models as the reward",
     "fixed": "highest weighted sum of its indicators ({normalise}), weights as its card "
     "fixes them",
 }
@@ -144,7 +151,9 @@ def card(
         licence=_cell(pool["licence"]),
         how=HOW[kind].format(normalise=how["normalise"]),
         fraction=f"{subset['fraction']:.0%}",
-        seed=seed if learned or kind == "random" else "none: nothing is drawn",
+        seed=seed
+        if learned or kind in ("random", "drawn")
+        else "none: nothing is drawn",
         code=f"{subset['code']} (fingerprint)",
         weights=_weights(subset, learned),
         alpaca=ALPACA,

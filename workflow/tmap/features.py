@@ -64,7 +64,7 @@ def load(
         if a table's ids are not exactly the pool's, or too many rows are unscored
     """
     names = [Path(file).stem for file in files]
-    matrix = np.zeros((len(pool_ids), len(files)))
+    matrix = np.zeros((len(pool_ids), len(files)), order="F")  # used by columns
     warnings: list[str] = []
     n_unscored: dict[str, int] = {}
     for column, (name, file) in enumerate(zip(names, files, strict=True)):
@@ -109,6 +109,8 @@ def normalised(values: np.ndarray, how: Normalise) -> np.ndarray:
 
 def _join(pool_ids: Sequence[str], frame: pd.DataFrame, file: Path) -> pd.DataFrame:
     """The rows of `frame` in the order of the pool; the ids must be the same set."""
+    if _same(frame["sample_id"], pool_ids):
+        return frame.set_index("sample_id")
     scores = frame.set_index("sample_id")
     wanted = pd.Index(pool_ids)
     faults = {
@@ -127,6 +129,13 @@ def _join(pool_ids: Sequence[str], frame: pd.DataFrame, file: Path) -> pd.DataFr
             "It must hold each candidate once. Delete the file and build it again."
         )
     return scores.loc[wanted]
+
+
+def _same(ids: pd.Series, pool_ids: Sequence[str]) -> bool:
+    """Whether the ids stand in the pool's order; then no index of them is needed."""
+    if len(ids) != len(pool_ids):
+        return False
+    return bool((ids.array == pd.Series(pool_ids, dtype="str").array).all())
 
 
 def _check_unscored(name: str, scores: pd.DataFrame, max_unscored: float) -> str:

@@ -71,7 +71,7 @@ def measure(
     encoded = [proxy.row(turns) for turns in chats]
     rows = [row for row, _ in encoded]
     status = np.array([status for _, status in encoded], dtype=object)
-    usable = np.flatnonzero(status != "empty")
+    usable = np.flatnonzero(status != "empty").tolist()
     # One order for the model, whatever the pool's: batches, and so bits, are the same.
     order = sorted(usable, key=lambda i: (-len(rows[i].input_ids), ids[i]))
     norms = np.zeros((len(rows), len(proxy.checkpoints)))

@@ -18,6 +18,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tmap import attempts
 from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Ledger:
         finally:
             os.close(file)
         self._index(record)
+        attempts.kept()
 
     def _index(self, record: dict[str, Any]) -> None:
         if record["type"] == "answers":

@@ -5,13 +5,13 @@ Rules hold their own paths as literals; only lists whose length depends on cards
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from tmap import cards, embeddings, indicators
-from tmap.errors import TmapError
-from tmap.names import RESERVED
+from tmap.cards.method import SEARCHED
+from tmap.names import CONSENSUS, RESERVED
 
 
 def indicator_file(dataset: str, model: str, indicator: str) -> str:
@@ -93,108 +93,24 @@ def embeddings_of_method(dataset: str, model: str, method: str) -> list[str]:
     return [embeddings_file(dataset, encoder, "conversation", how.pooling)]
 
 
-GRADIENTS = (
-    "candidates.parquet",
-    "candidates.npy",
-    "questions.parquet",
-    "questions.npy",
-)
+def distilled() -> list[str]:
+    """Datasets whose pool a teacher rewrites."""
+    return [n for n in cards.names("datasets") if cards.load("datasets", n).distil]
 
 
-def gradients_of_indicator(dataset: str, model: str, indicator: str) -> list[str]:
-    """The gradients and targets that an indicator compares, or none."""
-    if indicators.get(indicator).looks_at != "gradients":
-        return []
-    proxy = proxy_of(dataset, model)
-    room = f"results/{dataset}/gradients/{proxy}"
-    return [*(f"{room}/{n}" for n in GRADIENTS), f"results/{dataset}/targets.parquet"]
+def teacher(dataset: str) -> str | None:
+    """The model card that distils a pool; None if its judge is no local model."""
+    how = cards.load("datasets", dataset).distil
+    return cards.load("judges", how.judge).model if how else None
 
 
-def proxy_of(dataset: str, model: str) -> str:
-    """The model card whose gradients stand for the target's: its own, or a proxy's."""
-    name = cards.load("datasets", dataset).gradients.proxy or model
-    cards.load("models", name)
-    return name
-
-
-def warmup_file(dataset: str, proxy: str) -> list[str]:
-    """The warm-up of a proxy, as a list; empty if it stays as it is."""
-    if cards.load("datasets", dataset).gradients.share == 0:
-        return []
-    return [f"results/{dataset}/gradients/{proxy}/warmup.safetensors"]
-
-
-def rounds_of(method: str) -> int:
-    """How many rounds a method goes; 0 for one that selects from the dataset's pool."""
-    how = cards.load("methods", method).rounds
-    return how.n if how else 0
-
-
-def selection_room(dataset: str, model: str, method: str, seed: str) -> str:
-    """Where a method's subset lies."""
-    return f"results/{dataset}/{model}/{method}/s{seed}"
-
-
-def pool_of_method(w: Any) -> str:
-    """The table that a method's subset is taken from: the pool, or what rounds chose."""
-    if not rounds_of(w.method):
-        return f"results/{w.dataset}/pool.parquet"
-    return f"{selection_room(w.dataset, w.model, w.method, w.seed)}/chosen.parquet"
-
-
-def round_file(w: Any, number: int, name: str) -> list[str]:
-    """A file of one round of a method, as a list; none of round 0."""
-    room = selection_room(w.dataset, w.model, w.method, w.seed)
-    return [f"{room}/r{number}/{name}"] if number else []
-
-
-def round_files(w: Any, number: int, name: str) -> list[str]:
-    """A file of every round up to `number`, in order; none up to round 0."""
-    return [f for n in range(1, number + 1) for f in round_file(w, n, name)]
-
-
-def round_columns(w: Any, number: int) -> list[str]:
-    """The tables that a method weighs in one round, in the order of its card."""
-    names = cards.load("methods", w.method).indicator_names()
-    for name in names:
-        if indicators.get(name).looks_at not in ("text", "gradients"):
-            raise TmapError(
-                f"Method '{w.method}' goes in rounds and weighs '{name}', which looks at "
-                f"a {indicators.get(name).looks_at}; there, columns of text and of "
-                "gradients can be weighed. Leave it out of the method card."
-            )
-    return [f for n in names for f in round_file(w, number, f"indicators/{n}.parquet")]
-
-
-def round_gradients(w: Any) -> list[str]:
-    """What a round's column compares, or none."""
-    if indicators.get(w.indicator).looks_at != "gradients":
-        return []
-    names = [f"gradients/{name}" for name in GRADIENTS]
-    found = [f for name in names for f in round_file(w, int(w.round), name)]
-    return [*found, f"results/{w.dataset}/targets.parquet"]
-
-
-def round_adapter(w: Any) -> list[str]:
-    """The adapter that the round before trained, if the target is its own proxy."""
-    if proxy_of(w.dataset, w.model) != w.model:
-        return []
-    return round_file(w, int(w.round) - 1, "t0/adapter/adapter_model.safetensors")
-
-
-def generator_model(method: str) -> str | None:
-    """The model card of a method's generator; None if it is a server or a recording."""
-    how = cards.load("methods", method).rounds
-    return cards.load("judges", how.generator).model if how else None
-
-
-def generator_minutes(method: str) -> int:
-    """Minutes to ask for; of a generator on a server, its card says."""
-    how = cards.load("methods", method).rounds
-    generator = cards.load("judges", how.generator) if how else None
-    if generator and generator.server:
-        return generator.limits.runtime
-    return runtime(generator_model(method), "generate_candidates")
+def minutes_to_distil(dataset: str) -> int:
+    """Minutes to ask for; of a teacher on a server, its judge card says."""
+    how = cards.load("datasets", dataset).distil
+    judge = cards.load("judges", how.judge) if how else None
+    if judge and judge.server:
+        return judge.limits.runtime
+    return runtime(teacher(dataset), "score_indicator")
 
 
 def recordings(dataset: str, indicator: str) -> list[str]:
@@ -206,11 +122,39 @@ def recordings(dataset: str, indicator: str) -> list[str]:
     return [recorded.path] if recorded else []
 
 
+def search_room(dataset: str, model: str, method: str) -> str | None:
+    """The folder of a method's searches; a consensus has one for all models."""
+    weights = cards.load("methods", method).weights
+    if weights == "consensus":
+        return f"results/{dataset}/{CONSENSUS}{method}"
+    return f"results/{dataset}/{model}/{method}" if weights in SEARCHED else None
+
+
 def weights_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
     """The learned weights of a method, as a list; empty if its card fixes them."""
-    if cards.load("methods", method).weights != "learned":
-        return []
-    return [f"results/{dataset}/{model}/{method}/s{seed}/weights.json"]
+    room = search_room(dataset, model, method)
+    return [f"{room}/s{seed}/weights.json"] if room else []
+
+
+def part_weights(
+    dataset: str, model: str, method: str, seed: str, part: str
+) -> list[str]:
+    """The weights behind a part of a selection: its method's, or a sentinel's own."""
+    if part[0] == "k":
+        return [f"results/{dataset}/{model}/{method}/s{seed}/sentinels.json"]
+    return weights_file(dataset, model, method, seed)
+
+
+def part_questions(dataset: str, part: str) -> str:
+    """What a part is measured on: sentinels never on test questions."""
+    role = "reward" if part[0] == "k" else "test"
+    return f"results/{dataset}/questions_{role}.parquet"
+
+
+def tiny_file(dataset: str, method: str, name: str) -> str:
+    """The tiny (or confirm) set behind a method's reward: the dataset's, or its own S."""
+    own = cards.load("methods", method).n_anchors
+    return f"results/{dataset}/{f'anchors/{own}/' if own else ''}{name}.parquet"
 
 
 def labels_file(dataset: str, method: str) -> list[str]:
@@ -218,6 +162,13 @@ def labels_file(dataset: str, method: str) -> list[str]:
     if cards.load("methods", method).weights != "oracle":
         return []
     return [f"results/{dataset}/pool_labels.parquet"]
+
+
+def own_anchors(dataset: str, methods: list[str]) -> list[str]:
+    """Tiny and confirm sets of those methods whose cards bring their own S."""
+    own = [m for m in methods if cards.load("methods", m).n_anchors]
+    files = [tiny_file(dataset, m, name) for m in own for name in ("tiny", "confirm")]
+    return list(dict.fromkeys(files))
 
 
 def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
@@ -229,7 +180,7 @@ def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
     card = cards.load("methods", method)
     if card.weights == "none":
         return [(0, 0)]
-    varies = card.weights == "random" or card.vary_search_seed
+    varies = card.weights in ("random", "drawn") or card.vary_search_seed
     return [(i if varies else 0, i) for i in range(card.seeds or n_seeds)]
 
 
@@ -250,9 +201,28 @@ def trains(method: str) -> bool:
     return cards.load("methods", method).weights != "none"
 
 
-def learned(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights are searched for."""
-    return [m for m in methods if cards.load("methods", m).weights == "learned"]
+def searched(methods: list[str]) -> list[str]:
+    """Those of `methods` whose weights one model's search ends with."""
+    return [m for m in methods if cards.load("methods", m).weights in SEARCHED]
+
+
+def agreed(methods: list[str]) -> list[str]:
+    """Those of `methods` whose weights several models agree on."""
+    return [m for m in methods if cards.load("methods", m).weights == "consensus"]
+
+
+def models_of(method: str) -> list[str]:
+    """The models whose rewards a consensus averages."""
+    return cards.load("methods", method).models
+
+
+def consensus(dataset: str, method: str) -> dict[str, list[str]]:
+    """What a consensus search reads of its models: indicator tables, records."""
+    models = cards.load("methods", method).models
+    return {
+        "models": [model_file(model) for model in models],
+        "indicators": [f for m in models for f in indicator_files(dataset, m, method)],
+    }
 
 
 def search_files(
@@ -260,14 +230,36 @@ def search_files(
 ) -> list[str]:
     """File `name` of every search behind these methods."""
     return [
-        f"results/{dataset}/{model}/{method}/s{s}/{name}"
-        for method in learned(methods)
+        f"{room}/s{s}/{name}"
+        for method in methods
+        if (room := search_room(dataset, model, method))
         for s in sorted({s for s, _ in arms(method, n_seeds)})
     ]
 
 
-def measured(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[str]:
-    """Every file of arms and searches that a results table is made from."""
+def sentinel_runs(dataset: str, model: str, method: str, seed: str) -> list[str]:
+    """Answers after training on each sentinel, a sentinel's seeds together."""
+    how = cards.load("methods", method).certificate
+    return [
+        f"results/{dataset}/{model}/{method}/s{seed}/k{k}/t{t}/predictions.parquet"
+        for k in range(how.n_sentinels)
+        for t in range(how.n_seeds)
+    ]
+
+
+def measured(
+    dataset: str,
+    model: str,
+    methods: list[str],
+    n_seeds: int,
+    certify: Sequence[str] = (),
+) -> list[str]:
+    """Every file of arms and searches that a results table is made from.
+
+    Parameters
+    ----------
+    certify : methods of which the certificate of the first search is read too
+    """
     arms = ("predictions.parquet", "train.json")
     searches = ("weights.json", "trace.parquet")
     return [
@@ -276,6 +268,11 @@ def measured(dataset: str, model: str, methods: list[str], n_seeds: int) -> list
             f
             for n in searches
             for f in search_files(dataset, model, methods, n_seeds, n)
+        ),
+        *(
+            f"results/{dataset}/{model}/{method}/s0/certificate.json"
+            for method in searched(list(certify))
+            if method in methods
         ),
     ]
 
@@ -316,10 +313,13 @@ def check(target: str) -> None:
     parts = Path(target).parts
     if len(parts) < 3 or parts[0] != "results":
         return
+    if parts[1] == "tables":
+        cards.load("experiments", Path(target).stem)
+        return
     kinds: list[Literal["datasets", "models", "methods"]]
     kinds = ["datasets", "models", "methods"]
     for kind, name in zip(kinds, parts[1:-1], strict=False):
-        if name in RESERVED:
+        if name in RESERVED or name.startswith(CONSENSUS):
             return
         cards.load(kind, name)
 

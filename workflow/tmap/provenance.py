@@ -21,12 +21,14 @@ PACKAGE = Path(__file__).parent
 PLUMBING = frozenset(
     {
         "tmap",
+        "tmap.attempts",
         "tmap.cli",
         "tmap.cards",
         "tmap.commands",
         "tmap.errors",
         "tmap.failures",
         "tmap.files",
+        "tmap.gradient_paths",
         "tmap.indicators",
         "tmap.log",
         "tmap.names",
@@ -54,10 +56,11 @@ def _is_plumbing(module: str) -> bool:
     return module in PLUMBING or module.startswith("tmap.cards.")
 
 
-def _imports(tree: ast.AST, module: str, is_package: bool) -> set[str]:
-    package = module if is_package else module.rpartition(".")[0]
+@cache
+def _imports(path: Path, module: str) -> set[str]:
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(_parse(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -83,7 +86,7 @@ def closure(*modules: str) -> dict[str, Path]:
         if path is None or module in seen or _is_plumbing(module):
             continue
         seen[module] = path
-        queue += _imports(_parse(path), module, path.name == "__init__.py")
+        queue += _imports(path, module)
     return dict(sorted(seen.items()))
 
 

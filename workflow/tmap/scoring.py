@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -151,6 +152,21 @@ def score(
     )
     frame.attrs["notes"] = dict(scores.notes)
     _warn_unscored(name, frame)
+    return frame
+
+
+def score_table(
+    pool: str | Path, name: str, lm: Any, options: dict[str, Any]
+) -> pd.DataFrame:
+    """As `score` of a pool on disk; measures of text see it in parts, not at once."""
+    about = indicators.get(name)
+    if (about.looks_at, about.scope) != ("text", "row"):
+        return score(tables.read("pool", pool), name, lm, options)
+    parts = [score(rows, name, None, options) for rows in tables.batches("pool", pool)]
+    if len(parts) == 1:
+        return parts[0]
+    frame = pd.concat(parts, ignore_index=True)
+    frame.attrs["notes"] = {}
     return frame
 
 

@@ -215,6 +215,29 @@ def run(
     )
 
 
+def try_out(
+    objective: Objective, points: np.ndarray, ledger: Ledger, search: str
+) -> Found:
+    """Evaluate these weights only, in this order; no process is fitted.
+
+    Parameters
+    ----------
+    objective, ledger, search : as for `run`
+    points : (T, K) weights
+    """
+    recorder = _Recorder(objective, ledger, search, len(points))
+    for point in points:
+        recorder([float(x) for x in point])
+    return Found(
+        points=np.asarray(points, dtype=float),
+        rewards=np.array([row["reward"] for row in recorder.rows]),
+        trace=pd.DataFrame(recorder.rows),
+        timings=pd.DataFrame(recorder.times),
+        model=None,
+        space=None,
+    )
+
+
 def _recorded(ledger: Ledger, search: str) -> list[list[float]]:
     """The weights that this search proposed before, in order."""
     steps = ledger.proposals.get(search, {})

@@ -37,6 +37,14 @@ def fetch_pool(dataset: str) -> dict[str, Any]:
     }
 
 
+def distil_pool(dataset: str) -> dict[str, Any]:
+    card = cards.load("datasets", dataset)
+    name = card.distil.judge if card.distil else ""
+    judge = cards.load("judges", name).with_form("reasoning", name)
+    engine = cards.load("models", judge.model).engine if judge.model else None
+    return {"judge": judge, "engine": engine, "reader": card.reader}
+
+
 def label_pool(dataset: str) -> dict[str, Any]:
     return {"dataset": dataset, "source": cards.load("datasets", dataset).pool}
 
@@ -76,13 +84,14 @@ def fetch_targets(dataset: str) -> dict[str, Any]:
 def warm_up_proxy(dataset: str, proxy: str) -> dict[str, Any]:
     how = cards.load("datasets", dataset).gradients
     card = cards.load("models", proxy)
-    epochs = {"epochs": how.epochs, "max_steps": None}
+    # One process: checkpoints are small, and the share is.
+    alone = {"epochs": how.epochs, "max_steps": None, "processes": 1}
     return {
         "share": how.share,
         "seed": how.seed,
         "prompt": _unstopped(card),
         "place": _place(card),
-        "train": card.train.model_copy(update=epochs),
+        "train": card.train.model_copy(update=alone),
     }
 
 
@@ -144,9 +153,11 @@ def fit_irt(dataset: str) -> dict[str, Any]:
     return {"irt": cards.load("datasets", dataset).irt}
 
 
-def choose_tiny(dataset: str) -> dict[str, Any]:
-    card = cards.load("datasets", dataset)
-    return {"tiny": card.tiny}
+def choose_tiny(dataset: str, n_anchors: str = "") -> dict[str, Any]:
+    """`n_anchors` is that of a method card, in place of the dataset card's."""
+    tiny = cards.load("datasets", dataset).tiny
+    own = {"n_anchors": int(n_anchors)} if n_anchors else {}
+    return {"tiny": tiny.model_copy(update=own)}
 
 
 def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
@@ -157,7 +168,7 @@ def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
         **_language_model(model),
         "bounds": how.bounds,
         "search": how.search,
-        "estimator": data.tiny.estimator,
+        "estimator": how.estimator or data.tiny.estimator,
         "task": data.task,
         "reader": data.reader,
         "metric": data.metric,
@@ -165,11 +176,35 @@ def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
     }
 
 
+def search_consensus(dataset: str, method: str) -> dict[str, Any]:
+    """What each model's search would read, by model, in the order of the card."""
+    models = cards.load("methods", method).models
+    return {model: search_weights(dataset, model, method) for model in models}
+
+
+def explain_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
+    n = cards.load("methods", method).explain_orders
+    return {**search_weights(dataset, model, method), "n_orders": n}
+
+
+def choose_sentinels(dataset: str, method: str) -> dict[str, Any]:
+    chosen = _selection(dataset, method)
+    kept = ("normalise", "fraction", "max_unscored")
+    n = cards.load("methods", method).certificate.n_sentinels
+    return {key: chosen[key] for key in kept} | {"n_sentinels": n}
+
+
+def certify_proxy(method: str) -> dict[str, Any]:
+    how = cards.load("methods", method).certificate
+    return {"n_seeds": how.n_seeds, "safe": how.safe}
+
+
 def select_subset(dataset: str, method: str) -> dict[str, Any]:
-    how = cards.load("methods", method).filter
+    how = cards.load("methods", method)
     # Another encoder is another file; what it is called changes no number.
-    steps = how.model_dump(include={"below", "diversity"})
-    return {**_selection(dataset, method), "filter": steps}
+    steps = how.filter.model_dump(include={"below", "diversity"})
+    drawn = {"bounds": how.bounds} if how.weights == "drawn" else {}
+    return {**_selection(dataset, method), "filter": steps, **drawn}
 
 
 def export_subset(dataset: str, method: str) -> dict[str, Any]:
@@ -189,6 +224,10 @@ def evaluate_adapter(dataset: str, model: str) -> dict[str, Any]:
         "reader": data.reader,
         "metric": data.metric,
     }
+
+
+def make_table(experiment: str) -> dict[str, Any]:
+    return {"experiment": cards.load("experiments", experiment)}
 
 
 def collect_metrics(dataset: str) -> dict[str, Any]:

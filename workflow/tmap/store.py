@@ -25,7 +25,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmap import tables
+from tmap import attempts, tables
 from tmap.provenance import fingerprint
 
 logger = logging.getLogger(__name__)
@@ -98,6 +98,8 @@ class Store:
                 self.folder / shelf / name,
                 code=fingerprint("tmap.store"),
             )
+        if entries:
+            attempts.kept()
 
     def _look(self, shelf: Path) -> None:
         """Take in the parts of a shelf that were not read before."""

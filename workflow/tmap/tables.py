@@ -8,6 +8,7 @@ counts of rows by status where rows have one.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,15 @@ from tmap.errors import TmapError, nearest
 from tmap.files import atomic
 from tmap.provenance import versions
 
+#: Rows of a row group and of a batch: what is in memory of a table that is read in parts.
+BATCH = 65_536
 TEXT, FLOAT, INT, BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 TEXTS, FLOATS, INTS = pa.list_(TEXT), pa.list_(FLOAT), pa.list_(INT)
 VECTOR = pa.list_(pa.float32())
 TURNS = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
+
+#: Metadata of every table; what is left are the notes of its maker.
+STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions", "made")
 
 
 @dataclass(frozen=True)
@@ -208,7 +214,32 @@ SCHEMAS = {
             "sample_id": (TEXT, "a chosen candidate"),
             "rank": (INT, "from 0, best first"),
             "score": (FLOAT, "S = F w; NaN for a random subset"),
-            "contributions": (FLOATS, "w_j f_ij, in the order of 'indicators'"),
+            "contributions": (
+                FLOATS,
+                "w_j f_ij, in the order of 'indicators'; of a product f_ij",
+            ),
+        },
+    ),
+    "cells": Schema(
+        1,
+        {
+            "row": (TEXT, "of the printed table"),
+            "column": (TEXT, "of the printed table"),
+            "value": (FLOAT, "in the unit of metadata 'unit'; NaN: not measured"),
+            "low": (FLOAT, "end of its interval; NaN: none"),
+            "high": (FLOAT, "end of its interval; NaN: none"),
+            "n_runs": (INT, "runs behind it; 0: not of runs"),
+            "note": (TEXT, "a verdict, or why the value is not there"),
+            "against_random": (FLOAT, "accuracies: difference from random, a share"),
+            "random_low": (FLOAT, "end of its interval"),
+            "random_high": (FLOAT, "end of its interval"),
+            "p_random": (FLOAT, "Holm's p of not better, over the whole table"),
+            "better": (TEXT, "than random: yes | no | unclear; '' if not compared"),
+            "against_base": (FLOAT, "accuracies: difference from base, a share"),
+            "harms": (TEXT, "base: yes | no | unclear; '' if not compared"),
+            "strict": (FLOAT, "accuracy by the strict reader, mean over runs"),
+            "flexible": (FLOAT, "accuracy by the flexible reader"),
+            "numeric": (FLOAT, "accuracy by the value of the number"),
         },
     ),
     "predictions": Schema(
@@ -259,11 +290,36 @@ def write(
     )
     text = json.dumps(about, ensure_ascii=False, sort_keys=True, allow_nan=False)
     with atomic(path) as temporary:
-        pq.write_table(table.replace_schema_metadata({"tmap": text}), temporary)
+        table = table.replace_schema_metadata({"tmap": text})
+        pq.write_table(table, temporary, row_group_size=BATCH)
 
 
 def read(kind: str, path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
     """Read table `kind`; refuse another kind, another version, missing columns."""
+    _check_kind(kind, path)
+    table = pq.read_table(path, columns=columns)
+    _check(kind, table.column_names, path, columns)
+    return table.to_pandas()
+
+
+def batches(kind: str, path: str | Path) -> Iterator[pd.DataFrame]:
+    """Read table `kind`, some rows at a time."""
+    _check_kind(kind, path)
+    with pq.ParquetFile(path) as file:
+        _check(kind, file.schema_arrow.names, path)
+        for batch in file.iter_batches(BATCH):
+            yield batch.to_pandas()
+
+
+def rows(kind: str, path: str | Path, sample_ids: Collection[str]) -> pd.DataFrame:
+    """Those rows of table `kind` that have one of these ids, in its order."""
+    wanted = set(sample_ids)
+    found = [part[part["sample_id"].isin(wanted)] for part in batches(kind, path)]
+    whole = pd.DataFrame(columns=list(_schema(kind).columns))
+    return pd.concat(found, ignore_index=True) if found else whole
+
+
+def _check_kind(kind: str, path: str | Path) -> None:
     schema = _schema(kind)
     about = metadata(path)
     if (about["schema"], about["schema_version"]) != (kind, schema.version):
@@ -272,9 +328,6 @@ def read(kind: str, path: str | Path, columns: list[str] | None = None) -> pd.Da
             f"but '{kind}' version {schema.version} is read here. "
             "Delete the file and build it again."
         )
-    table = pq.read_table(path, columns=columns)
-    _check(kind, table.column_names, path, columns)
-    return table.to_pandas()
 
 
 def metadata(path: str | Path) -> dict[str, Any]:
@@ -295,6 +348,11 @@ def metadata(path: str | Path) -> dict[str, Any]:
         )
     about: dict[str, Any] = json.loads(raw[b"tmap"])
     return about
+
+
+def notes(path: str | Path) -> dict[str, Any]:
+    """What its maker noted of a table: metadata without what every table has."""
+    return {k: value for k, value in metadata(path).items() if k not in STANDARD}
 
 
 def _check(

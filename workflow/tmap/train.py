@@ -19,7 +19,7 @@ from tmap.prompts import Renderer
 from tmap.provenance import versions
 from tmap.samples import Turn
 from tmap.training import adapter as adapter_files
-from tmap.training import checkpoints
+from tmap.training import checkpoints, launch
 from tmap.training.arguments import lora_config, sft_config
 from tmap.training.rows import TrainingRows, encode
 
@@ -65,6 +65,8 @@ def train(
     TmapError
         If no row has anything to learn, or the loss stops being a number.
     """
+    if launch.rank() is not None:
+        launch.enter()
     weights = load_weights(record, place)
     tokenizer = load_tokenizer(record)
     limit, key = _max_length(weights.model, settings)
@@ -79,9 +81,17 @@ def train(
         if found:
             LOG.info("train: going on from %s", found)
         trainer.train(resume_from_checkpoint=str(found) if found else None)
-    adapter_files.save(trainer.model, adapter, record["source"], record["revision"])
-    if not keep_checkpoints:
-        checkpoints.clear(scratch)
+    # Of a model in parts, all processes together give the whole.
+    whole = (
+        trainer.accelerator.get_state_dict(trainer.model)
+        if trainer.is_fsdp_enabled
+        else None
+    )
+    if trainer.is_world_process_zero():
+        base = record["source"], record["revision"]
+        adapter_files.save(trainer.model, adapter, *base, state=whole)
+        if not keep_checkpoints:
+            checkpoints.clear(scratch)
     return _report(rows, trainer.state)
 
 

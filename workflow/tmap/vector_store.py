@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tmap import tables
+from tmap import attempts, tables
 from tmap.provenance import fingerprint
 from tmap.store import ROOT, logger
 
@@ -75,6 +75,7 @@ class VectorStore:
             self.folder / keys[0][:2] / name,
             code=fingerprint("tmap.vector_store"),
         )
+        attempts.kept()
 
     def _look(self, path: Path) -> None:
         try:

@@ -195,6 +195,18 @@ class IrtSection(Section):
     seed: int = 0
 
 
+EstimatorName = Literal[
+    "auto",
+    "gp_irt",
+    "p_irt",
+    "weighted_mean",
+    "kmeans_mean",
+    "stratified",
+    "greedy_ridge",
+    "full",
+]
+
+
 class TinySection(Section):
     """The tiny validation set (paper eq. 3, 5, 6)."""
 
@@ -202,16 +214,7 @@ class TinySection(Section):
     n_confirm: int = Field(
         default=100, ge=0, description="size of the second set, disjoint from the first"
     )
-    estimator: Literal[
-        "auto",
-        "gp_irt",
-        "p_irt",
-        "weighted_mean",
-        "kmeans_mean",
-        "stratified",
-        "greedy_ridge",
-        "full",
-    ] = "auto"
+    estimator: EstimatorName = "auto"
     seed: int = 0
 
 
@@ -259,12 +262,19 @@ class OverlapSection(Section):
     )
 
 
+class DistilSection(Section):
+    """The pool's responses are replaced by a teacher's reasoning (paper 4.4.2)."""
+
+    judge: str = Field(description="judge card with a form `reasoning`: the teacher")
+
+
 class DatasetCard(Section):
     """Keys of config/datasets/NAME.yaml."""
 
     description: str = ""
     task: Literal["generation", "multiple_choice"]
     pool: PoolSource
+    distil: DistilSection | None = None
     questions: QuestionSource
     responses: ResponseSource | None = None
     protocol: Literal["heldout", "paper"] = Field(

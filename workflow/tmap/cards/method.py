@@ -7,6 +7,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tmap.cards.base import Section
+from tmap.cards.dataset import EstimatorName
+
+#: Weights that a search of one model ends with, and those that weigh columns at all.
+SEARCHED = ("learned", "best_single")
+WEIGHING = ("uniform", "product", "drawn", *SEARCHED, "consensus")
 
 
 class SearchSection(Section):
@@ -71,16 +76,45 @@ class RoundsSection(Section):
     seed: int = Field(default=0, description="of the draw of those questions")
 
 
+class CertificateSection(Section):
+    """How a search's reward is checked by training, for those who ask for it."""
+
+    n_sentinels: int = Field(default=12, ge=12, description="selections trained on")
+    n_seeds: int = Field(default=2, ge=2, description="trainings of each")
+    safe: str = Field(
+        default="random",
+        description="the method that is recommended where the reward cannot be trusted; "
+        "name it before you look",
+    )
+
+
 class MethodCard(Section):
     """Keys of config/methods/NAME.yaml."""
 
     description: str = ""
     weights: (
-        Literal["none", "random", "uniform", "learned", "oracle"] | dict[str, float]
+        Literal[
+            "none",
+            "random",
+            "uniform",
+            "product",
+            "drawn",
+            "learned",
+            "best_single",
+            "consensus",
+            "oracle",
+        ]
+        | dict[str, float]
     ) = Field(
         description="none: no training (base); random: a random subset; uniform: all "
-        "equal; learned: searched; oracle: rows known to be clean first (generated "
-        "pools only); or {indicator: weight}"
+        "equal; product: the normalised columns multiplied; drawn: from the seed, "
+        "uniform within `bounds:`; learned: searched; best_single: all on the one "
+        "column with the best few-shot reward; consensus: searched with the mean reward "
+        "of `models:`; oracle: rows known to be clean first (generated pools only); or "
+        "{indicator: weight}"
+    )
+    models: list[str] = Field(
+        default=[], description="consensus: model cards whose rewards are averaged"
     )
     indicators: list[str] = Field(default=[], description="columns that are weighed")
     normalise: Literal["minmax", "rank", "robust"] = Field(
@@ -98,21 +132,43 @@ class MethodCard(Section):
     seeds: int | None = Field(
         default=None, ge=1, description="trainings; null: as many as the config says"
     )
+    estimator: EstimatorName | None = Field(
+        default=None,
+        description="of the reward; null: the dataset card's; full asks all questions",
+    )
+    n_anchors: int | None = Field(
+        default=None, ge=2, description="S of the reward; null: the dataset card's"
+    )
     search: SearchSection = SearchSection()
     filter: FilterSection = FilterSection()
     rounds: RoundsSection | None = Field(
         default=None, description="select from generated candidates, round after round"
     )
+    certificate: CertificateSection = CertificateSection()
+    explain_orders: int = Field(
+        default=8,
+        ge=2,
+        description="orders of indicators that Shapley values are a mean over (all of "
+        "them up to four indicators)",
+    )
 
     @model_validator(mode="after")
     def _has_columns(self) -> MethodCard:
-        needs = self.weights in ("uniform", "learned")
+        needs = isinstance(self.weights, str) and self.weights in WEIGHING
         if needs and not self.indicators:
             raise ValueError(
                 f"weights: {self.weights} needs `indicators:`, a list of column names"
             )
         if not needs and self.indicators:
-            raise ValueError("`indicators:` goes with weights: uniform or learned only")
+            raise ValueError(
+                f"`indicators:` goes with weights: {', '.join(WEIGHING)} only"
+            )
+        if (self.weights == "consensus") != bool(self.models):
+            raise ValueError(
+                "`models:` goes with weights: consensus, which needs at least one"
+            )
+        if len(set(self.models)) < len(self.models):
+            raise ValueError("`models:` names a model twice")
         if len(set(self.indicators)) < len(self.indicators):
             raise ValueError("`indicators:` names a column twice")
         if self.bounds[0] >= self.bounds[1]:

@@ -97,6 +97,15 @@ class TrainSection(Section):
     max_steps: int | None = Field(default=None, ge=1, description="ends training early")
     batch_size: int = Field(default=16, ge=1, description="rows per optimiser step")
     micro_batch_size: int = Field(default=16, ge=1, description="rows per forward pass")
+    processes: int = Field(
+        default=1,
+        ge=1,
+        description="that train together, one per GPU; each takes its share of a batch",
+    )
+    parallel: Literal["ddp", "fsdp"] = Field(
+        default="ddp",
+        description="several processes: each holds the model (ddp), or a part (fsdp)",
+    )
     max_length: int = Field(
         default=2048, ge=8, description="tokens; longer rows are cut and counted"
     )
@@ -106,10 +115,12 @@ class TrainSection(Section):
 
     @model_validator(mode="after")
     def _divides(self) -> TrainSection:
-        if self.batch_size % self.micro_batch_size:
+        if self.batch_size % (self.micro_batch_size * self.processes):
             raise ValueError(
                 f"batch_size {self.batch_size} must be a multiple of "
                 f"micro_batch_size {self.micro_batch_size}"
+                + f" x processes {self.processes}"
+                * (self.processes > 1)
             )
         return self
 
@@ -164,6 +175,20 @@ class ModelCard(Section):
         description="names of this model and its derivatives in histories (shell "
         "patterns): the search refuses a history that holds them",
     )
+
+    @model_validator(mode="after")
+    def _one_gpu_each(self) -> ModelCard:
+        n, gpus = self.train.processes, self.resources.gpu
+        if n > 1 and gpus not in (0, n):
+            raise ValueError(
+                f"train.processes {n} must equal resources.gpu {gpus}: one GPU each"
+            )
+        if n > 1 and self.engine.device_map:
+            raise ValueError(
+                f"train.processes is {n}, and engine.device_map spreads one process over "
+                "all GPUs; leave one of them out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _asks_for_gpus(self) -> ModelCard:

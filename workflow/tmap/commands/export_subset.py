@@ -23,7 +23,7 @@ def run(
 ) -> None:
     names = {"dataset": dataset, "model": model, "method": method}
     chosen = tables.read("subset", subset)
-    rows = exports.in_order(tables.read("pool", pool), chosen)
+    rows = exports.in_order(tables.rows("pool", pool, chosen["sample_id"]), chosen)
     about = tables.metadata(subset)
     files.write_text(alpaca, exports.alpaca_lines(rows))
     files.write_text(messages, exports.message_lines(rows))

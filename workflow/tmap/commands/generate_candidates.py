@@ -1,6 +1,6 @@
 """Let a generator write candidates after worked examples; keep what fits the form."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,7 +44,7 @@ def run(
     read = [targets, ngrams, model_file, *earlier.split()]
     code = provenance.fingerprint("generate_candidates")
     made = origin.made("generate_candidates", read, **names)
-    about = {
+    about: dict[str, Any] = {
         "code": code,
         "made": made,
         "rejected": found.reasons,

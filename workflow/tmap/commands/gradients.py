@@ -1,7 +1,7 @@
 """Measure the gradient of every candidate and of every target question, at a proxy."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,7 +32,7 @@ def run(
     pairs = zip(asked["question"], asked["answer"], strict=True)
     aims = [[("user", question), ("assistant", answer)] for question, answer in pairs]
     chats = [turns_of(row) for row in rows.to_dict("records")]
-    about = {
+    about: dict[str, Any] = {
         "code": provenance.fingerprint("gradients"),
         "made": origin.made("gradients", [pool, targets, model_file, warm], **names),
         "rates": model.rates(),

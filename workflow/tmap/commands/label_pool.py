@@ -19,7 +19,7 @@ def run(
 
     found = labels.read(
         **settings.label_pool(dataset),
-        sample_ids=tables.read("pool", pool)["sample_id"],
+        sample_ids=tables.read("pool", pool, ["sample_id"])["sample_id"],
     )
     code = fingerprint("label_pool")
     made = origin.made("label_pool", [pool], dataset=dataset)

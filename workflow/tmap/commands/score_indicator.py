@@ -37,7 +37,7 @@ def run(
     read += recordings(dataset, indicator)
     files_of = (columns.split(), embeddings, gradients.split())
     lm = scoring.instrument(indicator, card, record, *files_of)
-    frame = scoring.score(tables.read("pool", pool), indicator, lm, card["options"])
+    frame = scoring.score_table(pool, indicator, lm, card["options"])
     tables.write(
         "indicator",
         frame,

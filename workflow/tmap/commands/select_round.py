@@ -1,7 +1,7 @@
 """Take the best of a round's candidates, and keep what the rounds before chose."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,10 +29,10 @@ def run(
     before = rounds.Chosen.read(earlier.split())
     candidates = tables.read("pool", pools.split()[-1])
     found = rounds.select(candidates, indicators or [], card, seed, before)
-    read = [*pools.split(), *earlier.split(), *(indicators or [])]
+    read: list[str | Path] = [*pools.split(), *earlier.split(), *(indicators or [])]
     code = provenance.fingerprint("select_round")
     made = origin.made("select_round", read, **names)
-    about = {"code": code, "made": made}
+    about: dict[str, Any] = {"code": code, "made": made}
     notes = {"indicators": card["indicators"], "fraction": card["fraction"]}
     notes |= {"weights": found.weights, "warnings": found.warnings, "filter": {}}
     tables.write("subset", found.subset, output, seed=seed, **about, **notes)

@@ -1,5 +1,6 @@
 """Fine-tune a LoRA adapter on a subset of the pool."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,9 +25,14 @@ def run(
 ) -> None:
     from tmap.samples import chosen, turns_of
     from tmap.train import train
+    from tmap.training import launch
 
     card = settings.train_adapter(model)
-    rows = chosen(tables.read("pool", pool), tables.read("subset", subset))
+    if card["train"].processes > 1 and launch.rank() is None:
+        launch.run(card["train"], sys.argv[sys.argv.index("train-adapter") :])
+        return
+    ids = tables.read("subset", subset)
+    rows = chosen(tables.rows("pool", pool, ids["sample_id"]), ids)
     found = train(
         read_json(model_file),
         card["prompt"],
@@ -38,6 +44,8 @@ def run(
         scratch=report.parent / "checkpoints",
         keep_checkpoints=keep_checkpoints,
     )
+    if launch.rank():
+        return  # the first of several processes writes
     about = {
         "settings": {name: part.model_dump(mode="json") for name, part in card.items()},
         "code": fingerprint("train_adapter"),

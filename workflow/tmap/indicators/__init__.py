@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -121,9 +122,10 @@ def names() -> list[str]:
 
 def get(name: str) -> Indicator:
     """The indicator of this name; an unknown one is an error with the nearest name."""
-    if name not in names():
+    module = f"{__name__}.{name}"
+    if (name[:1] == "_" or module not in sys.modules) and name not in names():
         cure = f"To add one, write workflow/tmap/indicators/{name}.py."
         raise unknown("indicator", name, names(), cure)
-    found = getattr(importlib.import_module(f"{__name__}.{name}"), name)
+    found = getattr(importlib.import_module(module), name)
     assert isinstance(found, Indicator)
     return found

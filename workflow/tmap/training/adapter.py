@@ -11,19 +11,26 @@ from typing import Any
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
-def save(model: Any, folder: Path, base: str, revision: str | None) -> None:
+def save(
+    model: Any,
+    folder: Path,
+    base: str,
+    revision: str | None,
+    state: dict[str, Any] | None = None,
+) -> None:
     """Write weights and configuration of a PEFT model into `folder`.
 
     Parameters
     ----------
     base, revision : what the configuration names as the base model, instead of the
         place where this machine keeps it
+    state : its weights, where they do not lie in `model` as they are
     """
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{os.getpid()}.tmp"
     try:
         # Not "auto": that asks the hub about the base model's vocabulary.
-        model.save_pretrained(temporary, save_embedding_layers=False)
+        model.save_pretrained(temporary, save_embedding_layers=False, state_dict=state)
         _write_config(temporary / CONFIG, base, revision)
         for name in (CONFIG, WEIGHTS):
             _sync(temporary / name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tmap.cards.model import TrainSection
+from tmap.training import launch
 
 SAVES = 10  # checkpoints per run, about
 
@@ -44,7 +45,10 @@ def sft_config(
         output_dir=str(folder),
         seed=seed,
         per_device_train_batch_size=settings.micro_batch_size,
-        gradient_accumulation_steps=settings.batch_size // settings.micro_batch_size,
+        gradient_accumulation_steps=settings.batch_size
+        // (settings.micro_batch_size * settings.processes),
+        ddp_backend="gloo" if device == "cpu" and launch.rank() is not None else None,
+        ddp_find_unused_parameters=False,
         max_steps=steps,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=_schedule(settings),

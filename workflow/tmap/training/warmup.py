@@ -127,7 +127,8 @@ def read(path: str | Path) -> list[Checkpoint]:
                 epoch, name, part = key.split("/")
                 if epoch == str(number):
                     parts[part][name] = file.get_tensor(key)
-            found.append(Checkpoint(*(parts[part] for part in PARTS), rate))
+            weights, first, second = (parts[part] for part in PARTS)
+            found.append(Checkpoint(weights, first, second, rate))
     return found
 
 

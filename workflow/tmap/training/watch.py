@@ -8,17 +8,23 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from tmap import attempts
 from tmap.errors import TmapError
 from tmap.log import Progress
+from tmap.training import launch
 
 
 class Watch(TrainerCallback):
-    """Prints step, loss, tokens per second and time left; stops at NaN and infinity."""
+    """Prints step, loss, tokens per second and time left; stops at NaN and infinity.
+
+    Where a scheduler limits the time, it also saves and stops before that is up.
+    """
 
     def on_train_begin(
         self, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:
         """Start the clock; a resumed run counts from where it goes on."""
+        self._stops = False
         self._progress = Progress(
             "train", state.max_steps - state.global_step, unit="steps"
         )
@@ -43,9 +49,24 @@ class Watch(TrainerCallback):
                     "`train.learning_rate` in the model card, raise "
                     "`train.warmup_share`, or set `engine.dtype: float32`."
                 )
+        if not state.is_world_process_zero:
+            return
         elapsed = max(time.monotonic() - self._start, 1e-9)
         rate = logs.get("num_tokens", 0) / elapsed
         self._progress.advance(note=f"loss {logs['loss']:.4f}, {rate:,.0f} tokens/s")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Ask for a checkpoint when time is short, in all processes at the same step."""
+        if state.global_step < state.max_steps:
+            self._stops = launch.any_of(attempts.is_short())
+            control.should_save |= self._stops
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The checkpoint is whole: here the run may stop, unless it is done anyway."""
+        if state.is_world_process_zero:
+            attempts.note()
+        if self._stops and state.global_step < state.max_steps:
+            attempts.stop()
 
 
 NAMES = {"loss": "loss", "grad_norm": "gradient's norm"}

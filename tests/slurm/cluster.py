@@ -1,0 +1,153 @@
+"""A real Slurm on this machine for tests, and a small world whose jobs go to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clones import Clone
+
+SCRIPT = Path(__file__).with_name("cluster.sh")
+CONFIGURED = Path("/etc/slurm/slurm.conf")
+LEFT_BEHIND = Path("/etc/slurm.before-tests")  # by a run of these tests that was killed
+PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
+TARGET = "results/demo/random_llama/metrics.json"
+
+#: Six jobs: two indicators, search, training, and two evaluations. The card asks for a GPU.
+METHOD = """\
+extends: tmap
+indicators: [ifd, perplexity]
+search: {n_initial: 3, n_iterations: 5, n_groups: 2, n_shots: 2}
+"""
+CONFIG = "methods: [base, tmap]\nseeds: 1\n"
+
+#: On the jobs' PYTHONPATH: notes what each command sees, and makes ledger writes slow.
+WITNESS = """
+import os, sys, time
+words = {"score-indicator", "search-weights", "train-adapter", "evaluate-adapter"}
+words = [word for word in sys.orig_argv if word in words]
+if words and os.environ.get("WITNESS"):
+    with open(os.environ["WITNESS"], "a") as file:
+        file.write(f"{words[0]} {os.environ.get('CUDA_VISIBLE_DEVICES')}\\n")
+write, written = os.write, 0
+
+def slow(file, data):
+    global written
+    if bytes(data[:8]) == b'{"type":':
+        written += 1
+        time.sleep(float(os.environ.get("SLOW_LEDGER", "0")))
+        hang = os.environ.get("HANG_ONCE")
+        if hang and written == 5 and not os.path.exists(hang):
+            open(hang, "w").close()
+            time.sleep(600)
+    return write(file, data)
+
+os.write = slow
+"""
+
+
+def missing() -> str:
+    """Why there can be no Slurm here; empty if there can."""
+    if os.geteuid():
+        return "a test cluster needs root"
+    if CONFIGURED.exists() and not LEFT_BEHIND.exists():
+        return f"{CONFIGURED} exists: this machine belongs to a cluster"
+    lacking = [name for name in PROGRAMS if not shutil.which(name)]
+    if lacking:
+        return (
+            f"no {', '.join(lacking)}: apt-get install --no-install-recommends "
+            "slurmctld slurmd slurm-client munge"
+        )
+    return ""
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[None]:
+    """Slurm while the block runs."""
+    try:
+        subprocess.run([SCRIPT, "up", folder], check=True, timeout=60)
+        yield
+    finally:
+        subprocess.run([SCRIPT, "down", folder], check=True, timeout=120)
+
+
+def small_world(path: Path) -> Clone:
+    """A clone whose target is six jobs."""
+    clone = Clone.make(path)
+    clone.run("tmap", "make-world", "world")
+    world = clone.path / "world"
+    (world / "cards/methods/tmap.yaml").write_text(METHOD)
+    with open(world / "config.yaml", "a") as file:
+        file.write(CONFIG)
+    card = world / "cards/models/random_llama.yaml"
+    card.write_text(card.read_text().replace("gpu: 0", "gpu: 1"))
+    (clone.path / "witness").mkdir()
+    (clone.path / "witness/sitecustomize.py").write_text(WITNESS)
+    clone.env["PYTHONPATH"] += f":{clone.path / 'witness'}"
+    return clone
+
+
+def command(target: str, *options: str) -> list[str]:
+    """As the README says it, but for pauses that suit a cluster of one machine."""
+    return [
+        *("nice", "-n", "19"),
+        *("snakemake", "--profile", "profiles/slurm"),
+        *("--configfile", "world/config.yaml", "--latency-wait", "5"),
+        *("--slurm-init-seconds-before-status-checks", "6"),
+        *options,
+        *("--", target),
+    ]
+
+
+def start(clone: Clone, target: str, *options: str, **env: str) -> subprocess.Popen:
+    """Snakemake in the background; its words are in slurm.out."""
+    with open(clone.path / "slurm.out", "w") as out:
+        return subprocess.Popen(
+            command(target, *options),
+            cwd=clone.path,
+            env=clone.env | env,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def finish(clone: Clone, process: subprocess.Popen, seconds: float = 900) -> str:
+    """Wait for it; its words. Not zero: an AssertionError with them."""
+    try:
+        code = process.wait(seconds)
+    finally:
+        if process.poll() is None:  # too long: leave nothing behind
+            process.kill()
+            subprocess.run(["scancel", "--user", "root"])
+    said = (clone.path / "slurm.out").read_text()
+    assert code == 0, said
+    return said
+
+
+def until(condition: Callable[[], object], seconds: float = 400) -> object:
+    """The first true value of `condition`."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.2)
+    return found
+
+
+def job_of(rule: str) -> tuple[str, str]:
+    """(id, node) of the running Slurm job of a rule; empty if there is none."""
+    out = subprocess.run(
+        ["squeue", "--noheader", "--states=R", "--format=%i %N %k"],
+        check=True,
+        text=True,
+        capture_output=True,
+    ).stdout
+    for line in out.splitlines():
+        number, node, comment = line.split(" ", 2)
+        if comment.startswith(f"rule_{rule}_"):
+            return number, node
+    return "", ""

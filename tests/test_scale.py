@@ -1,0 +1,147 @@
+"""Pools in parts: the same tables as at once, and a plan that takes seconds."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+
+from clones import Clone
+from conftest import ROOT
+from tmap import features, scoring, selection, subset, tables
+
+N = 23
+TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "a\nb"}]
+
+
+@pytest.fixture
+def pool(tmp_path, monkeypatch):
+    """Table 'pool' of 23 rows in parts of 5: path and frame."""
+    monkeypatch.setattr(tables, "BATCH", 5)
+    frame = pd.DataFrame(
+        {
+            "sample_id": [f"s{i * 7 % N:02d}" for i in range(N)],
+            "instruction": ["What?"] * N,
+            "input": [""] * N,
+            "response": ["", *("line\n" * i for i in range(1, N))],
+            "turns": [TURNS if i == 11 else None for i in range(N)],
+            "source": ["test"] * N,
+            "text_hash": [f"{i % 3:016x}" for i in range(N)],
+        }
+    )
+    path = tmp_path / "pool.parquet"
+    tables.write("pool", frame, path, code="test")
+    return path, frame
+
+
+def test_a_table_is_read_in_parts_that_make_up_the_whole(pool):
+    path, _ = pool
+    parts = list(tables.batches("pool", path))
+    assert [len(part) for part in parts] == [5, 5, 5, 5, 3]
+    whole = tables.read("pool", path)
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole)
+
+
+def test_rows_by_id_come_in_the_order_of_the_table(pool):
+    path, frame = pool
+    found = tables.rows("pool", path, ["s03", "s07", "s21", "absent"])
+    wanted = frame[frame["sample_id"].isin(["s03", "s07", "s21"])]
+    assert found["sample_id"].tolist() == wanted["sample_id"].tolist()
+    assert found["response"].tolist() == wanted["response"].tolist()
+    assert tables.rows("pool", path, []).empty
+
+
+@pytest.mark.parametrize("name", ["output_length", "reason_steps"])
+def test_text_measured_in_parts_is_measured_alike(pool, name, monkeypatch):
+    path, _ = pool
+    whole = scoring.score(tables.read("pool", path), name, None, {})
+    monkeypatch.setattr(tables, "read", None)  # not at once
+    parts = scoring.score_table(path, name, None, {})
+    pd.testing.assert_frame_equal(parts, whole)
+    assert set(parts["status"]) == {"ok", "empty"}
+
+
+def test_columns_in_the_pools_order_and_in_another_are_the_same(pool, tmp_path):
+    path, frame = pool
+    ids = tables.read("pool", path, ["sample_id"])["sample_id"]
+    rng = np.random.default_rng(0)
+    score = pd.DataFrame(
+        {"sample_id": frame["sample_id"], "score": rng.random(N), "status": "ok"}
+    )
+    files = []
+    for name, rows in (("a", score), ("b", score.sample(frac=1, random_state=1))):
+        files.append(tmp_path / f"{name}.parquet")
+        tables.write("indicator", rows, files[-1], code="test")
+    found = features.load(ids, files, normalise="minmax", max_unscored=0)
+    assert_array_equal(found.matrix[:, 0], found.matrix[:, 1])
+    low, high = score["score"].min(), score["score"].max()
+    assert_array_equal(found.matrix[:, 0], (score["score"] - low) / (high - low))
+
+
+def test_contributions_belong_to_the_chosen_rows(pool):
+    path, _ = pool
+    rows = tables.read("pool", path, ["sample_id", "text_hash"])
+    matrix = np.random.default_rng(1).random((N, 3))
+    weights = np.array([1.0, 0.5, 0.25])
+    loaded = features.Features(["a", "b", "c"], matrix, [], {})
+    chosen = subset.choose(rows, loaded, weights, 0.3, seed=0)
+    number = {name: i for i, name in enumerate(rows["sample_id"])}
+    for row in chosen.itertuples():
+        expected = matrix[number[row.sample_id]] * weights
+        assert row.contributions.tolist() == expected.tolist()
+
+
+def test_ties_are_ranked_as_python_sorts_unicode():
+    hashes = ["b", "a", "a", "a"]
+    ids = ["x", "\U0001f600", "é", "z"]
+    order = sorted(range(4), key=lambda i: (hashes[i], ids[i]))
+    assert np.argsort(selection.tie_rank(hashes, ids)).tolist() == order
+
+
+def test_the_benchmark_measures_each_stage():
+    done = subprocess.run(
+        [sys.executable, "benchmarks/scale.py", "--rows", "50,500", "--columns", "2"],
+        cwd=ROOT,
+        check=True,
+        text=True,
+        capture_output=True,
+    )
+    stages = json.loads(done.stdout)["stages"]
+    assert set(stages) == {"output_length", "reason_steps", "top_m"}
+    for stage in stages.values():
+        assert [size["rows"] for size in stage["sizes"]] == [50, 500]
+        assert all(size["peak_mb"] > 10 for size in stage["sizes"])
+        assert np.isfinite(stage["growth"])
+
+
+@pytest.mark.workflow
+def test_four_tasks_four_models_fifteen_methods_are_planned(tmp_path):
+    clone = Clone.make(tmp_path / "clone")
+    cards = clone.path / "mine/methods"
+    cards.mkdir(parents=True)
+    more = [f"tmap_{i}" for i in range(11)]
+    for i, name in enumerate(more):
+        (cards / f"{name}.yaml").write_text(
+            f"extends: tmap\nsearch: {{n_groups: {i + 1}}}\n"
+        )
+    config = {
+        "cards": ["mine"],
+        "methods": ["base", "random", "uniform", "tmap", *more],
+        "seeds": 3,
+        "targets": [
+            f"results/{dataset}/{model}/metrics.json"
+            for dataset in ("gsm8k", "arc_c", "musr", "gpqa")
+            for model in ("llama3", "mistral", "llama2_13b", "qwen2_5")
+        ],
+    }
+    (clone.path / "mine/config.json").write_text(json.dumps(config))
+    plan = ["snakemake", "-n", "--quiet", "rules", "--profile", "profiles/local"]
+    out = clone.run(*plan, "--configfile", "mine/config.json")
+    counts = dict(line.split() for line in out.splitlines() if len(line.split()) == 2)
+    assert counts["collect_metrics"] == "16"
+    assert counts["search_weights"] == str(16 * 12)  # one search per learned method
+    # base once; random and learned and uniform with three training seeds each
+    assert counts["evaluate_adapter"] == str(16 * (1 + 14 * 3))

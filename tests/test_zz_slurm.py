@@ -1,0 +1,163 @@
+"""On a real Slurm: the profile, and what clusters do to jobs. The last tests to run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "slurm"))
+import cluster
+from cluster import TARGET, finish, job_of, start, until
+
+from tmap import attempts
+
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(bool(cluster.missing()), reason=cluster.missing() or "-"),
+]
+ROOM = "results/demo/random_llama/tmap/s0"
+TRACE = f"{ROOM}/trace.parquet"
+SEARCH_LOG = "results/logs/search_weights/demo/random_llama/tmap/s0.log"
+IFD = "results/demo/indicators/ifd.parquet"
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    with cluster.running(tmp_path_factory.mktemp("slurm")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """The target as one machine builds it."""
+    clone = cluster.small_world(tmp_path_factory.mktemp("local") / "clone")
+    clone.snakemake("--", TARGET, cores=1)
+    return clone
+
+
+@pytest.fixture(scope="module")
+def remote(slurm, tmp_path_factory):
+    """The target as the cluster builds it."""
+    clone = cluster.small_world(tmp_path_factory.mktemp("remote") / "clone")
+    finish(clone, start(clone, TARGET, WITNESS=str(clone.path / "seen")))
+    return clone
+
+
+def forget(clone, *names):
+    for name in names:
+        (clone.path / name).unlink(missing_ok=True)
+
+
+def forget_the_search(clone):
+    names = ("trace.parquet", "timings.parquet", "weights.json", "ledger.jsonl")
+    forget(clone, *(f"{ROOM}/{name}" for name in names))
+
+
+def answers(clone):
+    path = clone.path / ROOM / "ledger.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def nothing_was_asked_twice(clone):
+    keys = [r["key"] for r in answers(clone) if r["type"] == "answers"]
+    return len(keys) == len(set(keys)) > 0
+
+
+def attempts_at(clone, log):
+    return attempts.history(clone.path / attempts.record_of(log))
+
+
+def same_data(one, other, name):
+    return (one.path / name).read_bytes() == (other.path / name).read_bytes()
+
+
+def test_the_cluster_builds_what_one_machine_builds(local, remote):
+    tables_there = [
+        path.relative_to(local.path)
+        for path in (local.path / "results").rglob("*.parquet")
+        if path.name != "timings.parquet"
+    ]
+    assert len(tables_there) > 10
+    assert [n for n in tables_there if not same_data(local, remote, n)] == []
+    assert same_data(local, remote, TARGET)
+
+
+def test_jobs_with_a_model_see_their_gpu(remote):
+    seen = {tuple(line.split()) for line in (remote.path / "seen").open()}
+    assert {name for name, _ in seen} == {
+        "score-indicator",
+        "search-weights",
+        "train-adapter",
+        "evaluate-adapter",
+    }
+    assert {gpus for _, gpus in seen} <= {"0", "1"}
+
+
+def test_a_node_that_goes_down_costs_the_search_nothing_but_time(local, remote):
+    forget_the_search(remote)
+    process = start(remote, TRACE, SLOW_LEDGER="0.5")
+    until(lambda: len(answers(remote)) > 4)
+    _, node = job_of("search_weights")
+    subprocess.run(
+        ["scontrol", "update", f"nodename={node}", "state=down", "reason=test"],
+        check=True,
+    )
+    try:
+        finish(remote, process)
+    finally:  # fails where the node has reported back by itself
+        subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"])
+    assert same_data(local, remote, TRACE)
+    assert nothing_was_asked_twice(remote)
+    lost, *_ = attempts_at(remote, SEARCH_LOG)
+    assert lost["kept"] and lost["end"] is None
+
+
+def test_a_cancelled_scoring_job_is_submitted_again(local, remote):
+    forget(remote, IFD)
+    process = start(remote, IFD)
+    number, _ = until(
+        lambda: job_of("score_indicator")[0] and job_of("score_indicator")
+    )
+    subprocess.run(["scancel", number], check=True)
+    finish(remote, process)
+    assert same_data(local, remote, IFD)
+
+
+def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, tmp_path):
+    """First Slurm ends it (it hangs), then its own clock, then it is done."""
+    forget_the_search(remote)
+    busy = os.getloadavg()[0] > os.cpu_count()  # then loading alone takes a minute
+    minutes, pause = (4, "10") if busy else (1, "1.2")
+    options = ("--set-resources", f"search_weights:runtime={minutes}")
+    hang = str(tmp_path / "hung")
+    process = start(remote, TRACE, *options, SLOW_LEDGER=pause, HANG_ONCE=hang)
+    finish(remote, process)
+    ends = [one["end"] for one in attempts_at(remote, SEARCH_LOG)]
+    assert ends[0] is None and ends[-1] is None
+    assert all(end.startswith("Time is up: ") for end in ends[1:-1]) and len(ends) > 2
+    assert same_data(local, remote, TRACE)
+    assert nothing_was_asked_twice(remote)
+
+
+def test_a_second_run_of_the_same_target_is_told_of_the_lock(local, remote):
+    forget_the_search(remote)
+    process = start(remote, TRACE, SLOW_LEDGER="0.3")
+    until(lambda: answers(remote))
+    other = subprocess.run(
+        cluster.command(TRACE),
+        cwd=remote.path,
+        env=remote.env,
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
+    assert other.returncode and "LockException" in other.stdout + other.stderr
+    finish(remote, process)
+    assert same_data(local, remote, TRACE)
+    assert nothing_was_asked_twice(remote)

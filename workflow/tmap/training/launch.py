@@ -1,0 +1,113 @@
+"""Several processes that train one adapter, one per GPU, by `accelerate launch`.
+
+The command starts itself anew as many times as the card says, and waits. Each process
+reads its share of every batch; the first one writes. Together they take the same rows
+per step as one process would, and sums differ by rounding.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tmap import attempts
+from tmap.errors import TmapError
+from tmap.failures import ERROR
+
+if TYPE_CHECKING:
+    from tmap.cards.model import TrainSection
+
+FSDP = {
+    "fsdp_version": "1",
+    "fsdp_sharding_strategy": "FULL_SHARD",
+    "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+    "fsdp_state_dict_type": "FULL_STATE_DICT",
+    "fsdp_backward_prefetch": "BACKWARD_PRE",
+    "fsdp_use_orig_params": "false",
+    "fsdp_cpu_ram_efficient_loading": "false",
+    "fsdp_sync_module_states": "true",
+}
+
+
+def command(settings: TrainSection, arguments: Sequence[str]) -> list[str]:
+    """The command line that runs `tmap ARGUMENTS` in the card's processes.
+
+    Parameters
+    ----------
+    settings : `processes` and `parallel` of the model card
+    arguments : of `tmap`
+    """
+    how = ["--multi_gpu"]
+    if settings.parallel == "fsdp":
+        how = ["--use_fsdp"]
+        how += [word for name, value in FSDP.items() for word in (f"--{name}", value)]
+    return [
+        *(sys.executable, "-m", "accelerate.commands.launch"),
+        *("--num_processes", str(settings.processes), "--num_machines", "1"),
+        # Port 0: any that is free, for other trainings may run on this machine.
+        *("--main_process_port", "0"),
+        *("--mixed_precision", "no", "--dynamo_backend", "no"),
+        *how,
+        *("--module", "tmap", *arguments),
+    ]
+
+
+def run(settings: TrainSection, arguments: Sequence[str]) -> None:
+    """Run `tmap ARGUMENTS` in the card's processes and wait for them.
+
+    Raises
+    ------
+    TmapError : one of them failed; with its words
+    """
+    environment = {**os.environ, **attempts.share()}
+    words = ""
+    with subprocess.Popen(
+        command(settings, arguments),
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith(ERROR):
+                words = words or line.removeprefix(ERROR).strip()
+            else:
+                print(line, end="", file=sys.stderr, flush=True)
+    if process.returncode:
+        raise TmapError(
+            words
+            or f"One of {settings.processes} training processes ended without a word, "
+            "so it was killed, most often for want of memory. Look at the lines above, "
+            "or raise `resources: mem_mb` in the model card."
+        )
+
+
+def rank() -> int | None:
+    """Which of several processes this is, from 0; None if it is the only one."""
+    return int(os.environ["RANK"]) if "LOCAL_RANK" in os.environ else None
+
+
+def enter() -> None:
+    """Take this process's own GPU, and its place in the attempt."""
+    import torch
+
+    attempts.join()
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+
+
+def any_of(mine: bool) -> bool:
+    """Whether any process says yes: all get the same answer."""
+    import torch
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return mine
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    found = torch.tensor(int(mine), device=device)
+    distributed.all_reduce(found, op=distributed.ReduceOp.MAX)
+    return bool(found.item())
