@@ -49,6 +49,7 @@ def number(w, attempt):
 
 # Rules that are another one on other files (`use rule ... as`).
 DERIVED = {
+    "measure_shard": ["measure_shard_per_model"],
     "score_indicator": ["score_indicator_per_model", "score_indicator_of_round"],
     "gradients": ["gradients_of_round"],
     "train_adapter": ["train_part", "train_adapter_of_round"],

@@ -62,8 +62,44 @@ rule warm_up_proxy:
         " --report {output.report} 2>&1 | tee {log}"
 
 
+rule measure_gradients:
+    input:
+        warm=lambda w: gradient_paths.warmup_file(w.dataset, w.proxy),
+        pool="results/{dataset}/pool.parquet",
+        model="results/models/{proxy}.json",
+    output:
+        temp("results/{dataset}/gradients/{proxy}/shard-{shard}-of-{shards}.json"),
+    log:
+        "results/logs/measure_gradients/{dataset}/{proxy}/{shard}-of-{shards}.log",
+    benchmark:
+        "results/benchmarks/measure_gradients/{dataset}/{proxy}/{shard}-of-{shards}.tsv"
+    wildcard_constraints:
+        shard="[0-9]+",
+        shards="[0-9]+",
+    conda:
+        ENVIRONMENT
+    threads: lambda w: paths.threads(w.proxy)
+    resources:
+        gpu=lambda w: paths.gpu(w.proxy),
+        mem_mb=lambda w, attempt: memory("measure_gradients", w.proxy, w, attempt),
+        runtime=lambda w: paths.runtime(w.proxy, "gradients"),
+        attempt=number,
+    params:
+        card=lambda w: settings.params(
+            "measure_gradients", dataset=w.dataset, proxy=w.proxy
+        ),
+        code=fingerprint("measure_gradients"),
+    shell:
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " measure-gradients {wildcards.dataset} {wildcards.proxy}"
+        " {wildcards.shard}/{wildcards.shards} --pool {input.pool}"
+        " --model-file {input.model} --warm '{input.warm}'"
+        " --output {output} 2>&1 | tee {log}"
+
+
 rule gradients:
     input:
+        shards=lambda w: gradient_paths.shards(w.dataset, w.proxy),
         warm=lambda w: gradient_paths.warmup_file(w.dataset, w.proxy),
         pool="results/{dataset}/pool.parquet",
         targets="results/{dataset}/targets.parquet",

@@ -106,6 +106,7 @@ use rule score_indicator as score_indicator_of_round with:
         models=[],
         columns=[],
         embeddings=[],
+        shards=[],
         gradients=gradient_paths.round_gradients,
         pool=f"{ROUND}/pool.parquet",
     output:

@@ -10,6 +10,7 @@ from tmap import gradients
 from tmap.cards.dataset import GradientSection
 from tmap.cards.model import PlaceSection, PromptSection, TrainSection
 from tmap.proxy import Proxy
+from tmap.shares import Share
 from tmap.training import sample_gradients, warmup
 from tmap.vector_store import VectorStore
 
@@ -56,6 +57,12 @@ def proxy(record, warm=""):
     return Proxy(record, PLAIN, PLACE, TRAIN, HOW, warm)
 
 
+def take(model, ids, chats, *, adam, store):
+    given = gradients.encode(model, ids, chats)
+    keys = gradients.measure(model, given, adam=adam, store=store)
+    return gradients.gather(given, ids, keys, model.projection.dim, store)
+
+
 def measured(found):
     return found.table, np.concatenate(list(found.blocks)).reshape(found.shape)
 
@@ -99,24 +106,24 @@ def test_the_moments_are_adams_own(tiny_llama, tmp_path):
 def test_candidates_take_adams_form_and_questions_do_not(tiny_llama, warm, store):
     model = proxy(tiny_llama, warm[0])
     assert sum(model.rates()) == pytest.approx(1) and len(model.rates()) == 2
-    _, vectors = measured(gradients.measure(model, IDS, CHATS, adam=True, store=store))
+    _, vectors = measured(take(model, IDS, CHATS, adam=True, store=store))
     assert vectors.shape == (2, 9, 64)
     assert np.linalg.norm(vectors.astype(float), axis=2) == pytest.approx(1, abs=2e-3)
-    _, plain = measured(gradients.measure(model, IDS, CHATS, adam=False, store=store))
+    _, plain = measured(take(model, IDS, CHATS, adam=False, store=store))
     assert np.abs(vectors.astype(float) - plain).max() > 0.05
     model.set(1)
     row = model.row(CHATS[2])[0]
     raw = {}
     sample_gradients.each(model.model, [row], lambda name, g: raw.update({name: g}))
     norm = sum(float(g.square().sum()) for g in raw.values()) ** 0.5
-    again = gradients.measure(model, IDS, CHATS, adam=False, store=store).table
+    again = take(model, IDS, CHATS, adam=False, store=store).table
     assert again["norm"][2][1] == pytest.approx(norm, rel=1e-4)
 
 
 def test_without_a_warm_up_both_have_the_plain_gradient(tiny_llama, store):
     model = proxy(tiny_llama)
     one, other = (
-        measured(gradients.measure(model, IDS, CHATS, adam=adam, store=store))[1]
+        measured(take(model, IDS, CHATS, adam=adam, store=store))[1]
         for adam in (True, False)
     )
     assert one.shape == (1, 9, 64) and np.array_equal(one, other)
@@ -124,9 +131,7 @@ def test_without_a_warm_up_both_have_the_plain_gradient(tiny_llama, store):
 
 def test_what_is_stored_is_not_measured_again(tiny_llama, store, monkeypatch):
     model = proxy(tiny_llama)
-    first = measured(
-        gradients.measure(model, IDS[:6], CHATS[:6], adam=True, store=store)
-    )
+    first = measured(take(model, IDS[:6], CHATS[:6], adam=True, store=store))
     passes = []
     each = sample_gradients.each
     monkeypatch.setattr(
@@ -135,13 +140,11 @@ def test_what_is_stored_is_not_measured_again(tiny_llama, store, monkeypatch):
         lambda m, rows, consume: (passes.append(len(rows)), each(m, rows, consume)),
     )
     fresh = VectorStore("gradients", store.folder.parent)
-    again = measured(
-        gradients.measure(model, IDS[:6], CHATS[:6], adam=True, store=fresh)
-    )
+    again = measured(take(model, IDS[:6], CHATS[:6], adam=True, store=fresh))
     assert passes == [] and np.array_equal(first[1], again[1])
-    turned = gradients.measure(model, IDS[5::-1], CHATS[5::-1], adam=True, store=fresh)
+    turned = take(model, IDS[5::-1], CHATS[5::-1], adam=True, store=fresh)
     assert passes == [] and np.array_equal(measured(turned)[1][:, ::-1], first[1])
-    gradients.measure(model, IDS, CHATS, adam=True, store=fresh)
+    take(model, IDS, CHATS, adam=True, store=fresh)
     assert sum(passes) == 3  # only those that joined
 
 
@@ -150,7 +153,7 @@ def test_a_kill_costs_a_chunk_and_changes_no_bit(
 ):
     monkeypatch.setattr(gradients, "CHUNK", 3)
     model = proxy(tiny_llama)
-    whole = measured(gradients.measure(model, IDS, CHATS, adam=True, store=store))[1]
+    whole = measured(take(model, IDS, CHATS, adam=True, store=store))[1]
     other = VectorStore("gradients", tmp_path / "other")
     put, calls = other.put, []
 
@@ -161,10 +164,46 @@ def test_a_kill_costs_a_chunk_and_changes_no_bit(
 
     monkeypatch.setattr(other, "put", dies)
     with pytest.raises(KeyboardInterrupt):
-        gradients.measure(model, IDS, CHATS, adam=True, store=other)
+        take(model, IDS, CHATS, adam=True, store=other)
     resumed = VectorStore("gradients", tmp_path / "other")
-    found = gradients.measure(model, IDS, CHATS, adam=True, store=resumed)
+    found = take(model, IDS, CHATS, adam=True, store=resumed)
     assert np.array_equal(measured(found)[1], whole)
+
+
+def test_jobs_that_share_the_rows_give_the_bits_of_one(
+    tiny_llama, store, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(gradients, "CHUNK", 2)
+    model = proxy(tiny_llama)
+    whole = measured(take(model, IDS, CHATS, adam=True, store=store))[1]
+    given = gradients.encode(model, IDS, CHATS)
+    for k in (2, 0, 1):
+        gradients.measure(
+            model,
+            given,
+            adam=True,
+            store=VectorStore("gradients", tmp_path / "other"),
+            share=Share(k, 3),
+        )
+    other = VectorStore("gradients", tmp_path / "other")
+    monkeypatch.setattr(sample_gradients, "each", None)  # nothing is left to measure
+    assert np.array_equal(
+        measured(take(model, IDS, CHATS, adam=True, store=other))[1], whole
+    )
+
+
+def test_vectors_of_a_model_without_a_card_are_nobodys(tiny_llama, store, monkeypatch):
+    from tmap import store_gc
+
+    monkeypatch.chdir(store.folder.parents[1])  # no model is fetched there
+    monkeypatch.setenv("TMAP_STORE", str(store.folder.parent))
+    take(proxy(tiny_llama), IDS, CHATS, adam=True, store=store)
+    take(proxy(tiny_llama | {"model": "tiny"}), IDS, CHATS, adam=False, store=store)
+    (found,) = store_gc.survey()
+    assert (found.rows, sum(found.gone.values())) == (18, 9)
+    store_gc.remove([found])
+    (left,) = store_gc.survey()
+    assert (left.rows, left.gone, left.torn) == (9, {}, [])
 
 
 def test_rows_without_an_answer_and_rows_that_are_cut_say_so(tiny_llama, store):
@@ -173,16 +212,16 @@ def test_rows_without_an_answer_and_rows_that_are_cut_say_so(tiny_llama, store):
         [("user", "How many? " * 60), ("assistant", "12")],
         CHATS[0],
     ]
-    found = gradients.measure(proxy(tiny_llama), IDS[:3], chats, adam=True, store=store)
+    found = take(proxy(tiny_llama), IDS[:3], chats, adam=True, store=store)
     table, vectors = measured(found)
     assert table["status"].tolist() == ["truncated", "empty", "ok"]
     assert not vectors[:, 1].any() and vectors[:, 0].any()
 
 
 def test_the_file_is_the_array(tiny_llama, store, tmp_path):
-    found = gradients.measure(proxy(tiny_llama), IDS, CHATS, adam=True, store=store)
+    found = take(proxy(tiny_llama), IDS, CHATS, adam=True, store=store)
     found.write(tmp_path / "v.npy")
-    again = gradients.measure(proxy(tiny_llama), IDS, CHATS, adam=True, store=store)
+    again = take(proxy(tiny_llama), IDS, CHATS, adam=True, store=store)
     array = np.load(tmp_path / "v.npy")
     assert array.dtype == np.float16 and np.array_equal(array, measured(again)[1])
 

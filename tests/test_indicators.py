@@ -12,8 +12,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from icl import Obedient, encoder_of
-from judging import fresh_store, saying
-from tmap import embeddings, indicators, scoring
+from judging import saying
+from tmap import embeddings, indicators, losses, scoring
 from tmap.cards.judge import FormSection
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.errors import TmapError
@@ -68,7 +68,7 @@ def pool():
 def scorer(tiny_llama, request):
     record = {**tiny_llama, "max_positions": 512}
     pool = a_pool(*ROWS)
-    return scoring.load(
+    return losses.load(
         record,
         prompt=PromptSection(template="plain"),
         engine=EngineSection(name=request.param, device="cpu", dtype="float32"),
@@ -84,8 +84,8 @@ FORM = FormSection(template="{instruction}\n{response}\nRating:\n")
 
 
 def digit_judge(scorer):
-    """A real local judge; its store is new at every call, so that it computes."""
-    asker = Local(scorer.lm, "completion", FORM, fresh_store, max_positions=512)
+    """A real local judge, which computes at every call."""
+    asker = Local(scorer.lm, "completion", FORM, max_positions=512)
     return Judge(FORM, asker)
 
 
@@ -189,6 +189,28 @@ def test_output_length_counts_words():
     assert indicators.get("output_length")(pool, count="words").score == [9]
 
 
+class Letters:
+    """A tokenizer that makes a token of every two characters."""
+
+    def __call__(self, texts, *, add_special_tokens, split_special_tokens, verbose):
+        assert not add_special_tokens
+        assert split_special_tokens
+        return {"input_ids": [[0] * math.ceil(len(text) / 2) for text in texts]}
+
+
+def test_output_length_counts_tokens_over_assistant_turns(pool):
+    found = indicators.get("output_length")(pool, Letters(), count="tokens")
+
+    # "One." + "Two."; the white space around a text does not count
+    assert_array_equal(found.score[[0, 4, 5]], [8, 4, 5000])
+    assert found.status[2] == "empty"
+
+
+def test_output_length_in_tokens_says_what_it_needs():
+    with pytest.raises(TmapError, match="Set `tokenizer: MODEL_CARD`"):
+        indicators.get("output_length")(one("x"), count="tokens")
+
+
 def test_output_length_sums_over_assistant_turns(pool):
     assert indicators.get("output_length")(pool).score[4] == len("One.") + len("Two.")
 
@@ -254,7 +276,7 @@ class FixedModel:
 
 
 def fixed(scorer, after_prompt, alone=1.0, max_positions=None):
-    return scoring.Scorer(
+    return losses.Scorer(
         FixedModel(after_prompt, alone), scorer.renderer, max_positions
     )
 
@@ -317,7 +339,7 @@ def test_ifd_after_a_bos_needs_a_tokenizer_with_one(scorer):
         answer=scorer.renderer.answer,
         render=scorer.renderer.render,
     )
-    lm = scoring.Scorer(scorer.lm, renderer, 512)
+    lm = losses.Scorer(scorer.lm, renderer, 512)
 
     with pytest.raises(TmapError, match="Set `alone: nothing`"):
         indicators.get("ifd")(one("some answer"), lm, alone="bos")

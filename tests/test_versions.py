@@ -17,7 +17,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "ENGINE_VERSION",
             ENGINE_VERSION,
             [f"tmap.engines.{name}" for name in ENGINES],
-            (1, "b6f234d543df01d4"),
+            (1, "da087f7595880968"),
         ),
     ],
 )

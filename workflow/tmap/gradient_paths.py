@@ -39,6 +39,13 @@ def warmup_file(dataset: str, proxy: str) -> list[str]:
     return [f"results/{dataset}/gradients/{proxy}/warmup.safetensors"]
 
 
+def shards(dataset: str, proxy: str) -> list[str]:
+    """What the jobs leave that measure gradients together; none if a single job does."""
+    n = cards.load("datasets", dataset).shards
+    room = f"results/{dataset}/gradients/{proxy}"
+    return [f"{room}/shard-{k}-of-{n}.json" for k in range(n)] if n > 1 else []
+
+
 def rounds_of(method: str) -> int:
     """How many rounds a method goes; 0 for one that selects from the dataset's pool."""
     how = cards.load("methods", method).rounds

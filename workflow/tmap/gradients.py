@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,9 @@ from tmap.files import atomic
 from tmap.log import Progress
 from tmap.proxy import Proxy, digest_of
 from tmap.samples import Turn
-from tmap.store import key
+from tmap.shares import WHOLE, Share
 from tmap.training.rows import Row
-from tmap.vector_store import VectorStore
+from tmap.vector_store import VectorStore, key
 
 logger = logging.getLogger(__name__)
 #: Rows per part of the store: what a kill can cost.
@@ -52,82 +53,119 @@ class Vectors:
                 file.write(block.astype("<f2").tobytes())
 
 
-def measure(
-    proxy: Proxy,
-    ids: Sequence[str],
-    chats: Sequence[Sequence[Turn]],
-    *,
-    adam: bool,
-    store: VectorStore,
-) -> Vectors:
-    """Measure what the store lacks, then give all of it back.
+class Encoded(NamedTuple):
+    """Rows as they are trained on, their statuses, and the order they are measured in."""
+
+    rows: list[Row]
+    status: np.ndarray
+    order: list[int]
+
+
+def encode(
+    proxy: Proxy, ids: Sequence[str], chats: Sequence[Sequence[Turn]]
+) -> Encoded:
+    """Conversations as the proxy reads them.
 
     Parameters
     ----------
     ids : of the rows, unique
     chats : their conversations
-    adam : candidates' form rather than questions'
     """
-    encoded = [proxy.row(turns) for turns in chats]
-    rows = [row for row, _ in encoded]
-    status = np.array([status for _, status in encoded], dtype=object)
+    pairs = [proxy.row(turns) for turns in chats]
+    rows = [row for row, _ in pairs]
+    status = np.array([status for _, status in pairs], dtype=object)
     usable = np.flatnonzero(status != "empty").tolist()
     # One order for the model, whatever the pool's: batches, and so bits, are the same.
     order = sorted(usable, key=lambda i: (-len(rows[i].input_ids), ids[i]))
-    norms = np.zeros((len(rows), len(proxy.checkpoints)))
-    names = []
+    return Encoded(rows, status, order)
+
+
+def measure(
+    proxy: Proxy,
+    given: Encoded,
+    *,
+    adam: bool,
+    store: VectorStore,
+    share: Share = WHOLE,
+) -> list[list[str]]:
+    """Measure what the store lacks of this job's share.
+
+    Parameters
+    ----------
+    given : of `encode`
+    adam : candidates' form rather than questions'
+    share : of the pieces that all jobs cut the rows into
+
+    Returns
+    -------
+    [n_checkpoints][n_rows] keys of the store
+    """
+    found = []
     for number, checkpoint in enumerate(proxy.checkpoints):
         who = [*proxy.who, digest_of(checkpoint), adam]
-        keys = [key(who, [row.input_ids, row.labels]) for row in rows]
-        chosen = [rows[i] for i in order], [keys[i] for i in order]
-        _fill(proxy, number, *chosen, adam, store)
-        norms[order, number] = _norms(chosen[1], store)
-        names.append(keys)
+        keys = [key(who, [row.input_ids, row.labels]) for row in given.rows]
+        known = store.known(keys)
+        starts = range(0, len(given.order), CHUNK)
+        cut = [given.order[start : start + CHUNK] for start in starts]
+        pieces = [
+            [i for i in piece if keys[i] not in known] for piece in share.take(cut)
+        ]
+        n = sum(map(len, pieces))
+        logger.info("gradients: checkpoint %d, %d rows to measure", number, n)
+        proxy.set(number)
+        progress = Progress("gradients", n, "rows")
+        for piece in filter(None, pieces):
+            vectors, norms = _vectors(
+                proxy, number, [given.rows[i] for i in piece], adam
+            )
+            store.put([keys[i] for i in piece], vectors, norms, proxy.asked)
+            progress.advance(len(piece))
+        found.append(keys)
+    return found
+
+
+def gather(
+    given: Encoded,
+    ids: Sequence[str],
+    keys: Sequence[Sequence[str]],
+    dim: int,
+    store: VectorStore,
+) -> Vectors:
+    """Put together what was measured, by this job or by others.
+
+    Parameters
+    ----------
+    given, keys : of `encode` and `measure`
+    ids : of the rows
+    dim : of a vector
+    """
+    norms = np.zeros((len(given.rows), len(keys)))
+    for number, names in enumerate(keys):
+        store.known(names)
+        norms[given.order, number] = _norms([names[i] for i in given.order], store)
     sound = (np.isfinite(norms) & (norms > 0)).all(axis=1)
+    status = given.status.copy()
     status[(status != "empty") & ~sound] = "failed"
     table = pd.DataFrame(
         {
             "id": list(ids),
             "norm": list(np.where(np.isfinite(norms), norms, 0.0)),
-            "n_tokens": [row.n_loss_tokens for row in rows],
+            "n_tokens": [row.n_loss_tokens for row in given.rows],
             "status": status,
         }
     )
     there = np.isin(status, ("ok", "truncated"))
-    shape = (len(names), len(rows), proxy.projection.dim)
-    return Vectors(table, shape, _blocks(names, there, shape, store))
+    shape = (len(keys), len(given.rows), dim)
+    return Vectors(table, shape, _blocks(keys, there, shape, store))
 
 
-def _fill(
-    proxy: Proxy,
-    number: int,
-    rows: Sequence[Row],
-    keys: Sequence[str],
-    adam: bool,
-    store: VectorStore,
-) -> None:
-    """Measure and store what is missing, in order: a killed run forms the same chunks."""
-    known = store.known(keys)
-    missing = [i for i, name in enumerate(keys) if name not in known]
-    logger.info(
-        "gradients: checkpoint %d, %d of %d rows to measure",
-        number,
-        len(missing),
-        len(keys),
-    )
-    proxy.set(number)
-    progress = Progress("gradients", len(missing), "rows")
-    for start in range(0, len(missing), CHUNK):
-        chunk = missing[start : start + CHUNK]
-        sizes = [len(rows[i].input_ids) for i in chunk]
-        parts = [
-            proxy.vectors(number, [rows[chunk[k]] for k in batch], adam)
-            for batch in batches(sizes, proxy.batch_tokens)
-        ]
-        found, norms = (np.concatenate(part) for part in zip(*parts, strict=True))
-        store.put([keys[i] for i in chunk], found, norms)
-        progress.advance(len(chunk))
-    store.known(keys)
+def _vectors(
+    proxy: Proxy, number: int, rows: Sequence[Row], adam: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    cut = batches([len(row.input_ids) for row in rows], proxy.batch_tokens)
+    parts = [proxy.vectors(number, [rows[i] for i in batch], adam) for batch in cut]
+    vectors, norms = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return vectors, norms
 
 
 def batches(lengths: Sequence[int], most: int) -> list[range]:

@@ -70,6 +70,8 @@ class Proxy:
         self.checkpoints = _checkpoints(self.model, warm)
         vocabulary = self.model.config.get_text_config(decoder=True).vocab_size
         self.batch_tokens = max(1, min(TOKENS, LOGITS // vocabulary))
+        self.asked = {"gradients": VERSION, "card": record["model"]}
+        self.asked |= {"revision": record["revision"]}
         sizes = [how.dim, how.nonzeros, how.seed]
         self.who = ["gradients", VERSION, record["revision"], weights.dtype]
         self.who += [weights.device, place.quantization, place.device_map, *sizes]

@@ -105,6 +105,10 @@ def gradients(dataset: str, proxy: str) -> dict[str, Any]:
     }
 
 
+def measure_gradients(dataset: str, proxy: str) -> dict[str, Any]:
+    return gradients(dataset, proxy)
+
+
 def generate_candidates(dataset: str, method: str) -> dict[str, Any]:
     data = cards.load("datasets", dataset)
     how = cards.load("methods", method).rounds
@@ -147,6 +151,11 @@ def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, 
         return found
     name = model or options.get("proxy")
     return found | (_likelihood(name) if name else {})
+
+
+def measure_shard(dataset: str, indicator: str, model: str = "") -> dict[str, Any]:
+    """As `score_indicator`: what is measured follows from what is scored."""
+    return score_indicator(dataset, indicator, model)
 
 
 def fit_irt(dataset: str) -> dict[str, Any]:
@@ -252,6 +261,11 @@ def _place(card: ModelCard) -> PlaceSection:
     return PlaceSection(
         **card.engine.model_dump(include=set(PlaceSection.model_fields))
     )
+
+
+def prompt_words(model: str) -> PromptSection:
+    """How indicators put samples to a model: what its losses are stored under."""
+    return _unstopped(cards.load("models", model))
 
 
 def _unstopped(card: ModelCard) -> PromptSection:

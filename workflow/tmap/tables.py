@@ -179,7 +179,10 @@ SCHEMAS = {
         {
             "key": (TEXT, "of the exact request: 8 hex digits who, 32 what"),
             "request": (TEXT, "messages or prompt as sent, JSON; null of token ids"),
-            "reply": (TEXT, "what came back, JSON: digits, tokens or text"),
+            "reply": (
+                TEXT,
+                "what came back, JSON: losses, digits, texts or attention",
+            ),
         },
     ),
     "trace": Schema(

@@ -8,11 +8,12 @@ Vectors are too many to be held: looking reads the keys only, and a vector when 
 
 from __future__ import annotations
 
-import os
+import logging
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,14 @@ import pyarrow.parquet as pq
 
 from tmap import attempts, tables
 from tmap.provenance import fingerprint
-from tmap.store import ROOT, logger
+from tmap.store import WHAT, WHO, digest, root
+
+logger = logging.getLogger(__name__)
+
+
+def key(who: Any, request: Any) -> str:
+    """40 hex digits: 8 of who is asked and how, 32 of both."""
+    return digest(who)[:WHO] + digest([who, request])[:WHAT]
 
 
 class VectorStore:
@@ -30,12 +38,11 @@ class VectorStore:
     Parameters
     ----------
     kind : folder under the root
-    root : default: `$TMAP_STORE`, else results/store below the working directory
+    place : default: `tmap.store.root()`
     """
 
-    def __init__(self, kind: str, root: str | Path | None = None) -> None:
-        base = Path(root or os.environ.get(ROOT) or "results/store")
-        self.folder = base / kind
+    def __init__(self, kind: str, place: str | Path | None = None) -> None:
+        self.folder = Path(place or root()) / kind
         self._seen: set[Path] = set()
         self._where: dict[str, tuple[Path, int]] = {}
 
@@ -64,8 +71,17 @@ class VectorStore:
         pairs = [found[key] for key in keys]
         return np.stack([v for v, _ in pairs]), np.array([norm for _, norm in pairs])
 
-    def put(self, keys: Sequence[str], vectors: np.ndarray, norms: np.ndarray) -> None:
-        """Write a part, on disk when this returns; all keys are of one shelf."""
+    def put(
+        self,
+        keys: Sequence[str],
+        vectors: np.ndarray,
+        norms: np.ndarray,
+        asked: Mapping[str, Any],
+    ) -> None:
+        """Write a part, on disk when this returns; all keys begin with one model's.
+
+        `asked` says for `tmap store-gc` whose vectors they are: card and revision.
+        """
         name = f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
         frame = pd.DataFrame({"key": list(keys), "norm": norms})
         frame["vector"] = list(vectors.astype(np.float16))
@@ -74,6 +90,7 @@ class VectorStore:
             frame,
             self.folder / keys[0][:2] / name,
             code=fingerprint("tmap.vector_store"),
+            asked={keys[0][:WHO]: dict(asked)},
         )
         attempts.kept()
 

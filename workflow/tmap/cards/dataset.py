@@ -298,6 +298,12 @@ class DatasetCard(Section):
     indicators: dict[str, dict[str, Any]] = Field(
         default={}, description="options of indicators, e.g. ifd: {proxy: gpt2}"
     )
+    shards: int = Field(
+        default=1,
+        ge=1,
+        description="jobs that measure one column of a local model together; changes no "
+        "number",
+    )
     max_unscored: float = Field(
         default=0.02, ge=0, le=1, description="share of NaN rows that stops the build"
     )

@@ -36,6 +36,10 @@ class FormSection(Section):
     )
     stop: list[str] = Field(default=[], description="texts that end a written reply")
 
+    def words(self, style: str) -> dict[str, str]:
+        """What the prompt says besides the sample, as the store knows it."""
+        return {"style": style, "system": self.system, "template": self.template}
+
     @field_validator("template")
     @classmethod
     def _known_fields(cls, template: str) -> str:

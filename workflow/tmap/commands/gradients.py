@@ -42,6 +42,9 @@ def run(
         ("candidates", rows["sample_id"], chats, True),
         ("questions", asked["question_id"], aims, False),
     ):
-        found = gradients.measure(model, list(ids), talks, adam=adam, store=store)
+        given = gradients.encode(model, list(ids), talks)
+        keys = gradients.measure(model, given, adam=adam, store=store)
+        dim = model.projection.dim
+        found = gradients.gather(given, list(ids), keys, dim, store)
         found.write(output / f"{name}.npy")
         tables.write("gradients", found.table, output / f"{name}.parquet", **about)

@@ -24,12 +24,14 @@ class LanguageModel(Protocol):
     tokenizer : transformers tokenizer
     context : tokens that prompt and answer may have together; None if unknown
     n_layers : of the model
+    batch_size : questions that are answered at once
     """
 
     key: str
     tokenizer: Any
     context: int | None
     n_layers: int
+    batch_size: int
 
     def generate(
         self,
