@@ -25,6 +25,7 @@ rule search_weights:
         tiny=lambda w: paths.tiny_file(w.dataset, w.method, "tiny"),
         confirm=lambda w: paths.tiny_file(w.dataset, w.method, "confirm"),
         model="results/models/{model}.json",
+        earlier=lambda w: paths.warm_start(w.method),
     output:
         trace="results/{dataset}/{model}/{method}/s{seed}/trace.parquet",
         timings="results/{dataset}/{model}/{method}/s{seed}/timings.parquet",
@@ -70,6 +71,7 @@ rule search_consensus:
         questions="results/{dataset}/questions_reward.parquet",
         tiny=lambda w: paths.tiny_file(w.dataset, w.method, "tiny"),
         confirm=lambda w: paths.tiny_file(w.dataset, w.method, "confirm"),
+        earlier=lambda w: paths.warm_start(w.method),
     output:
         trace="results/{dataset}/consensus-{method}/s{seed}/trace.parquet",
         timings="results/{dataset}/consensus-{method}/s{seed}/timings.parquet",

@@ -253,7 +253,7 @@ def _likelihood(model: str) -> dict[str, Any]:
     """A language model that writes nothing: no stop texts, limits or batch of answers."""
     card = cards.load("models", model)
     how = _place(card).model_dump()
-    engine = EngineSection(name=card.engine.name, **how)
+    engine = EngineSection(name=card.engine.in_process().name, **how)
     return {"prompt": _unstopped(card), "engine": engine}
 
 

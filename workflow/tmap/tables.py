@@ -202,10 +202,15 @@ SCHEMAS = {
         },
     ),
     "search_timings": Schema(
-        1,
+        2,
         {
             "iteration": (INT, "from 0"),
-            "reward_seconds": (FLOAT, "time in the engine; 0 when replayed"),
+            "reward_seconds": (FLOAT, "time for the reward; 0 when replayed"),
+            "prefill_seconds": (FLOAT, "of it, the engine read prompts"),
+            "decode_seconds": (FLOAT, "of it, the engine wrote; on a server all"),
+            "score_seconds": (FLOAT, "the rest: prompts made, answers marked and kept"),
+            "floor_seconds": (FLOAT, "roofline of the device; NaN where not known"),
+            "prompt_tokens": (INT, "tokens read; a shared prefix counts once"),
             "optimizer_seconds": (FLOAT, "time in the optimiser before this point"),
             "new_tokens": (INT, "tokens generated"),
             "ledger_hits": (INT, "groups answered from the ledger"),

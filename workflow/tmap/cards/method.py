@@ -28,10 +28,33 @@ class SearchSection(Section):
     confirm_top: int = Field(
         default=3, ge=1, description="candidates re-scored on the confirm set"
     )
-    warm_start: bool = Field(
+    warm_start: bool | str = Field(
         default=False,
-        description="start from recorded evaluations where replay is not identical",
+        description="true: start from this search's recorded evaluations where replay "
+        "is not identical; a path: try the best points of that trace.parquet first",
     )
+    refit: Literal["full", "fast"] = Field(
+        default="full",
+        description="of the Gaussian process: full is gp_minimize's, with 2 restarts; "
+        "fast has none and takes a third of the time",
+    )
+    racing: bool = Field(
+        default=False,
+        description="ask half of the groups first and stop where they leave no hope; "
+        "the iteration is flagged `raced` and never chosen",
+    )
+    batch: int = Field(
+        default=1,
+        ge=1,
+        description="points proposed together, by constant liar; over 1 finds less per "
+        "evaluation, and pays where several are computed at once",
+    )
+
+    @model_validator(mode="after")
+    def _one_by_one(self) -> SearchSection:
+        if self.racing and self.batch > 1:
+            raise ValueError("racing needs batch: 1; points proposed together all run")
+        return self
 
 
 class FilterSection(Section):

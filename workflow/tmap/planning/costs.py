@@ -218,7 +218,17 @@ def asking(
     written = 0 if choice else min(sizes.answer_tokens, engine.max_new_tokens)
     found = Work(passes=groups * n, read=groups * (prefix + n * sizes.question_tokens))
     found.written = groups * n * written
-    return found, groups * math.ceil(n / engine.batch_size) * written
+    return found, _batches(groups, n, engine.batch_size) * written
+
+
+def _batches(groups: int, n: int, batch_size: int | str) -> int:
+    """Batches of n questions after each prefix: whole groups together where they fit."""
+    if isinstance(batch_size, str):  # auto, taken to hold them all
+        return 1
+    together = batch_size // n if n else 0
+    return (
+        math.ceil(groups / together) if together else groups * math.ceil(n / batch_size)
+    )
 
 
 def questions_of(dataset: str, method: str, sizes: Sizes) -> int:
