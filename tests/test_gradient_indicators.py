@@ -5,25 +5,15 @@ import pandas as pd
 import pytest
 from scipy.special import logsumexp
 
+import gradient_files
+from gradient_files import DIM, RATES, unit, write
 from tmap import gradient_features as features
 from tmap import indicators, tables
 from tmap.errors import TmapError
 from tmap.indicators.evoselect import costs
 from tmap.indicators.less import influence
 
-N, Q, DIM = 30, 4, 16
-RATES = [0.75, 0.25]
-
-
-def unit(rng, n):
-    vectors = rng.standard_normal((2, n, DIM)).astype(np.float16)
-    return vectors / np.linalg.norm(vectors, axis=2, keepdims=True)
-
-
-def table(names, status):
-    n = len(names)
-    columns = {"id": names, "norm": [[1.0, 2.0]] * n, "n_tokens": [3] * n}
-    return pd.DataFrame({**columns, "status": status})
+N, Q = 30, 4
 
 
 @pytest.fixture
@@ -34,20 +24,15 @@ def world(tmp_path):
     status = ["ok"] * N
     status[3], status[7] = "empty", "failed"
     names = [f"s{i:02d}" for i in range(N)]
-    files = [tmp_path / f"{n}" for n in ("c.parquet", "c.npy", "q.parquet", "q.npy")]
-    np.save(files[1], given.astype(np.float16))
-    np.save(files[3], asked.astype(np.float16))
-    about = {"code": "test", "rates": RATES}
-    tables.write("gradients", table(names, status), files[0], **about)
     ids = [f"q{i}" for i in range(Q)]
-    tables.write(
-        "gradients", table(ids, ["ok"] * (Q - 1) + ["empty"]), files[2], **about
+    files = write(
+        tmp_path,
+        (names, status, given),
+        (ids, ["ok"] * (Q - 1) + ["empty"], asked),
+        ["a", "a", "b", "b"],
     )
-    targets = {"question_id": ids, "question": "?", "answer": "!"}
-    frame = pd.DataFrame({**targets, "subtask": ["a", "a", "b", "b"]})
-    tables.write("targets", frame, tmp_path / "t.parquet", code="test")
     pool = pd.DataFrame({"sample_id": names[::-1]})
-    return [*files, tmp_path / "t.parquet"], pool, given, asked
+    return files, pool, given, asked
 
 
 def dense(world):
@@ -142,7 +127,7 @@ def test_a_pool_with_other_rows_and_files_that_disagree_are_refused(world):
 
 def test_without_a_usable_question_there_is_nothing_to_aim_at(world):
     files, *_ = world
-    nothing = table([f"q{i}" for i in range(Q)], ["empty"] * Q)
+    nothing = gradient_files.table([f"q{i}" for i in range(Q)], ["empty"] * Q)
     tables.write("gradients", nothing, files[2], code="test", rates=RATES)
     with pytest.raises(TmapError, match="nothing to aim at"):
         features.read(files)

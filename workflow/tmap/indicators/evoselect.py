@@ -79,18 +79,21 @@ def evoselect(
         )
     where, status, questions = gradient_features.aligned(lm, pool["sample_id"])
     score = np.full(len(pool), np.nan)
-    known = status == "ok"
-    if not known.any():
+    known = np.flatnonzero(status == "ok")
+    if not len(known):
         return Scores(score, status)
+    # One order of sums, whatever the pool's: the same bits.
+    known = known[np.argsort(where[known], kind="stable")]
+    rows = where[known]
     found = transport.minimise(
-        costs(lm.similarities(where[known], questions), cost),
-        _spread(lm, where[known]),
+        costs(lm.similarities(rows, questions), cost),
+        _spread(lm, rows),
         mu=mu,
         reg=regularisation,
         steps=steps,
         rate=rate,
     )
-    score[known] = found.log_p + np.log(known.sum())
+    score[known] = found.log_p + np.log(len(known))
     return Scores(score, status, {"objective": found.objective})
 
 
