@@ -28,7 +28,7 @@ demo: $(READY)  ## run every stage on the embedded world and print the table
 
 test: $(READY)  ## every test
 	$(RUN) pytest -n auto -m "not workflow and not slurm"
-	$(RUN) pytest -n 4 --dist loadgroup --no-loadscope-reorder -m "workflow"
+	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder -m "workflow"
 	$(RUN) pytest -m "slurm" -rs   # last: it needs a Slurm, and says why where it has none
 
 lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint

@@ -12,7 +12,7 @@ from clones import Clone
 from judging import FakeServer, chat_answer
 from tmap import tables
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("columns")]
+pytestmark = pytest.mark.workflow
 
 KEY = "sk-this-must-stay-secret-4711"
 JUDGE = """

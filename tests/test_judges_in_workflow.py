@@ -12,7 +12,7 @@ import pytest
 from clones import Clone
 from tmap import tables
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("judges_in_workflow")]
+pytestmark = pytest.mark.workflow
 
 LOCAL = """
 version: 1
