@@ -65,10 +65,10 @@ embedded-judge: $(READY)  ## train resources/models/tiny_judge again (10 minutes
 	$(BIN)/tmap train-world-judge --solver resources/models/tiny \
 	  --out resources/models/tiny_judge
 
-# The history's solvers are other runs of the recipes: none is a target.
+# The history's solvers are other runs, one of another recipe: none is a target.
 embedded-history: $(READY)  ## ask other solvers again: resources/arith/responses.parquet
 	$(BIN)/tmap train-world-model tiny --seed 101 --out .embedded/solver_a
-	$(BIN)/tmap train-world-model tiny_b --seed 102 --out .embedded/solver_b
+	$(BIN)/tmap train-world-model solver_b --seed 102 --out .embedded/solver_b
 	$(BIN)/tmap make-world-history --solver .embedded/solver_a --solver .embedded/solver_b \
 	  --out resources/arith/responses.parquet
 

@@ -5,6 +5,7 @@ READS   results/{dataset}/pool.parquet
         results/models/{model}.json                            if a model computes it
         results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet    if it compares
         .../indicators/{indicator}.parquet                     if made from other columns
+        results/{dataset}/gradients/{proxy}/, targets.parquet  if it compares gradients
         what a judge card records                              if its replies are recorded
         .../indicators/{indicator}/shard-{shard}-of-{shards}.json    if several jobs measure
 WRITES  results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet
@@ -120,6 +121,7 @@ rule score_indicator:
         embeddings=lambda w: paths.embeddings_of_indicator(w.dataset, None, w.indicator),
         recorded=lambda w: paths.recordings(w.dataset, w.indicator),
         shards=lambda w: paths.shards(w.dataset, None, w.indicator),
+        gradients=[],
         pool="results/{dataset}/pool.parquet",
     output:
         "results/{dataset}/indicators/{indicator}.parquet",
@@ -148,7 +150,8 @@ rule score_indicator:
         "tmap --job {log} {resources.attempt} {resources.runtime}"
         " score-indicator {wildcards.dataset} {wildcards.indicator}"
         " --pool {input.pool} --model-file '{input.models}' --columns '{input.columns}'"
-        " --embeddings '{input.embeddings}' --output {output} 2>&1 | tee {log}"
+        " --embeddings '{input.embeddings}' --gradients '{input.gradients}'"
+        " --output {output} 2>&1 | tee {log}"
 
 
 # The same with a name of its own: a profile may send judges to other machines.
@@ -165,6 +168,9 @@ use rule score_indicator as score_indicator_per_model with:
             w.dataset, w.model, w.indicator
         ),
         shards=lambda w: paths.shards(w.dataset, w.model, w.indicator),
+        gradients=lambda w: gradient_paths.gradients_of_indicator(
+            w.dataset, w.model, w.indicator
+        ),
         pool="results/{dataset}/pool.parquet",
     output:
         "results/{dataset}/{model}/indicators/{indicator}.parquet",

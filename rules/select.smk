@@ -25,6 +25,7 @@ rule search_weights:
         tiny=lambda w: paths.tiny_file(w.dataset, w.method, "tiny"),
         confirm=lambda w: paths.tiny_file(w.dataset, w.method, "confirm"),
         model="results/models/{model}.json",
+        earlier=lambda w: paths.warm_start(w.method),
     output:
         trace="results/{dataset}/{model}/{method}/s{seed}/trace.parquet",
         timings="results/{dataset}/{model}/{method}/s{seed}/timings.parquet",
@@ -70,6 +71,7 @@ rule search_consensus:
         questions="results/{dataset}/questions_reward.parquet",
         tiny=lambda w: paths.tiny_file(w.dataset, w.method, "tiny"),
         confirm=lambda w: paths.tiny_file(w.dataset, w.method, "confirm"),
+        earlier=lambda w: paths.warm_start(w.method),
     output:
         trace="results/{dataset}/consensus-{method}/s{seed}/trace.parquet",
         timings="results/{dataset}/consensus-{method}/s{seed}/timings.parquet",
@@ -122,7 +124,9 @@ rule select_subset:
     log:
         "results/logs/select_subset/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
-        method=one_of([name for name in METHODS if paths.trains(name)]),
+        method=one_of(
+            [n for n in METHODS if paths.trains(n) and not gradient_paths.rounds_of(n)]
+        ),
     retries: 0
     localrule: True
     conda:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tmap import adaptation, calibration, cards, settings, tables, tiny
+from tmap.engines.base import Spent
 from tmap.errors import TmapError
 from tmap.ledger import Ledger
 
@@ -36,6 +37,7 @@ class Knowing:
     """Knows the first `zero_shot` sums; all if its last example has over 3 words."""
 
     key, context, zero_shot = "knowing", None, 10
+    batch_size, spent = 1, Spent()
 
     def __init__(self, tokenizer):
         self.tokenizer, self.asked = tokenizer, set()

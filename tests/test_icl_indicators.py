@@ -249,7 +249,7 @@ def test_every_candidate_is_read_once_for_all_anchors(pool, scorer, monkeypatch)
     read = []
     prefill = scorer.lm.prefixes.prefill
     monkeypatch.setattr(
-        scorer.lm.prefixes, "prefill", lambda ids: read.append(len(ids)) or prefill(ids)
+        scorer.lm.prefixes, "prefill", lambda ids: read.extend(ids) or prefill(ids)
     )
 
     score("nuggets", pool, scorer, n_anchors=5)

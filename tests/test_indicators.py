@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+import gradient_files
 from icl import Obedient, encoder_of
 from judging import saying
-from tmap import embeddings, indicators, losses, scoring
+from tmap import embeddings, gradient_features, indicators, losses, scoring
 from tmap.cards.judge import FormSection
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.errors import TmapError
@@ -89,10 +90,22 @@ def digit_judge(scorer):
     return Judge(FORM, asker)
 
 
+def gradients_of(pool, folder):
+    """Gradients at random; none of the row without an answer."""
+    rng = np.random.default_rng(0)
+    status = ["ok" if text.strip() else "empty" for text in pool["response"]]
+    candidates = (pool["sample_id"], status, gradient_files.unit(rng, len(pool)))
+    targets = (["q0", "q1"], ["ok"] * 2, gradient_files.unit(rng, 2))
+    files = gradient_files.write(folder, candidates, targets, ["", ""])
+    return gradient_features.read(files)
+
+
 @pytest.fixture
-def lm(name, pool, scorer):
+def lm(name, pool, scorer, tmp_path):
     """What the indicator measures with."""
     about = indicators.get(name)
+    if about.looks_at == "gradients":
+        return gradients_of(pool, tmp_path)
     if about.looks_at == "columns":
         return {
             column: scoring.score(pool, column, digit_judge(scorer), {})

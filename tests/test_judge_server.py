@@ -253,7 +253,9 @@ def test_no_fault_of_a_server_loses_a_row_or_scores_one(serve, tmp_path):
     assert len(server.seen) == 14 * (len(kinds) + 1)
 
 
-@pytest.mark.parametrize("fault", [*FAULTS.values(), WRONG_SCHEMA], ids=str)
+@pytest.mark.parametrize(
+    "fault", [*FAULTS.values(), WRONG_SCHEMA], ids=[*FAULTS, "wrong schema"]
+)
 def test_a_row_that_never_gets_an_answer_is_failed_and_not_stored(
     serve, tmp_path, fault
 ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,23 @@ class Prepared:
     def ledger(self) -> Ledger:
         return self.main.ledger
 
-    def evaluate(self, weights: np.ndarray) -> search.Evaluation:
-        return self.candidates.evaluate(self.main, weights)
+    @cached_property
+    def start(self) -> list[list[float]]:
+        return earlier(self.candidates.search, self.names)
+
+    def evaluate(
+        self, weights: np.ndarray, beat: float | None = None
+    ) -> search.Evaluation:
+        return self.candidates.evaluate(self.main, weights, beat=beat)
+
+    def ahead(self, points: list[np.ndarray]) -> None:
+        self.candidates.ask(self.main, points)
 
     def confirm(self, weights: np.ndarray) -> search.Evaluation:
         return self.candidates.evaluate(self.check, weights, turn=1)
 
     def key(self, bounds: tuple[float, float], seed: int) -> str:
-        return self.candidates.key(bounds, seed, self.main.identity())
+        return self.candidates.key(bounds, seed, self.main.identity(), self.start)
 
     def warnings(self) -> list[str]:
         return self.main.warnings()
@@ -138,6 +148,32 @@ def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
     m = selection.n_selected(card["fraction"], len(pool))
     candidates = Candidates(pool, columns, card["search"], m, shown)
     return Prepared(candidates, main, check, notes)
+
+
+def earlier(how: SearchSection, names: list[str]) -> list[list[float]]:
+    """The best points of the run that `warm_start:` names, best first.
+
+    Raises
+    ------
+    TmapError : it weighed other columns, or there is no such file
+    """
+    if not isinstance(how.warm_start, str):
+        return []
+    path = Path(how.warm_start)
+    if not path.is_file():
+        raise TmapError(
+            f"No file '{path}', which `search: {{warm_start: ...}}` names; it takes the "
+            "trace.parquet of a finished search. Mend the path in the method card."
+        )
+    theirs = tables.metadata(path)["indicators"]
+    if theirs != names:
+        raise TmapError(
+            f"{path} weighs {', '.join(theirs)}; this method {', '.join(names)}. A warm "
+            "start needs the same columns in the same order."
+        )
+    trace = tables.read("trace", path)
+    best = trace[~trace["raced"]].sort_values("reward", ascending=False, kind="stable")
+    return [list(weights) for weights in best["weights"]]
 
 
 def demonstrable(

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from tmap import adaptation, search
+from tmap.engines.base import Spent
+from tmap.errors import TmapError
 from tmap.learning import Result, Task, learn
 from tmap.ledger import Ledger, digest
 from tmap.outcome import Outcome
@@ -48,8 +50,18 @@ class Consensus:
         warnings = _named({m: note.pop("warnings") for m, note in notes.items()})
         return {"models": notes, "warnings": warnings}
 
-    def evaluate(self, weights: np.ndarray) -> search.Evaluation:
+    @property
+    def start(self) -> list[list[float]]:
+        return self._first.start
+
+    def evaluate(
+        self, weights: np.ndarray, beat: float | None = None
+    ) -> search.Evaluation:
         return mean([task.evaluate(weights) for task in self.members.values()])
+
+    def ahead(self, points: list[np.ndarray]) -> None:
+        for task in self.members.values():
+            task.ahead(points)
 
     def confirm(self, weights: np.ndarray) -> search.Evaluation:
         return mean([task.confirm(weights) for task in self.members.values()])
@@ -86,6 +98,7 @@ def mean(evaluations: Sequence[search.Evaluation]) -> search.Evaluation:
         new_tokens=sum(one.new_tokens for one in outcomes),
         ledger_hits=sum(one.ledger_hits for one in outcomes),
         seconds=sum(one.seconds for one in outcomes),
+        spent=sum((one.spent for one in outcomes), Spent()),
     )
     exemplars = [group for e in evaluations for group in e.exemplars]
     return search.Evaluation(outcome, exemplars)
@@ -108,6 +121,11 @@ def run(
     models : the record of each model
     ledger, seed : as for `adaptation.run`
     """
+    if next(iter(cards.values()))["search"].racing:
+        raise TmapError(
+            "`search: {racing: true}` does not go with several models: one model's groups "
+            "say nothing of the others'. Leave it out of the method card."
+        )
     book = Ledger(ledger)
     k = len(inputs.indicators) // len(models)
     members = {}

@@ -29,8 +29,17 @@ class Task(Protocol):
     def notes(self) -> dict[str, Any]:
         """For weights.json."""
 
-    def evaluate(self, weights: np.ndarray) -> search.Evaluation:
-        """The reward of (K,) weights on the tiny set."""
+    @property
+    def start(self) -> list[list[float]]:
+        """Weights to try first; of another run's, best first."""
+
+    def evaluate(
+        self, weights: np.ndarray, beat: float | None = None
+    ) -> search.Evaluation:
+        """The reward of (K,) weights on the tiny set, or `raced` if it is below `beat`."""
+
+    def ahead(self, points: list[np.ndarray]) -> None:
+        """Ask for these points together; `evaluate` then finds their answers."""
 
     def confirm(self, weights: np.ndarray) -> search.Evaluation:
         """Their reward on the confirm set, demonstrations dealt anew."""
@@ -68,7 +77,15 @@ def learn(task: Task, card: dict[str, Any], seed: int) -> Result:
         found = search.try_out(task.evaluate, np.eye(k), task.ledger, f"{key}-alone")
     else:
         found = search.run(
-            task.evaluate, k, bounds, card["search"], seed, task.ledger, key
+            task.evaluate,
+            k,
+            bounds,
+            card["search"],
+            seed,
+            task.ledger,
+            key,
+            task.ahead,
+            task.start,
         )
     best = choice.choose(found, bounds, seed)
     rows = choice.confirm(task.confirm, found, best, card["search"].confirm_top)

@@ -304,6 +304,12 @@ def data_cards(dataset: str, model: str, methods: list[str], n_seeds: int) -> li
     ]
 
 
+def warm_start(method: str) -> list[str]:
+    """The trace of an earlier search whose best points this method tries first."""
+    path = cards.load("methods", method).search.warm_start
+    return [path] if isinstance(path, str) else []
+
+
 def history_files(dataset: str) -> list[str]:
     """IRT tables and responses of a dataset with a history, else none."""
     if cards.load("datasets", dataset).responses is None:

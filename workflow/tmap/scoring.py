@@ -24,9 +24,10 @@ def instrument(
     record: dict[str, Any] | None = None,
     columns: Sequence[str] = (),
     embeddings: str = "",
+    gradients: Sequence[str] = (),
     share: Share = WHOLE,
 ) -> Any:
-    """What an indicator measures with: nothing, a scorer, a judge, or other columns.
+    """What an indicator measures with: nothing, a scorer, a judge, or other files.
 
     Scorers and judges keep what they measure in the store. They are imported by name, so
     that a column depends on the code of what it looks at only: text on no engine.
@@ -38,9 +39,13 @@ def instrument(
     record : of the fetched model, if one computes it
     columns : files of the tables that it is made from
     embeddings : file of the vectors that it reads, if any
+    gradients : files of `gradient_features.read`, if it looks at gradients
     share : what this job measures of it
     """
     about = indicators.get(name)
+    if about.looks_at == "gradients":
+        # By name: other columns do not depend on how gradients are read.
+        return import_module("tmap.gradient_features").read(gradients)
     if about.looks_at == "columns":
         return _columns(about, columns)
     if about.looks_at == "judge":

@@ -2,9 +2,10 @@
 
 Every part says who was asked (`tmap.store.Who`). A local model's measurements are
 referred to while its card is there, with the same revision and the same words: those of
-its prompt, or of a judge card's form. A server's replies are referred to while a judge
-card would send the same request for some row. Pools are not looked at: what was measured
-of a pool that is gone stays as long as its model and words.
+its prompt, or of a judge card's form. A proxy's gradients are while its card and revision
+are. A server's replies are referred to while a judge card would send the same request for
+some row. Pools are not looked at: what was measured of a pool that is gone stays as long
+as its model and words.
 """
 
 from __future__ import annotations
@@ -90,6 +91,10 @@ def remove(kinds: list[Kind]) -> None:
             path.unlink(missing_ok=True)
         for path in kind.changed:
             try:
+                part = store_parts.read(path, ["key"])
+                if part and set(part.rows["key"].str[: store.WHO]) <= _dead(part):
+                    path.unlink(missing_ok=True)  # vectors are of one model each
+                    continue
                 part = store_parts.read(path)
             except store_parts.Vanished:
                 continue
@@ -114,15 +119,22 @@ def _dead(part: store_parts.Part) -> set[str]:
 
 def referred(who: dict[str, Any]) -> bool:
     """Whether a card that is there today asks this model in these words."""
+    if "gradients" in who:
+        return _is_there(who)
     if "server" in who:
         return any(who == asked for asked in _servers())
-    name = who["card"]
-    if name not in cards.names("models"):
+    if not _is_there(who):
         return False
+    return any(who["words"] == words for words in _words(who["card"]))
+
+
+def _is_there(who: dict[str, Any]) -> bool:
+    """Whether the model has a card, and the same revision where it is fetched."""
+    name = who["card"]
     record = Path(paths.model_file(name))
     if record.is_file() and read_json(record)["revision"] != who["revision"]:
         return False
-    return any(who["words"] == words for words in _words(name))
+    return name in cards.names("models")
 
 
 def named(who: dict[str, Any] | None) -> str:

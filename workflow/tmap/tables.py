@@ -83,6 +83,15 @@ SCHEMAS = {
             "row": (INT, "row of the source, from 0"),
         },
     ),
+    "targets": Schema(
+        1,
+        {
+            "question_id": (TEXT, "a reward question"),
+            "question": (TEXT, "the text that a model is asked"),
+            "answer": (TEXT, "a right answer as the source works it out, or the gold"),
+            "subtask": (TEXT, "part of the task that it belongs to; empty: one task"),
+        },
+    ),
     "question_ngrams": Schema(
         1,
         {
@@ -148,6 +157,23 @@ SCHEMAS = {
             "status": (TEXT, "ok | truncated (of its beginning only) | empty"),
         },
     ),
+    "gradients": Schema(
+        1,
+        {
+            "id": (TEXT, "a candidate of the pool, or a target question"),
+            "norm": (FLOATS, "of the gradient per checkpoint, before its projection"),
+            "n_tokens": (INT, "that its loss counts"),
+            "status": (TEXT, "ok | truncated (of its beginning only) | empty | failed"),
+        },
+    ),
+    "vectors": Schema(
+        1,
+        {
+            "key": (TEXT, "of the exact request: 8 hex digits who, 32 what"),
+            "norm": (FLOAT, "of the gradient before its projection"),
+            "vector": (pa.list_(pa.float16()), "its projection, of length 1"),
+        },
+    ),
     "measurements": Schema(
         1,
         {
@@ -176,10 +202,15 @@ SCHEMAS = {
         },
     ),
     "search_timings": Schema(
-        1,
+        2,
         {
             "iteration": (INT, "from 0"),
-            "reward_seconds": (FLOAT, "time in the engine; 0 when replayed"),
+            "reward_seconds": (FLOAT, "time for the reward; 0 when replayed"),
+            "prefill_seconds": (FLOAT, "of it, the engine read prompts"),
+            "decode_seconds": (FLOAT, "of it, the engine wrote; on a server all"),
+            "score_seconds": (FLOAT, "the rest: prompts made, answers marked and kept"),
+            "floor_seconds": (FLOAT, "roofline of the device; NaN where not known"),
+            "prompt_tokens": (INT, "tokens read; a shared prefix counts once"),
             "optimizer_seconds": (FLOAT, "time in the optimiser before this point"),
             "new_tokens": (INT, "tokens generated"),
             "ledger_hits": (INT, "groups answered from the ledger"),

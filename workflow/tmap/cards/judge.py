@@ -13,12 +13,13 @@ from tmap.errors import TmapError, nearest
 
 #: What a template may take from a sample.
 FIELDS = ("instruction", "input", "response")
-FormName = Literal["quality", "complexity", "accuracy", "reasoning"]
+FormName = Literal["quality", "complexity", "accuracy", "reasoning", "candidate"]
 Needs = {
     "quality": ("instruction", "response"),
     "complexity": ("instruction",),
     "accuracy": ("instruction", "response"),
     "reasoning": ("instruction", "response"),
+    "candidate": ("instruction",),
 }
 
 
@@ -51,6 +52,19 @@ class FormSection(Section):
         return template
 
 
+def bare_address(url: str) -> str:
+    """A server's base address without a slash at its end; no key may stand in it."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("give a base address, as https://api.openai.com/v1")
+    if parts.query or parts.username or parts.password:
+        raise ValueError(
+            "an address must hold no key and no '?'; name an environment variable "
+            "under `limits: {key_env: ...}`"
+        )
+    return url.rstrip("/")
+
+
 class ServerSection(Section):
     """An OpenAI-compatible server: what can change a reply."""
 
@@ -63,18 +77,7 @@ class ServerSection(Section):
         default={}, description="more fields of every request; null leaves one out"
     )
 
-    @field_validator("url")
-    @classmethod
-    def _bare(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("give a base address, as https://api.openai.com/v1")
-        if parts.query or parts.username or parts.password:
-            raise ValueError(
-                "an address must hold no key and no '?'; name an environment variable "
-                "under `limits: {key_env: ...}`"
-            )
-        return url.rstrip("/")
+    _bare = field_validator("url")(bare_address)
 
 
 class LimitSection(Section):
@@ -131,7 +134,8 @@ class JudgeCard(Section):
     forms: dict[FormName, FormSection] = Field(
         min_length=1,
         description="quality, complexity: a digit 1-6; accuracy: 0-5 in the first line; "
-        "reasoning: a path to the known answer (distillation), closed by '#### ANSWER'",
+        "reasoning: a path to the known answer (distillation), closed by '#### ANSWER'; "
+        "candidate: after worked examples ({instruction}), one more, for `rounds:`",
     )
 
     @model_validator(mode="after")

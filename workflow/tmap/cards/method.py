@@ -28,10 +28,33 @@ class SearchSection(Section):
     confirm_top: int = Field(
         default=3, ge=1, description="candidates re-scored on the confirm set"
     )
-    warm_start: bool = Field(
+    warm_start: bool | str = Field(
         default=False,
-        description="start from recorded evaluations where replay is not identical",
+        description="true: start from this search's recorded evaluations where replay "
+        "is not identical; a path: try the best points of that trace.parquet first",
     )
+    refit: Literal["full", "fast"] = Field(
+        default="full",
+        description="of the Gaussian process: full is gp_minimize's, with 2 restarts; "
+        "fast has none and takes a third of the time",
+    )
+    racing: bool = Field(
+        default=False,
+        description="ask half of the groups first and stop where they leave no hope; "
+        "the iteration is flagged `raced` and never chosen",
+    )
+    batch: int = Field(
+        default=1,
+        ge=1,
+        description="points proposed together, by constant liar; over 1 finds less per "
+        "evaluation, and pays where several are computed at once",
+    )
+
+    @model_validator(mode="after")
+    def _one_by_one(self) -> SearchSection:
+        if self.racing and self.batch > 1:
+            raise ValueError("racing needs batch: 1; points proposed together all run")
+        return self
 
 
 class FilterSection(Section):
@@ -59,6 +82,21 @@ class FilterSection(Section):
     pooling: Literal["first", "last", "mean"] = Field(
         default="last", description="diversity: of hidden states; last is DEITA's"
     )
+
+
+class RoundsSection(Section):
+    """Generate candidates, select, train, and again (EvoSelect).
+
+    The pool is what the generator wrote; `fraction:` is of each round's candidates.
+    """
+
+    n: int = Field(default=2, ge=1, description="rounds")
+    generator: str = Field(description="judge card with a form `candidate`")
+    n_candidates: int = Field(default=1000, ge=1, description="asked for, per round")
+    n_shots: int = Field(
+        default=3, ge=1, description="reward questions that each request shows, solved"
+    )
+    seed: int = Field(default=0, description="of the draw of those questions")
 
 
 class CertificateSection(Section):
@@ -126,6 +164,9 @@ class MethodCard(Section):
     )
     search: SearchSection = SearchSection()
     filter: FilterSection = FilterSection()
+    rounds: RoundsSection | None = Field(
+        default=None, description="select from generated candidates, round after round"
+    )
     certificate: CertificateSection = CertificateSection()
     explain_orders: int = Field(
         default=8,
@@ -168,6 +209,16 @@ class MethodCard(Section):
             raise ValueError(
                 f"`filter: below:` names {min(foreign)}, which the method does not "
                 "weigh; list it among the columns (a weight of 0 will do)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_go_round(self) -> MethodCard:
+        fixed = self.weights == "random" or isinstance(self.weights, dict)
+        if self.rounds and (not fixed or self.filter != FilterSection()):
+            raise ValueError(
+                "`rounds:` goes with weights: random or {indicator: weight}, and "
+                "without `filter:`"
             )
         return self
 

@@ -31,6 +31,8 @@ BENCHMARKS = Path("results/benchmarks")
 CLOCKED = (
     "score_indicator",
     "embed_pool",
+    "warm_up_proxy",
+    "gradients",
     "search_weights",
     "search_consensus",
     "explain_weights",
@@ -39,6 +41,8 @@ CLOCKED = (
 )
 #: Forward passes over a row that each indicator makes, where it is not one.
 PASSES = {"ifd": 2, "miwv": 2, "nuggets": 101, "data_whisperer": 1}
+#: Rows at once where the engine takes what memory allows.
+ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ def work(job: Job, sizes: Sizes) -> Work:
         "disti": distilling,
         "score": scoring,
         "embed": embedding,
+        "warm_": warming,
+        "gradi": gradients,
         "searc": searching,
         "expla": searching,
         "train": training,
@@ -118,7 +124,7 @@ def scoring(job: Job, sizes: Sizes) -> Found:
     name, dataset = job.names["indicator"], job.names["dataset"]
     about = indicators.get(name)
     disk = 24.0 * sizes.rows
-    if about.looks_at in ("text", "columns"):
+    if about.looks_at in ("text", "columns", "gradients"):
         return Work(disk=disk), None, 0
     model = paths.model_of_indicator(dataset, job.names.get("model"), name)
     if about.looks_at == "judge" and model is None:
@@ -140,6 +146,27 @@ def embedding(job: Job, sizes: Sizes) -> Found:
     found = Work(passes=sizes.rows, read=sizes.rows * sizes.row_tokens)
     found.disk = 4.0 * 4096 * sizes.rows
     return found, job.names["encoder"], 0
+
+
+def warming(job: Job, sizes: Sizes) -> Found:
+    how = cards.load("datasets", job.names["dataset"]).gradients
+    tokens = how.share * sizes.rows * sizes.row_tokens * how.epochs
+    return Work(trained=tokens), job.names["proxy"], 0
+
+
+def gradients(job: Job, sizes: Sizes) -> Found:
+    """Forward and backward over rows and target questions, at every checkpoint."""
+    dataset, method = job.names["dataset"], job.names.get("method")
+    how = cards.load("datasets", dataset).gradients
+    points, rows = how.epochs if how.share else 1, sizes.rows
+    rounds = cards.load("methods", method).rounds if method else None
+    if rounds:
+        points, rows = 1, rounds.n_candidates
+    model = job.names.get("proxy") or how.proxy or job.names["model"]
+    passes = points * (rows + sizes.reward)
+    disk = 4.0 * passes * how.dim  # float16, in the store and beside the pool
+    trained = passes * sizes.row_tokens
+    return Work(passes=passes, trained=trained, disk=disk), model, 0
 
 
 def searching(job: Job, sizes: Sizes) -> Found:
@@ -193,7 +220,9 @@ def asking(
     written = 0 if choice else min(sizes.answer_tokens, engine.max_new_tokens)
     found = Work(passes=groups * n, read=groups * (prefix + n * sizes.question_tokens))
     found.written = groups * n * written
-    return found, groups * math.ceil(n / engine.batch_size) * written
+    rows = ROWS if engine.batch_size == "auto" else engine.batch_size
+    batches = math.ceil(groups / max(1, rows // n)) * math.ceil(n / rows)
+    return found, batches * written
 
 
 def questions_of(dataset: str, method: str, sizes: Sizes) -> int:
@@ -239,7 +268,7 @@ def clocked(job: Job) -> float | None:
     """
     same = [name for name in CLOCKED if name[:5] == job.rule[:5]]
     rule = job.rule if job.rule in same else same[0]
-    keys = ("dataset", "model", "encoder", "method", "indicator", "part")
+    keys = ("dataset", "model", "encoder", "proxy", "method", "indicator", "part")
     wanted = {job.names[key] for key in keys if key in job.names}
     seconds = [
         float(pd.read_csv(path, sep="\t")["s"].mean())
