@@ -232,7 +232,7 @@ def memory(mem_mb: int, log: str, number: int) -> int:
 
 def history(record: Path) -> list[dict[str, Any]]:
     """The attempts of this run so far, oldest first; none if there is no record."""
-    return [one for one in _read(record) if one["run"] == _run()]
+    return [one for one in _read(record) if one.get("run") == _run()]
 
 
 def _read(record: Path) -> list[dict[str, Any]]:
