@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 #: Requests and tokens of a piece: what a kill can cost.
 PIECE, PIECE_TOKENS = 512, 65_536
+#: Written answers of a piece, where the card leaves the batch to memory.
+PIECE_TEXTS = 128
 Compute = Callable[[list[Any]], list[Any]]
 
 
@@ -122,8 +124,10 @@ class Measured:
 
             tokens = [len(question) + max_new_tokens for question in questions]
             asked = [list(prefix), how]
-            # Whole batches of answers, however many tokens they have.
-            size = (self.lm.batch_size, None)
+            # Whole batches of answers, however many tokens they have. A size that memory
+            # decides is known to the loaded engine only, and pieces must not differ.
+            batch = self.lm.batch_size
+            size = (batch if isinstance(batch, int) else PIECE_TEXTS, None)
             texts = self._measure("texts", asked, questions, tokens, compute, size)
             found.append([text or [] for text in texts])
         return found
