@@ -17,6 +17,7 @@ COST = {
     "judge": "one answer of a judge model per row",
     "target": "a forward pass of the target model per row",
     "columns": "none: it is made from other columns",
+    "gradients": "a forward and a backward pass of the proxy per row and checkpoint",
 }
 
 

@@ -1,8 +1,9 @@
 """Names shared by all chapters: known cards and legal wildcards."""
 
 import re
+from pathlib import Path
 
-from tmap import attempts, embeddings, indicators, parts, settings
+from tmap import attempts, embeddings, gradient_paths, indicators, parts, settings
 from tmap.names import one_of
 from tmap.provenance import fingerprint
 
@@ -16,9 +17,11 @@ LOOKS_AT_JUDGE = [
 wildcard_constraints:
     dataset=one_of(cards.names("datasets")),
     model=one_of(cards.names("models")),
+    proxy=one_of(cards.names("models")),
     method=one_of(METHODS),
     seed="[0-9]+",
     training_seed="[0-9]+",
+    round="[0-9]+",
     part=parts.PATTERN,
 
 
@@ -34,6 +37,8 @@ ENVIRONMENT = f"../envs/{SETTINGS.environment}.yaml"
 
 if workflow.remote_exec:
     attempts.job_began()
+else:
+    attempts.run_began()
 
 
 def number(w, attempt):
@@ -46,8 +51,10 @@ def number(w, attempt):
 
 # Rules that are another one on other files (`use rule ... as`).
 DERIVED = {
-    "score_indicator": ["score_indicator_per_model"],
-    "train_adapter": ["train_part"],
+    "measure_shard": ["measure_shard_per_model"],
+    "score_indicator": ["score_indicator_per_model", "score_indicator_of_round"],
+    "gradients": ["gradients_of_round"],
+    "train_adapter": ["train_part", "train_adapter_of_round"],
     "evaluate_adapter": [
         "evaluate_part",
         "evaluate_shown",
@@ -58,8 +65,8 @@ DERIVED = {
 
 def log_of(name, w):
     """Log of the job of this rule, or of one derived from it, with these wildcards."""
-    for rule in (name, *DERIVED.get(name, [])):
-        pattern = str(getattr(rules, rule).log[0])
+    for kind in (name, *DERIVED.get(name, [])):
+        pattern = str(getattr(rules, kind).log[0])
         if set(re.findall(r"{(\w+)}", pattern)) == set(w.keys()):
             return pattern.format(**w)
     raise KeyError(f"no log of rule {name} has the wildcards {sorted(w.keys())}")

@@ -124,7 +124,9 @@ rule select_subset:
     log:
         "results/logs/select_subset/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
-        method=one_of([name for name in METHODS if paths.trains(name)]),
+        method=one_of(
+            [n for n in METHODS if paths.trains(n) and not gradient_paths.rounds_of(n)]
+        ),
     retries: 0
     localrule: True
     conda:

@@ -17,7 +17,7 @@ CHECKPOINTS = "--keep-checkpoints" if SETTINGS.keep.checkpoints else ""
 rule train_adapter:
     input:
         subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
-        pool="results/{dataset}/pool.parquet",
+        pool=gradient_paths.pool_of_method,
         model="results/models/{model}.json",
     output:
         weights=ADAPTER(

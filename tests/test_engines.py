@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import logging
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -233,6 +234,59 @@ def test_batches_keep_to_the_token_budget():
     lengths = [5, 90, 10, 10, 30, 200]
     batches = budget_batches(lengths, 100)
     assert batches == [[5], [1], [4, 2, 3], [0]]
+
+
+def test_rows_that_do_not_fit_the_memory_are_halved_and_none_is_lost(
+    pair, monkeypatch, caplog
+):
+    prompts, answers = ids(9, 30, 4, 17, 25, 8, 12), ids(5, 2, 9, 3, 7, 1, 6, seed=3)
+    expected = pair[0].answer_nll(prompts, answers)
+    fast = PrefixCache(copy.deepcopy(pair[1].model), pair[1].tokenizer)
+    read, tried = fast.model.base_model.forward, []
+
+    def small(input_ids, **how):
+        tried.append(input_ids.numel())
+        if input_ids.numel() > 60:
+            raise torch.OutOfMemoryError("out of memory")
+        return read(input_ids, **how)
+
+    fast.model.base_model.forward = small
+    with caplog.at_level(logging.WARNING, logger="tmap"):
+        found = fast.answer_nll(prompts, answers)
+
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-4)
+    np.testing.assert_array_equal(found[1], expected[1])
+    assert max(tried) > 60
+    assert "Out of memory: going on with" in caplog.text
+    n = len(tried)
+    fast.answer_nll(prompts, answers)
+    assert max(tried[n:]) <= 60  # the smaller budget stays
+
+
+def test_a_row_that_alone_does_not_fit_the_memory_is_an_error(pair):
+    fast = PrefixCache(copy.deepcopy(pair[1].model), pair[1].tokenizer)
+
+    def none(*_, **__):
+        raise torch.OutOfMemoryError("out of memory")
+
+    fast.model.base_model.forward = none
+    with pytest.raises(TmapError, match="A row of 12 tokens alone does not fit"):
+        fast.answer_nll(ids(7, 3), ids(5, 4))
+
+
+def test_logits_are_held_a_few_positions_at_a_time(pair, monkeypatch):
+    monkeypatch.setattr("tmap.engines.likelihood.MAX_LOGITS", {"cpu": 1000})
+    head = Head(pair[1].model)
+    seen, layer = [], head._layer
+    head._layer = torch.nn.Identity()
+    head._layer.weight = layer.weight
+    head._layer.forward = lambda hidden: seen.append(len(hidden)) or layer(hidden)
+    hidden = torch.randn(23, layer.weight.shape[1])
+
+    head.log_p(hidden, [1] * 23)
+
+    assert sum(seen) == 23
+    assert max(seen) * layer.weight.shape[0] <= 1000
 
 
 def test_the_engines_import_nothing_but_torch_transformers_and_numpy():

@@ -22,6 +22,7 @@ FOR_PEOPLE = {
     "plan",
     "show-metrics",
     "status",
+    "store-gc",
     "train-world-judge",
     "train-world-model",
 }

@@ -18,11 +18,7 @@ from planted import FLOOR, INDICATOR, PLANTED, Script, drawn
 from tmap import exemplars, selection, tables
 from tmap.samples import question_of
 
-pytestmark = [
-    pytest.mark.workflow,
-    pytest.mark.data,
-    pytest.mark.xdist_group("planted"),
-]
+pytestmark = [pytest.mark.workflow, pytest.mark.data]
 
 SHORT = {"n_initial": 2, "n_iterations": 2, "n_groups": 2, "n_shots": 2}
 SEARCH = {"n_iterations": 25, "n_groups": 8, "n_shots": 3, "exemplars": "spread"}

@@ -7,8 +7,8 @@ there a job that would not end another such step in time stops by itself. The pr
 lies a record of its attempts; an attempt that could only repeat the one before ends at
 once:
 
-    [{"number": 1, "process": "node1 4711", "kept": true, "end": "Time is up: ..."},
-     {"number": 2, "process": "node2 815", "kept": false, "end": null}]
+    [{"run": "9f2c", "number": 1, "process": "node1 4711", "kept": true, "end": "Time..."},
+     {"run": "9f2c", "number": 2, "process": "node2 815", "kept": false, "end": null}]
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 OUT_OF_MEMORY = "out of memory"
 #: When the scheduler's job began, in seconds since 1970: the rules set it in each job.
 JOB_START = "TMAP_JOB_START"
+#: Which run of the workflow this job belongs to; set where that is started.
+RUN = "TMAP_RUN"
 #: Seconds that may pass from there to the command. More: others of a group ran first.
 START_UP = 300
 #: Attempts in a row that may end without a word and with nothing kept: a node may fail.
@@ -71,7 +74,7 @@ class Attempt:
     Parameters
     ----------
     record : file that tells of all attempts
-    number : from 1; 1 begins a new record
+    number : from 1; what the record tells of other runs is dropped
     minutes : that the scheduler grants
 
     Raises
@@ -82,9 +85,10 @@ class Attempt:
     def __init__(self, record: Path, number: int, minutes: float) -> None:
         self.record, self.number = record, number
         self.clock = Clock(minutes, time.monotonic() - _passed())
-        before = [] if number == 1 else history(record)
+        before = history(record)
         _check_hope(before, number)
         self._me = {
+            "run": _run(),
             "number": number,
             "process": f"{socket.gethostname()} {os.getpid()}",  # of the parent
             "kept": False,
@@ -131,12 +135,12 @@ class Attempt:
             self._note(end=words)
 
     def _is_latest(self) -> bool:
-        known = history(self.record)
+        known = _read(self.record)
         return bool(known) and known[-1]["process"] == self._me["process"]
 
     def _note(self, **news: Any) -> None:
         self._me |= news
-        *before, latest = history(self.record)
+        *before, latest = _read(self.record)
         write_json(self.record, [*before, latest | news])
 
 
@@ -227,12 +231,25 @@ def memory(mem_mb: int, log: str, number: int) -> int:
 
 
 def history(record: Path) -> list[dict[str, Any]]:
-    """The attempts so far, oldest first; none if there is no record."""
+    """The attempts of this run so far, oldest first; none if there is no record."""
+    return [one for one in _read(record) if one.get("run") == _run()]
+
+
+def _read(record: Path) -> list[dict[str, Any]]:
     try:
         found: list[dict[str, Any]] = read_json(record)
     except FileNotFoundError:
         return []
     return found
+
+
+def _run() -> str:
+    return os.environ.get(RUN, "")
+
+
+def run_began() -> None:
+    """Give this run of the workflow a name that its jobs inherit."""
+    os.environ[RUN] = uuid.uuid4().hex
 
 
 def job_began() -> None:

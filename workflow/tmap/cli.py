@@ -25,7 +25,14 @@ COMMANDS = {
     "label-pool": "Store what is known of a generated pool's faults.",
     "fetch-responses": "Store who answered which question before.",
     "fetch-model": "Download a model, or check a local one, and pin its revision.",
+    "fetch-targets": "Store reward questions with a right answer: what gradients aim at.",
+    "warm-up-proxy": "Train a proxy briefly and keep a checkpoint per epoch.",
+    "measure-gradients": "Measure one job's share of the gradients, into the store.",
+    "gradients": "Measure the gradient of every candidate and target question.",
+    "generate-candidates": "Let a generator write candidates after worked examples.",
+    "select-round": "Take a round's best candidates, and keep those of the rounds before.",
     "embed-pool": "Turn every candidate's text into a vector.",
+    "measure-shard": "Measure one job's share of what an indicator needs.",
     "score-indicator": "Score every candidate with one indicator.",
     "fit-irt": "Fit the M-2PL item response model to the history.",
     "choose-tiny": "Choose the tiny and the confirm question sets.",
@@ -47,6 +54,7 @@ COMMANDS = {
     "check-world-model": "Measure such a model and refuse one that teaches nothing.",
     "plan": "Say what a target will cost before anything runs.",
     "status": "Say which results are current, and what differs where they are not.",
+    "store-gc": "Remove from the store what no card refers to any more.",
     "show-metrics": "Print the results table of a metrics.json.",
 }
 

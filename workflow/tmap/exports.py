@@ -44,7 +44,8 @@ card `{model}`. Another task or model may need others.
 | `subset.parquet` | `sample_id`, rank, score, and what each indicator gave |
 
 `id` in both files is `sample_id` in `subset.parquet` and in
-`results/{dataset}/pool.parquet`, where texts and their hashes stand.
+`results/{dataset}/pool.parquet`, where texts and their hashes stand (of a method with
+rounds: in `chosen.parquet` beside this file).
 """
 HOW = {
     "random": "drawn at random",
@@ -144,7 +145,7 @@ def card(
         **names,
         name=title(seed=subset["seed"], **names),
         chosen=f"{subset['rows']['total']:,}",
-        total=f"{pool['rows']['total']:,}",
+        total=f"{pool.get('n_candidates', pool['rows']['total']):,}",
         source=_cell(pool["source"]),
         revision=_cell(pool["revision"] or "unknown (a local file)"),
         licence=_cell(pool["licence"]),

@@ -14,6 +14,7 @@ RESERVED = (
     "store",
     "indicators",
     "embeddings",
+    "gradients",
     "anchors",
 )
 

@@ -27,6 +27,9 @@ WITNESSES = {
     "adapter_config.json": "../train.json",
     "accuracy.png": "metrics.json",
     "search.png": "metrics.json",
+    "warmup.safetensors": "warmup.json",
+    "candidates.npy": "candidates.parquet",
+    "questions.npy": "questions.parquet",
 }
 #: Begins the last line of a Markdown file; JSON and ` -->` follow.
 COMMENT = "<!-- tmap: "

@@ -43,7 +43,24 @@ def model_of_indicator(dataset: str, model: str | None, indicator: str) -> str |
 def models_of_indicator(dataset: str, model: str | None, indicator: str) -> list[str]:
     """Model records that scoring one indicator reads: one, or none."""
     name = model_of_indicator(dataset, model, indicator)
+    if not name:  # text may be counted by a model's tokenizer, which computes nothing
+        options = cards.load("datasets", dataset).indicator_options(indicator)
+        name = options.get("tokenizer")
+        if name:
+            cards.load("models", name)
     return [model_file(name)] if name else []
+
+
+def shards(dataset: str, model: str | None, indicator: str) -> list[str]:
+    """What the jobs leave that measure a column together; none if a single job does.
+
+    A server is asked by one job: its card says by how many requests at once.
+    """
+    n = cards.load("datasets", dataset).shards
+    if n == 1 or not model_of_indicator(dataset, model, indicator):
+        return []
+    room = indicator_file(dataset, model or "", indicator).removesuffix(".parquet")
+    return [f"{room}/shard-{k}-of-{n}.json" for k in range(n)]
 
 
 def minutes(dataset: str, model: str | None, indicator: str) -> int:

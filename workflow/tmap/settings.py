@@ -76,6 +76,66 @@ def embed_pool(encoder: str, text: str, pooling: str) -> dict[str, Any]:
     return {"place": place, "text": text, "pooling": pooling}
 
 
+def fetch_targets(dataset: str) -> dict[str, Any]:
+    card = cards.load("datasets", dataset)
+    return {"source": card.questions, "reader": card.reader}
+
+
+def warm_up_proxy(dataset: str, proxy: str) -> dict[str, Any]:
+    how = cards.load("datasets", dataset).gradients
+    card = cards.load("models", proxy)
+    # One process: checkpoints are small, and the share is.
+    alone = {"epochs": how.epochs, "max_steps": None, "processes": 1}
+    return {
+        "share": how.share,
+        "seed": how.seed,
+        "prompt": _unstopped(card),
+        "place": _place(card),
+        "train": card.train.model_copy(update=alone),
+    }
+
+
+def gradients(dataset: str, proxy: str) -> dict[str, Any]:
+    card = cards.load("models", proxy)
+    return {
+        "how": cards.load("datasets", dataset).gradients,
+        "prompt": _unstopped(card),
+        "place": _place(card),
+        "train": card.train,
+    }
+
+
+def measure_gradients(dataset: str, proxy: str) -> dict[str, Any]:
+    return gradients(dataset, proxy)
+
+
+def generate_candidates(dataset: str, method: str) -> dict[str, Any]:
+    data = cards.load("datasets", dataset)
+    how = cards.load("methods", method).rounds
+    assert how is not None
+    generator = cards.load("judges", how.generator)
+    found: dict[str, Any] = {
+        "judge": generator.with_form("candidate", how.generator),
+        "n_candidates": how.n_candidates,
+        "n_shots": how.n_shots,
+        "seed": how.seed,
+        "reader": data.reader,
+        "ngram": data.overlap.ngram,
+        "share": data.overlap.share,
+    }
+    if generator.model:
+        found["engine"] = cards.load("models", generator.model).engine
+    return found
+
+
+def select_round(dataset: str, method: str) -> dict[str, Any]:
+    how = cards.load("methods", method).rounds
+    assert how is not None
+    version = cards.load("judges", how.generator).version
+    about = {"generator": how.generator, "generator_version": version}
+    return _selection(dataset, method) | about
+
+
 def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, Any]:
     """Without a target model, `model` is the indicator's proxy, if it has one."""
     options = cards.load("datasets", dataset).indicator_options(indicator)
@@ -87,8 +147,15 @@ def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, 
         found["judge"] = judge.with_form(about.form, options["judge"])
         name = judge.model
         return found | ({"engine": cards.load("models", name).engine} if name else {})
+    if about.looks_at == "gradients":
+        return found
     name = model or options.get("proxy")
     return found | (_likelihood(name) if name else {})
+
+
+def measure_shard(dataset: str, indicator: str, model: str = "") -> dict[str, Any]:
+    """As `score_indicator`: what is measured follows from what is scored."""
+    return score_indicator(dataset, indicator, model)
 
 
 def fit_irt(dataset: str) -> dict[str, Any]:
@@ -194,6 +261,11 @@ def _place(card: ModelCard) -> PlaceSection:
     return PlaceSection(
         **card.engine.model_dump(include=set(PlaceSection.model_fields))
     )
+
+
+def prompt_words(model: str) -> PromptSection:
+    """How indicators put samples to a model: what its losses are stored under."""
+    return _unstopped(cards.load("models", model))
 
 
 def _unstopped(card: ModelCard) -> PromptSection:

@@ -83,6 +83,15 @@ SCHEMAS = {
             "row": (INT, "row of the source, from 0"),
         },
     ),
+    "targets": Schema(
+        1,
+        {
+            "question_id": (TEXT, "a reward question"),
+            "question": (TEXT, "the text that a model is asked"),
+            "answer": (TEXT, "a right answer as the source works it out, or the gold"),
+            "subtask": (TEXT, "part of the task that it belongs to; empty: one task"),
+        },
+    ),
     "question_ngrams": Schema(
         1,
         {
@@ -148,12 +157,32 @@ SCHEMAS = {
             "status": (TEXT, "ok | truncated (of its beginning only) | empty"),
         },
     ),
+    "gradients": Schema(
+        1,
+        {
+            "id": (TEXT, "a candidate of the pool, or a target question"),
+            "norm": (FLOATS, "of the gradient per checkpoint, before its projection"),
+            "n_tokens": (INT, "that its loss counts"),
+            "status": (TEXT, "ok | truncated (of its beginning only) | empty | failed"),
+        },
+    ),
+    "vectors": Schema(
+        1,
+        {
+            "key": (TEXT, "of the exact request: 8 hex digits who, 32 what"),
+            "norm": (FLOAT, "of the gradient before its projection"),
+            "vector": (pa.list_(pa.float16()), "its projection, of length 1"),
+        },
+    ),
     "measurements": Schema(
         1,
         {
             "key": (TEXT, "of the exact request: 8 hex digits who, 32 what"),
             "request": (TEXT, "messages or prompt as sent, JSON; null of token ids"),
-            "reply": (TEXT, "what came back, JSON: digits, tokens or text"),
+            "reply": (
+                TEXT,
+                "what came back, JSON: losses, digits, texts or attention",
+            ),
         },
     ),
     "trace": Schema(

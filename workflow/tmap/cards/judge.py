@@ -13,12 +13,13 @@ from tmap.errors import TmapError, nearest
 
 #: What a template may take from a sample.
 FIELDS = ("instruction", "input", "response")
-FormName = Literal["quality", "complexity", "accuracy", "reasoning"]
+FormName = Literal["quality", "complexity", "accuracy", "reasoning", "candidate"]
 Needs = {
     "quality": ("instruction", "response"),
     "complexity": ("instruction",),
     "accuracy": ("instruction", "response"),
     "reasoning": ("instruction", "response"),
+    "candidate": ("instruction",),
 }
 
 
@@ -34,6 +35,10 @@ class FormSection(Section):
         default=16, ge=1, description="of a written reply; digits need one"
     )
     stop: list[str] = Field(default=[], description="texts that end a written reply")
+
+    def words(self, style: str) -> dict[str, str]:
+        """What the prompt says besides the sample, as the store knows it."""
+        return {"style": style, "system": self.system, "template": self.template}
 
     @field_validator("template")
     @classmethod
@@ -129,7 +134,8 @@ class JudgeCard(Section):
     forms: dict[FormName, FormSection] = Field(
         min_length=1,
         description="quality, complexity: a digit 1-6; accuracy: 0-5 in the first line; "
-        "reasoning: a path to the known answer (distillation), closed by '#### ANSWER'",
+        "reasoning: a path to the known answer (distillation), closed by '#### ANSWER'; "
+        "candidate: after worked examples ({instruction}), one more, for `rounds:`",
     )
 
     @model_validator(mode="after")

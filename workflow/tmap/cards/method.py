@@ -84,6 +84,21 @@ class FilterSection(Section):
     )
 
 
+class RoundsSection(Section):
+    """Generate candidates, select, train, and again (EvoSelect).
+
+    The pool is what the generator wrote; `fraction:` is of each round's candidates.
+    """
+
+    n: int = Field(default=2, ge=1, description="rounds")
+    generator: str = Field(description="judge card with a form `candidate`")
+    n_candidates: int = Field(default=1000, ge=1, description="asked for, per round")
+    n_shots: int = Field(
+        default=3, ge=1, description="reward questions that each request shows, solved"
+    )
+    seed: int = Field(default=0, description="of the draw of those questions")
+
+
 class CertificateSection(Section):
     """How a search's reward is checked by training, for those who ask for it."""
 
@@ -149,6 +164,9 @@ class MethodCard(Section):
     )
     search: SearchSection = SearchSection()
     filter: FilterSection = FilterSection()
+    rounds: RoundsSection | None = Field(
+        default=None, description="select from generated candidates, round after round"
+    )
     certificate: CertificateSection = CertificateSection()
     explain_orders: int = Field(
         default=8,
@@ -191,6 +209,16 @@ class MethodCard(Section):
             raise ValueError(
                 f"`filter: below:` names {min(foreign)}, which the method does not "
                 "weigh; list it among the columns (a weight of 0 will do)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_go_round(self) -> MethodCard:
+        fixed = self.weights == "random" or isinstance(self.weights, dict)
+        if self.rounds and (not fixed or self.filter != FilterSection()):
+            raise ValueError(
+                "`rounds:` goes with weights: random or {indicator: weight}, and "
+                "without `filter:`"
             )
         return self
 

@@ -182,6 +182,9 @@ class ResourceSection(Section):
     runtime: dict[
         Literal[
             "embed_pool",
+            "warm_up_proxy",
+            "gradients",
+            "generate_candidates",
             "score_indicator",
             "search_weights",
             "train_adapter",
@@ -194,6 +197,9 @@ class ResourceSection(Section):
         """Run time to ask for, in minutes."""
         usual = {
             "embed_pool": 120,
+            "warm_up_proxy": 240,
+            "gradients": 480,
+            "generate_candidates": 240,
             "score_indicator": 240,
             "search_weights": 720,
             "train_adapter": 480,

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmap.engines.base import ENGINE_VERSION
-from tmap.engines.weights import load_tokenizer, load_weights, settle
+from tmap.engines.weights import load_config, load_tokenizer, load_weights, settle
 from tmap.errors import TmapError
 
 if TYPE_CHECKING:
     from tmap.cards.model import EngineSection
     from tmap.engines.base import LanguageModel
 
-__all__ = ["key_of", "load", "load_tokenizer"]
+__all__ = ["key_of", "load", "load_config", "load_tokenizer"]
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 
 from tmap.engines.base import Ids
 from tmap.engines.expanded_prefix import ExpandedPrefixes
-from tmap.engines.likelihood import Head, budget_batches
+from tmap.engines.likelihood import Head, in_batches
 from tmap.engines.local import Local
 from tmap.engines.shared_prefix import SharedPrefixes
 from tmap.engines.stops import StopTexts
@@ -37,6 +37,7 @@ class PrefixCache(Local):
         super().__init__(model, tokenizer, **options)
         self.prefixes = _prefixes(model)
         self.head = Head(model)
+        self.budget = TOKEN_BUDGET.get(self.device.type, 1024)
         self._stops = lru_cache(maxsize=8)(lambda stop: StopTexts(tokenizer, stop))
 
     @torch.inference_mode()
@@ -104,30 +105,41 @@ class PrefixCache(Local):
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `LanguageModel.answer_nll`."""
         pairs = list(zip(prompts, answers, strict=True))
-        scored = [list(a if p else a[1:]) for p, a in pairs]
+        scored = [list(a if len(p) else a[1:]) for p, a in pairs]
         count = np.array([len(ids) for ids in scored], np.int64)
         total = np.full(len(pairs), np.nan)
         rows = np.flatnonzero(count)
         texts = [[*pairs[i][0], *pairs[i][1]] for i in rows]
-        progress = Progress("answer_nll", len(rows))
-        for batch, hidden in self._read(texts):
-            for state, r in zip(hidden, batch, strict=True):
-                total[rows[r]] = self._nll(state[: len(texts[r])], scored[rows[r]])
-            progress.advance(len(batch))
+
+        def add(batch: list[int], hidden: torch.Tensor) -> None:
+            ids = [scored[rows[i]] for i in batch]
+            before = [
+                state[len(texts[i]) - len(its) - 1 : len(texts[i]) - 1]
+                for state, i, its in zip(hidden, batch, ids, strict=True)
+            ]
+            flat = [token for its in ids for token in its]
+            log_p = self.head.log_p(torch.cat(before), flat)
+            for i, one in zip(
+                batch, log_p.split([len(its) for its in ids]), strict=True
+            ):
+                total[rows[i]] = -float(one.sum())
+
+        self._read(texts, add)
         return total, count
 
     @torch.inference_mode()
     def digit_logits(self, prompts: Sequence[Ids], digits: Ids) -> np.ndarray:
         """As `LanguageModel.digit_logits`."""
         found = np.empty((len(prompts), len(digits)))
-        progress = Progress("digit_logits", len(prompts))
-        for batch, hidden in self._read(prompts):
+
+        def add(batch: list[int], hidden: torch.Tensor) -> None:
             last = torch.stack(
                 [hidden[row, len(prompts[i]) - 1] for row, i in enumerate(batch)]
             )
             log_p = torch.log_softmax(self.head.logits(last), dim=-1)
             found[batch] = log_p[:, list(digits)].double().cpu().numpy()
-            progress.advance(len(batch))
+
+        self._read(prompts, add)
         return found
 
     def _batches(
@@ -206,21 +218,24 @@ class PrefixCache(Local):
             return 0.0
         return -float(self.head.log_p(hidden[-len(ids) - 1 : -1], ids).sum())
 
-    def _read(self, texts: Sequence[Ids]) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """(indices, hidden states padded on the right) by batches of similar length."""
+    def _read(
+        self, texts: Sequence[Ids], add: Callable[[list[int], torch.Tensor], None]
+    ) -> None:
+        """Call `add(indices, hidden states)` on batches of similar length.
+
+        Rows are padded on the right, where a causal model does not look, so no mask is
+        needed, and attention without one is faster.
+        """
         self.check_fits((text,) for text in texts)
-        budget = TOKEN_BUDGET.get(self.device.type, 1024)
-        for batch in budget_batches([len(text) for text in texts], budget):
+
+        def read(batch: list[int]) -> None:
             width = len(texts[batch[0]])
-            pads = [width - len(texts[i]) for i in batch]
-            rows = [[*texts[i], *[0] * n] for i, n in zip(batch, pads, strict=True)]
-            seen = [[1] * (width - n) + [0] * n for n in pads]
-            states = self.model.base_model(
-                input_ids=torch.tensor(rows, device=self.device),
-                attention_mask=torch.tensor(seen, device=self.device),
-                use_cache=False,
-            ).last_hidden_state
-            yield batch, states
+            rows = [[*texts[i], *[0] * (width - len(texts[i]))] for i in batch]
+            ids = torch.tensor(rows, device=self.device)
+            add(batch, self.model.base_model(ids, use_cache=False).last_hidden_state)
+
+        lengths = [len(text) for text in texts]
+        self.budget = in_batches(lengths, self.budget, read)
 
 
 def _closed_up(stays: list[bool]) -> list[int]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Answers that may be better next time.
 AGAIN = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+#: Bytes of an answer at most.
+LARGEST = 2**24
 KEY = (
     "Put a key that may use the model into the environment variable that "
     "`limits: {key_env: ...}` of the card names"
@@ -108,7 +110,7 @@ class Line:
     def _attempt(self, body: dict[str, Any]) -> Any:
         self._grant()
         try:
-            response = self._client.post(self.address, json=body)
+            response = self._answer(body)
         except httpx.RequestError as fault:
             raise Again(f"{type(fault).__name__}, no answer") from None
         if response.status_code in AGAIN:
@@ -122,6 +124,21 @@ class Line:
         with self._lock:
             self.tokens += _billed(answer)
         return answer
+
+    def _answer(self, body: dict[str, Any]) -> httpx.Response:
+        """The whole answer, in `timeout` seconds: httpx's own limit is per piece."""
+        end = time.monotonic() + self.limits.timeout
+        with self._client.stream("POST", self.address, json=body) as response:
+            content = bytearray()
+            for piece in response.iter_bytes():
+                content += piece
+                if time.monotonic() > end:
+                    raise httpx.ReadTimeout("the answer drips in too slowly")
+                if len(content) > LARGEST:
+                    raise Refused(f"an answer of more than {LARGEST} bytes")
+        headers = {k: v for k, v in response.headers.items() if k == "retry-after"}
+        status = response.status_code
+        return httpx.Response(status, headers=headers, content=bytes(content))
 
     def _grant(self) -> None:
         """Wait until the server may be asked, and take one request from the budget."""

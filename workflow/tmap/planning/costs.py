@@ -31,6 +31,8 @@ BENCHMARKS = Path("results/benchmarks")
 CLOCKED = (
     "score_indicator",
     "embed_pool",
+    "warm_up_proxy",
+    "gradients",
     "search_weights",
     "search_consensus",
     "explain_weights",
@@ -91,6 +93,8 @@ def work(job: Job, sizes: Sizes) -> Work:
         "disti": distilling,
         "score": scoring,
         "embed": embedding,
+        "warm_": warming,
+        "gradi": gradients,
         "searc": searching,
         "expla": searching,
         "train": training,
@@ -120,7 +124,7 @@ def scoring(job: Job, sizes: Sizes) -> Found:
     name, dataset = job.names["indicator"], job.names["dataset"]
     about = indicators.get(name)
     disk = 24.0 * sizes.rows
-    if about.looks_at in ("text", "columns"):
+    if about.looks_at in ("text", "columns", "gradients"):
         return Work(disk=disk), None, 0
     model = paths.model_of_indicator(dataset, job.names.get("model"), name)
     if about.looks_at == "judge" and model is None:
@@ -142,6 +146,27 @@ def embedding(job: Job, sizes: Sizes) -> Found:
     found = Work(passes=sizes.rows, read=sizes.rows * sizes.row_tokens)
     found.disk = 4.0 * 4096 * sizes.rows
     return found, job.names["encoder"], 0
+
+
+def warming(job: Job, sizes: Sizes) -> Found:
+    how = cards.load("datasets", job.names["dataset"]).gradients
+    tokens = how.share * sizes.rows * sizes.row_tokens * how.epochs
+    return Work(trained=tokens), job.names["proxy"], 0
+
+
+def gradients(job: Job, sizes: Sizes) -> Found:
+    """Forward and backward over rows and target questions, at every checkpoint."""
+    dataset, method = job.names["dataset"], job.names.get("method")
+    how = cards.load("datasets", dataset).gradients
+    points, rows = how.epochs if how.share else 1, sizes.rows
+    rounds = cards.load("methods", method).rounds if method else None
+    if rounds:
+        points, rows = 1, rounds.n_candidates
+    model = job.names.get("proxy") or how.proxy or job.names["model"]
+    passes = points * (rows + sizes.reward)
+    disk = 4.0 * passes * how.dim  # float16, in the store and beside the pool
+    trained = passes * sizes.row_tokens
+    return Work(passes=passes, trained=trained, disk=disk), model, 0
 
 
 def searching(job: Job, sizes: Sizes) -> Found:
@@ -243,7 +268,7 @@ def clocked(job: Job) -> float | None:
     """
     same = [name for name in CLOCKED if name[:5] == job.rule[:5]]
     rule = job.rule if job.rule in same else same[0]
-    keys = ("dataset", "model", "encoder", "method", "indicator", "part")
+    keys = ("dataset", "model", "encoder", "proxy", "method", "indicator", "part")
     wanted = {job.names[key] for key in keys if key in job.names}
     seconds = [
         float(pd.read_csv(path, sep="\t")["s"].mean())
