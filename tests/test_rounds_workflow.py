@@ -49,7 +49,7 @@ def stamps(clone):
 
 
 def replies(clone):
-    parts = (clone.path / "results/store/replies").rglob("*.parquet")
+    parts = (clone.path / "results/store/texts").rglob("*.parquet")
     return [key for part in parts for key in tables.read("measurements", part)["key"]]
 
 
