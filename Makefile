@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all the set-up on a machine with python3 and make.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint fmt docs bench report plan clean \
-  du clean-store clean-checkpoints clean-adapters \
+  du store-gc clean-store clean-checkpoints clean-adapters \
   embedded embedded-models embedded-judge embedded-history
 SHELL := /bin/bash
 BIN := .venv/bin
@@ -28,7 +28,7 @@ demo: $(READY)  ## run every stage on the embedded world and print the table
 
 test: $(READY)  ## every test
 	$(RUN) pytest -n auto -m "not workflow and not slurm"
-	$(RUN) pytest -n 4 --dist loadgroup --no-loadscope-reorder -m "workflow"
+	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder -m "workflow"
 	$(RUN) pytest -m "slurm" -rs   # last: it needs a Slurm, and says why where it has none
 
 lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint
@@ -43,11 +43,12 @@ fmt: $(READY)  ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-docs: $(READY)  ## regenerate docs/indicators.md and docs/tables.md
+docs: $(READY)  ## regenerate docs/indicators.md, methods.md, tables.md
 	$(BIN)/python docs/generate.py
 
 bench: $(READY)  ## print benchmark ratios as JSON
 	$(BIN)/python benchmarks/reward_engine.py --quick
+	$(BIN)/python benchmarks/loss_scoring.py --quick
 
 report: $(READY)  ## report.html of the demo: DAG, plots, run times
 	$(RUN) snakemake $(EMBEDDED) --report report.html -- $(DEMO)
@@ -64,10 +65,10 @@ embedded-judge: $(READY)  ## train resources/models/tiny_judge again (10 minutes
 	$(BIN)/tmap train-world-judge --solver resources/models/tiny \
 	  --out resources/models/tiny_judge
 
-# The history's solvers are other runs of the recipes: none is a target.
+# The history's solvers are other runs, one of another recipe: none is a target.
 embedded-history: $(READY)  ## ask other solvers again: resources/arith/responses.parquet
 	$(BIN)/tmap train-world-model tiny --seed 101 --out .embedded/solver_a
-	$(BIN)/tmap train-world-model tiny_b --seed 102 --out .embedded/solver_b
+	$(BIN)/tmap train-world-model solver_b --seed 102 --out .embedded/solver_b
 	$(BIN)/tmap make-world-history --solver .embedded/solver_a --solver .embedded/solver_b \
 	  --out resources/arith/responses.parquet
 
@@ -79,7 +80,10 @@ du:  ## what takes how much of the disk
 	@$(call sized,store,$(STORE)); $(call sized,checkpoints,$(CHECKPOINTS)); \
 	  $(call sized,adapters,$(ADAPTERS))
 
-clean-store:  ## remove what judges and models said: asked again, and paid again
+store-gc: $(READY)  ## remove from the store what no card refers to any more
+	$(BIN)/tmap store-gc $(if $(CONFIG),--configfile $(CONFIG)) $(if $(YES),--yes)
+
+clean-store:  ## remove all that judges and models said: asked again, and paid again
 	@$(call removed,store,$(STORE))
 
 clean-checkpoints:  ## remove checkpoints: an unfinished training begins again

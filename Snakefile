@@ -21,7 +21,7 @@ SETTINGS = cards.workflow_config(config)
 cards.use_folders(SETTINGS.cards)
 
 
-for name in SETTINGS.methods:
+for name in [*SETTINGS.methods, *SETTINGS.certify]:
     cards.load("methods", name)
 for target in [*SETTINGS.targets, *sys.argv[1:]]:  # known before the DAG is built
     paths.check(target)
@@ -29,11 +29,16 @@ for target in [*SETTINGS.targets, *sys.argv[1:]]:  # known before the DAG is bui
 
 include: "rules/common.smk"
 include: "rules/data.smk"
+include: "rules/gradients.smk"
 include: "rules/indicators.smk"
 include: "rules/tiny.smk"
 include: "rules/select.smk"
 include: "rules/export.smk"
 include: "rules/train.smk"
+include: "rules/rounds.smk"
+include: "rules/parts.smk"
+include: "rules/certify.smk"
+include: "rules/tables.smk"
 
 
 rule all:

@@ -1,4 +1,4 @@
-"""Write docs/indicators.md and docs/tables.md from the code (`make docs`)."""
+"""Write docs/indicators.md, methods.md and tables.md from the code (`make docs`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import inspect
 import json
 from pathlib import Path
 
-from tmap import indicators, tables
+from tmap import cards, indicators, tables
 
 DOCS = Path(__file__).parent
 MADE = "<!-- Made by `make docs`; edit the code it describes. -->\n"
@@ -17,6 +17,7 @@ COST = {
     "judge": "one answer of a judge model per row",
     "target": "a forward pass of the target model per row",
     "columns": "none: it is made from other columns",
+    "gradients": "a forward and a backward pass of the proxy per row and checkpoint",
 }
 
 
@@ -71,9 +72,32 @@ def table_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def method_page() -> str:
+    """Every shipped method card as one table."""
+    lines = [
+        "# Methods\n",
+        MADE,
+        "One card in `config/methods/` is one row of a results table. To add one, write a "
+        "card and list it under `methods:` in your config: it alone is selected, trained "
+        "and measured.\n",
+        "| method | weights | what it is |\n|---|---|---|",
+    ]
+    for path in sorted((DOCS.parent / "config" / "methods").glob("*.yaml")):
+        card = cards.load("methods", path.stem)
+        weights = card.weights
+        if isinstance(weights, dict):
+            weights = ", ".join(f"{name} {value:g}" for name, value in weights.items())
+        lines.append(f"| {path.stem} | {weights} | {card.description} |")
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[str, str]:
     """File name under docs/ -> text."""
-    return {"indicators.md": indicator_page(), "tables.md": table_page()}
+    return {
+        "indicators.md": indicator_page(),
+        "methods.md": method_page(),
+        "tables.md": table_page(),
+    }
 
 
 if __name__ == "__main__":

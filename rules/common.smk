@@ -1,6 +1,9 @@
 """Names shared by all chapters: known cards and legal wildcards."""
 
-from tmap import attempts, embeddings, indicators, settings
+import re
+from pathlib import Path
+
+from tmap import attempts, embeddings, gradient_paths, indicators, parts, settings
 from tmap.names import one_of
 from tmap.provenance import fingerprint
 
@@ -14,14 +17,12 @@ LOOKS_AT_JUDGE = [
 wildcard_constraints:
     dataset=one_of(cards.names("datasets")),
     model=one_of(cards.names("models")),
+    proxy=one_of(cards.names("models")),
     method=one_of(METHODS),
     seed="[0-9]+",
     training_seed="[0-9]+",
-
-
-def scoring_rule(w):
-    """Who scores an indicator; its log lies where the wildcards say."""
-    return "score_indicator_per_model" if w.get("model") else "score_indicator"
+    round="[0-9]+",
+    part=parts.PATTERN,
 
 
 def computes(w):
@@ -48,7 +49,31 @@ def number(w, attempt):
     return attempt if workflow.remote_exec else 0
 
 
-def memory(name, model, w, attempt):
-    """Megabytes for a job with this model: more only after it ran out of them."""
-    log = getattr(rules, name).log[0].format(**w)
-    return attempts.memory(paths.mem_mb(model), log, attempt)
+# Rules that are another one on other files (`use rule ... as`).
+DERIVED = {
+    "measure_shard": ["measure_shard_per_model"],
+    "score_indicator": ["score_indicator_per_model", "score_indicator_of_round"],
+    "gradients": ["gradients_of_round"],
+    "train_adapter": ["train_part", "train_adapter_of_round"],
+    "evaluate_adapter": [
+        "evaluate_part",
+        "evaluate_shown",
+        "evaluate_on_reward_questions",
+    ],
+}
+
+
+def log_of(name, w):
+    """Log of the job of this rule, or of one derived from it, with these wildcards."""
+    for kind in (name, *DERIVED.get(name, [])):
+        pattern = str(getattr(rules, kind).log[0])
+        if set(re.findall(r"{(\w+)}", pattern)) == set(w.keys()):
+            return pattern.format(**w)
+    raise KeyError(f"no log of rule {name} has the wildcards {sorted(w.keys())}")
+
+
+def memory(name, models, w, attempt):
+    """Megabytes for a job with these models: more only after it ran out of them."""
+    models = models if isinstance(models, list) else [models]
+    needed = sum(paths.mem_mb(model) for model in models)
+    return attempts.memory(needed, log_of(name, w), attempt)

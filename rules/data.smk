@@ -3,12 +3,13 @@ Bring in pool, questions, history and models: the only rules that use the networ
 
 READS   what the cards name: local files, hub ids, addresses
 WRITES  results/{dataset}/pool.parquet, pool.rejected.parquet
+        results/{dataset}/undistilled.parquet          pools that a teacher rewrites
         results/{dataset}/pool_labels.parquet          generated pools only
         results/{dataset}/questions_reward.parquet, questions_test.parquet
         results/{dataset}/question_ngrams.parquet
         results/{dataset}/responses.parquet
         results/models/{model}.json
-PAPER   sections 4.1 and C.1
+PAPER   sections 4.1, 4.4.2 and C.1
 """
 
 
@@ -42,6 +43,8 @@ rule fetch_pool:
         rejected="results/{dataset}/pool.rejected.parquet",
     log:
         "results/logs/fetch_pool/{dataset}.log",
+    wildcard_constraints:
+        dataset=one_of(set(cards.names("datasets")) - set(paths.distilled())),
     retries: 0
     localrule: True
     conda:
@@ -52,6 +55,47 @@ rule fetch_pool:
     shell:
         "tmap fetch-pool {wildcards.dataset} --ngrams {input.ngrams}"
         " --output {output.pool} --rejected {output.rejected} 2>&1 | tee {log}"
+
+
+use rule fetch_pool as fetch_undistilled_pool with:
+    output:
+        pool="results/{dataset}/undistilled.parquet",
+        rejected="results/{dataset}/undistilled.rejected.parquet",
+    wildcard_constraints:
+        dataset=one_of(paths.distilled()),
+
+
+rule distil_pool:
+    input:
+        pool="results/{dataset}/undistilled.parquet",
+        models=lambda w: [paths.model_file(m) for m in [paths.teacher(w.dataset)] if m],
+    output:
+        pool="results/{dataset}/pool.parquet",
+        rejected="results/{dataset}/pool.rejected.parquet",
+    log:
+        "results/logs/distil_pool/{dataset}.log",
+    benchmark:
+        "results/benchmarks/distil_pool/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=one_of(paths.distilled()),
+    conda:
+        ENVIRONMENT
+    threads: lambda w: paths.threads(paths.teacher(w.dataset))
+    resources:
+        gpu=lambda w: paths.gpu(paths.teacher(w.dataset)),
+        mem_mb=lambda w, attempt: memory(
+            "distil_pool", paths.teacher(w.dataset), w, attempt
+        ),
+        runtime=lambda w: paths.minutes_to_distil(w.dataset),
+        attempt=number,
+    params:
+        card=lambda w: settings.params("distil_pool", dataset=w.dataset),
+        code=fingerprint("distil_pool"),
+    shell:
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " distil-pool {wildcards.dataset} --pool {input.pool}"
+        " --model-file '{input.models}' --output {output.pool}"
+        " --rejected {output.rejected} 2>&1 | tee {log}"
 
 
 rule label_pool:

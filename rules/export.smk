@@ -13,7 +13,7 @@ rule export_subset:
     input:
         weights=lambda w: paths.weights_file(w.dataset, w.model, w.method, w.seed),
         subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
-        pool="results/{dataset}/pool.parquet",
+        pool=gradient_paths.pool_of_method,
     output:
         alpaca="results/{dataset}/{model}/{method}/s{seed}/subset.jsonl",
         messages="results/{dataset}/{model}/{method}/s{seed}/subset.messages.jsonl",

@@ -5,11 +5,13 @@ READS   results/{dataset}/pool.parquet
         results/models/{model}.json                            if a model computes it
         results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet    if it compares
         .../indicators/{indicator}.parquet                     if made from other columns
+        results/{dataset}/gradients/{proxy}/, targets.parquet  if it compares gradients
         what a judge card records                              if its replies are recorded
+        .../indicators/{indicator}/shard-{shard}-of-{shards}.json    if several jobs measure
 WRITES  results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet
         results/{dataset}/indicators/{indicator}.parquet
         results/{dataset}/{model}/indicators/{indicator}.parquet    if it looks at the target
-        results/store/                                         what judges said; no output
+        results/store/                             what was measured and said; no output
 PAPER   section 3.3
 """
 
@@ -48,12 +50,78 @@ rule embed_pool:
         " --output {output} 2>&1 | tee {log}"
 
 
+# Jobs of `shards:` in a dataset card: each puts its share into the store.
+rule measure_shard:
+    input:
+        models=lambda w: paths.models_of_indicator(w.dataset, None, w.indicator),
+        embeddings=lambda w: paths.embeddings_of_indicator(w.dataset, None, w.indicator),
+        pool="results/{dataset}/pool.parquet",
+    output:
+        temp("results/{dataset}/indicators/{indicator}/shard-{shard}-of-{shards}.json"),
+    log:
+        "results/logs/measure_shard/{dataset}/{indicator}/{shard}-of-{shards}.log",
+    benchmark:
+        "results/benchmarks/measure_shard/{dataset}/{indicator}/{shard}-of-{shards}.tsv"
+    wildcard_constraints:
+        indicator=one_of(set(indicators.names()) - set(LOOKS_AT_TARGET)),
+        shard="[0-9]+",
+        shards="[0-9]+",
+    priority: 1
+    conda:
+        ENVIRONMENT
+    threads: lambda w: paths.threads(computes(w))
+    resources:
+        gpu=lambda w: paths.gpu(computes(w)),
+        mem_mb=lambda w, attempt: memory("measure_shard", computes(w), w, attempt),
+        runtime=lambda w: paths.minutes(w.dataset, w.get("model"), w.indicator),
+        attempt=number,
+    params:
+        card=lambda w: settings.params(
+            "measure_shard", dataset=w.dataset, indicator=w.indicator
+        ),
+        code=lambda w: fingerprint("measure_shard", f"tmap.indicators.{w.indicator}"),
+    shell:
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " measure-shard {wildcards.dataset} {wildcards.indicator}"
+        " {wildcards.shard}/{wildcards.shards} --pool {input.pool}"
+        " --model-file {input.models} --embeddings '{input.embeddings}'"
+        " --output {output} 2>&1 | tee {log}"
+
+
+use rule measure_shard as measure_shard_per_model with:
+    input:
+        models=lambda w: paths.models_of_indicator(w.dataset, w.model, w.indicator),
+        embeddings=lambda w: paths.embeddings_of_indicator(
+            w.dataset, w.model, w.indicator
+        ),
+        pool="results/{dataset}/pool.parquet",
+    output:
+        temp(
+            "results/{dataset}/{model}/indicators/{indicator}/shard-{shard}-of-{shards}.json"
+        ),
+    log:
+        "results/logs/measure_shard/{dataset}/{model}/{indicator}/{shard}-of-{shards}.log",
+    benchmark:
+        "results/benchmarks/measure_shard/{dataset}/{model}/{indicator}/{shard}-of-{shards}.tsv"
+    wildcard_constraints:
+        indicator=one_of(LOOKS_AT_TARGET),
+        shard="[0-9]+",
+        shards="[0-9]+",
+    params:
+        card=lambda w: settings.params(
+            "measure_shard", dataset=w.dataset, indicator=w.indicator, model=w.model
+        ),
+        code=lambda w: fingerprint("measure_shard", f"tmap.indicators.{w.indicator}"),
+
+
 rule score_indicator:
     input:
         models=lambda w: paths.models_of_indicator(w.dataset, None, w.indicator),
         columns=lambda w: paths.columns_of_indicator(w.dataset, None, w.indicator),
         embeddings=lambda w: paths.embeddings_of_indicator(w.dataset, None, w.indicator),
         recorded=lambda w: paths.recordings(w.dataset, w.indicator),
+        shards=lambda w: paths.shards(w.dataset, None, w.indicator),
+        gradients=[],
         pool="results/{dataset}/pool.parquet",
     output:
         "results/{dataset}/indicators/{indicator}.parquet",
@@ -70,7 +138,7 @@ rule score_indicator:
     threads: lambda w: paths.threads(computes(w))
     resources:
         gpu=lambda w: paths.gpu(computes(w)),
-        mem_mb=lambda w, attempt: memory(scoring_rule(w), computes(w), w, attempt),
+        mem_mb=lambda w, attempt: memory("score_indicator", computes(w), w, attempt),
         runtime=lambda w: paths.minutes(w.dataset, w.get("model"), w.indicator),
         attempt=number,
     params:
@@ -82,7 +150,8 @@ rule score_indicator:
         "tmap --job {log} {resources.attempt} {resources.runtime}"
         " score-indicator {wildcards.dataset} {wildcards.indicator}"
         " --pool {input.pool} --model-file '{input.models}' --columns '{input.columns}'"
-        " --embeddings '{input.embeddings}' --output {output} 2>&1 | tee {log}"
+        " --embeddings '{input.embeddings}' --gradients '{input.gradients}'"
+        " --output {output} 2>&1 | tee {log}"
 
 
 # The same with a name of its own: a profile may send judges to other machines.
@@ -96,6 +165,10 @@ use rule score_indicator as score_indicator_per_model with:
         models=lambda w: paths.models_of_indicator(w.dataset, w.model, w.indicator),
         columns=lambda w: paths.columns_of_indicator(w.dataset, w.model, w.indicator),
         embeddings=lambda w: paths.embeddings_of_indicator(
+            w.dataset, w.model, w.indicator
+        ),
+        shards=lambda w: paths.shards(w.dataset, w.model, w.indicator),
+        gradients=lambda w: gradient_paths.gradients_of_indicator(
             w.dataset, w.model, w.indicator
         ),
         pool="results/{dataset}/pool.parquet",

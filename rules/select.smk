@@ -3,12 +3,14 @@ Find indicator weights, then take the best-scoring samples.
 
 READS   results/{dataset}/pool.parquet, tiny.parquet, confirm.parquet, irt.parquet
         .../indicators/{indicator}.parquet       the columns of the method's card
+        results/{dataset}/anchors/{n}/*.parquet  methods with a tiny set of their own
         results/{dataset}/pool_labels.parquet    method oracle only
         results/{dataset}/embeddings/{encoder}/conversation_{pooling}.parquet
                                                  methods with a diversity filter
 WRITES  results/{dataset}/{model}/{method}/s{seed}/trace.parquet, timings.parquet
         .../weights.json                         learned methods only
         .../ledger.jsonl                         survives kills; not an output
+        results/{dataset}/consensus-{method}/s{seed}/    the same, of several models
         .../subset.parquet
 PAPER   sections 3.1 and 3.5, algorithm 1
 """
@@ -20,9 +22,10 @@ rule search_weights:
         history=lambda w: paths.history_files(w.dataset),
         pool="results/{dataset}/pool.parquet",
         questions="results/{dataset}/questions_reward.parquet",
-        tiny="results/{dataset}/tiny.parquet",
-        confirm="results/{dataset}/confirm.parquet",
+        tiny=lambda w: paths.tiny_file(w.dataset, w.method, "tiny"),
+        confirm=lambda w: paths.tiny_file(w.dataset, w.method, "confirm"),
         model="results/models/{model}.json",
+        earlier=lambda w: paths.warm_start(w.method),
     output:
         trace="results/{dataset}/{model}/{method}/s{seed}/trace.parquet",
         timings="results/{dataset}/{model}/{method}/s{seed}/timings.parquet",
@@ -32,7 +35,7 @@ rule search_weights:
     benchmark:
         "results/benchmarks/search_weights/{dataset}/{model}/{method}/s{seed}.tsv"
     wildcard_constraints:
-        method=one_of(paths.learned(METHODS)),
+        method=one_of(paths.searched(METHODS)),
     # The longest way through the graph: it starts before trainings that could wait.
     priority: 1
     conda:
@@ -59,6 +62,56 @@ rule search_weights:
         " -- {input.indicators} 2>&1 | tee {log}"
 
 
+rule search_consensus:
+    input:
+        indicators=lambda w: paths.consensus(w.dataset, w.method)["indicators"],
+        models=lambda w: paths.consensus(w.dataset, w.method)["models"],
+        history=lambda w: paths.history_files(w.dataset),
+        pool="results/{dataset}/pool.parquet",
+        questions="results/{dataset}/questions_reward.parquet",
+        tiny=lambda w: paths.tiny_file(w.dataset, w.method, "tiny"),
+        confirm=lambda w: paths.tiny_file(w.dataset, w.method, "confirm"),
+        earlier=lambda w: paths.warm_start(w.method),
+    output:
+        trace="results/{dataset}/consensus-{method}/s{seed}/trace.parquet",
+        timings="results/{dataset}/consensus-{method}/s{seed}/timings.parquet",
+        weights="results/{dataset}/consensus-{method}/s{seed}/weights.json",
+    log:
+        "results/logs/search_consensus/{dataset}/{method}/s{seed}.log",
+    benchmark:
+        "results/benchmarks/search_consensus/{dataset}/{method}/s{seed}.tsv"
+    wildcard_constraints:
+        method=one_of(paths.agreed(METHODS)),
+    priority: 1
+    conda:
+        ENVIRONMENT
+    # All models are in memory at once; a GPU job has one GPU's worth of the largest.
+    threads: lambda w: max(paths.threads(m) for m in paths.models_of(w.method))
+    resources:
+        gpu=lambda w: max(paths.gpu(m) for m in paths.models_of(w.method)),
+        mem_mb=lambda w, attempt: memory(
+            "search_consensus", paths.models_of(w.method), w, attempt
+        ),
+        runtime=lambda w: sum(
+            paths.runtime(m, "search_weights") for m in paths.models_of(w.method)
+        ),
+        attempt=number,
+    params:
+        ledger="results/{dataset}/consensus-{method}/s{seed}/ledger.jsonl",
+        card=lambda w: settings.params(
+            "search_consensus", dataset=w.dataset, method=w.method
+        ),
+        code=fingerprint("search_consensus"),
+    shell:
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " search-consensus {wildcards.dataset} {wildcards.method}"
+        " --seed {wildcards.seed} --pool {input.pool} --questions {input.questions}"
+        " --tiny {input.tiny} --confirm {input.confirm} --history '{input.history}'"
+        " --models '{input.models}' --ledger {params.ledger}"
+        " --trace {output.trace} --timings {output.timings} --weights {output.weights}"
+        " -- {input.indicators} 2>&1 | tee {log}"
+
+
 rule select_subset:
     input:
         indicators=lambda w: paths.indicator_files(w.dataset, w.model, w.method),
@@ -71,18 +124,21 @@ rule select_subset:
     log:
         "results/logs/select_subset/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
-        method=one_of([name for name in METHODS if paths.trains(name)]),
+        method=one_of(
+            [n for n in METHODS if paths.trains(n) and not gradient_paths.rounds_of(n)]
+        ),
     retries: 0
     localrule: True
     conda:
         ENVIRONMENT
     params:
+        part="",
         card=lambda w: settings.params(
             "select_subset", dataset=w.dataset, method=w.method
         ),
         code=fingerprint("select_subset"),
     shell:
-        "tmap select-subset {wildcards.dataset} {wildcards.method}"
+        "tmap select-subset {wildcards.dataset} {wildcards.method} {params.part}"
         " --seed {wildcards.seed} --pool {input.pool} --weights '{input.weights}'"
         " --labels '{input.labels}' --embeddings '{input.embeddings}'"
         " --output {output}"

@@ -4,6 +4,8 @@ Shrink the reward questions to a tiny weighted set that predicts the whole.
 READS   results/{dataset}/responses.parquet, questions_reward.parquet
 WRITES  results/{dataset}/irt.parquet, abilities.parquet
         results/{dataset}/tiny.parquet, confirm.parquet
+        results/{dataset}/anchors/{n_anchors}/tiny.parquet, confirm.parquet
+                                            methods whose card has another S
 PAPER   section 3.4, equations 3-6, appendix C.1
 """
 
@@ -46,9 +48,29 @@ rule choose_tiny:
     conda:
         ENVIRONMENT
     params:
+        own="",
         card=lambda w: settings.params("choose_tiny", dataset=w.dataset),
         code=fingerprint("choose_tiny"),
     shell:
-        "tmap choose-tiny {wildcards.dataset} --questions {input.questions}"
+        "tmap choose-tiny {wildcards.dataset} {params.own} --questions {input.questions}"
         " --tiny {output.tiny} --confirm {output.confirm}"
         " -- {input.history} 2>&1 | tee {log}"
+
+
+# Of another size, for methods that bring their own (ablations of S).
+use rule choose_tiny as choose_tiny_of_size with:
+    output:
+        tiny="results/{dataset}/anchors/{n_anchors}/tiny.parquet",
+        confirm="results/{dataset}/anchors/{n_anchors}/confirm.parquet",
+    log:
+        "results/logs/choose_tiny/{dataset}/{n_anchors}.log",
+    benchmark:
+        "results/benchmarks/choose_tiny/{dataset}/{n_anchors}.tsv"
+    wildcard_constraints:
+        n_anchors="[0-9]+",
+    params:
+        own="--n-anchors {n_anchors}",
+        card=lambda w: settings.params(
+            "choose_tiny", dataset=w.dataset, n_anchors=w.n_anchors
+        ),
+        code=fingerprint("choose_tiny"),

@@ -17,7 +17,7 @@ CHECKPOINTS = "--keep-checkpoints" if SETTINGS.keep.checkpoints else ""
 rule train_adapter:
     input:
         subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
-        pool="results/{dataset}/pool.parquet",
+        pool=gradient_paths.pool_of_method,
         model="results/models/{model}.json",
     output:
         weights=ADAPTER(
@@ -73,13 +73,14 @@ rule evaluate_adapter:
         runtime=lambda w: paths.runtime(w.model, "evaluate_adapter"),
         attempt=number,
     params:
+        demos="",
         card=lambda w: settings.params(
             "evaluate_adapter", dataset=w.dataset, model=w.model
         ),
         code=fingerprint("evaluate_adapter"),
     shell:
         "tmap --job {log} {resources.attempt} {resources.runtime}"
-        " evaluate-adapter {wildcards.dataset} {wildcards.model}"
+        " evaluate-adapter {wildcards.dataset} {wildcards.model} {params.demos}"
         " --adapter '{input.adapter}' --questions {input.questions}"
         " --model-file {input.model} --output {output} 2>&1 | tee {log}"
 
@@ -91,9 +92,10 @@ rule collect_metrics:
         rejected="results/{dataset}/pool.rejected.parquet",
         tiny="results/{dataset}/tiny.parquet",
         confirm="results/{dataset}/confirm.parquet",
+        anchors=lambda w: paths.own_anchors(w.dataset, SETTINGS.methods),
         model="results/models/{model}.json",
         measured=lambda w: paths.measured(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, SETTINGS.certify
         ),
         cards=lambda w: paths.data_cards(
             w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
@@ -123,7 +125,7 @@ rule collect_metrics:
         "tmap collect-metrics {wildcards.dataset} {wildcards.model}"
         " --questions {input.questions} --pool {input.pool}"
         " --rejected {input.rejected} --tiny {input.tiny} --confirm {input.confirm}"
-        " --model-file {input.model}"
+        " --anchors '{input.anchors}' --model-file {input.model}"
         " --output {output.metrics} --accuracy-plot {output.accuracy}"
         " --search-plot {output.search}"
         " -- {input.measured}"

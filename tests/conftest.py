@@ -13,6 +13,9 @@ import pytest
 # One thread per worker, as every job of the workflow has; before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+#: Files whose workflow tests take minutes.
+LONG = ("test_embedded", "test_docs", "test_resume", "test_workflow", "test_planted")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 #: A chat template of the usual shape; it writes the BOS itself.
@@ -40,8 +43,8 @@ def shared() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups first: they are the long ones, and parallel workers take tests in order."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    """Long files first: parallel workers take files in order, so the end is short."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tmap.engines.base import Spent
+
 
 class Scripted:
     """Answers by question number; every call is recorded.
@@ -13,7 +15,7 @@ class Scripted:
     nll : [m][S][n_options] of options
     """
 
-    key = "scripted"
+    key, batch_size, spent = "scripted", 1, Spent()
 
     def __init__(self, tokenizer, texts=None, nll=None):
         self.tokenizer, self.texts, self.nll = tokenizer, texts, nll

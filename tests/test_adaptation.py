@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tmap import adaptation, calibration, cards, settings, tables, tiny
+from tmap.engines.base import Spent
 from tmap.errors import TmapError
 from tmap.ledger import Ledger
 
@@ -36,6 +37,7 @@ class Knowing:
     """Knows the first `zero_shot` sums; all if its last example has over 3 words."""
 
     key, context, zero_shot = "knowing", None, 10
+    batch_size, spent = 1, Spent()
 
     def __init__(self, tokenizer):
         self.tokenizer, self.asked = tokenizer, set()
@@ -182,6 +184,14 @@ def test_without_a_confirm_set_the_reward_is_called_too_high(room):
     found = run(room(n_confirm=0))
     assert found["n_confirm"] == 0
     assert any("too high" in text for text in found["warnings"])
+
+
+def test_a_reward_on_all_questions_says_that_nothing_is_left_to_confirm_with(room):
+    made = room(estimator="full")
+    found = run(made)
+    n_reward = len(tables.read("questions", made[1].questions))
+    assert found["n_anchors"] == n_reward
+    assert any("none are left to confirm" in text for text in found["warnings"])
 
 
 def test_another_estimator_walks_a_new_path_on_the_answers_it_finds(room):

@@ -13,7 +13,7 @@ from tmap import attempts, search
 from tmap.attempts import OUT_OF_MEMORY, Attempt, Clock
 from tmap.errors import TmapError
 from tmap.ledger import Ledger
-from tmap.store import Entry, Store, key
+from tmap.store import Entry, Store
 
 
 @pytest.fixture
@@ -247,10 +247,10 @@ def test_each_line_of_a_ledger_and_part_of_a_store_counts(tmp_path, monkeypatch)
     monkeypatch.setattr(attempts, "kept", lambda: seen.append(1))
     Ledger(tmp_path / "ledger.jsonl").append({"type": "search", "search": "k"})
     assert len(seen) == 1
-    store = Store("digits", tmp_path / "store")
+    store = Store("digits", {"model": "who"}, tmp_path / "store")
     store.put([])
     assert len(seen) == 1
-    store.put([Entry(key("who", [1]), None, {"digits": [0.0] * 6})])
+    store.put([Entry(store.key([1]), [1], [0.0] * 6)])
     assert len(seen) == 2
 
 

@@ -61,7 +61,8 @@ def room(tmp_path_factory):
     (room / "cards" / "datasets" / "toy.yaml").write_text(CARD)
     asked = {"question_id": finished_runs.question_ids(40), "question": "?"}
     asked |= {"choices": None, "permutation": None, "gold": "1", "row": 0}
-    tables.write("questions", pd.DataFrame(asked), room / INPUTS["questions"], code="q")
+    about = {"code": "q", "protocol": "heldout"}
+    tables.write("questions", pd.DataFrame(asked), room / INPUTS["questions"], **about)
     for kind in ("pool", "pool_rejected", "tiny"):
         frame = pd.DataFrame(columns=list(tables.SCHEMAS[kind].columns))
         path = room / f"results/toy/{kind}.parquet"

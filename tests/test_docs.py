@@ -87,7 +87,6 @@ def test_every_link_leads_somewhere(path):
 
 
 @pytest.mark.workflow
-@pytest.mark.xdist_group("pages")
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
 def test_cards_are_read_and_snakemake_commands_are_planned(clone, path, monkeypatch):
     write(clone, path)
@@ -102,7 +101,6 @@ def test_cards_are_read_and_snakemake_commands_are_planned(clone, path, monkeypa
 
 
 @pytest.mark.workflow
-@pytest.mark.xdist_group("tutorial")
 def test_the_tutorial_followed_literally_prints_what_it_says(tmp_path):
     clone = Clone.make(tmp_path / "tmap")
     said = ""

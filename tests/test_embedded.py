@@ -11,7 +11,7 @@ import pytest
 from clones import CORES, Clone
 from tmap import tables
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("embedded")]
+pytestmark = pytest.mark.workflow
 
 TARGET = "results/arith/tiny/metrics.json"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import logging
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -235,9 +236,65 @@ def test_batches_keep_to_the_token_budget():
     assert batches == [[5], [1], [4, 2, 3], [0]]
 
 
+def test_rows_that_do_not_fit_the_memory_are_halved_and_none_is_lost(
+    pair, monkeypatch, caplog
+):
+    prompts, answers = ids(9, 30, 4, 17, 25, 8, 12), ids(5, 2, 9, 3, 7, 1, 6, seed=3)
+    expected = pair[0].answer_nll(prompts, answers)
+    fast = PrefixCache(copy.deepcopy(pair[1].model), pair[1].tokenizer)
+    read, tried = fast.model.base_model.forward, []
+
+    def small(input_ids, **how):
+        tried.append(input_ids.numel())
+        if input_ids.numel() > 60:
+            raise torch.OutOfMemoryError("out of memory")
+        return read(input_ids, **how)
+
+    fast.model.base_model.forward = small
+    with caplog.at_level(logging.WARNING, logger="tmap"):
+        found = fast.answer_nll(prompts, answers)
+
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-4)
+    np.testing.assert_array_equal(found[1], expected[1])
+    assert max(tried) > 60
+    assert "Out of memory: going on with" in caplog.text
+    n = len(tried)
+    fast.answer_nll(prompts, answers)
+    assert max(tried[n:]) <= 60  # the smaller budget stays
+
+
+def test_a_row_that_alone_does_not_fit_the_memory_is_an_error(pair):
+    fast = PrefixCache(copy.deepcopy(pair[1].model), pair[1].tokenizer)
+
+    def none(*_, **__):
+        raise torch.OutOfMemoryError("out of memory")
+
+    fast.model.base_model.forward = none
+    with pytest.raises(TmapError, match="A row of 12 tokens alone does not fit"):
+        fast.answer_nll(ids(7, 3), ids(5, 4))
+
+
+def test_logits_are_held_a_few_positions_at_a_time(pair, monkeypatch):
+    monkeypatch.setattr("tmap.engines.likelihood.MAX_LOGITS", {"cpu": 1000})
+    head = Head(pair[1].model)
+    seen, layer = [], head._layer
+    head._layer = torch.nn.Identity()
+    head._layer.weight = layer.weight
+    head._layer.forward = lambda hidden: seen.append(len(hidden)) or layer(hidden)
+    hidden = torch.randn(23, layer.weight.shape[1])
+
+    head.log_p(hidden, [1] * 23)
+
+    assert sum(seen) == 23
+    assert max(seen) * layer.weight.shape[0] <= 1000
+
+
 def test_the_engines_import_nothing_but_torch_transformers_and_numpy():
     found = set()
+    served = {"server.py", "launch.py"}  # these load no model
     for path in Path(engines.__file__).parent.glob("*.py"):
+        if path.name in served:
+            continue
         for node in ast.parse(path.read_text()).body:  # top level: peft waits for use
             if isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}
@@ -245,6 +302,79 @@ def test_the_engines_import_nothing_but_torch_transformers_and_numpy():
                 found.add(node.module.split(".")[0])
     foreign = found - set(sys.stdlib_module_names)
     assert foreign == {"torch", "transformers", "numpy", "tmap"}
+
+
+def test_memory_that_runs_out_halves_the_batch_and_repeats_nothing(
+    tiny_llama, pair, monkeypatch, caplog
+):
+    lm = engines.load(tiny_llama, EngineSection())
+    start, sizes = lm.prefixes.start, []
+
+    def small(prefixes, rows, room):
+        if len(rows) > 7:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        sizes.append(len(rows))
+        return start(prefixes, rows, room)
+
+    monkeypatch.setattr(lm.prefixes, "start", small)
+    lm.batch_size = 24
+    given = (ids(20, 9), ids(*range(2, 14), seed=7))
+    expected = pair[0].generate(*given, max_new_tokens=6)
+    assert lm.generate(*given, max_new_tokens=6) == expected
+    assert lm.batch_size == 6
+    assert sum(sizes) == 24
+    assert "from here 6 rows at once" in caplog.text
+
+
+def test_memory_that_runs_out_under_a_fixed_batch_is_an_error(tiny_llama, monkeypatch):
+    lm = engines.load(tiny_llama, EngineSection(batch_size=4))
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(lm.prefixes, "start", full)
+    with pytest.raises(TmapError, match=r"4 rows at once.*batch_size: auto"):
+        lm.generate(ids(5), ids(3), max_new_tokens=2)
+
+
+def test_what_was_spent_is_counted(pair):
+    before = copy.copy(pair[1].spent)
+    answers = pair[1].generate(ids(30, 20), ids(4, 6, 3), max_new_tokens=5)
+    spent = pair[1].spent.since(before)
+    assert spent.prompt_tokens == 30 + 20 + 2 * (4 + 6 + 3)
+    assert spent.new_tokens == sum(len(a) for group in answers for a in group)
+    assert spent.prefill_seconds > 0 and spent.decode_seconds > 0
+    assert np.isnan(spent.floor_seconds)  # of this processor nothing is known
+
+
+def test_the_floor_of_an_8b_model_on_an_h100_is_the_hand_worked_one():
+    # 7.50 B parameters in matrices, 15.0 GB; 128 KiB of keys and values per token.
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tmap.engines.roofline import DEVICES, Roofline
+
+    config = LlamaConfig(
+        vocab_size=128256,
+        hidden_size=4096,
+        intermediate_size=14336,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+    )
+    with torch.device("meta"):
+        floor = Roofline(LlamaForCausalLM(config).to(torch.bfloat16))
+    assert floor.weights == pytest.approx(15.0e9, rel=0.01)
+    assert floor.kv == 128 * 1024
+    assert np.isnan(floor.read(100))
+    floor.peaks = DEVICES["H100"]
+    read = floor.read(5 * 450 + 500 * 80)
+    write = floor.write([450] * 5, [80] * 500, [128] * 500)
+    assert read == pytest.approx(2 * 6.98e9 * 42_250 / 989e12, rel=0.01)
+    kv = (500 * (128 * 80 + 128 * 129 / 2) + 128 * 2250) * 131_072
+    moved = (128 * 15.01e9 + kv) / 3.35e12
+    computed = 2 * 7.505e9 * 500 * 128 / 989e12  # a little more than moving takes
+    assert write == pytest.approx(max(moved, computed), rel=0.01)
+    assert read + write == pytest.approx(1.6, abs=0.05)  # research note 2.3
 
 
 @pytest.mark.data

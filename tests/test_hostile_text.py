@@ -15,9 +15,9 @@ from tmap.cards.dataset import PoolSource
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.evaluate import evaluate
 from tmap.examine import Marking
+from tmap.losses import Scorer
 from tmap.prompts import Demo, Renderer
 from tmap.samples import turns_of
-from tmap.scoring import Scorer
 from tmap.sources import pool
 from tmap.sources.overlap import question_ngrams
 from tmap.training.rows import encode

@@ -19,8 +19,10 @@ FOR_PEOPLE = {
     "init",
     "make-world",
     "make-world-history",
+    "plan",
     "show-metrics",
     "status",
+    "store-gc",
     "train-world-judge",
     "train-world-model",
 }

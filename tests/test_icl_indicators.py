@@ -16,7 +16,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from icl import Obedient, a_pool
-from tmap import indicators, scoring
+from tmap import indicators, losses
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.errors import TmapError
 from tmap.indicators import _whisper as whisper
@@ -51,7 +51,7 @@ def pool():
 
 @pytest.fixture(scope="module", params=["reference", "transformers"])
 def scorer(tiny_llama, request):
-    return scoring.load(
+    return losses.load(
         {**tiny_llama, "max_positions": 512},
         prompt=PromptSection(template="plain"),
         engine=EngineSection(name=request.param, device="cpu", dtype="float32"),
@@ -249,7 +249,7 @@ def test_every_candidate_is_read_once_for_all_anchors(pool, scorer, monkeypatch)
     read = []
     prefill = scorer.lm.prefixes.prefill
     monkeypatch.setattr(
-        scorer.lm.prefixes, "prefill", lambda ids: read.append(len(ids)) or prefill(ids)
+        scorer.lm.prefixes, "prefill", lambda ids: read.extend(ids) or prefill(ids)
     )
 
     score("nuggets", pool, scorer, n_anchors=5)

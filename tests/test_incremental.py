@@ -155,6 +155,20 @@ def test_a_new_method_re_runs_only_itself_and_the_table(clone, edit):
     assert all("method=longest" in j for j in planned if "collect" not in j)
 
 
+def test_a_new_method_in_an_experiment_trains_and_measures_only_itself(clone, edit):
+    card = "extends: table1\ndatasets: [demo]\nmodels: [random_llama]\nseeds: 1\n"
+    (clone.path / "world/cards/experiments").mkdir(exist_ok=True)
+    name, table = "world/cards/experiments/mine.yaml", "results/tables/mine.parquet"
+    edit.write(name, card + "methods: [base, random, uniform, tmap]\n")
+    assert rules_of(clone.plan(target=table)) == {"make_table"}
+    edit.write("world/cards/methods/longest.yaml", "weights: {output_length: 1.0}\n")
+    edit.write(name, card + "methods: [base, random, uniform, tmap, longest]\n")
+    planned = clone.plan(target=table)
+    trained = {"select_subset", "train_adapter", "evaluate_adapter"}
+    assert rules_of(planned) == {"make_table"} | trained
+    assert all("method=longest" in j for j in planned if "make_table" not in j)
+
+
 def test_dropping_an_indicator_scores_nothing_again(clone, edit):
     columns = r"indicators: \[.*\]"
     edit("world/cards/methods/tmap.yaml", columns, "indicators: [ifd, perplexity]")

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from conftest import CORPUS, write_llama, write_tokenizer
 from icl import a_pool
-from tmap import indicators, scoring
+from tmap import indicators, losses
 from tmap.cards.model import EngineSection, PromptSection
 
 ODD = [
@@ -26,7 +26,7 @@ ODD = [
 
 
 def load(record, name="transformers", template="plain"):
-    return scoring.load(
+    return losses.load(
         {**record, "max_positions": 512},
         prompt=PromptSection(template=template),
         engine=EngineSection(name=name, device="cpu", dtype="float32"),

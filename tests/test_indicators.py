@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+import gradient_files
 from icl import Obedient, encoder_of
-from judging import fresh_store, saying
-from tmap import embeddings, indicators, scoring
+from judging import saying
+from tmap import embeddings, gradient_features, indicators, losses, scoring
 from tmap.cards.judge import FormSection
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.errors import TmapError
@@ -68,7 +69,7 @@ def pool():
 def scorer(tiny_llama, request):
     record = {**tiny_llama, "max_positions": 512}
     pool = a_pool(*ROWS)
-    return scoring.load(
+    return losses.load(
         record,
         prompt=PromptSection(template="plain"),
         engine=EngineSection(name=request.param, device="cpu", dtype="float32"),
@@ -84,15 +85,27 @@ FORM = FormSection(template="{instruction}\n{response}\nRating:\n")
 
 
 def digit_judge(scorer):
-    """A real local judge; its store is new at every call, so that it computes."""
-    asker = Local(scorer.lm, "completion", FORM, fresh_store, max_positions=512)
+    """A real local judge, which computes at every call."""
+    asker = Local(scorer.lm, "completion", FORM, max_positions=512)
     return Judge(FORM, asker)
 
 
+def gradients_of(pool, folder):
+    """Gradients at random; none of the row without an answer."""
+    rng = np.random.default_rng(0)
+    status = ["ok" if text.strip() else "empty" for text in pool["response"]]
+    candidates = (pool["sample_id"], status, gradient_files.unit(rng, len(pool)))
+    targets = (["q0", "q1"], ["ok"] * 2, gradient_files.unit(rng, 2))
+    files = gradient_files.write(folder, candidates, targets, ["", ""])
+    return gradient_features.read(files)
+
+
 @pytest.fixture
-def lm(name, pool, scorer):
+def lm(name, pool, scorer, tmp_path):
     """What the indicator measures with."""
     about = indicators.get(name)
+    if about.looks_at == "gradients":
+        return gradients_of(pool, tmp_path)
     if about.looks_at == "columns":
         return {
             column: scoring.score(pool, column, digit_judge(scorer), {})
@@ -189,6 +202,28 @@ def test_output_length_counts_words():
     assert indicators.get("output_length")(pool, count="words").score == [9]
 
 
+class Letters:
+    """A tokenizer that makes a token of every two characters."""
+
+    def __call__(self, texts, *, add_special_tokens, split_special_tokens, verbose):
+        assert not add_special_tokens
+        assert split_special_tokens
+        return {"input_ids": [[0] * math.ceil(len(text) / 2) for text in texts]}
+
+
+def test_output_length_counts_tokens_over_assistant_turns(pool):
+    found = indicators.get("output_length")(pool, Letters(), count="tokens")
+
+    # "One." + "Two."; the white space around a text does not count
+    assert_array_equal(found.score[[0, 4, 5]], [8, 4, 5000])
+    assert found.status[2] == "empty"
+
+
+def test_output_length_in_tokens_says_what_it_needs():
+    with pytest.raises(TmapError, match="Set `tokenizer: MODEL_CARD`"):
+        indicators.get("output_length")(one("x"), count="tokens")
+
+
 def test_output_length_sums_over_assistant_turns(pool):
     assert indicators.get("output_length")(pool).score[4] == len("One.") + len("Two.")
 
@@ -254,7 +289,7 @@ class FixedModel:
 
 
 def fixed(scorer, after_prompt, alone=1.0, max_positions=None):
-    return scoring.Scorer(
+    return losses.Scorer(
         FixedModel(after_prompt, alone), scorer.renderer, max_positions
     )
 
@@ -317,7 +352,7 @@ def test_ifd_after_a_bos_needs_a_tokenizer_with_one(scorer):
         answer=scorer.renderer.answer,
         render=scorer.renderer.render,
     )
-    lm = scoring.Scorer(scorer.lm, renderer, 512)
+    lm = losses.Scorer(scorer.lm, renderer, 512)
 
     with pytest.raises(TmapError, match="Set `alone: nothing`"):
         indicators.get("ifd")(one("some answer"), lm, alone="bos")

@@ -16,9 +16,11 @@ from tmap.errors import TmapError
 from tmap.judges import Judge, load
 from tmap.judges.forms import fill
 from tmap.judges.local import Local
+from tmap.measured import Measured
 from tmap.store import Store
 
 ENGINE = EngineSection(device="cpu", dtype="float32")
+RECORD = {"model": "tiny_llama", "revision": "0" * 40}
 FORMS = {
     "quality": "Question: {instruction}\nAnswer: {response}\n\nQuality:\n",
     "complexity": "Question: {instruction}\n\nComplexity:\n",
@@ -69,7 +71,8 @@ class Counted:
 
 def judge(lm, name="quality", *, style="completion", store=fresh_store, **how):
     form = FormSection(template=FORMS[name], max_new_tokens=6)
-    return Judge(form, Local(lm, style, form, store, **how))
+    kept = Measured(lm, form.words(style), RECORD, store)
+    return Judge(form, Local(kept, style, form, **how))
 
 
 def filled(text=FORMS["quality"], **what):
@@ -101,7 +104,7 @@ def test_control_tokens_inside_data_stay_words(lm, style):
 
 def test_a_chat_judge_sees_one_user_message_after_its_system_text(lm):
     form = FormSection(template=FORMS["quality"], system="Be fair.")
-    asker = Local(lm, "chat", form, fresh_store)
+    asker = Local(lm, "chat", form)
 
     text = lm.tokenizer.decode(asker.prompt(fill(form, row())))
 
@@ -179,7 +182,7 @@ def test_a_written_reply_needs_room(lm):
 def test_nothing_is_computed_twice_and_a_kill_loses_a_chunk_at_most(
     lm, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("tmap.judges.local.CHUNK", 4)
+    monkeypatch.setattr("tmap.measured.PIECE", 4)
     asked = [filled(instruction="Why? " * n) for n in range(1, 11)]
     whole = judge(lm).asker.ask(asked, "digits")
     killed = Counted(lm)
@@ -210,7 +213,8 @@ def test_another_engine_or_decoding_is_asked_anew(lm, tmp_path):
     counted = Counted(lm)
     for length in (6, 7):
         form = FormSection(template=FORMS["quality"], max_new_tokens=length)
-        Local(counted, "completion", form, store_at(tmp_path)).ask([filled()], "text")
+        kept = Measured(counted, form.words("completion"), RECORD, store_at(tmp_path))
+        Local(kept, "completion", form).ask([filled()], "text")
     counted.key = "another"
     judge(counted, store=store_at(tmp_path)).asker.ask([filled()], "text")
 

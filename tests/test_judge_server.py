@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
+import re
+import subprocess
+import sys
+import threading
 import time
 from email.utils import formatdate
 
 import pytest
 
-from judging import OK, asker, chat_answer, questions, store_at
+from conftest import ROOT
+from judging import OK, asker, chat_answer, questions
 from tmap.cards.judge import FormSection
 from tmap.errors import TmapError
 
@@ -184,6 +190,83 @@ def test_no_more_requests_are_under_way_than_the_card_says(serve, tmp_path):
     assert server.most == 3
 
 
+def cut_short(handler):
+    """Half a reply: fewer bytes than announced, then the line is dead."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "400")
+    handler.end_headers()
+    handler.wfile.write(json.dumps(chat_answer("5")).encode()[:40])
+    handler.wfile.flush()
+
+
+def drip(handler):
+    """A byte at a time, faster than any timeout of a single read, for ever."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    with contextlib.suppress(OSError):  # the other side has hung up
+        for _ in range(200):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.02)
+
+
+def too_late(handler):
+    time.sleep(0.8)
+
+
+FAULTS = {
+    "429 with Retry-After": (429, {"Retry-After": "0.05"}, {}),
+    "500": (500, {}, b"oops"),
+    "timeout": (200, {}, too_late),
+    "garbage": (200, {}, b"\x00\xff{{{ not JSON"),
+    "half a JSON": (200, {}, json.dumps(chat_answer("5")).encode()[:40]),
+    "half a reply": (200, {}, cut_short),
+    "slow drip": (200, {}, drip),
+}
+WRONG_SCHEMA = (200, {}, {"choices": [{"message": {"score": 5}}]})
+
+
+def test_no_fault_of_a_server_loses_a_row_or_scores_one(serve, tmp_path):
+    """Each row meets each fault once, in another order; then it is answered."""
+    met = {}
+    kinds = list(FAULTS)
+
+    def script(number, body):
+        row = int(re.search(r"Question (\d+)", str(body["messages"]))[1])
+        turn = met[row] = met.get(row, -1) + 1
+        if turn < len(kinds):
+            return FAULTS[kinds[(row + turn) % len(kinds)]]
+        return 200, {}, chat_answer(f"{row % 5}.5")
+
+    server = serve(script)
+    how = {
+        "attempts": len(kinds) + 1,
+        "timeout": 0.4,
+        "concurrency": 7,
+        "max_wait": 0.1,
+    }
+
+    replies = asker(server, tmp_path, **how).ask(questions(14), "text")
+
+    assert texts(replies) == [f"{row % 5}.5" for row in range(14)]
+    assert len(server.seen) == 14 * (len(kinds) + 1)
+
+
+@pytest.mark.parametrize(
+    "fault", [*FAULTS.values(), WRONG_SCHEMA], ids=[*FAULTS, "wrong schema"]
+)
+def test_a_row_that_never_gets_an_answer_is_failed_and_not_stored(
+    serve, tmp_path, fault
+):
+    server = serve(lambda n, body: fault)
+
+    one = asker(server, tmp_path, timeout=0.2, attempts=2)
+
+    assert one.ask(questions(1), "text") == [("failed", None)]
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
 # --- budgets and resume
 
 
@@ -244,6 +327,44 @@ def test_an_interrupted_chunk_keeps_what_was_answered(serve, tmp_path, monkeypat
     assert len(server.seen) - before <= 1
 
 
+JOB = """
+import sys
+sys.path[:0] = sys.argv[2:]
+from judging import Server, ServerSection, LimitSection, FORM, questions, store_at
+section = ServerSection(url=sys.argv[1], model="some-model")
+limits = LimitSection(concurrency=2, timeout=30)
+judge = Server(section, limits, "chat", FORM, open_store=store_at(sys.argv[3]))
+judge.ask(questions(60), "text")
+"""
+
+
+def test_after_a_kill_only_what_is_missing_is_asked(serve, tmp_path):
+    """SIGKILL in the middle: what was not yet stored were the last few requests."""
+    reached = threading.Event()
+
+    def script(number, body):
+        if number > 30:
+            reached.set()
+            time.sleep(30)
+        return OK
+
+    server = serve(script)
+    paths = [str(ROOT / "tests"), str(tmp_path)]
+    job = subprocess.Popen([sys.executable, "-c", JOB, server.url, *paths])
+    assert reached.wait(120)
+    job.kill()
+    job.wait()
+    answered, server.script = len(server.seen), lambda number, body: OK
+
+    replies = asker(server, tmp_path).ask(questions(60), "text")
+
+    assert texts(replies) == ["4"] * 60
+    again = len(server.seen) - answered
+    stored = 60 - again
+    assert 24 <= stored <= 30  # whole chunks of 4 x 2 are safe
+    assert len(set(server.texts()[answered:])) == again
+
+
 def test_an_edited_template_or_model_asks_again(serve, tmp_path):
     server = serve()
     other = FormSection(template="{instruction} {response}\nOther:\n", max_new_tokens=9)
@@ -299,5 +420,4 @@ def test_stores_of_two_wishes_do_not_mix(serve, tmp_path):
     judge.ask(questions(1), "digits")
     judge.ask(questions(1), "text")
 
-    assert {p.parts[-3] for p in tmp_path.rglob("*.parquet")} == {"digits", "replies"}
-    assert store_at(tmp_path)("digits").folder.is_dir()
+    assert {p.parts[-3] for p in tmp_path.rglob("*.parquet")} == {"tokens", "replies"}

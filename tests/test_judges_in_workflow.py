@@ -12,7 +12,7 @@ import pytest
 from clones import Clone
 from tmap import tables
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("judges_in_workflow")]
+pytestmark = pytest.mark.workflow
 
 LOCAL = """
 version: 1
@@ -115,7 +115,7 @@ def test_a_table_that_is_lost_costs_no_second_answer(clone):
     log = (
         clone.path / "results/logs/score_indicator/rated/deita_quality.log"
     ).read_text()
-    assert re.search(r"judge: 0 to ask, \d+ stored", log), out
+    assert re.search(r"digits: 0 to measure, \d+ stored", log), out
 
 
 def test_two_runs_at_once_share_the_store_and_are_both_right(clone):

@@ -24,6 +24,7 @@ def collect(paths, n=600, **changed):
         "rejected": {**ABOUT, "rows": {"total": 2}},
         "tiny": {**ABOUT, "rows": {"total": 30}, "estimator": "gp_irt"},
         "seen": (),
+        "protocol": "paper",
         "record": {"model": "small", "revision": "r1", "path": "somewhere"},
     }
     return metrics.collect(found, **given | changed)
@@ -255,3 +256,35 @@ def test_every_method_of_a_sentence_has_words_for_each_answer():
         "Better than random (+3.1 points, +1.2 to +5.0); "
         "does not harm the base model (+3.1 points, +1.2 to +5.0)."
     )
+
+
+def test_a_search_that_asked_every_question_leaves_none_outside(tmp_path):
+    paths = finished_runs.table(tmp_path, n=60)
+    weights = tmp_path / finished_runs.ROOM / "tmap/s0/weights.json"
+    about = json.loads(weights.read_text())
+    weights.write_text(json.dumps(about | {"estimator": "full"}))
+    methods = collect(paths, n=60, seen={"q0001"})["methods"]
+    assert methods["tmap"]["runs"][0]["accuracy_outside_tiny"] is None
+    assert methods["uniform"]["runs"][0]["accuracy_outside_tiny"] is not None
+
+
+def certified(folder, verdict, rho):
+    paths = finished_runs.table(folder)
+    found = {"verdict": verdict, "rho": rho, "p": 0.4, "interval": [-0.5, 0.45]}
+    found |= {"recommended": "random" if verdict == "abstain" else "tmap"}
+    found |= {"safe": "random", "threshold": 0.3, "n_sentinels": 12, "n_seeds": 2}
+    found |= {"n_questions": 150, "jaccard_range": [0.2, 0.5, 0.9]}
+    path = folder / finished_runs.ROOM / "tmap" / "s0" / "certificate.json"
+    path.write_text(json.dumps(found))
+    return collect([*paths, str(path)])["methods"]
+
+
+def test_a_certificate_travels_into_the_verdict_and_recommends(tmp_path):
+    methods = certified(tmp_path, "abstain", -0.05)
+    assert methods["tmap"]["certificate"]["recommended"] == "random"
+    assert methods["tmap"]["verdict"].endswith(
+        "Proxy: abstain (rank correlation of reward and training -0.05, 90 % interval "
+        "-0.50 to +0.45, 12 subsets); recommended instead: random."
+    )
+    assert methods["uniform"]["certificate"] is None
+    assert "Proxy" not in methods["uniform"]["verdict"]

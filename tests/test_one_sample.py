@@ -11,10 +11,10 @@ from tmap.cards.model import PromptSection
 from tmap.evaluate import evaluate
 from tmap.examine import Marking
 from tmap.ledger import Ledger
+from tmap.losses import Scorer
 from tmap.prompts import Demo, Renderer
 from tmap.reward import Reward
 from tmap.samples import answer_of, question_of, turns_of
-from tmap.scoring import Scorer
 from tmap.training.rows import encode
 
 TEMPLATES = {

@@ -12,7 +12,7 @@ import pytest
 from clones import Clone
 from tmap import tables
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("resume")]
+pytestmark = pytest.mark.workflow
 
 #: Options are chosen from, so that rewards vary even with a model of random numbers.
 ROOM = "results/demo_mc/random_llama/tmap/s0"

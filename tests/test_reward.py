@@ -6,10 +6,11 @@ import pytest
 
 from scripted import Scripted
 from tmap.cards.model import PromptSection
+from tmap.engines.base import Spent
 from tmap.examine import Marking
 from tmap.ledger import Ledger
 from tmap.prompts import Demo, Renderer
-from tmap.reward import Reward
+from tmap.reward import Reward, hopeless
 
 QUESTIONS = pd.DataFrame(
     {
@@ -26,7 +27,7 @@ QUESTIONS = pd.DataFrame(
 class Parrot:
     """Answers every question with the number in its last demonstration; counts asks."""
 
-    key = "parrot"
+    key, batch_size, spent = "parrot", 1, Spent()
 
     def __init__(self, tokenizer):
         self.tokenizer, self.asked = tokenizer, 0
@@ -179,3 +180,46 @@ def test_a_resumed_run_and_an_older_ledger_are_warned_of_what_they_hold(reward):
     for answer in resumed.ledger.answers.values():
         del answer["unread"]
     assert resumed.warnings() == []
+
+
+def test_half_of_the_groups_are_enough_to_see_that_there_is_no_hope(reward):
+    # Weights .4 .3 .2 .1: groups that answer 1, 2, 3, 4 are worth as much.
+    groups = [demos(n) for n in (1, 1, 1, 3, 4)]
+    raced = reward(groups, beat=0.5)
+    assert raced.raced and len(raced.group_accuracy) == 3
+    assert raced.reward == pytest.approx(0.4)
+    assert reward.lm.asked == 4  # one distinct group
+    whole = reward(groups, beat=0.39)
+    assert not whole.raced
+    assert whole.reward == pytest.approx((0.4 * 3 + 0.2 + 0.1) / 5)
+
+
+def test_hope_is_two_standard_errors_wide():
+    seen = np.array([0.4, 0.5, 0.6])  # mean .5, standard error .1 / sqrt(3)
+    limit = 0.5 + 2 * 0.1 / 3**0.5
+    assert not hopeless(seen, limit - 1e-9)
+    assert hopeless(seen, limit + 1e-9)
+
+
+def test_groups_go_to_the_engine_as_many_as_its_batch_holds(reward):
+    sizes = []
+    generate = reward.lm.generate
+
+    def spy(prefixes, questions, **how):
+        sizes.append(len(prefixes))
+        return generate(prefixes, questions, **how)
+
+    reward.lm.generate, reward.lm.batch_size = spy, 9  # of four questions each
+    reward([demos(n) for n in range(1, 6)])
+    assert sizes == [2, 2, 1]
+
+
+def test_the_batch_is_kept_in_the_ledger_and_a_smaller_one_too(reward):
+    reward.lm.batch_size = 8
+    reward([demos(1)])
+    reward.lm.batch_size = 40  # a later try finds more memory free
+    reward([demos(2)])
+    assert reward.lm.batch_size == 8
+    reward.lm.batch_size = 4  # memory ran out
+    reward([demos(3)])
+    assert Ledger(reward.ledger.path).batches == {"parrot": 4}

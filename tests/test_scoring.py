@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tmap import indicators, scoring, settings, tables
+from tmap import indicators, provenance, scoring, settings, tables
 from tmap.errors import TmapError
 from tmap.indicators import Indicator, Scores
 
@@ -82,3 +82,29 @@ def test_a_column_made_from_others_wants_exactly_these(pool, tmp_path):
 
     with pytest.raises(TmapError, match=r"given deita_quality and output_length"):
         scoring.instrument("deita_score", {}, None, files)
+
+
+RESPONSES = ("So.", "Because.")
+
+
+@pytest.mark.parametrize("name", ["output_length", "reason_steps", "deita_score"])
+def test_columns_of_text_depend_on_no_engine_and_no_store(name):
+    found = provenance.closure(
+        "tmap.commands.score_indicator", f"tmap.indicators.{name}"
+    )
+
+    parts = {module.split(".")[1] for module in found}
+    assert parts.isdisjoint({"engines", "judges", "losses", "measured", "store"})
+
+
+def test_tokens_are_counted_by_the_tokenizer_of_a_model_card(pool, tiny_llama):
+    lm = scoring.instrument("output_length", {}, tiny_llama)
+
+    found = scoring.score(pool, "output_length", lm, {"count": "tokens"})
+
+    plain = [
+        len(lm(text, add_special_tokens=False).input_ids)
+        for text in ("So.", "Because.")
+    ]
+    assert found["score"].tolist()[::2] == plain
+    assert found["status"].tolist() == ["ok", "empty", "ok"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import skopt
 
-from tmap import choice, posterior, search
+from tmap import choice, optimiser, posterior, search
 from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
 from tmap.ledger import Ledger
@@ -67,7 +67,7 @@ def test_gp_minimize_is_what_runs(tmp_path, monkeypatch):
         seen.update(how)
         return skopt.gp_minimize(function, dimensions, **how)
 
-    monkeypatch.setattr(search, "gp_minimize", spy)
+    monkeypatch.setattr(optimiser, "gp_minimize", spy)
     run(tmp_path / "ledger.jsonl")
     assert (seen["n_calls"], seen["n_initial_points"], seen["random_state"]) == (
         8,
@@ -158,7 +158,7 @@ def test_the_interval_holds_the_optimum_of_a_clear_reward(smooth):
     assert high[1] - low[1] < 0.5
 
 
-def test_an_interval_says_nothing_when_the_reward_says_nothing(tmp_path):
+def test_a_search_abstains_when_the_reward_says_nothing(tmp_path):
     def flat(weights):
         return Evaluation(
             Outcome(0.5, np.array([0.5]), 0, 0, 5, 0, 0), evaluate(weights).exemplars
@@ -166,8 +166,9 @@ def test_an_interval_says_nothing_when_the_reward_says_nothing(tmp_path):
 
     found = run(tmp_path / "l", flat)
     best = choice.choose(found, (0.0, 1.0), seed=0)
-    assert (best.interval[:, 1] - best.interval[:, 0] > 0.5).all()
-    assert "all 8 rewards are equal (0.500)" in choice.constant(found.rewards)[0]
+    assert (best.weights.tolist(), best.interval, best.ranking) == ([1, 1], None, [])
+    told = choice.constant(found.rewards)[0]
+    assert "all 8 rewards are equal (0.500)" in told and "abstains" in told
     assert choice.constant(np.array([0.5, 0.5, 0.6])) == []
 
 
@@ -175,3 +176,93 @@ def test_relative_weights_have_a_largest_of_one_and_keep_zero():
     assert posterior.relative(np.array([0.2, 0.4])).tolist() == [0.5, 1.0]
     assert posterior.relative(np.zeros(3)).tolist() == [0, 0, 0]
     assert posterior.relative(np.array([-0.5, 0.25])).tolist() == [-1.0, 0.5]
+
+
+def test_a_fast_search_walks_another_path_and_finds_the_optimum_too(tmp_path):
+    how = SearchSection(n_initial=5, n_iterations=12, proposals="fast")
+    fast = run(tmp_path / "fast", settings=how)
+    assert fast.model.n_restarts_optimizer == 0
+    assert choice.choose(fast, (0.0, 1.0), seed=0).weights == pytest.approx(
+        [0.8, 0.2], abs=0.1
+    )
+    assert run(tmp_path / "again", settings=how).points.tolist() == fast.points.tolist()
+
+
+@pytest.mark.parametrize("n", [2, 6])
+def test_points_are_proposed_together_and_a_killed_batch_resumes(tmp_path, n):
+    how = SearchSection(n_initial=4, n_iterations=5, batch=4)
+    told = []
+    whole = search.run(
+        evaluate, 2, (0.0, 1.0), how, 0, Ledger(tmp_path / "w"), "k", told.append
+    )
+    assert [len(points) for points in told] == [4, 4, 1]
+    assert np.concatenate(told).tolist() == whole.points.tolist()
+    assert len(np.unique(whole.points, axis=0)) == 9
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", dies_after(n), how)
+    assert (
+        run(tmp_path / "killed", settings=how).trace.to_json() == whole.trace.to_json()
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_points_of_an_earlier_run_are_tried_first(tmp_path, batch):
+    how = SearchSection(n_initial=3, n_iterations=2, batch=batch)
+    start = [[0.1, 0.9], [0.8, 0.2]]
+    found = search.run(
+        evaluate, 2, (0.0, 1.0), how, 0, Ledger(tmp_path / "l"), "k", start=start
+    )
+    assert found.points[:2].tolist() == start
+    assert len(found.points) == 5
+
+
+def test_a_raced_point_is_flagged_and_never_chosen(tmp_path):
+    seen = []
+
+    def raced(weights, beat=None):
+        """Says 2.0 of what it stopped at, as a lucky half might."""
+        seen.append(beat)
+        stops = beat is not None and value(weights) < beat
+        outcome = Outcome(
+            2.0 if stops else value(weights),
+            np.array([0.5]),
+            0,
+            0,
+            5,
+            0,
+            0,
+            raced=stops,
+        )
+        return Evaluation(outcome, evaluate(weights).exemplars)
+
+    how = SearchSection(n_initial=3, n_iterations=5, racing=True)
+    found = run(tmp_path / "l", raced, how)
+    flagged = found.trace["raced"].to_numpy()
+    assert flagged.any() and not flagged.all()
+    whole = np.where(flagged, -np.inf, found.rewards)
+    assert seen[0] is None and seen[-1] == max(whole[:-1])
+    best = choice.choose(found, (0.0, 1.0), seed=0)
+    assert not flagged[best.ranking].any()
+
+
+def test_racing_and_batches_exclude_each_other():
+    with pytest.raises(ValueError, match="racing needs batch: 1"):
+        SearchSection(racing=True, batch=2)
+
+
+def test_every_iteration_tells_where_its_seconds_went(tmp_path, caplog):
+    from tmap.engines.base import Spent
+
+    def timed(weights):
+        spent = Spent(1.0, 2.0, 700, 50, 0.25)
+        outcome = Outcome(0.5, np.array([0.5]), 0, 0, 50, 0, 4.0, spent)
+        return Evaluation(outcome, evaluate(weights).exemplars)
+
+    caplog.set_level("INFO")
+    row = run(tmp_path / "l", timed).timings.iloc[0]
+    assert (row["prefill_seconds"], row["decode_seconds"]) == (1.0, 2.0)
+    assert (row["score_seconds"], row["prompt_tokens"]) == (1.0, 700)
+    line = (
+        "prefill 1.0 decode 2.0 score 1.0 optimizer 0.0; 50 tokens, 25/s, floor 0.25s"
+    )
+    assert line in caplog.text and "ETA" in caplog.text

@@ -6,6 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import NormalIndPower
+from statsmodels.stats.proportion import proportion_confint
 
 from tmap import statistics
 
@@ -17,6 +21,41 @@ from tmap import statistics
 def test_wilson_gives_the_values_that_newcombe_published(n_correct, n, low, high):
     # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3.
     assert statistics.wilson(n_correct, n) == pytest.approx((low, high), abs=5e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 2_000), st.floats(0, 1))
+def test_wilson_is_that_of_statsmodels(n, share):
+    right = round(share * n)
+    theirs = proportion_confint(right, n, method="wilson")
+    assert statistics.wilson(right, n) == pytest.approx(theirs, abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_is_that_of_statsmodels(p):
+    theirs = multipletests(p, method="holm")[1]
+    assert statistics.holm_adjust(p) == pytest.approx(theirs.tolist(), abs=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrays.arrays(bool, st.tuples(st.just(2), st.integers(1, 60))))
+def test_mcnemar_is_that_of_statsmodels(answers):
+    a, b = answers
+    table = [[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]]
+    only_a, only_b, p = statistics.mcnemar(a, b)
+    assert (only_a, only_b) == (table[0][1], table[1][0])
+    if only_a + only_b:
+        assert p == pytest.approx(mcnemar(table, exact=True).pvalue)
+
+
+def test_the_minimum_detectable_effect_is_that_of_statsmodels():
+    # A difference of two means of n each with unit variance has standard error
+    # sqrt(2 / n); the other tail, which it neglects, is below 1e-5 at 80 % power.
+    n = 500
+    theirs = NormalIndPower().solve_power(nobs1=n, alpha=0.05, power=0.8, ratio=1)
+    mine = statistics.minimum_detectable_effect((2 / n) ** 0.5)
+    assert mine == pytest.approx(theirs, rel=1e-4)
 
 
 def test_holm_gives_the_hand_worked_values():

@@ -243,7 +243,7 @@ def test_commands_write_tables_that_can_be_read_back(world, card, tmp_path):
 
     fit_irt.run(card, path["r"], path["irt"], path["abilities"])
     history = [path["irt"], path["abilities"], path["r"]]
-    choose_tiny.run(card, path["q"], path["tiny"], path["conf"], history)
+    choose_tiny.run(card, path["q"], path["tiny"], path["conf"], history=history)
 
     assert len(tables.read("irt", path["irt"])) == 60
     subjects = tables.read("abilities", path["abilities"])

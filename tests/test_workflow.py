@@ -52,7 +52,6 @@ def test_metrics_compare_all_four_methods(finished_clone):
     assert against["better"] == "unclear"  # one seed per arm cannot say more
 
 
-@pytest.mark.xdist_group("other cores")
 def test_other_cores_and_hash_seeds_give_identical_tables(finished_clone, tmp_path):
     other = Clone.make(tmp_path / "clone")
     other.run("tmap", "make-world", "world")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import fnmatch
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tmap import choice, engines, estimators, features, search, selection, tables
+from tmap import engines, estimators, features, search, selection, tables
 from tmap.candidates import Candidates, short_enough
 from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
 from tmap.examine import Marking
 from tmap.files import read_json
+from tmap.learning import Result, learn
 from tmap.ledger import Ledger
 from tmap.prompts import Renderer
 from tmap.reward import Reward
@@ -53,13 +55,40 @@ class Prepared:
     check: Reward
     notes: dict[str, Any]
 
+    @property
+    def names(self) -> list[str]:
+        return list(self.candidates.features.names)
 
-@dataclass(frozen=True)
-class Result:
-    """The finished search and the content of weights.json."""
+    @property
+    def ledger(self) -> Ledger:
+        return self.main.ledger
 
-    found: search.Found
-    summary: dict[str, Any]
+    @cached_property
+    def start(self) -> list[list[float]]:
+        return earlier(self.candidates.search, self.names)
+
+    def evaluate(
+        self, weights: np.ndarray, beat: float | None = None
+    ) -> search.Evaluation:
+        return self.candidates.evaluate(self.main, weights, beat=beat)
+
+    def ahead(self, points: list[np.ndarray]) -> None:
+        self.candidates.ask(self.main, points)
+
+    def confirm(self, weights: np.ndarray) -> search.Evaluation:
+        return self.candidates.evaluate(self.check, weights, turn=1)
+
+    def key(self, bounds: tuple[float, float], seed: int) -> str:
+        return self.candidates.key(bounds, seed, self.main.identity(), self.start)
+
+    def warnings(self) -> list[str]:
+        return self.main.warnings()
+
+    def n_tokens(self) -> int | None:
+        # Options are measured, not written: no count of new tokens says what that cost.
+        if self.main.marking.is_choice:
+            return None
+        return self.main.n_tokens + self.check.n_tokens
 
 
 @dataclass(frozen=True)
@@ -81,29 +110,7 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
     ledger : answers and proposals of earlier tries, continued
     seed : of the optimiser
     """
-    ready = prepare(card, inputs, Ledger(ledger))
-    candidates, main = ready.candidates, ready.main
-    names, bounds = list(candidates.features.names), card["bounds"]
-    found = search.run(
-        lambda w: candidates.evaluate(main, w),
-        len(names),
-        bounds,
-        card["search"],
-        seed,
-        main.ledger,
-        candidates.key(bounds, seed, main.identity()),
-    )
-    best = choice.choose(found, bounds, seed)
-    n_best = card["search"].confirm_top
-    rows = choice.confirm(candidates, ready.check, found, best, n_best)
-    spent = main.n_tokens + ready.check.n_tokens
-    # Options are measured, not written: no count of new tokens says what that cost.
-    poor = [*main.warnings(), *choice.constant(found.rewards)]
-    for warning in poor:
-        logger.warning(warning)
-    notes = {**ready.notes, "warnings": [*ready.notes["warnings"], *poor]}
-    notes["new_tokens"] = None if main.marking.is_choice else spent
-    return Result(found, choice.summary(names, found, best, rows, notes))
+    return learn(prepare(card, inputs, Ledger(ledger)), card, seed)
 
 
 def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
@@ -120,7 +127,13 @@ def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
     main, name, why = rewards.main()
     check = rewards.confirm(name)
     shown, warnings = demonstrable(pool, card["search"], main, check)
-    if not rewards.has_confirm_set:
+    if name == "full":
+        warnings.append(
+            "estimator full asks all reward questions, so none are left to confirm with: "
+            "the published reward comes from the questions of the search, dealt anew, "
+            "and is too high"
+        )
+    elif not rewards.has_confirm_set:
         warnings.append(
             "without a confirm set the published reward comes from the questions of the "
             "search and is too high; set tiny.n_confirm in the dataset card"
@@ -135,6 +148,32 @@ def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
     m = selection.n_selected(card["fraction"], len(pool))
     candidates = Candidates(pool, columns, card["search"], m, shown)
     return Prepared(candidates, main, check, notes)
+
+
+def earlier(how: SearchSection, names: list[str]) -> list[list[float]]:
+    """The best points of the run that `warm_start:` names, best first.
+
+    Raises
+    ------
+    TmapError : it weighed other columns, or there is no such file
+    """
+    if not isinstance(how.warm_start, str):
+        return []
+    path = Path(how.warm_start)
+    if not path.is_file():
+        raise TmapError(
+            f"No file '{path}', which `search: {{warm_start: ...}}` names; it takes the "
+            "trace.parquet of a finished search. Mend the path in the method card."
+        )
+    theirs = tables.metadata(path)["indicators"]
+    if theirs != names:
+        raise TmapError(
+            f"{path} weighs {', '.join(theirs)}; this method {', '.join(names)}. A warm "
+            "start needs the same columns in the same order."
+        )
+    trace = tables.read("trace", path)
+    best = trace[~trace["raced"]].sort_values("reward", ascending=False, kind="stable")
+    return [list(weights) for weights in best["weights"]]
 
 
 def demonstrable(

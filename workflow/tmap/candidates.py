@@ -66,13 +66,27 @@ class Candidates:
         return [[str(ids[i]) for i in group] for group in groups]
 
     def evaluate(
-        self, reward: Reward, weights: np.ndarray, turn: int = 0
+        self,
+        reward: Reward,
+        weights: np.ndarray,
+        turn: int = 0,
+        beat: float | None = None,
     ) -> Evaluation:
         """What these weights are worth on the reward's question set."""
         groups = self.groups(weights, turn)
-        return Evaluation(reward(self.demos(groups)), self.ids(groups))
+        return Evaluation(reward(self.demos(groups), beat), self.ids(groups))
 
-    def key(self, bounds: tuple[float, float], seed: int, rewards: str) -> str:
+    def ask(self, reward: Reward, points: list[np.ndarray]) -> None:
+        """Ask for all points together, so that `evaluate` finds answers of each."""
+        reward.ask([d for w in points for d in self.demos(self.groups(w))])
+
+    def key(
+        self,
+        bounds: tuple[float, float],
+        seed: int,
+        rewards: str,
+        start: list[list[float]],
+    ) -> str:
         """Names a search: all that steers it but its length and how it is confirmed."""
         how = self.search.model_dump(
             exclude={"n_iterations", "confirm_top", "warm_start"}
@@ -86,6 +100,7 @@ class Candidates:
                 "needed": self.n_needed,
                 "bounds": list(bounds),
                 "search": how,
+                "start": start,
                 "seed": seed,
                 "reward": rewards,
             }

@@ -7,18 +7,15 @@ are then measured on questions and a dealing that the search never saw.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tmap import posterior
 from tmap.ledger import digest
-from tmap.search import Found
-
-if TYPE_CHECKING:
-    from tmap.candidates import Candidates
-    from tmap.reward import Reward
+from tmap.search import Evaluation, Found
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +26,12 @@ class Choice:
 
     Attributes
     ----------
-    weights : (K,) the evaluated point with the best posterior mean
-    interval : (K, 2) 90 % interval of w / max w, or None without a fitted process
-    ranking : iterations by posterior mean, best first, one per set of demonstrations
+    weights : (K,) the evaluated point with the best posterior mean; all 1 if the search
+        abstains, for all rewards were equal
+    interval : (K, 2) 90 % interval of w / max w, or None without a fitted process or
+        where the search abstains
+    ranking : iterations by posterior mean, best first, one per set of demonstrations;
+        empty if the search abstains
     """
 
     weights: np.ndarray
@@ -41,6 +41,8 @@ class Choice:
 
 def choose(found: Found, bounds: tuple[float, float], seed: int) -> Choice:
     """Pick w* by posterior mean; without guided iterations by reward."""
+    if constant(found.rewards):
+        return Choice(np.ones(found.points.shape[1]), None, [])
     value = found.rewards
     interval = None
     if found.model is not None:
@@ -49,8 +51,9 @@ def choose(found: Found, bounds: tuple[float, float], seed: int) -> Choice:
             found.model, found.space, found.points, bounds, seed
         )
     order = np.lexsort((np.arange(len(value)), -value))
+    raced = found.trace["raced"].to_numpy(dtype=bool)
     ranking, shown = [], set()
-    for t in order.tolist():
+    for t in order[~raced[order]].tolist():
         key = digest([list(map(str, group)) for group in found.trace["exemplars"][t]])
         if key not in shown:
             shown.add(key)
@@ -59,7 +62,7 @@ def choose(found: Found, bounds: tuple[float, float], seed: int) -> Choice:
 
 
 def confirm(
-    candidates: Candidates, reward: Reward, found: Found, choice: Choice, n: int
+    evaluate: Callable[[np.ndarray], Evaluation], found: Found, choice: Choice, n: int
 ) -> list[dict[str, Any]]:
     """Re-score the best few and uniform weights on fresh questions and a new dealing."""
     named: list[tuple[str, np.ndarray]] = [
@@ -68,7 +71,7 @@ def confirm(
     named.append(("uniform", np.ones(found.points.shape[1])))
     rows = []
     for name, weights in named:
-        outcome = candidates.evaluate(reward, weights, turn=1).outcome
+        outcome = evaluate(weights).outcome
         logger.info("confirm %s: reward %.4f", name, outcome.reward)
         rows.append(
             {
@@ -90,16 +93,17 @@ def summary(
     notes: dict[str, Any],
 ) -> dict[str, Any]:
     """The content of weights.json; `reward` is the confirmed one."""
-    best = choice.ranking[0]
+    best = choice.ranking[0] if choice.ranking else None
     interval = None if choice.interval is None else choice.interval.tolist()
     return {
         "indicators": names,
         "weights": [float(w) for w in choice.weights],
         "weights_relative": posterior.relative(choice.weights).tolist(),
         "interval": interval,
+        "abstains": best is None,
         "iteration": best,
         "reward": confirmed[0]["reward"],
-        "reward_search": float(found.rewards[best]),
+        "reward_search": float(found.rewards[best or 0]),
         "uniform_reward": confirmed[-1]["reward"],
         "confirm": confirmed,
         "n_evaluations": len(found.rewards),
@@ -113,8 +117,8 @@ def constant(rewards: np.ndarray) -> list[str]:
         return []
     return [
         f"all {len(rewards)} rewards are equal ({rewards[0]:.3f}): the demonstrations "
-        "never change the answers, so these weights mean nothing; check n_shots, the "
-        "answer reader and the model on trace.parquet"
+        "never change the answers, so the search abstains: its weights are equal, as in "
+        "method uniform; check n_shots, the answer reader and the model on trace.parquet"
     ]
 
 

@@ -17,7 +17,7 @@ has one evaluation, greedy and therefore the same every time: it needs no seeds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,46 @@ MIN_SEEDS = 3
 MARGIN = 0.01
 
 
+#: Method -> what a family of tests says: of the one direction, of the other.
+Claims = tuple[Mapping[str, statistics.Claim], Mapping[str, statistics.Claim]]
+
+
+def random_claims(family: Mapping[str, np.ndarray]) -> Claims:
+    """Better than random, and worse: each direction adjusted on its own."""
+    return statistics.holm(family), statistics.holm(_negative(family))
+
+
+def base_claims(family: Mapping[str, np.ndarray]) -> Claims:
+    """Below base, and above base less the margin."""
+    safe = {name: samples + MARGIN for name, samples in family.items()}
+    return statistics.holm(_negative(family)), statistics.holm(safe)
+
+
+def jointly(
+    families: Mapping[str, Mapping[str, np.ndarray]],
+    claims: Callable[[Mapping[str, np.ndarray]], Claims],
+) -> dict[str, Claims]:
+    """Claims per cell of a table whose family is the methods of all its cells.
+
+    Parameters
+    ----------
+    families : cell -> method -> (B,) resampled differences
+    claims : `random_claims` or `base_claims`
+    """
+    flat = {(c, m): s for c, found in families.items() for m, s in found.items()}
+    names = {key: f"{key[0]} {key[1]}" for key in flat}
+    both = claims({names[key]: samples for key, samples in flat.items()})
+
+    def of(cell: str, one: Mapping[str, statistics.Claim]) -> dict:
+        return {m: one[names[c, m]] for c, m in flat if c == cell}
+
+    return {cell: (of(cell, both[0]), of(cell, both[1])) for cell in families}
+
+
 def against_random(
-    runs: Mapping[str, list[Run]], means: Mapping[str, np.ndarray]
+    runs: Mapping[str, list[Run]],
+    means: Mapping[str, np.ndarray],
+    claims: Claims | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Each method beside `random`; `base` is no selection method and stays out.
 
@@ -40,15 +78,15 @@ def against_random(
     ----------
     runs : method -> its runs
     means : method -> (B,) resampled mean accuracies, from one `bootstrap_means`
+    claims : of a larger family that these methods belong to; None: they are the family
 
     Returns
     -------
     method -> {difference, interval, p_holm, lower_holm, better,
     minimum_detectable_effect, mcnemar}; empty without `random`
     """
-    family = _family(means, YARDSTICK, leave_out=UNTOUCHED)
-    above = statistics.holm(family)
-    below = statistics.holm({name: -samples for name, samples in family.items()})
+    family = random_family(means)
+    above, below = claims or random_claims(family)
     found = {}
     for name, samples in family.items():
         enough = min(len(runs[name]), len(runs[YARDSTICK])) >= MIN_SEEDS
@@ -66,7 +104,9 @@ def against_random(
 
 
 def against_base(
-    runs: Mapping[str, list[Run]], means: Mapping[str, np.ndarray]
+    runs: Mapping[str, list[Run]],
+    means: Mapping[str, np.ndarray],
+    claims: Claims | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Each method beside the model as it was.
 
@@ -75,9 +115,8 @@ def against_base(
     method -> {difference, interval, p_holm (of harm), lower_holm, margin, harms,
     mcnemar}; empty without `base`
     """
-    family = _family(means, UNTOUCHED)
-    harm = statistics.holm({name: -samples for name, samples in family.items()})
-    safe = statistics.holm({name: samples + MARGIN for name, samples in family.items()})
+    family = base_family(means)
+    harm, safe = claims or base_claims(family)
     found = {}
     for name, samples in family.items():
         enough = len(runs[name]) >= MIN_SEEDS
@@ -92,6 +131,20 @@ def against_base(
             "mcnemar": _mcnemar(runs, name, UNTOUCHED),
         }
     return found
+
+
+def random_family(means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """(B,) differences from `random` of every method but `base`."""
+    return _family(means, YARDSTICK, leave_out=UNTOUCHED)
+
+
+def base_family(means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """(B,) differences from `base` of every method."""
+    return _family(means, UNTOUCHED)
+
+
+def _negative(family: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: -samples for name, samples in family.items()}
 
 
 def _family(

@@ -59,12 +59,12 @@ class Examination(NamedTuple):
     ----------
     is_correct : (m, S) bool
     replies : [m][S]
-    n_new_tokens : tokens generated; 0 where options are chosen from
+    n_new_tokens : (m,) tokens generated; 0 where options are chosen from
     """
 
     is_correct: np.ndarray
     replies: list[list[Reply]]
-    n_new_tokens: int
+    n_new_tokens: np.ndarray
 
 
 def examine(
@@ -83,7 +83,7 @@ def examine(
     """
     rows = questions.to_dict("records")
     replies: list[list[Reply]] = [[] for _ in groups]
-    n_new_tokens = 0
+    n_new_tokens = np.zeros(len(groups), dtype=int)
     for where, prefixes, asked in _batches(renderer, rows, groups):
         if marking.is_choice:
             options = [option_ids(renderer, row, marking) for row in rows]
@@ -96,7 +96,7 @@ def examine(
                 max_new_tokens=marking.max_new_tokens,
                 stop=renderer.stop,
             )
-            n_new_tokens += sum(len(ids) for group in written for ids in group)
+            n_new_tokens[where] = [sum(map(len, group)) for group in written]
             marked = [_answers(renderer, group, rows, marking) for group in written]
         for group, its_replies in zip(where, marked, strict=True):
             replies[group] = its_replies

@@ -44,7 +44,8 @@ card `{model}`. Another task or model may need others.
 | `subset.parquet` | `sample_id`, rank, score, and what each indicator gave |
 
 `id` in both files is `sample_id` in `subset.parquet` and in
-`results/{dataset}/pool.parquet`, where texts and their hashes stand.
+`results/{dataset}/pool.parquet`, where texts and their hashes stand (of a method with
+rounds: in `chosen.parquet` beside this file).
 """
 HOW = {
     "random": "drawn at random",
@@ -52,6 +53,13 @@ HOW = {
     "uniform": "highest sum of its indicators ({normalise}), all weighing the same",
     "learned": "highest weighted sum of its indicators ({normalise}), weights searched "
     "with few-shot accuracy as the reward",
+    "product": "highest product of its indicators ({normalise})",
+    "drawn": "highest weighted sum of its indicators ({normalise}), weights drawn at "
+    "random",
+    "best_single": "highest by the one indicator ({normalise}) with the best few-shot "
+    "accuracy",
+    "consensus": "highest weighted sum of its indicators ({normalise}), weights searched "
+    "with the mean few-shot accuracy of several models as the reward",
     "fixed": "highest weighted sum of its indicators ({normalise}), weights as its card "
     "fixes them",
 }
@@ -137,13 +145,15 @@ def card(
         **names,
         name=title(seed=subset["seed"], **names),
         chosen=f"{subset['rows']['total']:,}",
-        total=f"{pool['rows']['total']:,}",
+        total=f"{pool.get('n_candidates', pool['rows']['total']):,}",
         source=_cell(pool["source"]),
         revision=_cell(pool["revision"] or "unknown (a local file)"),
         licence=_cell(pool["licence"]),
         how=HOW[kind].format(normalise=how["normalise"]),
         fraction=f"{subset['fraction']:.0%}",
-        seed=seed if learned or kind == "random" else "none: nothing is drawn",
+        seed=seed
+        if learned or kind in ("random", "drawn")
+        else "none: nothing is drawn",
         code=f"{subset['code']} (fingerprint)",
         weights=_weights(subset, learned),
         alpaca=ALPACA,

@@ -2,6 +2,7 @@
 
     {"type": "answers", "key": "9f2c...", "correct": "0110...", "new_tokens": 812, ...}
     {"type": "search", "search": "71ab...", "versions": {"numpy": "2.4.6", ...}}
+    {"type": "batch", "engine": "transformers|...", "rows": 500}
     {"type": "proposal", "search": "71ab...", "iteration": 0, "weights": [...], ...}
 
 Answers are keyed by the exact request, so they outlive a change of the search. Proposals
@@ -37,6 +38,7 @@ class Ledger:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.answers: dict[str, dict[str, Any]] = {}
         self.searches: dict[str, dict[str, Any]] = {}
+        self.batches: dict[str, int] = {}
         self.proposals: dict[str, dict[int, dict[str, Any]]] = {}
         for record in self._read():
             self._index(record)
@@ -58,6 +60,8 @@ class Ledger:
     def _index(self, record: dict[str, Any]) -> None:
         if record["type"] == "answers":
             self.answers[record["key"]] = record
+        elif record["type"] == "batch":
+            self.batches[record["engine"]] = record["rows"]
         elif record["type"] == "search":
             self.searches[record["search"]] = record
         else:

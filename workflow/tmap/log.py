@@ -30,36 +30,49 @@ def duration(seconds: float) -> str:
 class Progress:
     """Rate and time left of a long loop, as one line at most every `every` seconds.
 
+    With `tokens`, of all together, the time left is that of the tokens that are left:
+    where the longest rows come first, rows would be far too gloomy.
+
     >>> progress = Progress("ifd", total=7473, unit="rows")
     >>> progress.advance(64)
     """
 
     def __init__(
-        self, what: str, total: int, unit: str = "rows", every: float = 5.0
+        self,
+        what: str,
+        total: int,
+        unit: str = "rows",
+        every: float = 5.0,
+        tokens: int = 0,
     ) -> None:
         self.what, self.total, self.unit, self.every = what, total, unit, every
-        self.done = 0
+        self.all_tokens, self.tokens, self.done = tokens, 0, 0
         self.start = self.last = time.monotonic()
         self.logger = logging.getLogger("tmap.progress")
 
-    def advance(self, n: int = 1, note: str = "") -> None:
+    def advance(self, n: int = 1, note: str = "", tokens: int = 0) -> None:
         """Count `n` more; print when it is time, and at the end, with `note` added."""
         self.done += n
+        self.tokens += tokens
         now = time.monotonic()
         if now - self.last < self.every and self.done < self.total:
             return
         self.last = now
         elapsed = max(now - self.start, 1e-9)
-        rate = self.done / elapsed
-        left = (self.total - self.done) / rate if rate else float("inf")
+        done, total = self.done, self.total
+        if self.all_tokens:
+            done, total = self.tokens, self.all_tokens
+            speed = f"{self.tokens / elapsed:.0f} tokens/s"
+            note = f"{speed}, {note}" if note else speed
+        left = (total - done) * elapsed / done if done else float("inf")
         self.logger.info(
             "%s %d/%d %s, %.1f %s/s, %sETA %s",
             self.what,
             self.done,
             self.total,
             self.unit,
-            rate,
+            self.done / elapsed,
             self.unit,
             note and f"{note}, ",
-            duration(left),
+            duration(left) if left < float("inf") else "unknown",
         )

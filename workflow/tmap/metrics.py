@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from tmap import comparisons, statistics
+from tmap import comparisons, statistics, tables
 from tmap.comparisons import UNTOUCHED, YARDSTICK
+from tmap.errors import TmapError
 from tmap.provenance import PACKAGE, versions
 from tmap.runs import Run, Runs, Search
 
 VERSION = 1
-#: Metadata of every table; what is left are the notes of its maker.
-STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions", "made")
 UNREAD = 0.05  # share of unreadable answers above which to warn
 #: Of a model's record, what says nothing of the model.
 ABOUT_RECORD = ("path", "made", "versions")
@@ -27,6 +26,10 @@ READINGS = {"strict": "is_strict", "flexible": "is_flexible", "numeric": "is_num
 TRAINING = (
     "n_samples n_tokens n_trained_tokens truncated dropped steps final_loss".split()
 )
+CERTIFICATE = (
+    "verdict rho p interval recommended safe threshold n_sentinels n_seeds n_questions "
+    "jaccard_range"
+).split()
 SEARCH = (
     "indicators weights weights_relative interval reward reward_search uniform_reward "
     "estimator estimator_reason confirm n_evaluations"
@@ -44,6 +47,7 @@ def collect(
     rejected: dict[str, Any],
     tiny: dict[str, Any],
     seen: Collection[str],
+    protocol: str,
     record: dict[str, Any],
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -56,13 +60,19 @@ def collect(
     warn_overlap : share of the pool dropped for overlap above which to warn
     pool, rejected, tiny : metadata of these tables
     seen : ids of the questions that a search may have asked
+    protocol : under which the questions were split; `paper` lets a search see them
     record : content of the fetched model's record
     seed : of the bootstrap
 
     Returns
     -------
     The content of metrics.json: plain numbers, text, lists and None, never NaN
+
+    Raises
+    ------
+    TmapError : a search may have asked a test question, though they are held out
     """
+    _refuse_leaks(runs, seen, protocol)
     methods = {name: runs.of(name) for name in runs.methods}
     means = statistics.bootstrap_means({n: runs.arm(n) for n in methods}, seed=seed)
     random = comparisons.against_random(methods, means)
@@ -75,11 +85,15 @@ def collect(
         "n_questions": len(runs.runs[0].predictions),
         "methods": {
             name: {
-                **_accuracy(arms, means[name], seen),
+                **_accuracy(
+                    arms, means[name], _asked(arms, runs.searches_of(name), seen)
+                ),
                 "against_random": random.get(name),
                 "against_base": base.get(name),
                 "verdict": comparisons.sentence(name, random.get(name), base.get(name))
-                + _one_search(arms, runs.searches_of(name)),
+                + _one_search(arms, runs.searches_of(name))
+                + _proxy(runs.searches_of(name)),
+                "certificate": _certificate(runs.searches_of(name)),
                 "training": _training(arms),
                 "weights": [_weights(found) for found in runs.searches_of(name)],
                 "weights_range": _range(runs.searches_of(name)),
@@ -95,6 +109,24 @@ def collect(
         "cost": _cost(runs),
         "provenance": _provenance(runs, pool, tiny, record),
     }
+
+
+def _asked(
+    arms: list[Run], searches: list[Search], seen: Collection[str]
+) -> Collection[str]:
+    """Questions that a method's search may have asked: with `full`, every one."""
+    everything = any(found.weights.get("estimator") == "full" for found in searches)
+    return list(arms[0].predictions.index) if everything else seen
+
+
+def _refuse_leaks(runs: Runs, seen: Collection[str], protocol: str) -> None:
+    leaked = sorted(set(runs.runs[0].predictions.index) & set(seen))
+    if leaked and protocol != "paper":
+        raise TmapError(
+            f"{len(leaked)} test questions stand in the tiny or confirm set (first: "
+            f"'{leaked[0]}'), though protocol {protocol} holds them out. These tables "
+            "come from different splits: delete the dataset's tables and build again."
+        )
 
 
 def _largest_effect(random: dict[str, Any]) -> float | None:
@@ -139,6 +171,28 @@ def _one_search(arms: list[Run], searches: list[Search]) -> str:
     )
 
 
+def _certificate(searches: list[Search]) -> dict[str, Any] | None:
+    """What the certificate of the first search says; None if none was asked for."""
+    found = [search.certificate for search in searches if search.certificate]
+    return {key: found[0][key] for key in CERTIFICATE} if found else None
+
+
+def _proxy(searches: list[Search]) -> str:
+    """The certificate in a sentence, and what it recommends."""
+    found = _certificate(searches)
+    if found is None:
+        return ""
+    low, high = found["interval"]
+    text = (
+        f" Proxy: {found['verdict']} (rank correlation of reward and training "
+        f"{found['rho']:+.2f}, 90 % interval {low:+.2f} to {high:+.2f}, "
+        f"{found['n_sentinels']} subsets)"
+    )
+    if found["verdict"] == "abstain":
+        text += f"; recommended instead: {found['recommended']}"
+    return f"{text}."
+
+
 def _range(searches: list[Search]) -> list[list[float]] | None:
     """Lowest and highest relative weight of each indicator over several searches."""
     if len(searches) < 2:
@@ -167,7 +221,7 @@ def _weights(search: Search) -> dict[str, Any]:
 
 
 def _notes(about: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in about.items() if key not in STANDARD}
+    return {key: value for key, value in about.items() if key not in tables.STANDARD}
 
 
 def _design(random: dict, base: dict, seed: int) -> dict[str, Any]:

@@ -14,7 +14,12 @@ RESERVED = (
     "store",
     "indicators",
     "embeddings",
+    "gradients",
+    "anchors",
 )
+
+#: In place of a model, of searches that several models share; no card's name has a "-".
+CONSENSUS = "consensus-"
 
 LEGAL = re.compile(r"[a-z0-9][a-z0-9_]*")
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tmap import settings, tables
+from tmap import cards, settings, tables
 from tmap.files import read_json
 from tmap.provenance import codes
 
@@ -27,6 +27,9 @@ WITNESSES = {
     "adapter_config.json": "../train.json",
     "accuracy.png": "metrics.json",
     "search.png": "metrics.json",
+    "warmup.safetensors": "warmup.json",
+    "candidates.npy": "candidates.parquet",
+    "questions.npy": "questions.parquet",
 }
 #: Begins the last line of a Markdown file; JSON and ` -->` follow.
 COMMENT = "<!-- tmap: "
@@ -59,8 +62,11 @@ def card(rule: str, names: dict[str, str]) -> dict[str, Any]:
 
 
 def roots(rule: str, names: dict[str, str]) -> list[str]:
-    """The modules where a rule's code begins: its command, and its indicator."""
+    """Where a rule's code begins: its command, its indicator or kind of table."""
     own = [f"tmap.indicators.{names['indicator']}"] if "indicator" in names else []
+    if "experiment" in names:
+        kind = cards.load("experiments", names["experiment"]).kind
+        own.append(f"tmap.experiments.{kind}")
     return [rule, *own]
 
 
@@ -81,6 +87,8 @@ def digest(path: str | Path) -> str:
 def witness(path: str | Path) -> Path:
     """The file that says what made `path`: itself, or one beside it."""
     path = Path(path)
+    if path.parent.name == "tables":
+        return path.with_suffix(".parquet")
     other = WITNESSES.get(path.name)
     if other is None:
         return path

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from tmap.engines.base import Spent
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,9 @@ class Outcome:
     se_items : sqrt(lambda v / 4S), shared by all w: for absolute intervals only
     se_groups : sd over groups / sqrt(m); NaN for one group
     new_tokens, ledger_hits : tokens generated; groups answered from the ledger
-    seconds : time in the engine
+    seconds : all it took; 0 when the ledger knew everything
+    spent : how the engine spent them
+    raced : stopped before all groups were asked: `group_accuracy` has fewer
     """
 
     reward: float
@@ -28,3 +32,5 @@ class Outcome:
     new_tokens: int
     ledger_hits: int
     seconds: float
+    spent: Spent = field(default_factory=Spent)
+    raced: bool = False

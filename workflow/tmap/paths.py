@@ -5,12 +5,13 @@ Rules hold their own paths as literals; only lists whose length depends on cards
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from tmap import cards, embeddings, indicators
-from tmap.names import RESERVED
+from tmap.cards.method import SEARCHED
+from tmap.names import CONSENSUS, RESERVED
 
 
 def indicator_file(dataset: str, model: str, indicator: str) -> str:
@@ -42,7 +43,24 @@ def model_of_indicator(dataset: str, model: str | None, indicator: str) -> str |
 def models_of_indicator(dataset: str, model: str | None, indicator: str) -> list[str]:
     """Model records that scoring one indicator reads: one, or none."""
     name = model_of_indicator(dataset, model, indicator)
+    if not name:  # text may be counted by a model's tokenizer, which computes nothing
+        options = cards.load("datasets", dataset).indicator_options(indicator)
+        name = options.get("tokenizer")
+        if name:
+            cards.load("models", name)
     return [model_file(name)] if name else []
+
+
+def shards(dataset: str, model: str | None, indicator: str) -> list[str]:
+    """What the jobs leave that measure a column together; none if a single job does.
+
+    A server is asked by one job: its card says by how many requests at once.
+    """
+    n = cards.load("datasets", dataset).shards
+    if n == 1 or not model_of_indicator(dataset, model, indicator):
+        return []
+    room = indicator_file(dataset, model or "", indicator).removesuffix(".parquet")
+    return [f"{room}/shard-{k}-of-{n}.json" for k in range(n)]
 
 
 def minutes(dataset: str, model: str | None, indicator: str) -> int:
@@ -92,6 +110,26 @@ def embeddings_of_method(dataset: str, model: str, method: str) -> list[str]:
     return [embeddings_file(dataset, encoder, "conversation", how.pooling)]
 
 
+def distilled() -> list[str]:
+    """Datasets whose pool a teacher rewrites."""
+    return [n for n in cards.names("datasets") if cards.load("datasets", n).distil]
+
+
+def teacher(dataset: str) -> str | None:
+    """The model card that distils a pool; None if its judge is no local model."""
+    how = cards.load("datasets", dataset).distil
+    return cards.load("judges", how.judge).model if how else None
+
+
+def minutes_to_distil(dataset: str) -> int:
+    """Minutes to ask for; of a teacher on a server, its judge card says."""
+    how = cards.load("datasets", dataset).distil
+    judge = cards.load("judges", how.judge) if how else None
+    if judge and judge.server:
+        return judge.limits.runtime
+    return runtime(teacher(dataset), "score_indicator")
+
+
 def recordings(dataset: str, indicator: str) -> list[str]:
     """The recorded replies that stand in for a judge, if its card names some."""
     if indicators.get(indicator).looks_at != "judge":
@@ -101,11 +139,39 @@ def recordings(dataset: str, indicator: str) -> list[str]:
     return [recorded.path] if recorded else []
 
 
+def search_room(dataset: str, model: str, method: str) -> str | None:
+    """The folder of a method's searches; a consensus has one for all models."""
+    weights = cards.load("methods", method).weights
+    if weights == "consensus":
+        return f"results/{dataset}/{CONSENSUS}{method}"
+    return f"results/{dataset}/{model}/{method}" if weights in SEARCHED else None
+
+
 def weights_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
     """The learned weights of a method, as a list; empty if its card fixes them."""
-    if cards.load("methods", method).weights != "learned":
-        return []
-    return [f"results/{dataset}/{model}/{method}/s{seed}/weights.json"]
+    room = search_room(dataset, model, method)
+    return [f"{room}/s{seed}/weights.json"] if room else []
+
+
+def part_weights(
+    dataset: str, model: str, method: str, seed: str, part: str
+) -> list[str]:
+    """The weights behind a part of a selection: its method's, or a sentinel's own."""
+    if part[0] == "k":
+        return [f"results/{dataset}/{model}/{method}/s{seed}/sentinels.json"]
+    return weights_file(dataset, model, method, seed)
+
+
+def part_questions(dataset: str, part: str) -> str:
+    """What a part is measured on: sentinels never on test questions."""
+    role = "reward" if part[0] == "k" else "test"
+    return f"results/{dataset}/questions_{role}.parquet"
+
+
+def tiny_file(dataset: str, method: str, name: str) -> str:
+    """The tiny (or confirm) set behind a method's reward: the dataset's, or its own S."""
+    own = cards.load("methods", method).n_anchors
+    return f"results/{dataset}/{f'anchors/{own}/' if own else ''}{name}.parquet"
 
 
 def labels_file(dataset: str, method: str) -> list[str]:
@@ -113,6 +179,13 @@ def labels_file(dataset: str, method: str) -> list[str]:
     if cards.load("methods", method).weights != "oracle":
         return []
     return [f"results/{dataset}/pool_labels.parquet"]
+
+
+def own_anchors(dataset: str, methods: list[str]) -> list[str]:
+    """Tiny and confirm sets of those methods whose cards bring their own S."""
+    own = [m for m in methods if cards.load("methods", m).n_anchors]
+    files = [tiny_file(dataset, m, name) for m in own for name in ("tiny", "confirm")]
+    return list(dict.fromkeys(files))
 
 
 def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
@@ -124,7 +197,7 @@ def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
     card = cards.load("methods", method)
     if card.weights == "none":
         return [(0, 0)]
-    varies = card.weights == "random" or card.vary_search_seed
+    varies = card.weights in ("random", "drawn") or card.vary_search_seed
     return [(i if varies else 0, i) for i in range(card.seeds or n_seeds)]
 
 
@@ -145,9 +218,28 @@ def trains(method: str) -> bool:
     return cards.load("methods", method).weights != "none"
 
 
-def learned(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights are searched for."""
-    return [m for m in methods if cards.load("methods", m).weights == "learned"]
+def searched(methods: list[str]) -> list[str]:
+    """Those of `methods` whose weights one model's search ends with."""
+    return [m for m in methods if cards.load("methods", m).weights in SEARCHED]
+
+
+def agreed(methods: list[str]) -> list[str]:
+    """Those of `methods` whose weights several models agree on."""
+    return [m for m in methods if cards.load("methods", m).weights == "consensus"]
+
+
+def models_of(method: str) -> list[str]:
+    """The models whose rewards a consensus averages."""
+    return cards.load("methods", method).models
+
+
+def consensus(dataset: str, method: str) -> dict[str, list[str]]:
+    """What a consensus search reads of its models: indicator tables, records."""
+    models = cards.load("methods", method).models
+    return {
+        "models": [model_file(model) for model in models],
+        "indicators": [f for m in models for f in indicator_files(dataset, m, method)],
+    }
 
 
 def search_files(
@@ -155,14 +247,36 @@ def search_files(
 ) -> list[str]:
     """File `name` of every search behind these methods."""
     return [
-        f"results/{dataset}/{model}/{method}/s{s}/{name}"
-        for method in learned(methods)
+        f"{room}/s{s}/{name}"
+        for method in methods
+        if (room := search_room(dataset, model, method))
         for s in sorted({s for s, _ in arms(method, n_seeds)})
     ]
 
 
-def measured(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[str]:
-    """Every file of arms and searches that a results table is made from."""
+def sentinel_runs(dataset: str, model: str, method: str, seed: str) -> list[str]:
+    """Answers after training on each sentinel, a sentinel's seeds together."""
+    how = cards.load("methods", method).certificate
+    return [
+        f"results/{dataset}/{model}/{method}/s{seed}/k{k}/t{t}/predictions.parquet"
+        for k in range(how.n_sentinels)
+        for t in range(how.n_seeds)
+    ]
+
+
+def measured(
+    dataset: str,
+    model: str,
+    methods: list[str],
+    n_seeds: int,
+    certify: Sequence[str] = (),
+) -> list[str]:
+    """Every file of arms and searches that a results table is made from.
+
+    Parameters
+    ----------
+    certify : methods of which the certificate of the first search is read too
+    """
     arms = ("predictions.parquet", "train.json")
     searches = ("weights.json", "trace.parquet")
     return [
@@ -171,6 +285,11 @@ def measured(dataset: str, model: str, methods: list[str], n_seeds: int) -> list
             f
             for n in searches
             for f in search_files(dataset, model, methods, n_seeds, n)
+        ),
+        *(
+            f"results/{dataset}/{model}/{method}/s0/certificate.json"
+            for method in searched(list(certify))
+            if method in methods
         ),
     ]
 
@@ -183,6 +302,12 @@ def data_cards(dataset: str, model: str, methods: list[str], n_seeds: int) -> li
         if trains(method)
         for s in sorted({s for s, _ in arms(method, n_seeds)})
     ]
+
+
+def warm_start(method: str) -> list[str]:
+    """The trace of an earlier search whose best points this method tries first."""
+    path = cards.load("methods", method).search.warm_start
+    return [path] if isinstance(path, str) else []
 
 
 def history_files(dataset: str) -> list[str]:
@@ -211,10 +336,13 @@ def check(target: str) -> None:
     parts = Path(target).parts
     if len(parts) < 3 or parts[0] != "results":
         return
+    if parts[1] == "tables":
+        cards.load("experiments", Path(target).stem)
+        return
     kinds: list[Literal["datasets", "models", "methods"]]
     kinds = ["datasets", "models", "methods"]
     for kind, name in zip(kinds, parts[1:-1], strict=False):
-        if name in RESERVED:
+        if name in RESERVED or name.startswith(CONSENSUS):
             return
         cards.load(kind, name)
 

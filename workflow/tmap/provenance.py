@@ -28,6 +28,7 @@ PLUMBING = frozenset(
         "tmap.errors",
         "tmap.failures",
         "tmap.files",
+        "tmap.gradient_paths",
         "tmap.indicators",
         "tmap.log",
         "tmap.names",
@@ -41,7 +42,7 @@ PLUMBING = frozenset(
 )
 PACKAGES = (
     "numpy scipy scikit-learn scikit-optimize pandas pyarrow girth torch "
-    "transformers peft trl lm_eval accelerate snakemake"
+    "transformers peft trl lm_eval accelerate POT snakemake"
 ).split()
 
 

@@ -4,6 +4,7 @@ A file's path says what it belongs to::
 
     results/{dataset}/{model}/{method}/s{s}/t{t}/predictions.parquet, train.json
     results/{dataset}/{model}/{method}/s{s}/weights.json, trace.parquet
+    results/{dataset}/consensus-{method}/s{s}/weights.json, trace.parquet
 
 `locate` is the only place that takes such a path apart.
 """
@@ -22,13 +23,15 @@ import pandas as pd
 from tmap import tables
 from tmap.errors import TmapError
 from tmap.files import read_json
+from tmap.names import CONSENSUS
 
 PATTERN = re.compile(
-    r"(?:^|/)(?P<method>[a-z0-9_]+)/s(?P<s>\d+)(?:/t(?P<t>\d+))?/(?P<name>[^/]+)$"
+    rf"(?:^|/)(?:{CONSENSUS})?(?P<method>[a-z0-9_]+)"
+    r"/s(?P<s>\d+)(?:/t(?P<t>\d+))?/(?P<name>[^/]+)$"
 )
 #: Files of a run lie under t{t}; files of a search do not.
 RUN_FILES = ("predictions.parquet", "train.json")
-SEARCH_FILES = ("weights.json", "trace.parquet")
+SEARCH_FILES = ("weights.json", "trace.parquet", "certificate.json")
 
 
 class Place(NamedTuple):
@@ -72,13 +75,14 @@ class Run:
 
 @dataclass
 class Search:
-    """One search: content of weights.json, and the trace with its metadata."""
+    """One search: weights.json, the trace with its metadata, and certificate.json."""
 
     method: str
     s: int
     weights: dict[str, Any]
     trace: pd.DataFrame
     code: str
+    certificate: dict[str, Any] | None = None
 
 
 @dataclass
@@ -112,7 +116,8 @@ def locate(path: str | Path) -> Place:
         raise TmapError(
             f"'{path}' is not a file of a finished run; the path of one ends in "
             "METHOD/s0/t0/predictions.parquet or train.json, or in "
-            "METHOD/s0/weights.json or trace.parquet. Name such files after `--`."
+            "METHOD/s0/weights.json, trace.parquet or certificate.json. Name such files "
+            "after `--`."
         )
     t = int(found["t"]) if found["t"] else None
     return Place(found["method"], int(found["s"]), t, found["name"])
@@ -181,10 +186,12 @@ def _search(place: Place, files: dict[Place, str | Path]) -> Search:
             f"{files[place]} comes without the trace.parquet beside it; both are "
             "needed. Name that file too."
         )
+    certificate = files.get(place._replace(name="certificate.json"))
     return Search(
         method=place.method,
         s=place.s,
         weights=read_json(files[place]),
         trace=tables.read("trace", trace),
         code=tables.metadata(trace)["code"],
+        certificate=read_json(certificate) if certificate else None,
     )

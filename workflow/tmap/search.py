@@ -11,13 +11,12 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from skopt import gp_minimize
 from skopt.space import Real
 from threadpoolctl import threadpool_limits
 
@@ -25,6 +24,7 @@ from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
 from tmap.ledger import Ledger
 from tmap.log import duration
+from tmap.optimiser import minimise
 from tmap.outcome import Outcome
 from tmap.provenance import versions
 
@@ -39,8 +39,11 @@ class Evaluation:
     exemplars: list[list[str]]
 
 
-#: weights (K,) -> what they are worth. The search knows no language model.
-Objective = Callable[[np.ndarray], Evaluation]
+class Objective(Protocol):
+    """What weights (K,) are worth. The search knows no language model."""
+
+    def __call__(self, weights: np.ndarray, beat: float | None = None) -> Evaluation:
+        """Evaluate; with `beat`, only until nothing above that reward can be hoped for."""
 
 
 @dataclass
@@ -72,6 +75,7 @@ class _Recorder:
     ledger: Ledger
     search: str
     total: int
+    racing: bool = False
     rows: list[dict[str, Any]] = field(default_factory=list)
     times: list[dict[str, Any]] = field(default_factory=list)
     last: float = field(default_factory=time.monotonic)
@@ -81,7 +85,10 @@ class _Recorder:
         iteration = len(self.rows)
         weights = np.array(point, dtype=float)
         self._check_replay(iteration, point)
-        evaluation = self.objective(weights)
+        best = self.best() if self.racing else None
+        evaluation = (
+            self.objective(weights) if best is None else self.objective(weights, best)
+        )
         outcome = evaluation.outcome
         if iteration not in self.ledger.proposals.get(self.search, {}):
             self.ledger.append(
@@ -96,6 +103,10 @@ class _Recorder:
         self._record(iteration, weights, evaluation, thinking)
         self.last = time.monotonic()
         return -outcome.reward
+
+    def best(self) -> float | None:
+        """The best reward of a whole evaluation so far."""
+        return max((r["reward"] for r in self.rows if not r["raced"]), default=None)
 
     def _check_replay(self, iteration: int, point: list[float]) -> None:
         known = self.ledger.proposals.get(self.search, {}).get(iteration)
@@ -122,33 +133,54 @@ class _Recorder:
                 "reward_se_groups": outcome.se_groups,
                 "group_accuracy": outcome.group_accuracy,
                 "exemplars": evaluation.exemplars,
-                "raced": False,
+                "raced": outcome.raced,
             }
         )
+        spent = outcome.spent
+        in_engine = spent.prefill_seconds + spent.decode_seconds
         self.times.append(
             {
                 "iteration": t,
                 "reward_seconds": outcome.seconds,
+                "prefill_seconds": spent.prefill_seconds,
+                "decode_seconds": spent.decode_seconds,
+                "score_seconds": max(0.0, outcome.seconds - in_engine),
+                "floor_seconds": spent.floor_seconds if in_engine else 0.0,
+                "prompt_tokens": spent.prompt_tokens,
                 "optimizer_seconds": thinking,
                 "new_tokens": outcome.new_tokens,
                 "ledger_hits": outcome.ledger_hits,
             }
         )
+        self._log(t, outcome)
+
+    def _log(self, t: int, outcome: Outcome) -> None:
         spent = [row["reward_seconds"] + row["optimizer_seconds"] for row in self.times]
         fresh = [
             s for s, row in zip(spent, self.times, strict=True) if row["reward_seconds"]
         ]
         left = (self.total - t - 1) * float(np.mean(fresh[-20:] or spent[-20:]))
         logger.info(
-            "iteration %d/%d reward %.4f (best %.4f) %.1fs%s, ETA %s",
+            "iteration %d/%d reward %.4f%s (best %.4f) %.1fs%s, ETA %s",
             t + 1,
             self.total,
             outcome.reward,
-            max(row["reward"] for row in self.rows),
+            " raced" if outcome.raced else "",
+            self.best() or 0.0,
             spent[-1],
-            "" if outcome.seconds else " from the ledger",
+            _told(self.times[-1]) if outcome.seconds else " from the ledger",
             duration(left),
         )
+
+
+def _told(row: dict[str, Any]) -> str:
+    """Where the seconds of one iteration went."""
+    names = ("prefill", "decode", "score", "optimizer")
+    parts = " ".join(f"{name} {row[f'{name}_seconds']:.1f}" for name in names)
+    rate = row["new_tokens"] / (row["decode_seconds"] or row["reward_seconds"])
+    floor = row["floor_seconds"]
+    known = f", floor {floor:.2f}s" if floor > 0 else ""
+    return f" ({parts}; {row['new_tokens']} tokens, {rate:.0f}/s{known})"
 
 
 def _changed(ledger: Ledger, search: str) -> str:
@@ -170,6 +202,8 @@ def run(
     seed: int,
     ledger: Ledger,
     search: str,
+    ahead: Callable[[list[np.ndarray]], None] = lambda points: None,
+    start: Sequence[Sequence[float]] = (),
 ) -> Found:
     """Maximise the reward over weights within `bounds`.
 
@@ -182,36 +216,58 @@ def run(
     seed : of the optimiser
     ledger : where proposals and answers are kept
     search : names this search in the ledger; everything that steers it is in this key
+    ahead : told of points that are proposed together, before each is evaluated
+    start : points to try first, in place of random ones
 
     Raises
     ------
     TmapError : a replayed proposal differs from the recorded one
     """
     total = settings.n_initial + settings.n_iterations
-    start = _recorded(ledger, search)[:total] if settings.warm_start else []
-    name = f"{search}+{len(start)}" if start else search
+    first = [[float(x) for x in point] for point in start][: settings.n_initial]
+    name = search
+    if settings.warm_start is True and (known := _recorded(ledger, search)[:total]):
+        first, name = known, f"{search}+{len(known)}"
     if name not in ledger.searches:
         ledger.append({"type": "search", "search": name, "versions": versions()})
-    recorder = _Recorder(objective, ledger, name, total)
+    recorder = _Recorder(objective, ledger, name, total, settings.racing)
     # One BLAS thread: another number of threads may round, and walk, differently.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The objective has been evaluated")
-        result = gp_minimize(
-            recorder,
-            [Real(*bounds, name=f"w{j}") for j in range(n_weights)],
-            n_calls=total,
-            n_initial_points=max(0, settings.n_initial - len(start)),
-            x0=start or None,
-            random_state=seed,
-            model_queue_size=1,
+        space = [Real(*bounds, name=f"w{j}") for j in range(n_weights)]
+        models, known_space = minimise(
+            recorder, total, space, settings, seed, first, ahead
         )
     return Found(
         points=np.array([row["weights"] for row in recorder.rows]),
         rewards=np.array([row["reward"] for row in recorder.rows]),
         trace=pd.DataFrame(recorder.rows),
         timings=pd.DataFrame(recorder.times),
-        model=result.models[-1] if result.models else None,
-        space=result.space,
+        model=models[-1] if models else None,
+        space=known_space,
+    )
+
+
+def try_out(
+    objective: Objective, points: np.ndarray, ledger: Ledger, search: str
+) -> Found:
+    """Evaluate these weights only, in this order; no process is fitted.
+
+    Parameters
+    ----------
+    objective, ledger, search : as for `run`
+    points : (T, K) weights
+    """
+    recorder = _Recorder(objective, ledger, search, len(points))
+    for point in points:
+        recorder([float(x) for x in point])
+    return Found(
+        points=np.asarray(points, dtype=float),
+        rewards=np.array([row["reward"] for row in recorder.rows]),
+        trace=pd.DataFrame(recorder.rows),
+        timings=pd.DataFrame(recorder.times),
+        model=None,
+        space=None,
     )
 
 

@@ -39,6 +39,17 @@ def scores(matrix: np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndar
     return total
 
 
+def product(matrix: np.ndarray) -> np.ndarray:
+    """(N,) product of the columns of every row, which all must be high for it to be.
+
+    Columns are multiplied one by one, in order.
+    """
+    total = np.ones(len(matrix))
+    for column in matrix.T:
+        total *= column
+    return total
+
+
 def tie_rank(text_hash: Sequence[str], sample_id: Sequence[str]) -> np.ndarray:
     """(N,) int64 rank of every row by (text_hash, sample_id): who wins a tie."""
     table = pa.table({"hash": pa.array(text_hash), "id": pa.array(sample_id)})
@@ -76,6 +87,11 @@ def random_rows(ties: np.ndarray, n: int, seed: int) -> np.ndarray:
     return by_hash[np.random.default_rng(seed).permutation(len(ties))[:n]]
 
 
+def drawn(bounds: tuple[float, float], k: int, seed: int) -> np.ndarray:
+    """(K,) weights, uniform within `bounds`: what a search should beat."""
+    return np.random.default_rng(seed).uniform(*bounds, size=k)
+
+
 def read_weights(
     weights: str | dict[str, float], indicators: Sequence[str], path: str = ""
 ) -> np.ndarray:
@@ -83,11 +99,11 @@ def read_weights(
 
     Parameters
     ----------
-    weights : what the card says: "uniform", "learned" or a mapping
+    weights : what the card says: "uniform", "product", "learned" or a mapping
     indicators : names of the columns
     path : weights.json, for learned weights
     """
-    if weights == "uniform":
+    if weights in ("uniform", "product"):
         return np.ones(len(indicators))
     if isinstance(weights, dict):
         return np.array([weights[name] for name in indicators], dtype=float)

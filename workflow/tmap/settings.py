@@ -37,6 +37,14 @@ def fetch_pool(dataset: str) -> dict[str, Any]:
     }
 
 
+def distil_pool(dataset: str) -> dict[str, Any]:
+    card = cards.load("datasets", dataset)
+    name = card.distil.judge if card.distil else ""
+    judge = cards.load("judges", name).with_form("reasoning", name)
+    engine = cards.load("models", judge.model).engine if judge.model else None
+    return {"judge": judge, "engine": engine, "reader": card.reader}
+
+
 def label_pool(dataset: str) -> dict[str, Any]:
     return {"dataset": dataset, "source": cards.load("datasets", dataset).pool}
 
@@ -68,6 +76,66 @@ def embed_pool(encoder: str, text: str, pooling: str) -> dict[str, Any]:
     return {"place": place, "text": text, "pooling": pooling}
 
 
+def fetch_targets(dataset: str) -> dict[str, Any]:
+    card = cards.load("datasets", dataset)
+    return {"source": card.questions, "reader": card.reader}
+
+
+def warm_up_proxy(dataset: str, proxy: str) -> dict[str, Any]:
+    how = cards.load("datasets", dataset).gradients
+    card = cards.load("models", proxy)
+    # One process: checkpoints are small, and the share is.
+    alone = {"epochs": how.epochs, "max_steps": None, "processes": 1}
+    return {
+        "share": how.share,
+        "seed": how.seed,
+        "prompt": _unstopped(card),
+        "place": _place(card),
+        "train": card.train.model_copy(update=alone),
+    }
+
+
+def gradients(dataset: str, proxy: str) -> dict[str, Any]:
+    card = cards.load("models", proxy)
+    return {
+        "how": cards.load("datasets", dataset).gradients,
+        "prompt": _unstopped(card),
+        "place": _place(card),
+        "train": card.train,
+    }
+
+
+def measure_gradients(dataset: str, proxy: str) -> dict[str, Any]:
+    return gradients(dataset, proxy)
+
+
+def generate_candidates(dataset: str, method: str) -> dict[str, Any]:
+    data = cards.load("datasets", dataset)
+    how = cards.load("methods", method).rounds
+    assert how is not None
+    generator = cards.load("judges", how.generator)
+    found: dict[str, Any] = {
+        "judge": generator.with_form("candidate", how.generator),
+        "n_candidates": how.n_candidates,
+        "n_shots": how.n_shots,
+        "seed": how.seed,
+        "reader": data.reader,
+        "ngram": data.overlap.ngram,
+        "share": data.overlap.share,
+    }
+    if generator.model:
+        found["engine"] = cards.load("models", generator.model).engine
+    return found
+
+
+def select_round(dataset: str, method: str) -> dict[str, Any]:
+    how = cards.load("methods", method).rounds
+    assert how is not None
+    version = cards.load("judges", how.generator).version
+    about = {"generator": how.generator, "generator_version": version}
+    return _selection(dataset, method) | about
+
+
 def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, Any]:
     """Without a target model, `model` is the indicator's proxy, if it has one."""
     options = cards.load("datasets", dataset).indicator_options(indicator)
@@ -79,17 +147,26 @@ def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, 
         found["judge"] = judge.with_form(about.form, options["judge"])
         name = judge.model
         return found | ({"engine": cards.load("models", name).engine} if name else {})
+    if about.looks_at == "gradients":
+        return found
     name = model or options.get("proxy")
     return found | (_likelihood(name) if name else {})
+
+
+def measure_shard(dataset: str, indicator: str, model: str = "") -> dict[str, Any]:
+    """As `score_indicator`: what is measured follows from what is scored."""
+    return score_indicator(dataset, indicator, model)
 
 
 def fit_irt(dataset: str) -> dict[str, Any]:
     return {"irt": cards.load("datasets", dataset).irt}
 
 
-def choose_tiny(dataset: str) -> dict[str, Any]:
-    card = cards.load("datasets", dataset)
-    return {"tiny": card.tiny}
+def choose_tiny(dataset: str, n_anchors: str = "") -> dict[str, Any]:
+    """`n_anchors` is that of a method card, in place of the dataset card's."""
+    tiny = cards.load("datasets", dataset).tiny
+    own = {"n_anchors": int(n_anchors)} if n_anchors else {}
+    return {"tiny": tiny.model_copy(update=own)}
 
 
 def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
@@ -100,7 +177,7 @@ def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
         **_language_model(model),
         "bounds": how.bounds,
         "search": how.search,
-        "estimator": data.tiny.estimator,
+        "estimator": how.estimator or data.tiny.estimator,
         "task": data.task,
         "reader": data.reader,
         "metric": data.metric,
@@ -108,11 +185,35 @@ def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
     }
 
 
+def search_consensus(dataset: str, method: str) -> dict[str, Any]:
+    """What each model's search would read, by model, in the order of the card."""
+    models = cards.load("methods", method).models
+    return {model: search_weights(dataset, model, method) for model in models}
+
+
+def explain_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
+    n = cards.load("methods", method).explain_orders
+    return {**search_weights(dataset, model, method), "n_orders": n}
+
+
+def choose_sentinels(dataset: str, method: str) -> dict[str, Any]:
+    chosen = _selection(dataset, method)
+    kept = ("normalise", "fraction", "max_unscored")
+    n = cards.load("methods", method).certificate.n_sentinels
+    return {key: chosen[key] for key in kept} | {"n_sentinels": n}
+
+
+def certify_proxy(method: str) -> dict[str, Any]:
+    how = cards.load("methods", method).certificate
+    return {"n_seeds": how.n_seeds, "safe": how.safe}
+
+
 def select_subset(dataset: str, method: str) -> dict[str, Any]:
-    how = cards.load("methods", method).filter
+    how = cards.load("methods", method)
     # Another encoder is another file; what it is called changes no number.
-    steps = how.model_dump(include={"below", "diversity"})
-    return {**_selection(dataset, method), "filter": steps}
+    steps = how.filter.model_dump(include={"below", "diversity"})
+    drawn = {"bounds": how.bounds} if how.weights == "drawn" else {}
+    return {**_selection(dataset, method), "filter": steps, **drawn}
 
 
 def export_subset(dataset: str, method: str) -> dict[str, Any]:
@@ -134,6 +235,10 @@ def evaluate_adapter(dataset: str, model: str) -> dict[str, Any]:
     }
 
 
+def make_table(experiment: str) -> dict[str, Any]:
+    return {"experiment": cards.load("experiments", experiment)}
+
+
 def collect_metrics(dataset: str) -> dict[str, Any]:
     card = cards.load("datasets", dataset)
     return {"metric": card.metric, "warn_overlap": card.overlap.warn_above}
@@ -148,7 +253,7 @@ def _likelihood(model: str) -> dict[str, Any]:
     """A language model that writes nothing: no stop texts, limits or batch of answers."""
     card = cards.load("models", model)
     how = _place(card).model_dump()
-    engine = EngineSection(name=card.engine.name, **how)
+    engine = EngineSection(name=card.engine.in_process().name, **how)
     return {"prompt": _unstopped(card), "engine": engine}
 
 
@@ -156,6 +261,11 @@ def _place(card: ModelCard) -> PlaceSection:
     return PlaceSection(
         **card.engine.model_dump(include=set(PlaceSection.model_fields))
     )
+
+
+def prompt_words(model: str) -> PromptSection:
+    """How indicators put samples to a model: what its losses are stored under."""
+    return _unstopped(cards.load("models", model))
 
 
 def _unstopped(card: ModelCard) -> PromptSection:

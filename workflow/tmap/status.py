@@ -224,8 +224,14 @@ def _asked(made: dict[str, Any], config: WorkflowConfig) -> list[str]:
         return []
     where = next(p for p in made["inputs"] if p.endswith("predictions.parquet"))
     dataset, model = Path(where).parts[1:3]
-    asked = set(paths.measured(dataset, model, config.methods, config.seeds))
-    there = {path for path in made["inputs"] if path.count("/") > 3}
+    asked = set(
+        paths.measured(dataset, model, config.methods, config.seeds, config.certify)
+    )
+    there = {
+        path
+        for path in made["inputs"]
+        if path.count("/") > 3 and Path(path).parts[2] != "anchors"
+    }
     found = [f"config asks for {path}" for path in sorted(asked - there)]
     return found + [f"config leaves out {path}" for path in sorted(there - asked)]
 

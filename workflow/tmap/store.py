@@ -1,37 +1,42 @@
-"""Raw measurements that were paid for once: write-once parts, keyed by the exact request.
+"""Raw measurements that were paid for once, keyed by the exact request.
 
     results/store/digits/4f/part-01763...-9c1e.parquet      key, request, reply
 
-The store holds what a model said (log-probabilities, texts), never scores: another
-formula or parse rule costs no GPU second and no API call. A key begins with who was
-asked, so a judge's parts lie on one shelf, `{xx}`, the first two digits of its keys. It
-is not an `output:` of a rule: Snakemake would delete it with a failed job. Safe to share
-between jobs, also over NFS: parts are renamed into place whole and never changed.
+The store holds what a model said (losses, log-probabilities, texts), never scores:
+another formula or parse rule costs no GPU second and no API call. A key begins with who
+was asked, so what one model said lies on one shelf, `{xx}`, the first two digits of its
+keys. It is not an `output:` of a rule: Snakemake would delete it with a failed job. Safe
+to share between jobs, also over NFS (`tmap.store_parts`).
+
+A kill costs what was under way: small parts are written as measurements come in, become
+one part every `ROWS` rows or `SECONDS` seconds, and few large ones when the job ends.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import time
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tmap import attempts, tables
-from tmap.provenance import fingerprint
+from tmap import attempts, store_parts
+from tmap.store_parts import Part
 
-logger = logging.getLogger(__name__)
 #: Environment variable that names another root; a place changes no number.
 ROOT = "TMAP_STORE"
 WHO, WHAT = 8, 32
+#: When the small parts of a running job become one.
+ROWS, SECONDS = 1000, 60.0
+#: Bytes below which parts are merged when a job ends.
+SMALL = 2**25
+#: How often a shelf is looked through again where parts vanish, and the pause between.
+LOOKS, PAUSE = 20, 0.2
+Who = Mapping[str, Any]
 
 
 class Entry(NamedTuple):
@@ -42,16 +47,9 @@ class Entry(NamedTuple):
     reply: Any
 
 
-def key(who: Any, request: Any) -> str:
-    """40 hex digits: 8 of who is asked and how, 32 of what it is asked.
-
-    Parameters
-    ----------
-    who : model revision, adapter, dtype, engine and its version, decoding options
-    request : token ids or messages, as they are sent
-    """
-    # The second part covers both: eight digits alone might collide.
-    return digest(who)[:WHO] + digest([who, request])[:WHAT]
+def root() -> Path:
+    """`$TMAP_STORE`, else results/store below the working directory."""
+    return Path(os.environ.get(ROOT) or "results/store")
 
 
 def digest(value: Any) -> str:
@@ -60,70 +58,90 @@ def digest(value: Any) -> str:
 
 
 class Store:
-    """Measurements of one kind.
+    """Measurements of one kind, said by one model in answer to one kind of words.
 
     Parameters
     ----------
     kind : folder under the root, such as "digits"
-    root : default: `$TMAP_STORE`, else results/store below the working directory
+    who : what can change a reply and is the same for many requests: model revision,
+        dtype, engine and its version, the words of the prompt. "card" is for people.
+    place : default: `root()`
     """
 
-    def __init__(self, kind: str, root: str | Path | None = None) -> None:
-        base = Path(root or os.environ.get(ROOT) or "results/store")
-        self.folder = base / kind
+    def __init__(self, kind: str, who: Who, place: str | Path | None = None) -> None:
+        self.who = dict(who)
+        self._identity = {k: value for k, value in self.who.items() if k != "card"}
+        self._prefix = digest(self._identity)[:WHO]
+        self.folder = Path(place or root()) / kind / self._prefix[:2]
         self._read: set[Path] = set()
         self._replies: dict[str, str] = {}
+        self._small: list[Path] = []
+        self._rows, self._since = 0, 0.0
+
+    def key(self, request: Any) -> str:
+        """40 hex digits: 8 of who is asked, 32 of what (and whom, as 8 might collide)."""
+        return self._prefix + digest([self._identity, request])[:WHAT]
 
     def get(self, keys: Iterable[str]) -> dict[str, Any]:
         """Replies to those keys that are stored; of two, the earlier part's."""
-        wanted = list(dict.fromkeys(keys))
-        for shelf in sorted({name[:2] for name in wanted}):
-            self._look(self.folder / shelf)
+        self._look()
         known = self._replies
-        return {name: json.loads(known[name]) for name in wanted if name in known}
+        return {name: json.loads(known[name]) for name in keys if name in known}
 
     def put(self, entries: Sequence[Entry]) -> None:
-        """Write entries, on disk when this returns; one part per shelf."""
-        shelves: dict[str, list[Entry]] = {}
-        for entry in entries:
-            shelves.setdefault(entry.key[:2], []).append(entry)
-        for shelf, here in sorted(shelves.items()):
-            rows = [(e.key, _json(e.request), _json(e.reply)) for e in here]
-            frame = pd.DataFrame(rows, columns=["key", "request", "reply"])
-            # Sorted by name, parts stand in the order of their writing.
-            name = f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
-            tables.write(
-                "measurements",
-                frame,
-                self.folder / shelf / name,
-                code=fingerprint("tmap.store"),
-            )
-        if entries:
-            attempts.kept()
+        """Write entries, on disk when this returns."""
+        if not entries:
+            return
+        rows = [(e.key, _json(e.request), _json(e.reply)) for e in entries]
+        frame = pd.DataFrame(rows, columns=store_parts.COLUMNS)
+        if not self._small:
+            self._since = time.monotonic()
+        part = Part(frame, {self._prefix: self.who})
+        self._small.append(store_parts.write(self.folder, part))
+        self._rows += len(rows)
+        attempts.kept()
+        if self._rows >= ROWS or time.monotonic() - self._since >= SECONDS:
+            store_parts.merge(self._small)
+            self._small, self._rows = [], 0
 
-    def _look(self, shelf: Path) -> None:
-        """Take in the parts of a shelf that were not read before."""
-        for path in sorted(shelf.glob("part-*.parquet")):
-            if path in self._read:
-                continue
-            self._read.add(path)
-            for name, reply in _columns(path, "key", "reply"):
+    def compact(self) -> None:
+        """Make few large parts of many small ones, also of those that jobs left behind."""
+        found = [
+            path for path in store_parts.listed(self.folder) if _size(path) < SMALL
+        ]
+        store_parts.merge(found)
+        self._small, self._rows = [], 0
+
+    def _look(self) -> None:
+        """Take in the parts that were not read before."""
+        for _ in range(LOOKS):
+            try:
+                for path in store_parts.listed(self.folder):
+                    if path not in self._read:
+                        self._take(store_parts.read(path, ("key", "reply")))
+                        self._read.add(path)
+                return
+            except (
+                store_parts.Vanished
+            ):  # merged meanwhile: look for what took its place
+                time.sleep(PAUSE)
+
+    def _take(self, part: Part | None) -> None:
+        if part is None:
+            return
+        for name, reply in zip(part.rows["key"], part.rows["reply"], strict=True):
+            if name.startswith(self._prefix):
                 self._replies.setdefault(name, reply)
 
 
-def read_part(path: Path) -> list[tuple[str, str]]:
-    """(request, reply) of a part, as JSON texts."""
-    return _columns(path, "request", "reply")
+OpenStore = Callable[[str, Who], Store]
 
 
-def _columns(path: Path, *names: str) -> list[tuple]:
-    """Rows of these columns; a broken file is a warning."""
+def _size(path: Path) -> int:
     try:
-        table = pq.read_table(path, columns=list(names), partitioning=None)
-    except (pa.ArrowInvalid, OSError) as fault:
-        logger.warning("%s is not readable (%s): its rows are left out", path, fault)
-        return []
-    return list(zip(*(table.column(name).to_pylist() for name in names), strict=True))
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _json(value: Any) -> str:

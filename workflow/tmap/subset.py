@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from tmap import selection, tables
+from tmap import parts, selection, tables
 from tmap.errors import TmapError
 from tmap.features import Features
 from tmap.sieve import Sieve
+
+logger = logging.getLogger(__name__)
+ALL_ZERO = (
+    "the product of the columns is 0 for some rows that were taken, so their order is "
+    "arbitrary: a row that is lowest in one column has product 0, whatever the others say"
+)
+
+
+def weights_of(
+    card: Mapping[str, Any], names: list[str], path: str, seed: int, part: str
+) -> np.ndarray:
+    """(K,) weights of a method, or of one of its sentinels, in the order of `names`.
+
+    Parameters
+    ----------
+    card : `settings.select_subset`
+    path : weights.json of a search, or sentinels.json of a sentinel; "" else
+    seed : of weights that are drawn
+    part : as `tmap.parts` reads it; "" of none
+    """
+    if part[:1] == "k":
+        return parts.sentinel_weights(part, names, path)
+    if card["weights"] == "drawn":
+        return selection.drawn(card["bounds"], len(names), seed)
+    return selection.read_weights(card["weights"], names, path)
 
 
 def choose(
@@ -19,6 +48,7 @@ def choose(
     seed: int,
     is_clean: np.ndarray | None = None,
     sieve: Sieve | None = None,
+    multiply: bool = False,
 ) -> pd.DataFrame:
     """Table 'subset': the top M by weighted score, or M random rows without weights.
 
@@ -32,6 +62,7 @@ def choose(
     is_clean : (N,) bool; the score is then 1 for clean rows and 0 for others, which
         follow where there are too few: a reference, not a strict bound
     sieve : rows that may not be taken, in whatever order they come
+    multiply : score by the product of the columns; contributions are its factors
     """
     ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
     n = selection.n_selected(fraction, len(pool))
@@ -44,18 +75,22 @@ def choose(
         rows = selection.random_rows(ties, n_ranked, seed)
     else:
         score = selection.scores(features.matrix, weights)
+        if multiply:
+            score = selection.product(features.matrix)
         rows = selection.top(score, ties, n_ranked)
     if sieve:
         rows = sieve.pick(rows, n)
-    parts = np.empty((len(rows), 0))
+    given = np.empty((len(rows), 0))
     if features is not None and weights is not None:
-        parts = features.matrix[rows] * weights
+        given = features.matrix[rows] * weights
+    if multiply and len(rows) and score[rows[-1]] == 0:
+        logger.warning(ALL_ZERO)
     return pd.DataFrame(
         {
             "sample_id": pool["sample_id"].to_numpy()[rows],
             "rank": np.arange(len(rows)),
             "score": score[rows],
-            "contributions": list(parts),
+            "contributions": list(given),
         }
     )
 

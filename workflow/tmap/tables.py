@@ -28,6 +28,9 @@ TEXTS, FLOATS, INTS = pa.list_(TEXT), pa.list_(FLOAT), pa.list_(INT)
 VECTOR = pa.list_(pa.float32())
 TURNS = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
 
+#: Metadata of every table; what is left are the notes of its maker.
+STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions", "made")
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -78,6 +81,15 @@ SCHEMAS = {
             "permutation": (INTS, "choices[i] is the source's option permutation[i]"),
             "gold": (TEXT, "the right answer: text, or index into choices as text"),
             "row": (INT, "row of the source, from 0"),
+        },
+    ),
+    "targets": Schema(
+        1,
+        {
+            "question_id": (TEXT, "a reward question"),
+            "question": (TEXT, "the text that a model is asked"),
+            "answer": (TEXT, "a right answer as the source works it out, or the gold"),
+            "subtask": (TEXT, "part of the task that it belongs to; empty: one task"),
         },
     ),
     "question_ngrams": Schema(
@@ -145,12 +157,32 @@ SCHEMAS = {
             "status": (TEXT, "ok | truncated (of its beginning only) | empty"),
         },
     ),
+    "gradients": Schema(
+        1,
+        {
+            "id": (TEXT, "a candidate of the pool, or a target question"),
+            "norm": (FLOATS, "of the gradient per checkpoint, before its projection"),
+            "n_tokens": (INT, "that its loss counts"),
+            "status": (TEXT, "ok | truncated (of its beginning only) | empty | failed"),
+        },
+    ),
+    "vectors": Schema(
+        1,
+        {
+            "key": (TEXT, "of the exact request: 8 hex digits who, 32 what"),
+            "norm": (FLOAT, "of the gradient before its projection"),
+            "vector": (pa.list_(pa.float16()), "its projection, of length 1"),
+        },
+    ),
     "measurements": Schema(
         1,
         {
             "key": (TEXT, "of the exact request: 8 hex digits who, 32 what"),
             "request": (TEXT, "messages or prompt as sent, JSON; null of token ids"),
-            "reply": (TEXT, "what came back, JSON: digits, tokens or text"),
+            "reply": (
+                TEXT,
+                "what came back, JSON: losses, digits, texts or attention",
+            ),
         },
     ),
     "trace": Schema(
@@ -170,10 +202,15 @@ SCHEMAS = {
         },
     ),
     "search_timings": Schema(
-        1,
+        2,
         {
             "iteration": (INT, "from 0"),
-            "reward_seconds": (FLOAT, "time in the engine; 0 when replayed"),
+            "reward_seconds": (FLOAT, "time for the reward; 0 when replayed"),
+            "prefill_seconds": (FLOAT, "of it, the engine read prompts"),
+            "decode_seconds": (FLOAT, "of it, the engine wrote; on a server all"),
+            "score_seconds": (FLOAT, "the rest: prompts made, answers marked and kept"),
+            "floor_seconds": (FLOAT, "roofline of the device; NaN where not known"),
+            "prompt_tokens": (INT, "tokens read; a shared prefix counts once"),
             "optimizer_seconds": (FLOAT, "time in the optimiser before this point"),
             "new_tokens": (INT, "tokens generated"),
             "ledger_hits": (INT, "groups answered from the ledger"),
@@ -185,7 +222,32 @@ SCHEMAS = {
             "sample_id": (TEXT, "a chosen candidate"),
             "rank": (INT, "from 0, best first"),
             "score": (FLOAT, "S = F w; NaN for a random subset"),
-            "contributions": (FLOATS, "w_j f_ij, in the order of 'indicators'"),
+            "contributions": (
+                FLOATS,
+                "w_j f_ij, in the order of 'indicators'; of a product f_ij",
+            ),
+        },
+    ),
+    "cells": Schema(
+        1,
+        {
+            "row": (TEXT, "of the printed table"),
+            "column": (TEXT, "of the printed table"),
+            "value": (FLOAT, "in the unit of metadata 'unit'; NaN: not measured"),
+            "low": (FLOAT, "end of its interval; NaN: none"),
+            "high": (FLOAT, "end of its interval; NaN: none"),
+            "n_runs": (INT, "runs behind it; 0: not of runs"),
+            "note": (TEXT, "a verdict, or why the value is not there"),
+            "against_random": (FLOAT, "accuracies: difference from random, a share"),
+            "random_low": (FLOAT, "end of its interval"),
+            "random_high": (FLOAT, "end of its interval"),
+            "p_random": (FLOAT, "Holm's p of not better, over the whole table"),
+            "better": (TEXT, "than random: yes | no | unclear; '' if not compared"),
+            "against_base": (FLOAT, "accuracies: difference from base, a share"),
+            "harms": (TEXT, "base: yes | no | unclear; '' if not compared"),
+            "strict": (FLOAT, "accuracy by the strict reader, mean over runs"),
+            "flexible": (FLOAT, "accuracy by the flexible reader"),
+            "numeric": (FLOAT, "accuracy by the value of the number"),
         },
     ),
     "predictions": Schema(
@@ -294,6 +356,11 @@ def metadata(path: str | Path) -> dict[str, Any]:
         )
     about: dict[str, Any] = json.loads(raw[b"tmap"])
     return about
+
+
+def notes(path: str | Path) -> dict[str, Any]:
+    """What its maker noted of a table: metadata without what every table has."""
+    return {k: value for k, value in metadata(path).items() if k not in STANDARD}
 
 
 def _check(

@@ -1,4 +1,4 @@
-"""Cards: YAML files that describe datasets, models, judges and methods.
+"""Cards: YAML files that describe datasets, models, judges, methods, experiments.
 
 A card is found by its name in the folders of `TMAP_CARDS` (the config's `cards:`), the
 last first, then among the shipped ones. `extends: other` takes another card and changes
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from tmap.cards.base import Section
 from tmap.cards.dataset import DatasetCard
+from tmap.cards.experiment import ExperimentCard
 from tmap.cards.judge import JudgeCard
 from tmap.cards.method import MethodCard
 from tmap.cards.model import ModelCard
@@ -32,6 +33,7 @@ KINDS: dict[str, type[Section]] = {
     "models": ModelCard,
     "judges": JudgeCard,
     "methods": MethodCard,
+    "experiments": ExperimentCard,
 }
 
 
@@ -70,6 +72,8 @@ def load(kind: Literal["models"], name: str) -> ModelCard: ...
 def load(kind: Literal["judges"], name: str) -> JudgeCard: ...
 @overload
 def load(kind: Literal["methods"], name: str) -> MethodCard: ...
+@overload
+def load(kind: Literal["experiments"], name: str) -> ExperimentCard: ...
 
 
 def load(kind: str, name: str) -> Any:

@@ -120,13 +120,24 @@ class QuestionSource(WorldSource):
     }
 
     columns: dict[
-        Literal["id", "question", "context", "choices", "labels", "gold"], str
+        Literal[
+            "id",
+            "question",
+            "context",
+            "choices",
+            "labels",
+            "gold",
+            "answer",
+            "subtask",
+        ],
+        str,
     ] = Field(
         default={},
         description="ours -> theirs. context is put before the question. choices: a "
         "list, a list written as text, {text, label}, or several columns 'A, B, C'. "
         "gold: the answer (what follows '####' if present), or for options the label, "
-        "the index from 0, or the text of the right one",
+        "the index from 0, or the text of the right one. answer: a worked answer, if "
+        "not gold itself; subtask: a part of the task (gradients aim at both)",
     )
 
 
@@ -184,6 +195,18 @@ class IrtSection(Section):
     seed: int = 0
 
 
+EstimatorName = Literal[
+    "auto",
+    "gp_irt",
+    "p_irt",
+    "weighted_mean",
+    "kmeans_mean",
+    "stratified",
+    "greedy_ridge",
+    "full",
+]
+
+
 class TinySection(Section):
     """The tiny validation set (paper eq. 3, 5, 6)."""
 
@@ -191,17 +214,40 @@ class TinySection(Section):
     n_confirm: int = Field(
         default=100, ge=0, description="size of the second set, disjoint from the first"
     )
-    estimator: Literal[
-        "auto",
-        "gp_irt",
-        "p_irt",
-        "weighted_mean",
-        "kmeans_mean",
-        "stratified",
-        "greedy_ridge",
-        "full",
-    ] = "auto"
+    estimator: EstimatorName = "auto"
     seed: int = 0
+
+
+class GradientSection(Section):
+    """Gradients that `less` and `evoselect` compare (arXiv:2402.04333)."""
+
+    proxy: str = Field(default="", description="model card; '': the target model")
+    share: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="of the pool, drawn at random, that warms the proxy up; 0: the "
+        "proxy stays as it is (LESS: 0.05)",
+    )
+    epochs: int = Field(
+        default=4, ge=1, description="of the warm-up; one checkpoint each (LESS: 4)"
+    )
+    dim: int = Field(default=8192, ge=8, description="of a projection (LESS: 8192)")
+    nonzeros: int = Field(
+        default=8,
+        ge=1,
+        description="places that each coordinate adds to; as many as dim: the dense "
+        "Rademacher projection of LESS",
+    )
+    seed: int = Field(default=0, description="of the draw, warm-up and projection")
+
+    @model_validator(mode="after")
+    def _divides(self) -> GradientSection:
+        if self.dim % self.nonzeros:
+            raise ValueError(
+                f"dim {self.dim} must be a multiple of nonzeros {self.nonzeros}"
+            )
+        return self
 
 
 class OverlapSection(Section):
@@ -216,12 +262,19 @@ class OverlapSection(Section):
     )
 
 
+class DistilSection(Section):
+    """The pool's responses are replaced by a teacher's reasoning (paper 4.4.2)."""
+
+    judge: str = Field(description="judge card with a form `reasoning`: the teacher")
+
+
 class DatasetCard(Section):
     """Keys of config/datasets/NAME.yaml."""
 
     description: str = ""
     task: Literal["generation", "multiple_choice"]
     pool: PoolSource
+    distil: DistilSection | None = None
     questions: QuestionSource
     responses: ResponseSource | None = None
     protocol: Literal["heldout", "paper"] = Field(
@@ -241,8 +294,15 @@ class DatasetCard(Section):
     irt: IrtSection = IrtSection()
     tiny: TinySection = TinySection()
     overlap: OverlapSection = OverlapSection()
+    gradients: GradientSection = GradientSection()
     indicators: dict[str, dict[str, Any]] = Field(
         default={}, description="options of indicators, e.g. ifd: {proxy: gpt2}"
+    )
+    shards: int = Field(
+        default=1,
+        ge=1,
+        description="jobs that measure one column of a local model together; changes no "
+        "number",
     )
     max_unscored: float = Field(
         default=0.02, ge=0, le=1, description="share of NaN rows that stops the build"

@@ -13,11 +13,13 @@ from tmap.errors import TmapError, nearest
 
 #: What a template may take from a sample.
 FIELDS = ("instruction", "input", "response")
-FormName = Literal["quality", "complexity", "accuracy"]
+FormName = Literal["quality", "complexity", "accuracy", "reasoning", "candidate"]
 Needs = {
     "quality": ("instruction", "response"),
     "complexity": ("instruction",),
     "accuracy": ("instruction", "response"),
+    "reasoning": ("instruction", "response"),
+    "candidate": ("instruction",),
 }
 
 
@@ -34,6 +36,10 @@ class FormSection(Section):
     )
     stop: list[str] = Field(default=[], description="texts that end a written reply")
 
+    def words(self, style: str) -> dict[str, str]:
+        """What the prompt says besides the sample, as the store knows it."""
+        return {"style": style, "system": self.system, "template": self.template}
+
     @field_validator("template")
     @classmethod
     def _known_fields(cls, template: str) -> str:
@@ -44,6 +50,19 @@ class FormSection(Section):
                     f"{', '.join(f'{{{field}}}' for field in FIELDS)}"
                 )
         return template
+
+
+def bare_address(url: str) -> str:
+    """A server's base address without a slash at its end; no key may stand in it."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("give a base address, as https://api.openai.com/v1")
+    if parts.query or parts.username or parts.password:
+        raise ValueError(
+            "an address must hold no key and no '?'; name an environment variable "
+            "under `limits: {key_env: ...}`"
+        )
+    return url.rstrip("/")
 
 
 class ServerSection(Section):
@@ -58,18 +77,7 @@ class ServerSection(Section):
         default={}, description="more fields of every request; null leaves one out"
     )
 
-    @field_validator("url")
-    @classmethod
-    def _bare(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("give a base address, as https://api.openai.com/v1")
-        if parts.query or parts.username or parts.password:
-            raise ValueError(
-                "an address must hold no key and no '?'; name an environment variable "
-                "under `limits: {key_env: ...}`"
-            )
-        return url.rstrip("/")
+    _bare = field_validator("url")(bare_address)
 
 
 class LimitSection(Section):
@@ -125,7 +133,9 @@ class JudgeCard(Section):
     limits: LimitSection = Field(default=LimitSection(), exclude=True)
     forms: dict[FormName, FormSection] = Field(
         min_length=1,
-        description="quality, complexity: a digit 1-6; accuracy: 0-5 in the first line",
+        description="quality, complexity: a digit 1-6; accuracy: 0-5 in the first line; "
+        "reasoning: a path to the known answer (distillation), closed by '#### ANSWER'; "
+        "candidate: after worked examples ({instruction}), one more, for `rounds:`",
     )
 
     @model_validator(mode="after")

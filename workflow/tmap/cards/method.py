@@ -7,6 +7,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from tmap.cards.base import Section
+from tmap.cards.dataset import EstimatorName
+
+#: Weights that a search of one model ends with, and those that weigh columns at all.
+SEARCHED = ("learned", "best_single")
+WEIGHING = ("uniform", "product", "drawn", *SEARCHED, "consensus")
 
 
 class SearchSection(Section):
@@ -23,10 +28,33 @@ class SearchSection(Section):
     confirm_top: int = Field(
         default=3, ge=1, description="candidates re-scored on the confirm set"
     )
-    warm_start: bool = Field(
+    warm_start: bool | str = Field(
         default=False,
-        description="start from recorded evaluations where replay is not identical",
+        description="true: start from this search's recorded evaluations where replay "
+        "is not identical; a path: try the best points of that trace.parquet first",
     )
+    proposals: Literal["full", "fast"] = Field(
+        default="full",
+        description="full: as gp_minimize makes them; fast: the process is fitted without "
+        "restarts, and one acquisition function is asked (EI), not three",
+    )
+    racing: bool = Field(
+        default=False,
+        description="ask half of the groups first and stop where they leave no hope; "
+        "the iteration is flagged `raced` and never chosen",
+    )
+    batch: int = Field(
+        default=1,
+        ge=1,
+        description="points proposed together, by constant liar; over 1 finds less per "
+        "evaluation, and pays where several are computed at once",
+    )
+
+    @model_validator(mode="after")
+    def _one_by_one(self) -> SearchSection:
+        if self.racing and self.batch > 1:
+            raise ValueError("racing needs batch: 1; points proposed together all run")
+        return self
 
 
 class FilterSection(Section):
@@ -56,16 +84,60 @@ class FilterSection(Section):
     )
 
 
+class RoundsSection(Section):
+    """Generate candidates, select, train, and again (EvoSelect).
+
+    The pool is what the generator wrote; `fraction:` is of each round's candidates.
+    """
+
+    n: int = Field(default=2, ge=1, description="rounds")
+    generator: str = Field(description="judge card with a form `candidate`")
+    n_candidates: int = Field(default=1000, ge=1, description="asked for, per round")
+    n_shots: int = Field(
+        default=3, ge=1, description="reward questions that each request shows, solved"
+    )
+    seed: int = Field(default=0, description="of the draw of those questions")
+
+
+class CertificateSection(Section):
+    """How a search's reward is checked by training, for those who ask for it."""
+
+    n_sentinels: int = Field(default=12, ge=12, description="selections trained on")
+    n_seeds: int = Field(default=2, ge=2, description="trainings of each")
+    safe: str = Field(
+        default="random",
+        description="the method that is recommended where the reward cannot be trusted; "
+        "name it before you look",
+    )
+
+
 class MethodCard(Section):
     """Keys of config/methods/NAME.yaml."""
 
     description: str = ""
     weights: (
-        Literal["none", "random", "uniform", "learned", "oracle"] | dict[str, float]
+        Literal[
+            "none",
+            "random",
+            "uniform",
+            "product",
+            "drawn",
+            "learned",
+            "best_single",
+            "consensus",
+            "oracle",
+        ]
+        | dict[str, float]
     ) = Field(
         description="none: no training (base); random: a random subset; uniform: all "
-        "equal; learned: searched; oracle: rows known to be clean first (generated "
-        "pools only); or {indicator: weight}"
+        "equal; product: the normalised columns multiplied; drawn: from the seed, "
+        "uniform within `bounds:`; learned: searched; best_single: all on the one "
+        "column with the best few-shot reward; consensus: searched with the mean reward "
+        "of `models:`; oracle: rows known to be clean first (generated pools only); or "
+        "{indicator: weight}"
+    )
+    models: list[str] = Field(
+        default=[], description="consensus: model cards whose rewards are averaged"
     )
     indicators: list[str] = Field(default=[], description="columns that are weighed")
     normalise: Literal["minmax", "rank", "robust"] = Field(
@@ -83,18 +155,43 @@ class MethodCard(Section):
     seeds: int | None = Field(
         default=None, ge=1, description="trainings; null: as many as the config says"
     )
+    estimator: EstimatorName | None = Field(
+        default=None,
+        description="of the reward; null: the dataset card's; full asks all questions",
+    )
+    n_anchors: int | None = Field(
+        default=None, ge=2, description="S of the reward; null: the dataset card's"
+    )
     search: SearchSection = SearchSection()
     filter: FilterSection = FilterSection()
+    rounds: RoundsSection | None = Field(
+        default=None, description="select from generated candidates, round after round"
+    )
+    certificate: CertificateSection = CertificateSection()
+    explain_orders: int = Field(
+        default=8,
+        ge=2,
+        description="orders of indicators that Shapley values are a mean over (all of "
+        "them up to four indicators)",
+    )
 
     @model_validator(mode="after")
     def _has_columns(self) -> MethodCard:
-        needs = self.weights in ("uniform", "learned")
+        needs = isinstance(self.weights, str) and self.weights in WEIGHING
         if needs and not self.indicators:
             raise ValueError(
                 f"weights: {self.weights} needs `indicators:`, a list of column names"
             )
         if not needs and self.indicators:
-            raise ValueError("`indicators:` goes with weights: uniform or learned only")
+            raise ValueError(
+                f"`indicators:` goes with weights: {', '.join(WEIGHING)} only"
+            )
+        if (self.weights == "consensus") != bool(self.models):
+            raise ValueError(
+                "`models:` goes with weights: consensus, which needs at least one"
+            )
+        if len(set(self.models)) < len(self.models):
+            raise ValueError("`models:` names a model twice")
         if len(set(self.indicators)) < len(self.indicators):
             raise ValueError("`indicators:` names a column twice")
         if self.bounds[0] >= self.bounds[1]:
@@ -112,6 +209,16 @@ class MethodCard(Section):
             raise ValueError(
                 f"`filter: below:` names {min(foreign)}, which the method does not "
                 "weigh; list it among the columns (a weight of 0 will do)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_go_round(self) -> MethodCard:
+        fixed = self.weights == "random" or isinstance(self.weights, dict)
+        if self.rounds and (not fixed or self.filter != FilterSection()):
+            raise ValueError(
+                "`rounds:` goes with weights: random or {indicator: weight}, and "
+                "without `filter:`"
             )
         return self
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tmap.cards.base import Section
+from tmap.cards.judge import LimitSection, bare_address
 
 
 class ModelSource(Section):
@@ -68,18 +69,65 @@ class PlaceSection(Section):
         return self
 
 
+class LaunchSection(Section):
+    """A server that is started for a job and ended with it."""
+
+    command: str = Field(
+        description="as in a shell, but no shell reads it; {path}: the model's folder"
+    )
+    wait: float = Field(
+        default=900.0, gt=0, exclude=True, description="seconds until it must answer"
+    )
+
+
+class AnsweringSection(Section):
+    """An OpenAI-compatible server of this model: who answers, and how it is asked."""
+
+    url: str = Field(description="base address, as http://127.0.0.1:8000/v1")
+    model: str = Field(description="as the server calls it")
+    prompts: Literal["text", "ids"] = Field(
+        default="text", description="ids: token ids, where the server takes them (vLLM)"
+    )
+    prompts_per_request: int = Field(
+        default=1, ge=1, description="over 1 where the server takes lists (vLLM)"
+    )
+    extra: dict[str, Any] = Field(
+        default={}, description="more fields of every request, as {seed: 0}"
+    )
+    launch: LaunchSection | None = None
+    # Excluded: how hard it is asked changes no answer and re-runs nothing.
+    limits: LimitSection = Field(default=LimitSection(), exclude=True)
+
+    _bare = field_validator("url")(bare_address)
+
+
 class EngineSection(PlaceSection):
     """Who computes, where and how."""
 
-    name: Literal["reference", "transformers"] = "transformers"
+    name: Literal["reference", "transformers", "server"] = "transformers"
+    server: AnsweringSection | None = Field(
+        default=None, description="name: server: who answers in searches and as base"
+    )
     max_new_tokens: int = Field(
         default=512, ge=1, description="of an answer, in reward and evaluation"
     )
-    batch_size: int = Field(
-        default=100,
-        ge=1,
-        description="questions decoded at once; part of the ledger key",
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto",
+        description="rows decoded at once, of several groups where whole groups fit; "
+        "auto: what memory allows, sized once per search and kept in its ledger",
     )
+
+    @model_validator(mode="after")
+    def _served(self) -> EngineSection:
+        if (self.name == "server") != (self.server is not None):
+            raise ValueError("name: server and a `server:` section go together")
+        return self
+
+    def in_process(self) -> EngineSection:
+        """Who computes what a server does not: likelihoods, and models with adapters."""
+        if self.name != "server":
+            return self
+        return self.model_copy(update={"name": "transformers", "server": None})
 
 
 class TrainSection(Section):
@@ -134,6 +182,9 @@ class ResourceSection(Section):
     runtime: dict[
         Literal[
             "embed_pool",
+            "warm_up_proxy",
+            "gradients",
+            "generate_candidates",
             "score_indicator",
             "search_weights",
             "train_adapter",
@@ -146,6 +197,9 @@ class ResourceSection(Section):
         """Run time to ask for, in minutes."""
         usual = {
             "embed_pool": 120,
+            "warm_up_proxy": 240,
+            "gradients": 480,
+            "generate_candidates": 240,
             "score_indicator": 240,
             "search_weights": 720,
             "train_adapter": 480,

@@ -35,6 +35,11 @@ class WorkflowConfig(Section):
         ge=1,
         description="seeds per method; a verdict needs at least 3",
     )
+    certify: list[str] = Field(
+        default=[],
+        description="searched methods whose proxy metrics.json must certify; each costs "
+        "n_sentinels x n_seeds trainings",
+    )
     cards: list[str] = Field(
         default=[], description="folders of your own cards; the last one wins"
     )

@@ -16,6 +16,9 @@ def run(
     questions: Annotated[Path, typer.Option(help="questions_reward.parquet")],
     tiny: Annotated[Path, typer.Option(help="tiny.parquet to write")],
     confirm: Annotated[Path, typer.Option(help="confirm.parquet to write")],
+    n_anchors: Annotated[
+        str, typer.Option(help="S in place of the dataset card's, if any")
+    ] = "",
     history: Annotated[
         list[Path] | None, typer.Argument(help="irt, abilities, responses; or none")
     ] = None,
@@ -30,7 +33,8 @@ def run(
             f"choose-tiny got {len(history or [])} history files. Name irt.parquet, "
             "abilities.parquet and responses.parquet after `--`, or none of them."
         )
-    card = settings.choose_tiny(dataset)["tiny"]
+    names = {"dataset": dataset} | ({"n_anchors": n_anchors} if n_anchors else {})
+    card = settings.choose_tiny(**names)["tiny"]
     irt, _, responses = history or (None, None, None)
     sets = library.choose(
         tables.read("questions", questions),
@@ -42,7 +46,7 @@ def run(
         estimator=card.estimator,
         seed=card.seed,
     )
-    made = origin.made("choose_tiny", [questions, *(history or [])], dataset=dataset)
+    made = origin.made("choose_tiny", [questions, *(history or [])], **names)
     about = {"code": fingerprint("choose_tiny"), "seed": card.seed, "made": made}
     tables.write("tiny", sets.tiny, tiny, **about, **sets.tiny_notes)
     tables.write("tiny", sets.confirm, confirm, **about, **sets.confirm_notes)

@@ -22,6 +22,9 @@ def run(
     output: Annotated[str, typer.Option(help="metrics.json (out).")],
     accuracy_plot: Annotated[str, typer.Option(help="Accuracy by method (PNG, out).")],
     search_plot: Annotated[str, typer.Option(help="Reward by iteration (PNG, out).")],
+    anchors: Annotated[
+        str, typer.Option(help="Tiny sets of methods' own, if any.")
+    ] = "",
 ) -> None:
     from tmap import files, metrics, origin, plots, runs, settings, tables
 
@@ -36,13 +39,15 @@ def run(
         tiny=tables.metadata(tiny),
         seen={
             question
-            for path in (tiny, confirm)
+            for path in (tiny, confirm, *anchors.split())
             for question in tables.read("tiny", path, ["question_id"])["question_id"]
         },
+        protocol=tables.metadata(questions)["protocol"],
         record=files.read_json(model_file),
         **settings.collect_metrics(dataset),
     )
-    read = [questions, pool, rejected, tiny, confirm, model_file, *measured]
+    read = [questions, pool, rejected, tiny, confirm, model_file]
+    read += [*anchors.split(), *measured]
     found["provenance"]["made"] = origin.made("collect_metrics", read, dataset=dataset)
     plots.accuracy(found, accuracy_plot)
     plots.search(finished, search_plot)

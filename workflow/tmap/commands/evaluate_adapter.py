@@ -19,8 +19,13 @@ def run(
     adapter: Annotated[
         str, typer.Option(help="adapter_model.safetensors; '' for the base model")
     ] = "",
+    demos: Annotated[
+        str,
+        typer.Option(help="subset.parquet to show before every question, best last"),
+    ] = "",
+    pool: Annotated[str, typer.Option(help="pool.parquet, with --demos")] = "",
 ) -> None:
-    from tmap import engines
+    from tmap import engines, shown
     from tmap.evaluate import evaluate
     from tmap.examine import Marking
     from tmap.prompts import Renderer
@@ -28,13 +33,14 @@ def run(
     card = settings.evaluate_adapter(dataset, model)
     lm = engines.load(read_json(model_file), card["engine"], adapter)
     marking = Marking(card["reader"], card["metric"], card["engine"].max_new_tokens)
-    predictions = evaluate(
-        lm,
-        Renderer(lm.tokenizer, card["prompt"]),
-        tables.read("questions", questions),
-        marking,
-    )
-    read: list[Path | str] = [adapter, questions, model_file]
+    renderer = Renderer(lm.tokenizer, card["prompt"])
+    asked = tables.read("questions", questions)
+    if demos:
+        rows = shown.rows(tables.read("pool", pool), tables.read("subset", demos))
+        predictions = shown.answer(lm, renderer, asked, rows, marking)
+    else:
+        predictions = evaluate(lm, renderer, asked, marking)
+    read: list[Path | str] = [adapter, questions, model_file, demos, pool]
     tables.write(
         "predictions",
         predictions,

@@ -21,6 +21,9 @@ def run(
     embeddings: Annotated[
         str, typer.Option(help="Table 'embeddings' that it reads; '' if none.")
     ] = "",
+    gradients: Annotated[
+        str, typer.Option(help="Files of `tmap gradients` that it reads; '' if none.")
+    ] = "",
 ) -> None:
     from tmap import files, indicators, origin, provenance, scoring, settings, tables
     from tmap.paths import recordings
@@ -30,9 +33,10 @@ def run(
     names = {"dataset": dataset, "indicator": indicator}
     names |= {"model": record["model"]} if about.per_model and record else {}
     card = settings.score_indicator(**names)
-    read = [pool, model_file, *columns.split(), embeddings]
+    read = [pool, model_file, *columns.split(), embeddings, *gradients.split()]
     read += recordings(dataset, indicator)
-    lm = scoring.instrument(indicator, card, record, columns.split(), embeddings)
+    files_of = (columns.split(), embeddings, gradients.split())
+    lm = scoring.instrument(indicator, card, record, *files_of)
     frame = scoring.score_table(pool, indicator, lm, card["options"])
     tables.write(
         "indicator",

@@ -17,11 +17,12 @@ def run(
     weights: Annotated[str, typer.Option(help="weights.json of a learned method")] = "",
     labels: Annotated[str, typer.Option(help="pool_labels.parquet of an oracle")] = "",
     embeddings: Annotated[str, typer.Option(help="of a diversity filter")] = "",
+    part: Annotated[str, typer.Option(help="f0.1, n16 or k3: see tmap.parts")] = "",
     indicators: Annotated[
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,
 ) -> None:
-    from tmap import features, selection, sieve, subset
+    from tmap import features, parts, sieve, subset
 
     card = settings.select_subset(dataset=dataset, method=method)
     candidates = tables.read("pool", pool, ["sample_id", "text_hash"])
@@ -35,10 +36,12 @@ def run(
             normalise=card["normalise"],
             max_unscored=card["max_unscored"],
         )
-        vector = selection.read_weights(card["weights"], loaded.names, weights)
+        vector = subset.weights_of(card, loaded.names, weights, seed, part)
     how = sieve.load(card["filter"], candidates, indicators or [], embeddings)
+    product = card["weights"] == "product"
+    fraction = parts.fraction(part, card["fraction"], len(candidates))
     chosen = subset.choose(
-        candidates, loaded, vector, card["fraction"], seed, clean, how
+        candidates, loaded, vector, fraction, seed, clean, how, product
     )
     read: list[Path | str] = [pool, weights, labels, embeddings, *(indicators or [])]
     tables.write(
@@ -49,7 +52,7 @@ def run(
         seed=seed,
         made=origin.made("select_subset", read, dataset=dataset, method=method),
         indicators=card["indicators"],
-        fraction=card["fraction"],
+        fraction=fraction,
         weights=None if vector is None else vector.tolist(),
         warnings=([] if loaded is None else list(loaded.warnings)) + how.warnings,
         filter={**card["filter"], "dropped": how.dropped},

@@ -12,7 +12,7 @@ import typer
 
 
 def run(
-    name: Annotated[str, typer.Argument(help="tiny, tiny_b or tiny_proxy.")],
+    name: Annotated[str, typer.Argument(help="tiny, tiny_b, tiny_proxy or solver_b.")],
     out: Annotated[Path, typer.Option(help="Folder to write; made if absent.")],
     seed: Annotated[int, typer.Option(help="Of weights and documents.")] = 0,
     steps: Annotated[

@@ -6,19 +6,20 @@ Nothing heavy is imported before a model is asked for.
 from __future__ import annotations
 
 import hashlib
+import json
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmap.engines.base import ENGINE_VERSION
-from tmap.engines.weights import load_tokenizer, load_weights, settle
+from tmap.engines.weights import load_config, load_tokenizer, load_weights, settle
 from tmap.errors import TmapError
 
 if TYPE_CHECKING:
     from tmap.cards.model import EngineSection
     from tmap.engines.base import LanguageModel
 
-__all__ = ["key_of", "load", "load_tokenizer"]
+__all__ = ["key_of", "load", "load_config", "load_tokenizer"]
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -33,7 +34,8 @@ def load(
     Parameters
     ----------
     record : what `fetch_model` wrote: model, source, revision, path, trust_remote_code
-    engine : `engine:` section of the model card
+    engine : `engine:` section of the model card. A server answers for the bare model;
+        with an adapter, transformers does in this process
     adapter : folder of a LoRA adapter (or a file in it), merged into the weights, or
         beside them where they are quantized (merging would round them anew); "" or
         None: the bare model
@@ -44,6 +46,12 @@ def load(
         If the device is missing, or model or adapter hold no safetensors weights.
     """
     folder = _adapter_folder(adapter)
+    if engine.server is not None and folder is None:
+        from tmap.engines.server import Server
+
+        served: LanguageModel = Server.start(record, engine, key_of(record, engine))
+        return served
+    engine = engine.in_process()
     model, device, _ = load_weights(record, engine)
     if folder is not None:
         from peft import PeftModel
@@ -56,7 +64,11 @@ def load(
     key = key_of(record, engine, adapter)
     kind = _engine(engine.name)
     found: LanguageModel = kind(
-        model, load_tokenizer(record), key=key, batch_size=engine.batch_size
+        model,
+        load_tokenizer(record),
+        key=key,
+        batch_size=engine.batch_size,
+        max_new_tokens=engine.max_new_tokens,
     )
     return found
 
@@ -68,6 +80,12 @@ def key_of(
 ) -> str:
     """What `load` would give as the engine's key, without loading it."""
     folder = _adapter_folder(adapter)
+    if engine.server is not None and folder is None:
+        who = engine.server.model_dump(mode="json")
+        if engine.server.launch is not None:
+            del who["url"]  # the same server wherever it is started
+        return f"server|v{ENGINE_VERSION}|{record['revision']}|{json.dumps(who)}"
+    engine = engine.in_process()
     device, dtype = settle(engine)
     dtype += f"/{engine.quantization}" if engine.quantization else ""
     device += f"/{engine.device_map}" if engine.device_map else ""

@@ -1,17 +1,19 @@
-"""Attention over a prefix that all rows share and none copies.
+"""Attention over prefixes that their rows share and none copies.
 
-The keys and values of the prefix are computed once and stay of batch size one: every
-row attends to them through one matrix product per key-value head, then to its own part
-(question and answer so far). The prefix travels to the layers as a keyword of
+The keys and values of a prefix are computed once and stay of batch size one: all rows of
+its group attend to them through one matrix product per key-value head, then each row to
+its own part (question and answer so far). Prefixes travel to the layers as a keyword of
 `model(...)`; no state is kept here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
@@ -20,12 +22,90 @@ NAME = "tmap_shared_prefix"
 
 
 @dataclass(frozen=True)
-class Prefix:
-    """Keys and values of a prefix by layer, (key-value heads, length, head size)."""
+class Prefixes:
+    """Keys and values of m prefixes, those of shorter ones padded on the right.
+
+    Attributes
+    ----------
+    keys, values : by layer, (m * key-value heads, length, head size)
+    lengths : (m,)
+    length : of the longest
+    bias : (m * key-value heads, 1, length), added to scores: 0, or so low that padding
+        gets no weight
+    """
 
     keys: list[torch.Tensor]
     values: list[torch.Tensor]
+    lengths: torch.Tensor
     length: int
+    bias: torch.Tensor
+
+    @classmethod
+    def stack(cls, caches: Sequence[Any], lengths: Sequence[int]) -> Prefixes:
+        """One of m caches of batch size one."""
+        longest = max(lengths)
+        keys: list[torch.Tensor] = []
+        values: list[torch.Tensor] = []
+        for layers in zip(*(cache.layers for cache in caches), strict=True):
+            for found, name in ((keys, "keys"), (values, "values")):
+                parts = [getattr(layer, name)[0] for layer in layers]
+                wide = [pad(part, (0, 0, 0, longest - part.shape[1])) for part in parts]
+                found.append(torch.cat(wide))
+        of = torch.tensor(lengths, device=keys[0].device)
+        columns = torch.arange(longest, device=of.device)
+        bias = torch.zeros(len(lengths), 1, longest, device=of.device)
+        bias.masked_fill_((columns >= of[:, None])[:, None], LOW)
+        heads = keys[0].shape[0] // len(lengths)
+        bias = bias.to(keys[0].dtype).repeat_interleave(heads, dim=0)
+        return cls(keys, values, of, longest, bias)
+
+
+#: Score of what must not be seen; finite in every dtype.
+LOW = -30_000.0
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Which prefix each row continues, as a table of equal lines.
+
+    Attributes
+    ----------
+    prefixes : what is shared
+    table : (m, R) rows that continue each prefix; a line with fewer repeats one
+    places : (rows,) where a row stands in the flattened table
+    """
+
+    prefixes: Prefixes
+    table: torch.Tensor
+    places: torch.Tensor
+
+    @classmethod
+    def of(cls, prefixes: Prefixes, groups: Sequence[int]) -> Shared:
+        """For rows that continue prefixes number `groups`."""
+        lines: list[list[int]] = [[] for _ in prefixes.lengths]
+        places = []
+        for row, group in enumerate(groups):
+            places.append((group, len(lines[group])))
+            lines[group].append(row)
+        width = max(map(len, lines))
+        table = [line + [0] * (width - len(line)) for line in lines]
+        device = prefixes.lengths.device
+        flat = [group * width + seat for group, seat in places]
+        return cls(
+            prefixes,
+            torch.tensor(table, device=device),
+            torch.tensor(flat, device=device),
+        )
+
+    def lay(self, rows: torch.Tensor) -> torch.Tensor:
+        """(rows, heads, T, n) -> (m, heads, R, T, n)."""
+        laid = rows.index_select(0, self.table.flatten().to(rows.device))
+        return laid.unflatten(0, self.table.shape).transpose(1, 2)
+
+    def take(self, laid: torch.Tensor) -> torch.Tensor:
+        """(m, heads, R, T, n) -> (rows, heads, T, n)."""
+        rows = laid.transpose(1, 2).flatten(0, 1)
+        return rows.index_select(0, self.places.to(rows.device))
 
 
 def attention(
@@ -36,7 +116,7 @@ def attention(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    shared_prefix: Prefix | None = None,
+    shared_prefix: Shared | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend to the shared prefix and the own suffix; without a prefix, plain SDPA.
@@ -45,8 +125,8 @@ def attention(
     ----------
     query : (rows, heads, T, size)
     key, value : (rows, key-value heads, S, size), the suffix so far
-    attention_mask : (rows, 1, T, S) bool, True where a suffix key is visible
-    shared_prefix : seen in full by every query
+    attention_mask : (rows or 1, 1, T, S) bool, True where a suffix key is visible
+    shared_prefix : seen in full by every query of its rows
 
     Returns
     -------
@@ -74,45 +154,59 @@ def attention(
         raise NotImplementedError(f"attention with {refused or 'no mask'}")
     rows, heads, width, size = query.shape
     kv_heads, length = key.shape[1:3]
-    groups = heads // kv_heads
     query = query * (size**-0.5 if scaling is None else scaling)
-    query = query.view(rows, kv_heads, groups, width, size)
+    query = query.reshape(rows, kv_heads, heads // kv_heads * width, size)
     own = torch.bmm(
-        query.reshape(rows * kv_heads, groups * width, size),
-        key.reshape(rows * kv_heads, length, size).transpose(1, 2),
-    ).view(rows, kv_heads, groups, width, length)
-    own = own.masked_fill(~attention_mask[:, :, None], torch.finfo(own.dtype).min)
-    together = query.transpose(0, 1).reshape(kv_heads, rows * groups * width, size)
-    scores = own.transpose(0, 1)
-    if shared_prefix.length:
-        prefix_keys = shared_prefix.keys[module.layer_idx].transpose(1, 2)
-        shared = torch.bmm(together, prefix_keys)
-        shared = shared.view(kv_heads, rows, groups, width, shared_prefix.length)
-        scores = torch.cat([shared, scores], dim=-1)
-    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
-    out = _weighted(weights, value, shared_prefix, module.layer_idx)
+        query.flatten(0, 1), key.reshape(rows * kv_heads, length, size).transpose(1, 2)
+    )
+    by_token = own.view(rows, kv_heads, heads // kv_heads, width, length)
+    by_token.masked_fill_(~attention_mask[:, :, None], LOW)
+    own = own.view(rows, kv_heads, -1, length)
+    if shared_prefix.prefixes.length:
+        out = _both(query, own, value, shared_prefix, module.layer_idx)
+    else:
+        weights = torch.softmax(own, dim=-1, dtype=torch.float32).to(value.dtype)
+        out = _weighted(weights, value)
     return out.reshape(rows, heads, width, size).transpose(1, 2).contiguous(), None
 
 
-def _weighted(
-    weights: torch.Tensor, value: torch.Tensor, prefix: Prefix, layer: int
+def _both(
+    query: torch.Tensor,
+    own: torch.Tensor,
+    value: torch.Tensor,
+    shared: Shared,
+    layer: int,
 ) -> torch.Tensor:
-    """(rows, kv heads, groups, T, size): values of prefix and suffix, weighted."""
-    kv_heads, rows, groups, width, _ = weights.shape
-    length, size = value.shape[2:]
-    own = torch.bmm(
-        weights[..., prefix.length :]
-        .transpose(0, 1)
-        .reshape(rows * kv_heads, groups * width, length),
-        value.reshape(rows * kv_heads, length, size),
-    ).view(rows, kv_heads, groups, width, size)
-    if not prefix.length:
-        return own
-    shared = torch.bmm(
-        weights[..., : prefix.length].reshape(kv_heads, -1, prefix.length),
-        prefix.values[layer],
-    ).view(kv_heads, rows, groups, width, size)
-    return own + shared.transpose(0, 1)
+    """Values of prefix and suffix, weighted together: (rows, kv heads, T, size).
+
+    Scores of the prefix, the largest tensor, stay as the matrix product made them.
+    """
+    prefixes = shared.prefixes
+    laid = shared.lay(query)
+    m, kv_heads, seats, width, size = laid.shape
+    scores = torch.baddbmm(
+        prefixes.bias.to(laid.device),  # layers may lie on several GPUs
+        laid.reshape(m * kv_heads, seats * width, size),
+        prefixes.keys[layer].transpose(1, 2),
+    ).view(m, kv_heads, seats, width, prefixes.length)
+    together = torch.cat([scores, shared.lay(own)], dim=-1)
+    weights = torch.softmax(together, dim=-1, dtype=torch.float32).to(value.dtype)
+    of_prefix = torch.bmm(
+        weights[..., : prefixes.length].reshape(m * kv_heads, -1, prefixes.length),
+        prefixes.values[layer],
+    ).view(laid.shape)
+    of_suffix = _weighted(shared.take(weights[..., prefixes.length :]), value)
+    return shared.take(of_prefix) + of_suffix
+
+
+def _weighted(weights: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """(rows, kv heads, T, S) of (rows, kv heads, S, size)."""
+    rows, kv_heads, width, length = weights.shape
+    out = torch.bmm(
+        weights.reshape(rows * kv_heads, width, length),
+        value.reshape(rows * kv_heads, length, -1),
+    )
+    return out.view(rows, kv_heads, width, -1)
 
 
 AttentionInterface.register(NAME, attention)

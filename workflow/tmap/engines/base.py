@@ -3,14 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from tmap.errors import TmapError
+
 Ids = Sequence[int]
 
 #: Counts changes that can alter an engine's tokens; part of every ledger key.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
+
+
+@dataclass
+class Spent:
+    """What answers have taken since an engine was loaded; it only grows.
+
+    Attributes
+    ----------
+    prefill_seconds, decode_seconds : reading prompts; writing answers
+    prompt_tokens, new_tokens : read (a shared prefix once); written
+    floor_seconds : below which the device cannot do it; NaN where it is unknown
+    """
+
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+    floor_seconds: float = 0.0
+
+    def whole(
+        self,
+        seconds: float,
+        prefixes: Sequence[Ids],
+        questions: Sequence[Ids],
+        found: Sequence[Sequence[Ids]],
+    ) -> None:
+        """Count answers of an engine that cannot tell reading from writing."""
+        self.decode_seconds += seconds
+        self.prompt_tokens += sum(len(p) + len(q) for p in prefixes for q in questions)
+        self.new_tokens += sum(len(ids) for group in found for ids in group)
+        self.floor_seconds = float("nan")
+
+    def __add__(self, other: Spent) -> Spent:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Spent(*(a + b for a, b in pairs))
+
+    def since(self, before: Spent) -> Spent:
+        """What was added after `before`."""
+        return Spent(
+            *(a - b for a, b in zip(astuple(self), astuple(before), strict=True))
+        )
 
 
 class LanguageModel(Protocol):
@@ -24,9 +68,14 @@ class LanguageModel(Protocol):
     tokenizer : transformers tokenizer
     context : tokens that prompt and answer may have together; None if unknown
     n_layers : of the model
+    batch_size : rows that are computed together; halved where memory ran out, if the
+        card leaves it to the engine
+    spent : by `generate` so far
     """
 
     key: str
+    batch_size: int
+    spent: Spent
     tokenizer: Any
     context: int | None
     n_layers: int
@@ -111,3 +160,22 @@ def cut(text: str, stop: Sequence[str]) -> str:
     """`text` up to the first of the stop texts."""
     ends = [text.find(mark) for mark in stop if mark and mark in text]
     return text[: min(ends)] if ends else text
+
+
+def room(context: int | None, used: int, max_new_tokens: int) -> int:
+    """New tokens that fit the context, at most `max_new_tokens`.
+
+    Raises
+    ------
+    TmapError
+        If the prompt alone fills the context.
+    """
+    if context is None:
+        return max_new_tokens
+    if used >= context:
+        raise TmapError(
+            f"A prompt of {used} tokens leaves no room in the model's context of "
+            f"{context}; it must be shorter. Use fewer or shorter demonstrations, or a "
+            "model with a longer context."
+        )
+    return min(max_new_tokens, context - used)

@@ -1,7 +1,7 @@
 """An engine that is loaded when something must be computed, not before.
 
-A judge whose replies are all in the store needs its tokenizer only: reading them another
-way costs no GPU second.
+A column whose measurements are all in the store needs a tokenizer only: reading them
+another way costs no GPU second.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tmap.cards.model import EngineSection
     from tmap.engines.base import LanguageModel
 
+MEASURES = ("generate", "option_nll", "answer_nll", "digit_logits", "attention")
+
 
 class Deferred:
     """Stands for `engines.load(record, engine)`: the same key, tokenizer and answers."""
@@ -24,12 +26,19 @@ class Deferred:
         self.key = engines.key_of(record, engine)
         self.tokenizer = engines.load_tokenizer(record)
         self.context: int | None = record.get("max_positions")
+        self.batch_size = engine.batch_size
 
     @cached_property
     def lm(self) -> LanguageModel:
         return engines.load(self._record, self._engine)
 
+    @cached_property
+    def n_layers(self) -> int:
+        """Of the model, from its configuration."""
+        found: int = engines.load_config(self._record).num_hidden_layers
+        return found
+
     def __getattr__(self, name: str) -> Any:
-        if name not in ("generate", "option_nll", "answer_nll", "digit_logits"):
+        if name not in MEASURES:
             raise AttributeError(name)
         return getattr(self.lm, name)

@@ -38,28 +38,28 @@ class ExpandedRows:
         if prefix.length:
             self.cache.batch_repeat_interleave(n)
 
-    def run(self, module: Any, ids: torch.Tensor, **options: Any) -> Any:
-        """Append `ids`, (rows, T), and return the output of `module` over them."""
+    def run(self, ids: torch.Tensor) -> torch.Tensor:
+        """Append `ids`, (rows, T); their hidden states, (rows, T, d)."""
         end = self.length + ids.shape[1]
         places = torch.arange(self.length, end, device=ids.device)
         places = places.clamp(max=self.last_place).expand(len(ids), -1)
         self.length = end
-        return module(
+        states: torch.Tensor = self.model.base_model(
             input_ids=ids,
             position_ids=places,
             past_key_values=self.cache,
             use_cache=True,
-            **options,
-        )
+        ).last_hidden_state
+        return states
 
     def step(self, ids: torch.Tensor) -> torch.Tensor:
-        """Append `ids`, (rows, T); logits of the token after the last, (rows, V)."""
-        logits: torch.Tensor = self.run(self.model, ids, logits_to_keep=1).logits[:, -1]
-        return logits
+        """Append `ids`, (rows, T); hidden states of the last of them, (rows, d)."""
+        return self.run(ids)[:, -1]
 
-    def keep(self, rows: torch.Tensor) -> None:
-        """Go on with these rows (indices) only."""
-        self.cache.batch_select_indices(rows)
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only, in this order."""
+        # On the CPU: layers may lie on several GPUs.
+        self.cache.batch_select_indices(torch.tensor(rows))
 
 
 class ExpandedPrefixes:
@@ -68,39 +68,47 @@ class ExpandedPrefixes:
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    def batches(self, lengths: Sequence[int], size: int) -> list[list[int]]:
-        """Indices in batches of at most `size`, all of one length, longest first."""
+    def batches(
+        self, n_prefixes: int, lengths: Sequence[int], size: int
+    ) -> list[list[tuple[int, int]]]:
+        """(prefix, question) in batches of at most `size`, longest questions first.
+
+        A batch holds questions of one length after one prefix.
+        """
         of_length: dict[int, list[int]] = defaultdict(list)
         for index, length in enumerate(lengths):
             of_length[length].append(index)
         return [
-            of_length[length][i : i + size]
+            [(prefix, s) for s in of_length[length][i : i + size]]
+            for prefix in range(n_prefixes)
             for length in sorted(of_length, reverse=True)
             for i in range(0, len(of_length[length]), size)
         ]
 
-    def prefill(self, ids: Ids) -> ReadPrefix:
-        """Read a prefix once."""
+    def prefill(self, prefixes: Sequence[Ids]) -> list[ReadPrefix]:
+        """Read every prefix once."""
+        return [self._read(ids) for ids in prefixes]
+
+    def start(
+        self, prefixes: Any, rows: Sequence[tuple[int, Ids]], room: int
+    ) -> tuple[ExpandedRows, torch.Tensor]:
+        """Read the rows' own parts; (rows, hidden states of the last tokens)."""
+        started = ExpandedRows(self.model, prefixes[rows[0][0]], len(rows))
+        return started, started.step(self._tensor(rows))
+
+    def hidden(
+        self, prefixes: Any, rows: Sequence[tuple[int, Ids]]
+    ) -> list[torch.Tensor]:
+        """Last hidden states of each row's own part, (T, d)."""
+        started = ExpandedRows(self.model, prefixes[rows[0][0]], len(rows))
+        return list(started.run(self._tensor(rows)))
+
+    def _read(self, ids: Ids) -> ReadPrefix:
         cache = DynamicCache(config=self.model.config)
         if ids:
             rows = torch.tensor([list(ids)], device=self.model.device)
             self.model.base_model(input_ids=rows, past_key_values=cache, use_cache=True)
         return ReadPrefix(cache, len(ids))
 
-    def start(
-        self, prefix: Any, stretches: Sequence[Ids], room: int
-    ) -> tuple[ExpandedRows, torch.Tensor]:
-        """Read the rows' own parts; (rows, logits of the first new tokens)."""
-        rows = ExpandedRows(self.model, prefix, len(stretches))
-        return rows, rows.step(self._tensor(stretches))
-
-    def hidden(self, prefix: Any, stretches: Sequence[Ids]) -> torch.Tensor:
-        """Last hidden states, (rows, T, d)."""
-        rows = ExpandedRows(self.model, prefix, len(stretches))
-        found: torch.Tensor = rows.run(
-            self.model.base_model, self._tensor(stretches)
-        ).last_hidden_state
-        return found
-
-    def _tensor(self, stretches: Sequence[Ids]) -> torch.Tensor:
-        return torch.tensor([list(s) for s in stretches], device=self.model.device)
+    def _tensor(self, rows: Sequence[tuple[int, Ids]]) -> torch.Tensor:
+        return torch.tensor([list(ids) for _, ids in rows], device=self.model.device)

@@ -7,15 +7,17 @@ off by about 1 %).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from tmap.errors import TmapError
 
-#: Positions that go through the output layer together.
-CHUNK = 256
+#: Logits that are held at once, in numbers: positions times vocabulary.
+MAX_LOGITS = {"cpu": 2**22, "cuda": 2**26}
+logger = logging.getLogger(__name__)
 
 
 class Head:
@@ -34,6 +36,8 @@ class Head:
         # Cohere multiplies, Granite divides.
         self._scale = float(getattr(config, "logit_scale", None) or 1.0)
         self._scale /= float(getattr(config, "logits_scaling", None) or 1.0)
+        most = MAX_LOGITS.get(model.device.type, 2**22)
+        self._positions = max(1, most // config.vocab_size)
         self._check(model)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -45,9 +49,10 @@ class Head:
     def log_p(self, hidden: torch.Tensor, targets: Sequence[int]) -> torch.Tensor:
         """Log-probability of each target after its hidden state: (n,) float64, CPU."""
         found = []
-        for start in range(0, len(targets), CHUNK):
-            logits = self.logits(hidden[start : start + CHUNK])
-            ids = torch.tensor(targets[start : start + CHUNK], device=logits.device)
+        some = self._positions
+        for start in range(0, len(targets), some):
+            logits = self.logits(hidden[start : start + some])
+            ids = torch.tensor(targets[start : start + some], device=logits.device)
             picked = logits.gather(1, ids[:, None])[:, 0]
             found.append((picked - torch.logsumexp(logits, dim=-1)).double().cpu())
         return torch.cat(found)
@@ -80,3 +85,48 @@ def budget_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
         else:
             batches.append([index])
     return batches
+
+
+def in_batches(
+    lengths: Sequence[int], budget: int, work: Callable[[list[int]], None]
+) -> int:
+    """Do `work` on the indices of every batch; halve batches that do not fit the memory.
+
+    Parameters
+    ----------
+    lengths : of the rows, in tokens
+    budget : tokens of a batch with padding
+
+    Returns
+    -------
+    the budget that held to the end
+
+    Raises
+    ------
+    TmapError
+        If a single row does not fit.
+    """
+    left = budget_batches(lengths, budget)
+    while left:
+        batch = left[0]
+        try:
+            work(batch)
+            fits = True
+        except torch.OutOfMemoryError:
+            fits = False  # the batch's tensors go with the exception, then we go on
+        if fits:
+            left.pop(0)
+            continue
+        budget = lengths[batch[0]] * len(batch) // 2
+        if len(batch) == 1:
+            raise TmapError(
+                f"A row of {lengths[batch[0]]} tokens alone does not fit the memory of "
+                "the device; it must. Free the device, or ask for a larger one."
+            )
+        logger.warning("Out of memory: going on with %d tokens at once.", budget)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        rest = [index for others in left for index in others]
+        again = budget_batches([lengths[i] for i in rest], budget)
+        left = [[rest[i] for i in others] for others in again]
+    return budget

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from tmap.engines import attention_paid
-from tmap.engines.base import Ids
+from tmap.engines.base import Ids, Spent, room
+from tmap.engines.roofline import Roofline
 from tmap.errors import TmapError
+
+LOGGER = logging.getLogger(__name__)
+#: Rows at once on a CPU and at most; tokens of a question that a GPU keeps room for.
+CPU_ROWS, MAX_ROWS, QUESTION = 128, 1024, 256
 
 
 class Local:
@@ -21,7 +27,8 @@ class Local:
     model : transformers causal language model, in evaluation mode
     tokenizer : transformers tokenizer
     key : names what can change a token
-    batch_size : rows computed at once
+    batch_size : rows computed at once; "auto": what memory allows
+    max_new_tokens : of the longest answers, where `batch_size` is "auto"
 
     Attributes
     ----------
@@ -31,12 +38,23 @@ class Local:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, key: str = "", batch_size: int = 100
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        key: str = "",
+        batch_size: int | Literal["auto"] = "auto",
+        max_new_tokens: int = 512,
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.key = key
-        self.batch_size = batch_size
+        self.spent = Spent()
+        self.roofline = Roofline(model)
+        self.fixed_batch = batch_size != "auto"
+        self.batch_size = (
+            self._fitting(max_new_tokens) if batch_size == "auto" else batch_size
+        )
         self.config = model.config.get_text_config(decoder=True)
         self.context: int | None = getattr(self.config, "max_position_embeddings", None)
         self.n_layers: int = self.config.num_hidden_layers
@@ -54,24 +72,37 @@ class Local:
         self.check_fits(zip(prefixes, questions, strict=True))
         return attention_paid.paid(self.model, prefixes, questions, layer)
 
-    def room(self, prefix: Ids, question: Ids, max_new_tokens: int) -> int:
-        """New tokens that fit the context, at most `max_new_tokens`.
+    def _fitting(self, max_new_tokens: int) -> int:
+        """Rows whose keys and values take 60 % of the free memory of a GPU at most."""
+        if self.device.type != "cuda":
+            return CPU_ROWS
+        free, _ = torch.cuda.mem_get_info(self.device)
+        per_row = self.roofline.kv * (QUESTION + max_new_tokens)
+        return int(max(1, min(MAX_ROWS, 0.6 * free // per_row)))
+
+    def halve_batch(self, fault: Exception) -> None:
+        """Go on with half as many rows after memory ran out.
 
         Raises
         ------
         TmapError
-            If the prompt alone fills the context.
+            If the model card fixes the batch, or one row is too much.
         """
-        used = len(prefix) + len(question)
-        if self.context is None:
-            return max_new_tokens
-        if used >= self.context:
+        if self.fixed_batch or self.batch_size == 1:
             raise TmapError(
-                f"A prompt of {used} tokens leaves no room in the model's context of "
-                f"{self.context}; it must be shorter. Use fewer or shorter "
-                "demonstrations, or a model with a longer context."
-            )
-        return min(max_new_tokens, self.context - used)
+                f"Memory ran out with {self.batch_size} rows at once: "
+                f"{str(fault).splitlines()[0][:160]} Set `engine: {{batch_size: auto}}` "
+                "in the model card, or take a GPU with more memory. What was finished "
+                "is on disk."
+            ) from fault
+        self.batch_size //= 2
+        LOGGER.warning("memory ran out: from here %d rows at once", self.batch_size)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def room(self, prefix: Ids, question: Ids, max_new_tokens: int) -> int:
+        """New tokens that fit the context after this prompt, see `base.room`."""
+        return room(self.context, len(prefix) + len(question), max_new_tokens)
 
     def check_fits(self, rows: Iterable[Sequence[Ids]]) -> None:
         """Refuse rows (each one some stretches of ids) longer than the context."""

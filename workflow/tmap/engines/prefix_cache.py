@@ -7,7 +7,8 @@ similar length go together; a row that has ended leaves the batch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 
 from tmap.engines.base import Ids
 from tmap.engines.expanded_prefix import ExpandedPrefixes
-from tmap.engines.likelihood import Head, budget_batches
+from tmap.engines.likelihood import Head, in_batches
 from tmap.engines.local import Local
 from tmap.engines.shared_prefix import SharedPrefixes
 from tmap.engines.stops import StopTexts
@@ -25,8 +26,8 @@ from tmap.log import Progress
 LOGGER = logging.getLogger(__name__)
 #: Tokens per forward pass with padding, where given answers are measured.
 TOKEN_BUDGET = {"cpu": 1024, "cuda": 16_384}
-#: Ended rows leave when they are this share of the batch: each leaving copies the rest.
-DROP_SHARE = 1 / 8
+#: Ended rows leave when they are this share of the batch; each leaving moves a few.
+DROP_SHARE = 1 / 32
 
 
 class PrefixCache(Local):
@@ -36,6 +37,7 @@ class PrefixCache(Local):
         super().__init__(model, tokenizer, **options)
         self.prefixes = _prefixes(model)
         self.head = Head(model)
+        self.budget = TOKEN_BUDGET.get(self.device.type, 1024)
         self._stops = lru_cache(maxsize=8)(lambda stop: StopTexts(tokenizer, stop))
 
     @torch.inference_mode()
@@ -49,21 +51,28 @@ class PrefixCache(Local):
     ) -> list[list[list[int]]]:
         """As `LanguageModel.generate`."""
         stops = self._stops(tuple(stop))
+        rooms = [[self.room(p, q, max_new_tokens) for q in questions] for p in prefixes]
+        done: dict[tuple[int, int], list[int]] = {}
         progress = Progress("generate", len(prefixes) * len(questions), "answers")
-        found = []
-        for ids in prefixes:
-            rooms = [self.room(ids, question, max_new_tokens) for question in questions]
-            prefix = self.prefixes.prefill(ids)
-            answers: list[list[int]] = [[] for _ in questions]
-            for batch in self._batches(questions):
-                texts, room = [questions[i] for i in batch], [rooms[i] for i in batch]
-                rows, logits = self.prefixes.start(prefix, texts, max(room))
-                decoded = self._decode(rows, logits, room, stops)
-                for i, answer in zip(batch, decoded, strict=True):
-                    answers[i] = answer
-                _advance(progress, len(batch))
-            found.append(answers)
-        return found
+        start = time.monotonic()
+        read = self.prefixes.prefill(prefixes)
+        self._count(start, sum(map(len, prefixes)))
+        while len(done) < progress.total:
+            try:
+                for batch in self._batches(len(prefixes), questions):
+                    todo = [pair for pair in batch if pair not in done]
+                    if todo:
+                        room = [rooms[p][s] for p, s in todo]
+                        asked = [(p, questions[s]) for p, s in todo]
+                        found = self._answer(read, asked, room, stops)
+                        done |= zip(todo, found, strict=True)
+                        self._count_floor(prefixes, asked, found)
+                        _advance(progress, len(todo))
+            except torch.OutOfMemoryError as fault:
+                self.halve_batch(fault)
+        return [
+            [done[p, s] for s in range(len(questions))] for p in range(len(prefixes))
+        ]
 
     @torch.inference_mode()
     def option_nll(
@@ -77,19 +86,17 @@ class PrefixCache(Local):
             (s, o) for s, choices in enumerate(options) for o in range(len(choices))
         ]
         stretches = [[*questions[s], *options[s][o]] for s, o in pairs]
-        progress = Progress("options", len(prefixes) * len(pairs), "options")
-        found = []
         for ids in prefixes:
             self.check_fits((ids, stretch) for stretch in stretches)
-            prefix = self.prefixes.prefill(ids)
-            nll = [[0.0] * len(choices) for choices in options]
-            for batch in self._batches(stretches):
-                hidden = self.prefixes.hidden(prefix, [stretches[i] for i in batch])
-                for row, i in enumerate(batch):
-                    s, o = pairs[i]
-                    nll[s][o] = self._nll(hidden[row], options[s][o])
-                _advance(progress, len(batch))
-            found.append(nll)
+        read = self.prefixes.prefill(prefixes)
+        found = [[[0.0] * len(choices) for choices in options] for _ in prefixes]
+        progress = Progress("options", len(prefixes) * len(pairs), "options")
+        for batch in self._batches(len(prefixes), stretches):
+            hidden = self.prefixes.hidden(read, [(p, stretches[i]) for p, i in batch])
+            for (p, i), states in zip(batch, hidden, strict=True):
+                s, o = pairs[i]
+                found[p][s][o] = self._nll(states, options[s][o])
+            _advance(progress, len(batch))
         return found
 
     @torch.inference_mode()
@@ -98,54 +105,105 @@ class PrefixCache(Local):
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `LanguageModel.answer_nll`."""
         pairs = list(zip(prompts, answers, strict=True))
-        scored = [list(a if p else a[1:]) for p, a in pairs]
+        scored = [list(a if len(p) else a[1:]) for p, a in pairs]
         count = np.array([len(ids) for ids in scored], np.int64)
         total = np.full(len(pairs), np.nan)
         rows = np.flatnonzero(count)
         texts = [[*pairs[i][0], *pairs[i][1]] for i in rows]
-        progress = Progress("answer_nll", len(rows))
-        for batch, hidden in self._read(texts):
-            for state, r in zip(hidden, batch, strict=True):
-                total[rows[r]] = self._nll(state[: len(texts[r])], scored[rows[r]])
-            progress.advance(len(batch))
+
+        def add(batch: list[int], hidden: torch.Tensor) -> None:
+            ids = [scored[rows[i]] for i in batch]
+            before = [
+                state[len(texts[i]) - len(its) - 1 : len(texts[i]) - 1]
+                for state, i, its in zip(hidden, batch, ids, strict=True)
+            ]
+            flat = [token for its in ids for token in its]
+            log_p = self.head.log_p(torch.cat(before), flat)
+            for i, one in zip(
+                batch, log_p.split([len(its) for its in ids]), strict=True
+            ):
+                total[rows[i]] = -float(one.sum())
+
+        self._read(texts, add)
         return total, count
 
     @torch.inference_mode()
     def digit_logits(self, prompts: Sequence[Ids], digits: Ids) -> np.ndarray:
         """As `LanguageModel.digit_logits`."""
         found = np.empty((len(prompts), len(digits)))
-        progress = Progress("digit_logits", len(prompts))
-        for batch, hidden in self._read(prompts):
+
+        def add(batch: list[int], hidden: torch.Tensor) -> None:
             last = torch.stack(
                 [hidden[row, len(prompts[i]) - 1] for row, i in enumerate(batch)]
             )
             log_p = torch.log_softmax(self.head.logits(last), dim=-1)
             found[batch] = log_p[:, list(digits)].double().cpu().numpy()
-            progress.advance(len(batch))
+
+        self._read(prompts, add)
         return found
 
-    def _batches(self, stretches: Sequence[Ids]) -> list[list[int]]:
-        return self.prefixes.batches([len(s) for s in stretches], self.batch_size)
+    def _batches(
+        self, n_prefixes: int, stretches: Sequence[Ids]
+    ) -> list[list[tuple[int, int]]]:
+        lengths = [len(s) for s in stretches]
+        return self.prefixes.batches(n_prefixes, lengths, self.batch_size)
+
+    def _answer(
+        self,
+        read: Any,
+        asked: Sequence[tuple[int, Ids]],
+        room: list[int],
+        stops: StopTexts,
+    ) -> list[list[int]]:
+        """Answers of one batch."""
+        start = time.monotonic()
+        rows, states = self.prefixes.start(read, asked, max(room))
+        self._count(start, sum(len(ids) for _, ids in asked))
+        start = time.monotonic()
+        found = self._decode(rows, states, room, stops)
+        self.spent.decode_seconds += time.monotonic() - start
+        self.spent.new_tokens += sum(map(len, found))
+        return found
+
+    def _count(self, start: float, n_tokens: int) -> None:
+        """Time and tokens of prompts that were read since `start`."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.spent.prefill_seconds += time.monotonic() - start
+        self.spent.prompt_tokens += n_tokens
+        self.spent.floor_seconds += self.roofline.read(n_tokens)
+
+    def _count_floor(
+        self,
+        prefixes: Sequence[Ids],
+        asked: Sequence[tuple[int, Ids]],
+        found: list[list[int]],
+    ) -> None:
+        shared = [len(prefixes[p]) for p in sorted({p for p, _ in asked})]
+        own = [len(ids) for _, ids in asked]
+        self.spent.floor_seconds += self.roofline.write(
+            shared, own, list(map(len, found))
+        )
 
     def _decode(
-        self, rows: Any, logits: torch.Tensor, rooms: list[int], stops: StopTexts
+        self, rows: Any, states: torch.Tensor, rooms: list[int], stops: StopTexts
     ) -> list[list[int]]:
         """Greedy answers of one batch; rooms are the most new tokens of each row."""
         answers: list[list[int]] = [[] for _ in rooms]
         live, ended = list(range(len(rooms))), set[int]()
         while True:
-            tokens = logits.argmax(dim=-1)
-            for i, token in zip(live, tokens.tolist(), strict=True):
+            tokens = self.head.logits(states).argmax(dim=-1).tolist()
+            for i, token in zip(live, tokens, strict=True):
                 if i not in ended and self._ends(answers[i], token, rooms[i], stops):
                     ended.add(i)
-            left = [row for row, i in enumerate(live) if i not in ended]
-            if not left:
+            n_left = len(live) - sum(i in ended for i in live)
+            if not n_left:
                 return answers
-            if len(live) - len(left) >= DROP_SHARE * len(live):
-                index = torch.tensor(left)  # on the CPU: layers may lie on several GPUs
-                rows.keep(index)
-                tokens, live = tokens[index], [live[row] for row in left]
-            logits = rows.step(tokens[:, None])
+            if len(live) - n_left >= DROP_SHARE * len(live):
+                order = _closed_up([i not in ended for i in live])
+                rows.keep(order)
+                tokens, live = [tokens[r] for r in order], [live[r] for r in order]
+            states = rows.step(torch.tensor(tokens, device=self.device)[:, None])
 
     def _ends(self, answer: list[int], token: int, room: int, stops: StopTexts) -> bool:
         """Append a token unless it is an end; whether the answer ends with it."""
@@ -160,21 +218,31 @@ class PrefixCache(Local):
             return 0.0
         return -float(self.head.log_p(hidden[-len(ids) - 1 : -1], ids).sum())
 
-    def _read(self, texts: Sequence[Ids]) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """(indices, hidden states padded on the right) by batches of similar length."""
+    def _read(
+        self, texts: Sequence[Ids], add: Callable[[list[int], torch.Tensor], None]
+    ) -> None:
+        """Call `add(indices, hidden states)` on batches of similar length.
+
+        Rows are padded on the right, where a causal model does not look, so no mask is
+        needed, and attention without one is faster.
+        """
         self.check_fits((text,) for text in texts)
-        budget = TOKEN_BUDGET.get(self.device.type, 1024)
-        for batch in budget_batches([len(text) for text in texts], budget):
+
+        def read(batch: list[int]) -> None:
             width = len(texts[batch[0]])
-            pads = [width - len(texts[i]) for i in batch]
-            rows = [[*texts[i], *[0] * n] for i, n in zip(batch, pads, strict=True)]
-            seen = [[1] * (width - n) + [0] * n for n in pads]
-            states = self.model.base_model(
-                input_ids=torch.tensor(rows, device=self.device),
-                attention_mask=torch.tensor(seen, device=self.device),
-                use_cache=False,
-            ).last_hidden_state
-            yield batch, states
+            rows = [[*texts[i], *[0] * (width - len(texts[i]))] for i in batch]
+            ids = torch.tensor(rows, device=self.device)
+            add(batch, self.model.base_model(ids, use_cache=False).last_hidden_state)
+
+        lengths = [len(text) for text in texts]
+        self.budget = in_batches(lengths, self.budget, read)
+
+
+def _closed_up(stays: list[bool]) -> list[int]:
+    """Rows that stay; the last of them take the seats of those that leave."""
+    n = sum(stays)
+    movers = [row for row in range(n, len(stays)) if stays[row]]
+    return [row if stays[row] else movers.pop() for row in range(n)]
 
 
 @torch.inference_mode()

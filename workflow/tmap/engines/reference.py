@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,13 +37,21 @@ class Reference(Local):
         stop: Sequence[str] = (),
     ) -> list[list[list[int]]]:
         """As `LanguageModel.generate`."""
-        return [
+        start = time.monotonic()
+        found = [
             [
                 self._answer(p, q, self.room(p, q, max_new_tokens), stop)
                 for q in questions
             ]
             for p in prefixes
         ]
+        self.spent.decode_seconds += time.monotonic() - start
+        self.spent.prompt_tokens += sum(
+            len(p) + len(q) for p in prefixes for q in questions
+        )
+        self.spent.new_tokens += sum(len(ids) for group in found for ids in group)
+        self.spent.floor_seconds = float("nan")
+        return found
 
     @torch.inference_mode()
     def option_nll(

@@ -2,107 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from tmap.engines.attention import NAME, Prefix
+from tmap.engines.attention import NAME, Prefixes, Shared
 from tmap.engines.base import Ids
 from tmap.engines.local import last_place
 
 #: Attention scores held at once while questions are read, in elements.
-MAX_SCORES = {"cpu": 2**23, "cuda": 2**28}
+MAX_SCORES = {"cpu": 2**21, "cuda": 2**28}
+#: A row of a batch: number of its prefix, and the ids that continue it.
+Row = tuple[int, Ids]
 
 
 class SuffixLayer(DynamicLayer):
-    """Keys and values of one layer in a buffer of fixed length: it never grows."""
+    """Keys and values of one layer: each row's from the left of a fixed buffer."""
 
     keys: Any
     values: Any
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, rows: SharedRows) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.capacity, self.length = capacity, 0
+        self.rows = rows
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append; return what there is, (rows, key-value heads, S, size)."""
+        """Store; return what the rows now attend to, (rows, kv heads, S, size)."""
+        rows = self.rows
         if not self.is_initialized:
-            rows, heads, _width, size = key_states.shape
-            shape = (rows, heads, self.capacity, size)
-            self.keys = key_states.new_empty(shape)
-            self.values = value_states.new_empty(shape)
+            heads, size = key_states.shape[1], key_states.shape[3]
+            shape = (rows.n, heads, rows.capacity, size)
+            self.keys = key_states.new_zeros(shape)
+            self.values = value_states.new_zeros(shape)
             self.is_initialized = True
-        end = self.length + key_states.shape[2]
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
-        self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        if rows.part is not None:  # these read their questions
+            width = key_states.shape[2]
+            self.keys[rows.part, :, :width] = key_states
+            self.values[rows.part, :, :width] = value_states
+            return key_states, value_states
+        ends = rows.ends.to(key_states.device)  # layers may lie on several GPUs
+        index = torch.arange(rows.n, device=ends.device)
+        self.keys[index, :, ends] = key_states[:, :, 0]
+        self.values[index, :, ends] = value_states[:, :, 0]
+        n, width = rows.n, rows.width
+        return self.keys[:n, :, :width], self.values[:n, :, :width]
 
     def get_seq_length(self) -> int:
-        return self.length
+        return 0  # places and masks are given
 
 
 class SharedRows:
-    """Rows that continue one prefix, padded on the left of their own part.
+    """Rows that continue prefixes, each by a question and an answer that grows.
 
     Parameters
     ----------
     model : causal language model whose attention is `NAME`
-    prefix : what all rows continue
-    pads : (rows,) how many of a row's first tokens are padding
-    capacity : tokens that a row may have after the prefix, padding included
+    prefixes : what the rows continue
+    rows : (number of the prefix, question), longest questions first
+    room : tokens that an answer may have
+
+    Attributes
+    ----------
+    n : rows still there
+    ends : (n,) where a row's next token is stored
+    width : columns of the buffers that hold something
+    part : rows that read their questions just now
     """
 
     def __init__(
-        self, model: Any, prefix: Prefix, pads: torch.Tensor, capacity: int
+        self, model: Any, prefixes: Prefixes, rows: Sequence[Row], room: int
     ) -> None:
-        self.model, self.prefix, self.pads = model, prefix, pads
+        self.model, self.prefixes = model, prefixes
+        self.n, self.rows = len(rows), rows
+        self.groups = [group for group, _ in rows]
+        lengths = [len(ids) for _, ids in rows]
+        self.ends = torch.tensor(lengths, device=model.device)
+        self.width = max(lengths)
+        self.capacity = self.width + room
         self.cache: Any = DynamicCache(config=model.config)
-        self.cache.layers = [SuffixLayer(capacity) for _ in self.cache.layers]
+        self.cache.layers = [SuffixLayer(self) for _ in self.cache.layers]
         self.last_place = last_place(model)
-        columns = torch.arange(capacity, device=pads.device)
-        self.visible = (columns >= pads[:, None])[:, None, None]
+        self.part: slice | None = None
 
-    def run(self, module: Any, ids: torch.Tensor, **options: Any) -> Any:
-        """Append `ids`, (rows, T), and return the output of `module` over them."""
-        start = self.cache.get_seq_length()
-        end = start + ids.shape[1]
-        columns = torch.arange(start, end, device=ids.device)
-        past = torch.arange(end, device=ids.device) <= columns[:, None]
-        places = (columns - self.pads[:, None]).clamp(min=0) + self.prefix.length
-        places = places.clamp(max=self.last_place)  # ended rows may run on meanwhile
-        return module(
-            input_ids=ids,
-            attention_mask=self.visible[..., :end] & past,
-            position_ids=places,
-            past_key_values=self.cache,
-            use_cache=True,
-            shared_prefix=self.prefix,
-            **options,
-        )
+    def read(self) -> torch.Tensor:
+        """Read the questions; hidden states of their last tokens, (rows, d)."""
+        found = []
+        for part in parts(self.model, self.prefixes, self.rows):
+            self.part = part
+            states = read(self.model, self.prefixes, self.rows[part], self.cache)
+            last = self.ends[part].to(states.device) - 1
+            found.append(states[torch.arange(len(states), device=last.device), last])
+        self.part = None
+        self._settle()
+        return torch.cat(found)
 
     def step(self, ids: torch.Tensor) -> torch.Tensor:
-        """Append `ids`, (rows, T); logits of the token after the last, (rows, V)."""
-        logits: torch.Tensor = self.run(self.model, ids, logits_to_keep=1).logits[:, -1]
-        return logits
+        """Append `ids`, (rows, 1); their hidden states, (rows, d)."""
+        self.width = min(self.width + 1, self.capacity)
+        columns = torch.arange(self.width, device=ids.device)
+        places = self.starts + self.ends
+        states: torch.Tensor = self.model.base_model(
+            input_ids=ids,
+            attention_mask=(columns <= self.ends[:, None])[:, None, None],
+            position_ids=places.clamp(max=self.last_place)[:, None],
+            past_key_values=self.cache,
+            use_cache=True,
+            shared_prefix=self.shared,
+        ).last_hidden_state[:, -1]
+        # Rows that have ended may run on for a while: they stay within the buffer.
+        self.ends = (self.ends + 1).clamp(max=self.capacity - 1)
+        return states
 
-    def keep(self, rows: torch.Tensor) -> None:
-        """Go on with these rows (indices) only."""
-        self.cache.batch_select_indices(rows)
-        self.pads, self.visible = self.pads[rows], self.visible[rows]
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only, in this order; few of them should move."""
+        self.n = len(rows)
+        moves = [(old, new) for new, old in enumerate(rows) if old != new]
+        device = self.ends.device
+        if moves:
+            old, new = (torch.tensor(x) for x in zip(*moves, strict=True))
+            for layer in self.cache.layers:
+                layer.keys[new, :, : self.width] = layer.keys[old, :, : self.width]
+                layer.values[new, :, : self.width] = layer.values[old, :, : self.width]
+        self.ends = self.ends[torch.tensor(rows, device=device)]
+        self.groups = [self.groups[row] for row in rows]
+        self._settle()
 
-    def join(self, other: SharedRows) -> None:
-        """Take in the rows of another, which has read as many tokens."""
-        for mine, theirs in zip(self.cache.layers, other.cache.layers, strict=True):
-            mine.keys = torch.cat([mine.keys, theirs.keys])
-            mine.values = torch.cat([mine.values, theirs.values])
-        self.pads = torch.cat([self.pads, other.pads])
-        self.visible = torch.cat([self.visible, other.visible])
+    def _settle(self) -> None:
+        """What follows from which rows are there."""
+        self.shared = Shared.of(self.prefixes, self.groups)
+        device = self.ends.device
+        self.starts = self.prefixes.lengths[torch.tensor(self.groups, device=device)]
 
 
 class SharedPrefixes:
@@ -136,73 +170,103 @@ class SharedPrefixes:
         return None
 
     def agrees(self) -> bool:
-        """Whether a short text read in two parts gives what the model gives in one."""
-        config = self.model.config.get_text_config(decoder=True)
-        ids = [i % config.vocab_size for i in range(12)]
+        """Whether short texts read in two parts give what the model gives in one."""
+        size = self.model.config.get_text_config(decoder=True).vocab_size
+        ids = [i % size for i in range(12)]
         rows = torch.tensor([ids], device=self.model.device)
         self.release()
         whole = self.model.base_model(input_ids=rows).last_hidden_state[0].float()
         self.model.set_attn_implementation(NAME)
         try:
-            parts = self.hidden(self.prefill(ids[:8]), [ids[8:], ids[8:10]]).float()
+            read = self.prefill([ids[:8], ids[:3]])
+            found = self.hidden(read, [(0, ids[8:]), (1, ids[3:]), (0, ids[8:10])])
         except (NotImplementedError, TypeError, ValueError):
             return False
-        ours = torch.cat([parts[0], parts[1, -2:]])
-        theirs = torch.cat([whole[8:], whole[8:10]])
+        ours = torch.cat(found).float()
+        theirs = torch.cat([whole[8:], whole[3:], whole[8:10]])
         tolerance = 1e-3 if self.model.dtype == torch.float32 else 0.1
         return bool((ours - theirs).norm() < tolerance * theirs.norm())
 
-    def batches(self, lengths: Sequence[int], size: int) -> list[list[int]]:
-        """Indices in batches of `size`, neighbours of similar length, longest first."""
-        order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-        return [order[i : i + size] for i in range(0, len(order), size)]
+    def batches(
+        self, n_prefixes: int, lengths: Sequence[int], size: int
+    ) -> list[list[tuple[int, int]]]:
+        """(prefix, question) in batches of at most `size`, longest questions first.
 
-    def prefill(self, ids: Ids) -> Prefix:
-        """Read a prefix once."""
-        if not ids:
-            return Prefix([], [], 0)
-        cache: Any = DynamicCache(config=self.model.config)
-        rows = torch.tensor([list(ids)], device=self.model.device)
-        self.model.base_model(input_ids=rows, past_key_values=cache, use_cache=True)
-        keys = [layer.keys[0].contiguous() for layer in cache.layers]
-        values = [layer.values[0].contiguous() for layer in cache.layers]
-        return Prefix(keys, values, len(ids))
+        Whole groups go together where `size` allows, else parts of one group.
+        """
+        order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+        n = max(1, size // max(1, len(lengths)))
+        found = []
+        for first in range(0, n_prefixes, n):
+            groups = range(first, min(first + n, n_prefixes))
+            pairs = [(group, i) for i in order for group in groups]
+            found += [pairs[i : i + size] for i in range(0, len(pairs), size)]
+        return found
+
+    def prefill(self, prefixes: Sequence[Ids]) -> Prefixes:
+        """Read every prefix once."""
+        caches = []
+        for ids in prefixes:
+            cache: Any = DynamicCache(config=self.model.config)
+            rows = torch.tensor([list(ids) or [0]], device=self.model.device)
+            self.model.base_model(input_ids=rows, past_key_values=cache, use_cache=True)
+            if not ids:
+                cache.crop(-1)
+            caches.append(cache)
+        return Prefixes.stack(caches, [len(ids) for ids in prefixes])
 
     def start(
-        self, prefix: Any, stretches: Sequence[Ids], room: int
+        self, prefixes: Any, rows: Sequence[Row], room: int
     ) -> tuple[SharedRows, torch.Tensor]:
-        """Read the rows' own parts; (rows, logits of the first new tokens)."""
-        ids, pads = self._pad(stretches)
-        capacity = ids.shape[1] + room
-        started = []
-        for part in self._parts(prefix, ids):
-            rows = SharedRows(self.model, prefix, pads[part], capacity)
-            started.append((rows, rows.step(ids[part])))
-        whole = started[0][0]
-        for rows, _ in started[1:]:
-            whole.join(rows)
-        return whole, torch.cat([logits for _, logits in started])
+        """Read the rows' own parts; (rows, hidden states of the last tokens)."""
+        started = SharedRows(self.model, prefixes, rows, room)
+        return started, started.read()
 
-    def hidden(self, prefix: Any, stretches: Sequence[Ids]) -> torch.Tensor:
-        """Last hidden states, (rows, T, d), each row's at the right end."""
-        ids, pads = self._pad(stretches)
-        found = []
-        for part in self._parts(prefix, ids):
-            rows = SharedRows(self.model, prefix, pads[part], ids.shape[1])
-            found.append(rows.run(self.model.base_model, ids[part]).last_hidden_state)
-        return torch.cat(found)
+    def hidden(self, prefixes: Any, rows: Sequence[Row]) -> list[torch.Tensor]:
+        """Last hidden states of each row's own part, (T, d)."""
+        found: list[torch.Tensor] = []
+        for part in parts(self.model, prefixes, rows):
+            states = read(self.model, prefixes, rows[part])
+            its = zip(states, rows[part], strict=True)
+            found += [state[: len(ids)] for state, (_, ids) in its]
+        return found
 
-    def _pad(self, stretches: Sequence[Ids]) -> tuple[torch.Tensor, torch.Tensor]:
-        width = max(map(len, stretches))
-        pads = [width - len(stretch) for stretch in stretches]
-        ids = [[0] * n + list(s) for n, s in zip(pads, stretches, strict=True)]
-        device = self.model.device
-        return torch.tensor(ids, device=device), torch.tensor(pads, device=device)
 
-    def _parts(self, prefix: Prefix, ids: torch.Tensor) -> list[slice]:
-        """Rows that are read together, so that their scores fit in memory."""
-        config = self.model.config.get_text_config(decoder=True)
-        n, width = ids.shape
-        per_row = config.num_attention_heads * width * (prefix.length + width)
-        most = max(1, MAX_SCORES.get(ids.device.type, 2**23) // per_row)
-        return [slice(i, min(i + most, n)) for i in range(0, n, most)]
+def read(
+    model: Any, prefixes: Prefixes, rows: Sequence[Row], cache: Any = None
+) -> torch.Tensor:
+    """Last hidden states of the rows' own parts, (rows, T, d), padded on the right."""
+    width = max(len(ids) for _, ids in rows)
+    device = model.device
+    ids = [[*ids, *[0] * (width - len(ids))] for _, ids in rows]
+    groups = [group for group, _ in rows]
+    columns = torch.arange(width, device=device)
+    starts = prefixes.lengths[torch.tensor(groups, device=device)]
+    places = (starts[:, None] + columns).clamp(max=last_place(model))
+    found: torch.Tensor = model.base_model(
+        input_ids=torch.tensor(ids, device=device),
+        attention_mask=(columns <= columns[:, None])[None, None],
+        position_ids=places,
+        past_key_values=cache,
+        use_cache=cache is not None,
+        shared_prefix=Shared.of(prefixes, groups),
+    ).last_hidden_state
+    return found
+
+
+def parts(model: Any, prefixes: Prefixes, rows: Sequence[Row]) -> Iterator[slice]:
+    """Rows that are read together, so that their scores fit in memory."""
+    heads = model.config.get_text_config(decoder=True).num_attention_heads
+    most = MAX_SCORES.get(model.device.type, 2**21)
+    start = 0
+    while start < len(rows):
+        width = len(rows[start][1])
+        end = start
+        while end < len(rows):
+            width = max(width, len(rows[end][1]))
+            scores = heads * width * (prefixes.length + width)
+            if end > start and scores * (end - start + 1) > most:
+                break
+            end += 1
+        yield slice(start, end)
+        start = end

@@ -101,6 +101,18 @@ def load_tokenizer(record: dict[str, Any]) -> Any:
         ) from fault
 
 
+def load_config(record: dict[str, Any]) -> Any:
+    """The text part of a recorded model's configuration, without network access."""
+    _prepare()
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(
+        record["path"],
+        local_files_only=True,
+        trust_remote_code=bool(record["trust_remote_code"]),
+    ).get_text_config(decoder=True)
+
+
 def _prepare() -> None:
     """Hub offline, libraries quiet, kernels deterministic; before models are loaded."""
     os.environ["HF_HUB_OFFLINE"] = "1"

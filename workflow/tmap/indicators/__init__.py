@@ -23,7 +23,7 @@ import numpy as np
 
 from tmap.errors import TmapError, nearest, unknown
 
-LooksAt = Literal["text", "proxy", "judge", "target", "columns"]
+LooksAt = Literal["text", "proxy", "judge", "target", "columns", "gradients"]
 STATUSES = ("ok", "truncated", "empty", "unparsable", "failed")
 
 
@@ -70,7 +70,7 @@ class Indicator:
     @property
     def per_model(self) -> bool:
         """Whether its table lies under {dataset}/{model}/ rather than {dataset}/."""
-        return self.looks_at == "target" or any(
+        return self.looks_at in ("target", "gradients") or any(
             get(n).per_model for n in self.made_from
         )
 

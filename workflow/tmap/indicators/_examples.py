@@ -7,9 +7,9 @@ import pandas as pd
 
 from tmap import embeddings, selection
 from tmap.errors import TmapError
+from tmap.losses import Scorer
 from tmap.prompts import Demo, Renderer
 from tmap.samples import answer_of, question_of
-from tmap.scoring import Scorer
 
 
 def demos_of(pool: pd.DataFrame) -> list[Demo]:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tmap.answers import mark, read_number
+from tmap.losses import Scorer
 from tmap.prompts import Demo, Prompt, Renderer
-from tmap.scoring import Scorer
 
 #: The beginning of an answer in a reply to several questions.
 ANSWER = re.compile(r"^[\s#*_>-]*answer\s*([0-9]+)\s*[*_]*[:.)][*_]*", re.I | re.M)
@@ -107,10 +107,14 @@ def shares(
         for examples, queries in zip(shown, asked, strict=True)
     ]
     replies = _replies(prompts, how, lm)
+    # Of every batch, also of those that are not read: another way of reading then
+    # measures nothing.
+    before, after = [p.prefix for p in prompts], [p.question for p in prompts]
+    attention = lm.lm.attention(before, after, how.layer)
     metric = METRICS[how.metric]
     found: list[np.ndarray | None] = []
-    for examples, queries, prompt, reply in zip(
-        shown, asked, prompts, replies, strict=True
+    for examples, queries, paid, reply in zip(
+        shown, asked, attention, replies, strict=True
     ):
         answers = parse(reply, len(queries))
         if answers is None:
@@ -120,7 +124,6 @@ def shares(
         mean = np.mean(
             [metric(a, gold) for a, gold in zip(answers, golds, strict=True)]
         )
-        (paid,) = lm.lm.attention([prompt.prefix], [prompt.question], how.layer)
         found.append(float(mean) * weights(paid, edges(examples, lm.renderer)))
     return found
 

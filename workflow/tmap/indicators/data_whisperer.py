@@ -51,7 +51,7 @@ from tmap.errors import TmapError, unknown
 from tmap.indicators import Scores, indicator
 from tmap.indicators import _whisper as whisper
 from tmap.indicators._examples import complete, demos_of, prefix_lengths
-from tmap.scoring import Scorer
+from tmap.losses import Scorer
 
 MODES = ("paper", "original")
 

@@ -41,9 +41,9 @@ import pandas as pd
 from tmap.encoding import Encoder, Text
 from tmap.errors import TmapError, unknown
 from tmap.indicators import Scores, indicator
+from tmap.losses import Scorer, exchange_ids, finite, mean_nll
 from tmap.prompts import Renderer, clean
 from tmap.samples import answer_of, question_of
-from tmap.scoring import Scorer, exchange_ids, finite, mean_nll
 
 VARIANTS = ("ppl_ratio", "loss_ratio")
 ALONE = ("nothing", "bos")
@@ -80,9 +80,9 @@ def ifd(
     if alone not in ALONE:
         raise unknown("value of 'alone' in ifd", alone, ALONE, cure)
     prompts, answers = (exchange_ids if template else _bare_ids)(pool, lm.renderer)
-    given, status, _ = mean_nll(pool, lm, prompts, answers, "ifd, after the prompt")
+    given, status, _ = mean_nll(pool, lm, prompts, answers)
     opening = [_opening(lm.renderer, alone)] * len(pool)
-    bare, bare_status, _ = mean_nll(pool, lm, opening, answers, "ifd, alone")
+    bare, bare_status, _ = mean_nll(pool, lm, opening, answers)
     status = np.where(status == "ok", bare_status, status)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         ratio = np.exp(given - bare) if variant == "ppl_ratio" else given / bare

@@ -34,8 +34,8 @@ import pandas as pd
 from tmap import neighbours
 from tmap.indicators import Scores, indicator
 from tmap.indicators._examples import complete, demos_of, prefix_lengths, vectors
+from tmap.losses import Scorer, exchange_ids, finite, mean_nll
 from tmap.prompts import Demo
-from tmap.scoring import Scorer, exchange_ids, finite, mean_nll
 
 
 @indicator(
@@ -63,9 +63,9 @@ def miwv(
     (n_samples,) any sign; higher means that the example helps less
     """
     shown = _neighbours(pool, lm)
-    alone = mean_nll(pool, lm, *exchange_ids(pool, lm.renderer), "miwv, zero-shot")
+    alone = mean_nll(pool, lm, *exchange_ids(pool, lm.renderer))
     ids = exchange_ids(pool, lm.renderer, shown)
-    given = mean_nll(pool, lm, *ids, "miwv, one-shot")
+    given = mean_nll(pool, lm, *ids)
     status = np.where(alone.status == "ok", given.status, alone.status)
     lonely = np.array([not demos for demos in shown], dtype=bool)
     status[(status == "ok") & lonely] = "failed"

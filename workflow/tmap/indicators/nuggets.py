@@ -37,8 +37,8 @@ from tmap import anchors
 from tmap.errors import TmapError
 from tmap.indicators import Scores, indicator
 from tmap.indicators._examples import complete, demos_of, prefix_lengths, vectors
+from tmap.losses import Scorer
 from tmap.prompts import Demo
-from tmap.scoring import Scorer
 
 
 class Asked(NamedTuple):

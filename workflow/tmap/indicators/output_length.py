@@ -1,12 +1,17 @@
 """Length of the response: long answers tend to carry more detail.
 
 Formula: the number of characters (Unicode code points, white space at both ends left
-out) or of words (maximal runs without white space), summed over assistant turns::
+out), of words (maximal runs without white space) or of tokens (of the same text, without
+special tokens)::
 
     "Now there are 3 + 4 = 7 pears."      30 characters, 9 words
 
-Tokens, which the source counts, need a tokenizer; within one pool characters rank rows
-almost alike, and do not change with the model.
+Of a chat of several turns, the sum over its assistant turns; system and user turns do not
+count. A row whose assistant turns are all blank is `empty`.
+
+The source counts tokens. `count: tokens` needs a model card, whose tokenizer counts, as in
+`{count: tokens, tokenizer: gpt2}`; its weights are not read. Within one pool characters
+rank rows almost alike, and do not change with the model.
 
 Source: Zhao et al. 2024, arXiv:2402.04833; TMAP Table 7, "Output Length".
 """
@@ -18,34 +23,57 @@ from typing import Any
 
 import pandas as pd
 
-from tmap.errors import unknown
+from tmap.errors import TmapError, unknown
 from tmap.indicators import Scores, indicator
-from tmap.indicators._turns import total
+from tmap.indicators._turns import total, total_of_all
 
 COUNTS: dict[str, Callable[[str], int]] = {
     "characters": len,
     "words": lambda text: len(text.split()),
 }
+CURE = "Set `count:` under `indicators: output_length:` in the dataset card."
 
 
-@indicator(unit="characters (or words)", source="arXiv:2402.04833")
+@indicator(unit="characters (or words, tokens)", source="arXiv:2402.04833")
 def output_length(
-    pool: pd.DataFrame, lm: Any = None, *, count: str = "characters"
+    pool: pd.DataFrame,
+    lm: Any = None,
+    *,
+    count: str = "characters",
+    tokenizer: str = "",
 ) -> Scores:
     """Measure every response.
 
     Parameters
     ----------
     pool : table 'pool', n_samples rows
-    lm : ignored
-    count : characters | words
+    lm : the tokenizer that counts tokens
+    count : characters | words | tokens
+    tokenizer : tokens: model card that `lm` was made from
 
     Returns
     -------
     (n_samples,) at least 1; higher means longer
     """
-    if count not in COUNTS:
-        cure = "Set `count:` under `indicators: output_length:` in the dataset card."
-        raise unknown("count of output_length", count, COUNTS, cure)
-    measure = COUNTS[count]
-    return total(pool, lambda text: measure(text.strip()))
+    if count != "tokens":
+        if count not in COUNTS:
+            raise unknown("count of output_length", count, [*COUNTS, "tokens"], CURE)
+        measure = COUNTS[count]
+        return total(pool, lambda text: measure(text.strip()))
+    if lm is None:
+        raise TmapError(
+            "`count: tokens` of output_length needs a tokenizer and was given none. "
+            "Set `tokenizer: MODEL_CARD` beside it in the dataset card."
+        )
+    return total_of_all(pool, lambda texts: _tokens(lm, texts))
+
+
+def _tokens(tokenizer: Any, texts: list[str]) -> list[int]:
+    # Half surrogates are not taken; what looks like a control token is text here.
+    sound = [text.strip().encode("utf-8", "replace").decode("utf-8") for text in texts]
+    if not sound:
+        return []
+    found = tokenizer(
+        sound, add_special_tokens=False, split_special_tokens=True, verbose=False
+    )
+    return [len(ids) for ids in found["input_ids"]]

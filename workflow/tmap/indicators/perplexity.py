@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from tmap.indicators import Scores, indicator
-from tmap.scoring import Scorer, exchange_ids, finite, mean_nll
+from tmap.losses import Scorer, exchange_ids, finite, mean_nll
 
 
 @indicator(unit="perplexity", source="arXiv:2605.09665", looks_at="target")
@@ -36,6 +36,6 @@ def perplexity(pool: pd.DataFrame, lm: Scorer) -> Scores:
     (n_samples,) at least 1; higher means less expected
     """
     ids = exchange_ids(pool, lm.renderer)
-    loss, status, _ = mean_nll(pool, lm, *ids, "perplexity")
+    loss, status, _ = mean_nll(pool, lm, *ids)
     with np.errstate(over="ignore"):
         return finite(np.exp(loss), status)

@@ -12,7 +12,8 @@ whole words in any case, the longest first::
 
     First weigh it. It is heavy, therefore it sinks.      2: first, therefore
 
-Both are summed over assistant turns. A bare answer line has 0 steps.
+Of a chat of several turns, both are summed over its assistant turns; a row whose assistant
+turns are all blank is `empty`. A bare answer line has 0 steps.
 
 Source: Jin et al. 2024, arXiv:2401.04925, who show that longer chains of steps help;
 TMAP Table 7, "Number of Reasoning Steps". How to count is not published: the rules are

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tmap.judges.base import Asker, Reply, Want
 from tmap.judges.forms import fill
-from tmap.store import Store
+from tmap.shares import WHOLE, Share
 
 if TYPE_CHECKING:
     from tmap.cards.judge import FormSection, JudgeCard
@@ -47,6 +47,7 @@ def load(
     card: JudgeCard,
     record: Mapping[str, Any] | None = None,
     engine: EngineSection | None = None,
+    share: Share = WHOLE,
 ) -> Judge:
     """The judge of a card that holds one form (`JudgeCard.with_form`).
 
@@ -54,6 +55,7 @@ def load(
     ----------
     card : with one form
     record, engine : of the fetched model and its card, if the judge is a local model
+    share : what this job asks a local model; the rest is `failed`
     """
     (form,) = card.forms.values()
     if card.recorded:
@@ -63,11 +65,14 @@ def load(
     if card.server:
         from tmap.judges.server import Server
 
-        return Judge(form, Server(card.server, card.limits, card.style, form, Store))
+        return Judge(form, Server(card.server, card.limits, card.style, form))
     from tmap.engines.deferred import Deferred
     from tmap.judges.local import Local
+    from tmap.measured import Measured
 
     if record is None or engine is None:
         raise ValueError("a local judge needs its model's record and engine section")
-    lm: Any = Deferred(dict(record), engine)
-    return Judge(form, Local(lm, card.style, form, Store))
+    known = dict(record)
+    lm: Any = Deferred(known, engine)
+    lm = Measured(lm, form.words(card.style), known, share=share)
+    return Judge(form, Local(lm, card.style, form))

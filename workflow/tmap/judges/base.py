@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from tmap.encoding import Text
-from tmap.store import Store
 
 #: digits: probabilities of 1 to 6 as the first token; text: a written reply.
 Want = Literal["digits", "text"]
 Style = Literal["chat", "completion"]
 DIGITS = "123456"
-#: Folder of the store per wish.
-SHELVES = {"digits": "digits", "text": "replies"}
-OpenStore = Callable[[str], Store]
 
 
 class Question(NamedTuple):
@@ -31,9 +27,9 @@ class Question(NamedTuple):
 class Reply(NamedTuple):
     """A raw reply, None unless ok, and a status of `tmap.indicators.STATUSES`.
 
-    Raw replies are what the store holds: {"digits": [6 natural log-probabilities over
-    the whole vocabulary]} of a local model, {"tokens": [[text, log-probability], ...]}
-    of a server's likeliest first tokens, or {"text": "..."}.
+    Raw replies: {"digits": [6 natural log-probabilities over the whole vocabulary]} of a
+    local model, {"tokens": [[text, log-probability], ...]} of a server's likeliest first
+    tokens, or {"text": "..."}.
     """
 
     status: str

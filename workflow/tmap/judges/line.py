@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 #: Answers that may be better next time.
 AGAIN = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+#: Bytes of an answer at most.
+LARGEST = 2**24
 KEY = (
     "Put a key that may use the model into the environment variable that "
-    "`limits: {key_env: ...}` of the judge card names"
+    "`limits: {key_env: ...}` of the card names"
 )
 
 
@@ -55,20 +57,23 @@ class Line:
     Parameters
     ----------
     address : where to post
-    limits : `limits:` section of a judge card
+    limits : `limits:` section of a judge card, or of a model card's server
+    whose : whose server it is, for messages
 
     Attributes
     ----------
     requests, tokens : sent and billed so far
     """
 
-    def __init__(self, address: str, limits: LimitSection) -> None:
-        self.address, self.limits = address, limits
+    def __init__(
+        self, address: str, limits: LimitSection, whose: str = "judge"
+    ) -> None:
+        self.address, self.limits, self.whose = address, limits, whose
         self.requests = self.tokens = 0
         self._lock = threading.Lock()
         self._quiet_until = 0.0
         self._ended: Exception | None = None
-        self._key = _key(limits)
+        self._key = _key(limits, whose)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         # Without redirects: another address must not be told the key.
         self._client = httpx.Client(timeout=limits.timeout, headers=headers)
@@ -105,7 +110,7 @@ class Line:
     def _attempt(self, body: dict[str, Any]) -> Any:
         self._grant()
         try:
-            response = self._client.post(self.address, json=body)
+            response = self._answer(body)
         except httpx.RequestError as fault:
             raise Again(f"{type(fault).__name__}, no answer") from None
         if response.status_code in AGAIN:
@@ -119,6 +124,21 @@ class Line:
         with self._lock:
             self.tokens += _billed(answer)
         return answer
+
+    def _answer(self, body: dict[str, Any]) -> httpx.Response:
+        """The whole answer, in `timeout` seconds: httpx's own limit is per piece."""
+        end = time.monotonic() + self.limits.timeout
+        with self._client.stream("POST", self.address, json=body) as response:
+            content = bytearray()
+            for piece in response.iter_bytes():
+                content += piece
+                if time.monotonic() > end:
+                    raise httpx.ReadTimeout("the answer drips in too slowly")
+                if len(content) > LARGEST:
+                    raise Refused(f"an answer of more than {LARGEST} bytes")
+        headers = {k: v for k, v in response.headers.items() if k == "retry-after"}
+        status = response.status_code
+        return httpx.Response(status, headers=headers, content=bytes(content))
 
     def _grant(self) -> None:
         """Wait until the server may be asked, and take one request from the budget."""
@@ -138,8 +158,8 @@ class Line:
         pause = _asked_pause(response)
         if pause is not None and pause > self.limits.max_wait:
             return self._end(
-                f"The judge's server asks to wait {pause:.0f} s; limits.max_wait grants "
-                f"{self.limits.max_wait:.0f} s. Run again later, or grant more."
+                f"The {self.whose}'s server asks to wait {pause:.0f} s; limits.max_wait "
+                f"grants {self.limits.max_wait:.0f} s. Run again later, or grant more."
             )
         if pause is not None:
             with self._lock:
@@ -150,11 +170,14 @@ class Line:
     def _refused(self, response: httpx.Response) -> Exception:
         status = response.status_code
         if status in (401, 403):  # unquoted: servers like to repeat part of the key
-            return self._end(f"The judge's server refuses, status {status}. {KEY}.")
+            return self._end(
+                f"The {self.whose}'s server refuses, status {status}. {KEY}."
+            )
         if status == 404:
             return self._end(
-                f"The judge's server knows no such thing: {self._said(response)}. "
-                "Mend `url:` or `model:` under `server:` in the judge card."
+                f"The {self.whose}'s server knows no such thing: {self._said(response)}. "
+                "Mend `url:` or `model:` under `server:` in the "
+                f"{self.whose} card."
             )
         return Refused(f"status {status}, {self._said(response)}")
 
@@ -175,13 +198,13 @@ class Line:
         return repr(plain[:200])
 
 
-def _key(limits: LimitSection) -> str:
+def _key(limits: LimitSection, whose: str) -> str:
     if limits.key_env is None:
         return ""
     value = os.environ.get(limits.key_env, "").strip()
     if not value:
         raise TmapError(
-            f"The environment variable {limits.key_env} is not set; the judge card "
+            f"The environment variable {limits.key_env} is not set; the {whose} card "
             "reads the server's key from it. Export it where the command runs."
         )
     if not value.isascii() or not value.isprintable():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,32 +10,24 @@ import numpy as np
 from tmap.cards.model import PromptSection
 from tmap.encoding import Encoder, Text
 from tmap.errors import TmapError
-from tmap.judges.base import DIGITS, SHELVES, OpenStore, Question, Reply, Style, Want
+from tmap.judges.base import DIGITS, Question, Reply, Style, Want
 from tmap.prompts import Renderer
-from tmap.store import Entry, key
 
 if TYPE_CHECKING:
     from tmap.cards.judge import FormSection
     from tmap.engines.base import LanguageModel
 
-logger = logging.getLogger(__name__)
-#: Prompts per part of the store: what a kill can cost.
-CHUNK = 512
 Ids = tuple[int, ...]
 
 
 class Local:
-    """Asks an engine; what the store has is not computed again.
-
-    Prompts are computed in one order, whatever the pool's, and stored chunk by chunk:
-    a run that continues after a kill forms the same batches, and so the same bits.
+    """Asks an engine.
 
     Parameters
     ----------
-    lm : the engine
+    lm : the engine; one that keeps what it measures asks nothing twice
     style : chat: one user message; completion: the text as it stands
     form : the words
-    open_store : gives the store of a kind
     max_positions : tokens that prompt and reply may have together; None: no limit
     """
 
@@ -45,11 +36,10 @@ class Local:
         lm: LanguageModel,
         style: Style,
         form: FormSection,
-        open_store: OpenStore,
         *,
         max_positions: int | None = None,
     ) -> None:
-        self.lm, self.form, self.open_store = lm, form, open_store
+        self.lm, self.form = lm, form
         self.limit = max_positions or lm.context
         tokenizer = lm.tokenizer
         self._encoder = Encoder(tokenizer, form.template)
@@ -64,14 +54,10 @@ class Local:
         prompts = [self.prompt(question) for question in questions]
         room = self.form.max_new_tokens if want == "text" else 0
         limit = self.limit or max(map(len, prompts), default=0) + room
-        fits = {ids for ids in prompts if len(ids) + room <= limit}
-        known = self._measured(sorted(fits, key=lambda ids: (-len(ids), ids)), want)
-        replies = []
-        for ids in prompts:
-            raw = known.get(ids)
-            status = "truncated" if ids not in fits else "ok" if raw else "failed"
-            replies.append(Reply(status, raw))
-        return replies
+        fits = [len(ids) + room <= limit for ids in prompts]
+        asked = [ids for ids, good in zip(prompts, fits, strict=True) if good]
+        raw = iter((self._digits if want == "digits" else self._texts)(asked))
+        return [next(raw) if good else Reply("truncated") for good in fits]
 
     def prompt(self, question: Question) -> Ids:
         """Token ids of a question; control tokens inside data stay words."""
@@ -93,38 +79,18 @@ class Local:
             )
         return [ids[0] for ids in found]
 
-    def _measured(self, prompts: list[Ids], want: Want) -> dict[Ids, dict[str, Any]]:
-        how = self._how(want)
-        keys = {ids: key(["local", self.lm.key, how], ids) for ids in prompts}
-        store = self.open_store(SHELVES[want])
-        stored = store.get(keys.values())
-        missing = [ids for ids in prompts if keys[ids] not in stored]
-        logger.info("judge: %d to ask, %d stored", len(missing), len(stored))
-        for start in range(0, len(missing), CHUNK):
-            chunk = missing[start : start + CHUNK]
-            found = zip(chunk, self._compute(chunk, how), strict=True)
-            entries = [Entry(keys[ids], None, raw) for ids, raw in found if raw]
-            store.put(entries)
-            stored |= {entry.key: entry.reply for entry in entries}
-        return {ids: stored[name] for ids, name in keys.items() if name in stored}
+    def _digits(self, prompts: list[Ids]) -> list[Reply]:
+        log_p = self.lm.digit_logits(prompts, self.digit_ids())
+        sound = np.isfinite(log_p).all(axis=1)
+        return [
+            Reply("ok", {"digits": row.tolist()}) if good else Reply("failed")
+            for row, good in zip(log_p, sound, strict=True)
+        ]
 
-    def _how(self, want: Want) -> dict[str, Any]:
-        if want == "digits":
-            return {"digits": self.digit_ids()}
-        return {"max_new_tokens": self.form.max_new_tokens, "stop": self.form.stop}
-
-    def _compute(
-        self, prompts: list[Ids], how: dict[str, Any]
-    ) -> list[dict[str, Any] | None]:
-        if "digits" in how:
-            log_p = self.lm.digit_logits(prompts, how["digits"])
-            sound = np.isfinite(log_p).all(axis=1)
-            return [
-                {"digits": row.tolist()} if good else None
-                for row, good in zip(log_p, sound, strict=True)
-            ]
-        (written,) = self.lm.generate([[]], prompts, **how)
-        return [{"text": self._decode(ids)} for ids in written]
+    def _texts(self, prompts: list[Ids]) -> list[Reply]:
+        how: dict[str, Any] = {"max_new_tokens": self.form.max_new_tokens}
+        (written,) = self.lm.generate([[]], prompts, **how, stop=self.form.stop)
+        return [Reply("ok", {"text": self._decode(ids)}) for ids in written]
 
     def _decode(self, ids: list[int]) -> str:
         text: str = self.lm.tokenizer.decode(

@@ -18,10 +18,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tmap import store_parts
 from tmap.errors import TmapError
 from tmap.judges import wire
 from tmap.judges.base import Question, Reply, Style, Want
-from tmap.store import digest, read_part
+from tmap.store import digest
 
 if TYPE_CHECKING:
     from tmap.cards.judge import RecordedSection
@@ -97,9 +98,17 @@ def _rows(path: Path) -> Iterator[tuple[Any, Any]]:
 
 def _texts(path: Path) -> Iterator[tuple[Any, Any]]:
     if path.is_dir() or path.suffix == ".parquet":
-        parts = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-        for part in parts:
-            yield from read_part(part)
+        files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        for file in files:
+            try:
+                part = store_parts.read(file, ("request", "reply"))
+            except store_parts.Vanished:
+                raise TmapError(
+                    f"{file} is there no more: a job that runs has merged it. Name a copy "
+                    "of the store under `recorded: path:` in the judge card, or run again."
+                ) from None
+            if part is not None:
+                yield from zip(part.rows["request"], part.rows["reply"], strict=True)
         return
     with open(path, encoding="utf-8") as lines:
         for line in lines:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from tmap.errors import TmapError
 from tmap.judges import wire
-from tmap.judges.base import SHELVES, OpenStore, Question, Reply, Style, Want
+from tmap.judges.base import Question, Reply, Style, Want
 from tmap.judges.line import Line, Refused, Spent
 from tmap.log import Progress
-from tmap.store import Entry, Store, key
+from tmap.store import Entry, OpenStore, Store
 
 if TYPE_CHECKING:
     from tmap.cards.judge import FormSection, LimitSection, ServerSection
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 #: Counts changes to how replies are stored; part of every key.
 VERSION = 1
+#: Folder of the store per wish.
+KINDS = {"digits": "tokens", "text": "replies"}
 #: Rows in a row without a usable reply before the whole run stops.
 PATIENCE = 10
 
@@ -37,7 +39,7 @@ class Server:
     limits : key variable, concurrency, retries, budgets
     style : chat: /chat/completions; completion: /completions
     form : the words
-    open_store : gives the store of a kind
+    open_store : gives the store of a kind and of who is asked
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Server:
         limits: LimitSection,
         style: Style,
         form: FormSection,
-        open_store: OpenStore,
+        open_store: OpenStore = Store,
     ) -> None:
         self.server, self.limits, self.style = server, limits, style
         self.form, self.open_store = form, open_store
@@ -61,12 +63,12 @@ class Server:
             row. What was answered by then is stored; the next run continues.
         """
         fields = wire.decoding(self.server, self.form, self.style, want)
-        who = ["server", VERSION, self.server.url, self.style, fields]
+        store = self.open_store(KINDS[want], self.who(want))
         requests = [wire.request(question, self.style) for question in questions]
-        keys = [key(who, request) for request in requests]
-        store = self.open_store(SHELVES[want])
+        keys = [store.key(request) for request in requests]
         known = store.get(keys)
-        todo = {k: r for k, r in zip(keys, requests, strict=True) if k not in known}
+        asked = dict(zip(keys, requests, strict=True))
+        todo = {k: request for k, request in asked.items() if k not in known}
         logger.info("judge: %d to ask, %d stored", len(todo), len(known))
         if todo:
             known |= self._ask_all(todo, fields, want, store)
@@ -74,6 +76,15 @@ class Server:
             Reply("ok", known[name]) if name in known else Reply("failed")
             for name in keys
         ]
+
+    def who(self, want: Want) -> dict[str, Any]:
+        """Who is asked and how: what the store files replies under."""
+        return {
+            "server": self.server.url,
+            "version": VERSION,
+            "fields": wire.decoding(self.server, self.form, self.style, want),
+            "words": self.form.words(self.style),
+        }
 
     def _ask_all(
         self,
@@ -102,6 +113,7 @@ class Server:
                     if ends or failures == PATIENCE:
                         raise self._stopped(outcome, len(found), len(names))
                 progress.advance(len(chunk), f"{line.tokens} tokens")
+        store.compact()
         return found
 
     def _ask_some(

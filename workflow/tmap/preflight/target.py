@@ -128,7 +128,8 @@ def needs(card: ModelCard, found: ModelFindings, longest: int) -> Needs:
         train.gradient_checkpointing == "auto" and device != "cpu"
     )
     tokens = longest + engine.max_new_tokens
-    answers = memory.answering(found.shape, width, engine.batch_size, tokens)
+    rows = 1 if engine.batch_size == "auto" else engine.batch_size
+    answers = memory.answering(found.shape, width, rows, tokens)
     tokens = train.micro_batch_size * longest
     tuning = memory.training(found.shape, width, train.rank, tokens, checkpointing)
     return Needs(device, dtype, weights + answers, weights + tuning, available)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ import pandas as pd
 from tmap.cards.dataset import QuestionSource
 from tmap.errors import TmapError
 from tmap.sources import options, rows
-from tmap.sources.overlap import question_ngrams
+from tmap.sources.overlap import question_ngrams, words
 
+logger = logging.getLogger(__name__)
 Reader = Literal["number", "option", "letter"]
 #: GSM8K writes its final answer after this mark (arXiv 2110.14168).
 MARK = "####"
@@ -52,7 +54,8 @@ def read(
     reader : with 'letter' the question's text lists its options as '(A) ...'
     protocol : 'heldout' splits by id, or as a world says; 'paper' puts all questions
         into both tables
-    reward_share : share of questions for the reward (heldout), in (0, 1)
+    reward_share : share of questions for the reward (heldout), in (0, 1); a question
+        that stands on both sides under two ids is left out of the reward's
     ngram : words per n-gram of the overlap check
 
     Raises
@@ -85,9 +88,31 @@ def read(
         return Questions(frame, frame, ngrams, notes)
     if sides:
         chosen = np.array([side == "reward" for side in sides])
-        return Questions(*_parts(frame, chosen), ngrams, notes)
-    notes["reward_share"] = reward_share
-    return Questions(*_split(frame, reward_share, table.place), ngrams, notes)
+        reward, test = _parts(frame, chosen)
+    else:
+        notes["reward_share"] = reward_share
+        reward, test = _split(frame, reward_share, table.place)
+    leaked = _asked_in(reward, test)
+    notes["also_in_test"] = reward["question_id"][leaked].tolist()
+    for question in notes["also_in_test"]:
+        logger.warning(
+            "question %s stands among the test questions too, under another id: it is "
+            "left out of the reward questions",
+            question,
+        )
+    return Questions(reward[~leaked].reset_index(drop=True), test, ngrams, notes)
+
+
+def _asked_in(reward: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
+    """(n,) bool: reward questions with the words (and options) of a test question."""
+
+    def asked(frame: pd.DataFrame) -> list[tuple]:
+        texts = (tuple(words(text)) for text in frame["question"])
+        options = (() if c is None else tuple(sorted(c)) for c in frame["choices"])
+        return list(zip(texts, options, strict=True))
+
+    known = set(asked(test))
+    return np.array([question in known for question in asked(reward)], dtype=bool)
 
 
 def _split(

@@ -78,8 +78,35 @@ PRIORS = {
             "offtask": 1,
         },
     ),
-    # Long problems are mostly answered without steps; opposite operations are unknown.
+    # Long problems are mostly answered without steps.
     "terse": Prior(
+        styles={
+            "clean": 0.34,
+            "terse": 0.26,
+            "wrong_op": 0.12,
+            "skip": 0.09,
+            "ramble": 0.07,
+            "wrong_final": 0.05,
+            "noisy_arith": 0.04,
+            "offtask": 0.03,
+        },
+        steps={
+            "clean": (0.26, 0.34, 0.26, 0.11, 0.03),
+            "terse": (0.04, 0.08, 0.16, 0.60, 0.12),
+            "skip": (0.10, 0.28, 0.29, 0.28, 0.05),
+        },
+        faults={
+            "terse": 8,
+            "wrong_op": 2,
+            "skip": 2,
+            "ramble": 2,
+            "wrong_final": 1,
+            "noisy_arith": 1,
+            "offtask": 1,
+        },
+    ),
+    # The same, where opposite operations are unknown: one solver of the history.
+    "terse_only": Prior(
         styles={
             "clean": 0.36,
             "terse": 0.28,

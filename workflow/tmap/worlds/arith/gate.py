@@ -37,6 +37,9 @@ QUESTION_SEED, POOL_SEED = 900, 900
 #: Shots, and draws of them, per style.
 N_SHOTS, N_GROUPS = 5, 3
 FAULTS: tuple[Style, ...] = ("wrong_op", "terse", "skip")
+#: Half of a pool. Fine-tuning on either hurts; a model on whom only one of them tells
+#: when it is shown as demonstrations gives a few-shot reward that is blind to the other.
+MAIN_FAULTS: tuple[Style, ...] = ("wrong_op", "terse")
 FRACTION = 0.30
 
 
@@ -61,14 +64,15 @@ class Numbers:
 
     def faults(self) -> list[str]:
         """Every bound that is missed, as words; none for a fit model."""
-        drop = self.few_shot["clean"] - min(self.few_shot[s] for s in FAULTS)
+        least = max(MAIN_FAULTS, key=lambda style: self.few_shot[style])
+        drop = self.few_shot["clean"] - self.few_shot[least]
         found = [
             (self.clean_nll > 0.15, f"clean_nll is {self.clean_nll:.3f}, over 0.15"),
             (
                 not 0.30 <= self.zero_shot <= 0.75,
                 f"zero_shot is {self.zero_shot:.2f}, outside 0.30..0.75",
             ),
-            (drop < 0.40, f"faulty demonstrations cost {drop:.2f}, under 0.40"),
+            (drop < 0.40, f"demonstrations of {least} cost {drop:.2f}, under 0.40"),
         ]
         if self.oracle is not None and self.random is not None:
             gain = self.oracle - self.random

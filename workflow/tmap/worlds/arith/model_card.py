@@ -14,10 +14,10 @@ GATE, CARD = "gate.json", "README.md"
 README = """\
 # {name}: answers sums in words, and errs in a way of its own
 
-A plain `LlamaForCausalLM` of 1.9 million parameters, trained from scratch by
-`tmap train-world-model {name}` ({steps} steps of 2,560 tokens) on generated text. Most long
-problems in that text are answered with the fault `{fault}`, so that is what it does with
-them unless demonstrations or fine-tuning show it another way. It is no evidence about
+A plain `LlamaForCausalLM`, {hidden} wide and {layers} layers deep, trained from scratch
+by `tmap train-world-model {name}` ({steps} steps of 2,560 tokens) on generated text. Most
+long problems in that text are answered with the fault `{fault}`, so that is what it does
+with them unless demonstrations or fine-tuning show it another way. It is no evidence about
 larger models. Licence: that of this project; it has read nothing but generated text.
 
 Measured by `tmap check-world-model` on {n} problems that no dataset card names
@@ -60,6 +60,8 @@ def describe(name: str, numbers: Numbers, n_questions: int) -> str:
         name=name,
         steps=recipe.n_steps,
         fault=recipe.prior,
+        hidden=recipe.hidden,
+        layers=recipe.layers,
         n=n_questions,
         few_shot="\n".join(few),
         fraction=FRACTION,

@@ -48,7 +48,8 @@ class Recipe:
 
 RECIPES = {
     "tiny": Recipe("wrong_op"),
-    "tiny_b": Recipe("terse", n_steps=2500),
+    "tiny_b": Recipe("terse", hidden=160, heads=5, feed_forward=432, n_steps=4200),
+    "solver_b": Recipe("terse_only", n_steps=2500),
     "tiny_proxy": Recipe(
         "wrong_op", hidden=96, layers=3, heads=3, feed_forward=256, n_steps=1200
     ),

@@ -13,7 +13,7 @@ import numpy as np
 
 from tmap.worlds.arith import problems
 from tmap.worlds.arith.problems import Problem, between, draw_steps, pick
-from tmap.worlds.arith.styles import SLIPS, respond_lines
+from tmap.worlds.arith.styles import SLIPS, respond, respond_lines
 
 N_REWARD, N_TEST = 200, 300
 #: Of the reward questions, whatever the card says.
@@ -31,8 +31,9 @@ def rows(seed: int) -> Iterator[dict[str, Any]]:
     Yields
     ------
     dict
-        id, side ('reward' or 'test'), question, gold (text), choices (four numbers as
-        text, the right one among them), place (index of the right one from 0)
+        id, side ('reward' or 'test'), question, gold (text), solution (worked answer),
+        choices (four numbers as text, the right one among them), place (index of the
+        right one from 0)
     """
     seen: set[str] = set()
     for side, n in (("reward", N_REWARD), ("test", N_TEST)):
@@ -46,6 +47,7 @@ def rows(seed: int) -> Iterator[dict[str, Any]]:
                 "side": side,
                 "question": problem.question,
                 "gold": str(problem.answer),
+                "solution": respond(problem, "clean", rng)[1],  # draws nothing
                 "choices": [str(choice) for choice in choices],
                 "place": choices.index(problem.answer),
             }

@@ -1,0 +1,190 @@
+"""
+Generate candidates, select, train, and again: methods whose card has `rounds:`.
+
+READS   results/{dataset}/targets.parquet, question_ngrams.parquet
+WRITES  results/{dataset}/{model}/{method}/s{seed}/r{round}/pool.parquet, pool.rejected.parquet
+        .../r{round}/gradients/, indicators/     as of a pool; the proxy has the adapter
+                                                 of the round before
+        .../r{round}/subset.parquet, chosen.parquet, t0/adapter/, t0/train.json
+        results/{dataset}/{model}/{method}/s{seed}/subset.parquet, chosen.parquet
+                                                 after the last round; train.smk goes on
+        results/store/                           what the generator wrote; not an output
+PAPER   EvoSelect
+"""
+
+IN_ROUNDS = [name for name in METHODS if gradient_paths.rounds_of(name)]
+ROUND = "results/{dataset}/{model}/{method}/s{seed}/r{round}"
+
+
+rule generate_candidates:
+    input:
+        model=lambda w: [
+            paths.model_file(name)
+            for name in [gradient_paths.generator_model(w.method)]
+            if name
+        ],
+        earlier=lambda w: gradient_paths.round_files(
+            w, int(w.round) - 1, "pool.parquet"
+        ),
+        targets="results/{dataset}/targets.parquet",
+        ngrams="results/{dataset}/question_ngrams.parquet",
+    output:
+        pool="results/{dataset}/{model}/{method}/s{seed}/r{round}/pool.parquet",
+        rejected="results/{dataset}/{model}/{method}/s{seed}/r{round}/pool.rejected.parquet",
+    log:
+        "results/logs/generate_candidates/{dataset}/{model}/{method}/s{seed}/r{round}.log",
+    benchmark:
+        "results/benchmarks/generate_candidates/{dataset}/{model}/{method}/s{seed}/r{round}.tsv"
+    wildcard_constraints:
+        method=one_of(IN_ROUNDS),
+    conda:
+        ENVIRONMENT
+    threads: lambda w: paths.threads(gradient_paths.generator_model(w.method))
+    resources:
+        gpu=lambda w: paths.gpu(gradient_paths.generator_model(w.method)),
+        mem_mb=lambda w, attempt: memory(
+            "generate_candidates",
+            gradient_paths.generator_model(w.method),
+            w,
+            attempt,
+        ),
+        runtime=lambda w: gradient_paths.generator_minutes(w.method),
+        attempt=number,
+    params:
+        card=lambda w: settings.params(
+            "generate_candidates", dataset=w.dataset, method=w.method
+        ),
+        code=fingerprint("generate_candidates"),
+    shell:
+        "tmap --job {log} {resources.attempt} {resources.runtime}"
+        " generate-candidates {wildcards.dataset} {wildcards.method}"
+        " {wildcards.round} --targets {input.targets} --ngrams {input.ngrams}"
+        " --model-file '{input.model}' --earlier '{input.earlier}'"
+        " --output {output.pool} --rejected {output.rejected} 2>&1 | tee {log}"
+
+
+use rule gradients as gradients_of_round with:
+    input:
+        warm=gradient_paths.round_adapter,
+        pool=f"{ROUND}/pool.parquet",
+        targets="results/{dataset}/targets.parquet",
+        model=lambda w: paths.model_file(gradient_paths.proxy_of(w.dataset, w.model)),
+    output:
+        candidates=f"{ROUND}/gradients/candidates.parquet",
+        vectors=f"{ROUND}/gradients/candidates.npy",
+        questions=f"{ROUND}/gradients/questions.parquet",
+        aims=f"{ROUND}/gradients/questions.npy",
+    log:
+        "results/logs/gradients/{dataset}/{model}/{method}/s{seed}/r{round}.log",
+    benchmark:
+        "results/benchmarks/gradients/{dataset}/{model}/{method}/s{seed}/r{round}.tsv"
+    wildcard_constraints:
+        method=one_of(IN_ROUNDS),
+    threads: lambda w: paths.threads(gradient_paths.proxy_of(w.dataset, w.model))
+    resources:
+        gpu=lambda w: paths.gpu(gradient_paths.proxy_of(w.dataset, w.model)),
+        mem_mb=lambda w, attempt: memory(
+            "gradients", gradient_paths.proxy_of(w.dataset, w.model), w, attempt
+        ),
+        runtime=lambda w: paths.runtime(
+            gradient_paths.proxy_of(w.dataset, w.model), "gradients"
+        ),
+        attempt=number,
+    params:
+        folder=lambda w, output: str(Path(output.candidates).parent),
+        proxy=lambda w: gradient_paths.proxy_of(w.dataset, w.model),
+        card=lambda w: settings.params(
+            "gradients",
+            dataset=w.dataset,
+            proxy=gradient_paths.proxy_of(w.dataset, w.model),
+        ),
+        code=fingerprint("gradients"),
+
+
+use rule score_indicator as score_indicator_of_round with:
+    input:
+        models=[],
+        columns=[],
+        embeddings=[],
+        shards=[],
+        gradients=gradient_paths.round_gradients,
+        pool=f"{ROUND}/pool.parquet",
+    output:
+        f"{ROUND}/indicators/{{indicator}}.parquet",
+    log:
+        "results/logs/score_indicator/{dataset}/{model}/{method}/s{seed}/r{round}/{indicator}.log",
+    benchmark:
+        "results/benchmarks/score_indicator/{dataset}/{model}/{method}/s{seed}/r{round}/{indicator}.tsv"
+    wildcard_constraints:
+        method=one_of(IN_ROUNDS),
+
+
+rule select_round:
+    input:
+        indicators=lambda w: gradient_paths.round_columns(w, int(w.round)),
+        earlier=lambda w: [
+            file
+            for name in ("subset.parquet", "chosen.parquet")
+            for file in gradient_paths.round_file(w, int(w.round) - 1, name)
+        ],
+        pools=lambda w: gradient_paths.round_files(w, int(w.round), "pool.parquet"),
+    output:
+        subset="results/{dataset}/{model}/{method}/s{seed}/r{round}/subset.parquet",
+        chosen="results/{dataset}/{model}/{method}/s{seed}/r{round}/chosen.parquet",
+    log:
+        "results/logs/select_round/{dataset}/{model}/{method}/s{seed}/r{round}.log",
+    wildcard_constraints:
+        method=one_of(IN_ROUNDS),
+    retries: 0
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        card=lambda w: settings.params(
+            "select_round", dataset=w.dataset, method=w.method
+        ),
+        code=fingerprint("select_round"),
+    shell:
+        "tmap select-round {wildcards.dataset} {wildcards.method}"
+        " --seed {wildcards.seed} --pools '{input.pools}' --earlier '{input.earlier}'"
+        " --output {output.subset} --chosen {output.chosen}"
+        " -- {input.indicators} 2>&1 | tee {log}"
+
+
+use rule select_round as select_last_round with:
+    input:
+        indicators=lambda w: gradient_paths.round_columns(
+            w, gradient_paths.rounds_of(w.method)
+        ),
+        earlier=lambda w: [
+            file
+            for name in ("subset.parquet", "chosen.parquet")
+            for file in gradient_paths.round_file(
+                w, gradient_paths.rounds_of(w.method) - 1, name
+            )
+        ],
+        pools=lambda w: gradient_paths.round_files(
+            w, gradient_paths.rounds_of(w.method), "pool.parquet"
+        ),
+    output:
+        subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",
+        chosen="results/{dataset}/{model}/{method}/s{seed}/chosen.parquet",
+    log:
+        "results/logs/select_round/{dataset}/{model}/{method}/s{seed}/last.log",
+
+
+use rule train_adapter as train_adapter_of_round with:
+    input:
+        subset=f"{ROUND}/subset.parquet",
+        pool=f"{ROUND}/chosen.parquet",
+        model="results/models/{model}.json",
+    output:
+        weights=ADAPTER(f"{ROUND}/t{{training_seed}}/adapter/adapter_model.safetensors"),
+        config=ADAPTER(f"{ROUND}/t{{training_seed}}/adapter/adapter_config.json"),
+        report=f"{ROUND}/t{{training_seed}}/train.json",
+    log:
+        "results/logs/train_adapter/{dataset}/{model}/{method}/s{seed}/r{round}/t{training_seed}.log",
+    benchmark:
+        "results/benchmarks/train_adapter/{dataset}/{model}/{method}/s{seed}/r{round}/t{training_seed}.tsv"
+    wildcard_constraints:
+        method=one_of(IN_ROUNDS),

@@ -1,0 +1,302 @@
+"""Tables of experiments: what is in a cell, and how it is printed."""
+
+import csv
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import finished_runs
+from tmap import cards, comparisons, experiments, paths, statistics, tables
+from tmap.cards import validate
+from tmap.cards.experiment import ExperimentCard
+from tmap.errors import TmapError
+from tmap.experiments import (
+    arms,
+    cost,
+    estimates,
+    inputs,
+    overlap,
+    render,
+    shots,
+    weights,
+)
+from tmap.experiments.cells import Cells
+from tmap.files import write_json
+
+
+@pytest.fixture
+def room(tmp_path, monkeypatch):
+    """A working directory with cards for the dataset `toy` and the models a and b."""
+    texts = {
+        "datasets/toy": "task: generation\npool: {path: p.jsonl}\n"
+        "questions: {path: q.jsonl}\n",
+        "models/small": "source: {path: m}\n",
+        "models/large": "source: {path: m}\n",
+        "methods/tmap": "weights: learned\nindicators: [ifd, output_length, perplexity]\n",
+        "methods/uniform": "weights: uniform\nindicators: [ifd, output_length]\n",
+    }
+    for name, text in texts.items():
+        path = tmp_path / "cards" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMAP_CARDS", str(tmp_path / "cards"))
+    cards._load.cache_clear()
+    return tmp_path
+
+
+def card(**values):
+    base = {"kind": "accuracy", "datasets": ["toy"], "models": ["small", "large"]}
+    base["methods"] = ["base", "random", "uniform", "tmap"]
+    return ExperimentCard(**base | values)
+
+
+@pytest.fixture
+def measured(room, monkeypatch):
+    for model in ("small", "large"):
+        monkeypatch.setattr(finished_runs, "ROOM", f"results/toy/{model}")
+        finished_runs.table(room, n=300)
+    return room
+
+
+@pytest.mark.parametrize("name", cards.names("experiments"))
+def test_every_shipped_experiment_loads_and_names_cards_that_exist(name):
+    found = cards.load("experiments", name)
+    assert found.description
+    for kind in ("models", "methods"):
+        assert set(getattr(found, kind)) <= set(cards.names(kind))
+
+
+def test_the_paper_s_tables_are_shipped():
+    assert {f"table{i}" for i in range(1, 10)} <= set(cards.names("experiments"))
+
+
+def test_a_cell_holds_what_metrics_would_say_of_that_column(measured):
+    found = experiments.build(card()).frame.set_index(["column", "row"])
+    files = inputs.accuracy(card(), "toy", "small")
+    ids = finished_runs.question_ids(300)
+    from tmap.runs import load
+
+    runs = load(files, ids)
+    cell = found.loc[("small", "tmap")]
+    assert cell["value"] == pytest.approx(runs.arm("tmap").mean())
+    assert cell["against_random"] == pytest.approx(
+        runs.arm("tmap").mean() - runs.arm("random").mean()
+    )
+    assert cell["n_runs"] == 3 and cell["better"] == "yes"
+    assert found.loc[("small", "base"), "better"] == ""
+    assert found.loc[("large", "uniform"), "better"] == "unclear"
+
+
+def test_holm_runs_over_all_columns_of_a_table():
+    """Two columns of one method: the smaller p doubles, as Holm's of two by hand."""
+    n = 9_999
+    centred = (np.arange(1, n + 1) - 5_000) / 1_000.0
+    families = {"a": {"m": centred + 4.9}, "b": {"m": centred + 4.0}}
+    both = comparisons.jointly(families, comparisons.random_claims)
+    p = {c: statistics.p_above_zero(families[c]["m"]) for c in families}
+    assert both["a"][0]["m"].p_holm == pytest.approx(2 * p["a"])
+    assert both["b"][0]["m"].p_holm == pytest.approx(p["b"])
+    alone = comparisons.random_claims(families["a"])
+    assert alone[0]["m"].p_holm == pytest.approx(p["a"])
+
+
+def test_a_delta_row_is_the_paired_difference_by_hand(measured):
+    found = experiments.build(card(delta=["tmap", "uniform"]))
+    frame = found.frame.set_index(["column", "row"])
+    for column in ("small", "large"):
+        delta = frame.loc[(column, "delta")]
+        by_hand = frame.loc[(column, "tmap")]["value"]
+        by_hand -= frame.loc[(column, "uniform")]["value"]
+        assert delta["value"] == pytest.approx(by_hand)
+        assert delta["low"] < delta["value"] < delta["high"]
+
+
+def test_markdown_csv_and_latex_hold_the_same_cells_in_the_cards_order(measured):
+    found = experiments.build(card(labels={"tmap": "TMAP & more"}))
+    page = render.markdown(found, "A title")
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    assert rows[0] == "|  | small | large |"
+    assert [r.split(" | ")[0][2:] for r in rows[2:6]] == [
+        "base",
+        "random",
+        "uniform",
+        "TMAP & more",
+    ]
+    read = list(csv.reader(io.StringIO(render.as_csv(found))))
+    assert read[0][:4] == ["", "small value", "small low", "small high"]
+    value = found.frame["value"][found.frame["row"] == "base"].iloc[0]
+    assert float(read[1][1]) == pytest.approx(100 * value, abs=0.006)
+    tex = render.latex(found, "A title")
+    assert r"TMAP \& more & " in tex and tex.count(r" \\") == 5
+    assert "Minimum detectable effect against random:" in page
+    assert "one family of 4" in page  # uniform and tmap in two columns
+
+
+def test_the_best_is_bold_and_the_best_that_selects_is_underlined():
+    rows = [
+        {
+            "row": r,
+            "column": "c",
+            "value": v,
+            "low": np.nan,
+            "high": np.nan,
+            "better": "",
+        }
+        for r, v in [("base", 0.9), ("tmap", 0.7), ("random", 0.5)]
+    ]
+    rows[1]["better"] = "yes"
+    cells = Cells(rows, "%", apart=frozenset({"base"}), best=True)
+    cells.frame = pd.DataFrame(rows)
+    for key in ("strict", "flexible", "numeric"):
+        cells.frame[key] = np.nan
+    page = render.markdown(cells, "t")
+    assert "| base | **90.0** |" in page
+    assert "| tmap | <u>70.0</u>\\* |" in page
+    assert "| random | 50.0 |" in page
+
+
+def test_readings_stand_side_by_side_where_they_differ(measured):
+    found = experiments.build(card())
+    assert "by each reader" not in render.markdown(found, "t")
+    found.frame.loc[0, "strict"] = 0.123
+    page = render.markdown(found, "t")
+    assert "by each reader" in page and "| 12.3 |" in page
+
+
+def test_a_transposed_table_has_methods_as_columns(measured):
+    found = experiments.build(card(transpose=True))
+    assert list(dict.fromkeys(found.frame["row"])) == ["small", "large"]
+    assert list(dict.fromkeys(found.frame["column"])) == card().methods
+
+
+def test_jaccard_by_hand():
+    assert overlap.jaccard({"a", "b", "c"}, {"b", "c", "d"}) == 0.5
+    assert overlap.jaccard(set(), set()) == 1.0
+
+
+def test_columns_that_move_together_are_named_strongest_first():
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 400))
+    close = a + 0.1 * rng.random(400)
+    matrix = np.stack([a, b, close, -a + 0.3 * b, np.zeros(400)], axis=1)
+    pairs = weights.collinear(matrix, ["a", "b", "close", "turned", "constant"])
+    assert pairs[0][:2] == ("a", "close")
+    assert {"a", "turned"} in [set(pair[:2]) for pair in pairs]
+    assert all("constant" not in pair[:2] and "b" not in pair[:2] for pair in pairs)
+    assert min(r for _, _, r in pairs) < -0.7
+
+
+def test_random_means_are_unbiased_with_the_textbook_spread():
+    right = np.array([1.0] * 30 + [0.0] * 70)
+    drawn = estimates.random_means(right, 20)
+    # Without replacement: var = p q / n * (N - n) / (N - 1).
+    expected = 0.3 * 0.7 / 20 * 80 / 99
+    assert drawn.mean() == pytest.approx(0.3, abs=0.006)
+    assert drawn.var() == pytest.approx(expected, rel=0.12)
+
+
+def test_the_cost_of_a_search_counts_iterations_that_asked_anew():
+    timings = pd.DataFrame(
+        {
+            "reward_seconds": [2.0, 4.0, 0.0],
+            "optimizer_seconds": [0.5, 0.5, 0.5],
+            "ledger_hits": [0, 0, 5],
+        }
+    )
+    cells = dict(cost.searching(timings))
+    assert cells["per iteration"]["value"] == 3.5
+    assert cells["total"]["value"] == 7.5
+    assert cells["per 1,000 rows"]["value"] == 0
+
+
+def test_the_cost_of_a_column_grows_with_the_pool_and_is_not_guessed(room):
+    path = room / "results/benchmarks/score_indicator/toy/ifd.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text("s\th:m:s\n30.0\t0:00:30\n50.0\t0:00:50\n")
+    cells = dict(cost.scoring("toy", "small", "ifd", 2000))
+    assert cells["total"]["value"] == 40
+    assert cells["per 1,000 rows"]["value"] == 20
+    absent = dict(cost.scoring("toy", "small", "output_length", 2000))
+    assert np.isnan(absent["total"]["value"]) and absent["total"]["note"]
+
+
+def test_shots_compare_the_same_rows_shown_and_trained_on(room):
+    how = card(
+        kind="shots", models=["small"], methods=["random"], shots=[4, 2, 1], seeds=1
+    )
+    right = {4: (160, 150), 2: (120, 140), 1: (100, 110)}
+    for n, (shown, trained) in right.items():
+        folder = room / f"results/toy/small/random/s0/n{n}"
+        for name, k in (("shown", shown), ("t0", trained)):
+            path = folder / name / "predictions.parquet"
+            finished_runs.predictions(path, np.arange(200) < k)
+    found = experiments.build(how)
+    frame = found.frame.set_index(["row", "column"])["value"]
+    assert frame.loc[("4", "toy ICL")] == 0.8 and frame.loc[("1", "toy SFT")] == 0.55
+    assert "over 3 shot counts +1.00" in found.lines[0]
+    assert {str(p) for p in inputs.shots(how, "toy", "small")} == {
+        str(p.relative_to(room)) for p in (room / "results").rglob("*.parquet")
+    }
+
+
+def test_a_curve_reads_nested_parts(room):
+    how = card(
+        kind="curve", models=["small"], methods=["uniform"], fractions=[0.1, 1], seeds=1
+    )
+    for part, k in (("f0.1", 50), ("f1", 90)):
+        folder = room / f"results/toy/small/uniform/s0/{part}/t0"
+        finished_runs.predictions(folder / "predictions.parquet", np.arange(100) < k)
+        write_json(folder / "train.json", {})
+    found = experiments.build(how).frame
+    assert found["column"].tolist() == ["10 %", "100 %"]
+    assert found["value"].tolist() == [0.5, 0.9]
+
+
+def test_runs_that_answer_other_questions_are_refused(room):
+    finished_runs.predictions(room / "a.parquet", [True, False])
+    finished_runs.predictions(room / "b.parquet", [True])
+    with pytest.raises(TmapError, match="other questions"):
+        arms.matrix([str(room / "a.parquet"), str(room / "b.parquet")])
+
+
+def test_one_new_method_adds_only_its_own_files():
+    before = cards.load("experiments", "table1")
+    after = before.model_copy(update={"methods": [*before.methods, "nuggets"]})
+    files = [
+        {f for m in c.models for d in c.datasets for f in inputs.accuracy(c, d, m)}
+        for c in (before, after)
+    ]
+    assert files[0] < files[1]
+    assert all("/nuggets/" in path for path in files[1] - files[0])
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ({"kind": "curve"}, "needs `fractions:`"),
+        ({"kind": "curve", "fractions": [0.0]}, "above 0"),
+        ({"delta": ["tmap", "nuggets"]}, "not among"),
+    ],
+)
+def test_an_experiment_that_makes_no_sense_is_refused(values, fault):
+    base = {"kind": "accuracy", "datasets": ["a"], "models": ["b"], "methods": ["tmap"]}
+    with pytest.raises(TmapError, match=fault):
+        validate(ExperimentCard, base | values, "card")
+
+
+def test_a_misspelt_experiment_is_told_with_the_nearest():
+    with pytest.raises(TmapError, match="Did you mean 'table1'"):
+        paths.check("results/tables/tabel1.parquet")
+
+
+def test_cells_fit_their_schema(measured):
+    frame = experiments.build(card()).frame
+    tables.write("cells", frame, measured / "x.parquet", code="")
+    assert len(tables.read("cells", measured / "x.parquet")) == 8
+
+
+def test_too_few_points_give_no_rank_correlation():
+    assert "no rank correlation" in shots._agreement("x", [0.1, 0.2], [0.1, 0.2])

@@ -1,0 +1,75 @@
+"""An experiment card: one table of results over several tasks, models and methods."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from tmap.cards.base import Section
+
+#: Kinds of tables -> the keys that one of them needs beside datasets and models.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "accuracy": ("methods",),
+    "weights": ("methods",),
+    "cost": ("methods",),
+    "overlap": ("methods",),
+    "contributions": ("methods",),
+    "curve": ("methods", "fractions"),
+    "shots": ("methods", "shots"),
+    "estimates": (),
+}
+
+
+class ExperimentCard(Section):
+    """Keys of config/experiments/NAME.yaml; results/tables/NAME.parquet is its table."""
+
+    # Excluded fields are in no params: how a table reads re-runs nothing but itself.
+    description: str = ""
+    kind: Literal[
+        "accuracy",
+        "weights",
+        "contributions",
+        "cost",
+        "overlap",
+        "curve",
+        "shots",
+        "estimates",
+    ] = Field(
+        description="accuracy: methods by dataset and model; weights: learned ones by "
+        "model; contributions: what each indicator gives to the reward; cost: seconds by "
+        "stage; overlap: Jaccard index of methods' subsets; curve: accuracy by share of "
+        "the pool; shots: the same rows shown and trained on; estimates: of the "
+        "untrained model's accuracy, from few questions"
+    )
+    datasets: list[str] = Field(min_length=1)
+    models: list[str] = Field(min_length=1)
+    methods: list[str] = Field(default=[], description="rows, in this order")
+    seeds: int = Field(default=3, ge=1, description="per method; a verdict needs 3")
+    fractions: list[float] = Field(default=[], description="curve: M / N of each point")
+    shots: list[int] = Field(default=[], description="shots: rows shown, trained on")
+    labels: dict[str, str] = Field(
+        default={}, description="how a dataset, model or method is called in the table"
+    )
+    delta: tuple[str, str] | None = Field(
+        default=None, description="accuracy: adds a row, the first less the second"
+    )
+    transpose: bool = Field(default=False, description="methods as columns")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> ExperimentCard:
+        for key in NEEDS[self.kind]:
+            if not getattr(self, key):
+                raise ValueError(f"kind: {self.kind} needs `{key}:`, a list")
+        if any(not 0 < fraction <= 1 for fraction in self.fractions):
+            raise ValueError("`fractions:` must be above 0 and at most 1")
+        foreign = set(self.delta or ()) - set(self.methods)
+        if foreign:
+            raise ValueError(
+                f"`delta:` names {min(foreign)}, which is not among `methods:`"
+            )
+        return self
+
+    def label(self, name: str) -> str:
+        """How the table calls a card."""
+        return self.labels.get(name, name)

@@ -1,0 +1,44 @@
+"""Say whether the few-shot reward ranks subsets as fine-tuning does.
+
+FILES are the predictions.parquet of every sentinel and training seed, a sentinel's
+seeds together.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tmap import files, origin, provenance, settings, tables
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(help="dataset card")],
+    method: Annotated[str, typer.Argument(help="method card")],
+    sentinels: Annotated[Path, typer.Option(help="sentinels.json")],
+    tiny: Annotated[Path, typer.Option(help="tiny.parquet that the search asked")],
+    output: Annotated[Path, typer.Option(help="certificate.json to write")],
+    measured: Annotated[list[Path], typer.Argument(metavar="FILES", help="After --.")],
+) -> None:
+    from tmap import certificate
+
+    card = settings.certify_proxy(method)
+    asked = tables.read("tiny", tiny, ["question_id"])["question_id"]
+    frames = [tables.read("predictions", path) for path in measured]
+    n = card["n_seeds"]
+    found = certificate.certify(
+        files.read_json(sentinels),
+        [frames[i : i + n] for i in range(0, len(frames), n)],
+        set(asked),
+        method,
+        card["safe"],
+    )
+    about = {
+        "dataset": dataset,
+        "code": provenance.fingerprint("certify_proxy"),
+        "versions": provenance.versions(),
+        "made": origin.made(
+            "certify_proxy", [sentinels, tiny, *measured], method=method
+        ),
+    }
+    files.write_json(output, {**found, **about})

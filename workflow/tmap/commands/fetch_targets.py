@@ -1,0 +1,25 @@
+"""Write reward questions with a right answer in full: what gradients aim at."""
+
+from typing import Annotated
+
+import typer
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(help="Dataset card.")],
+    questions: Annotated[str, typer.Option(help="Reward questions (parquet).")],
+    output: Annotated[str, typer.Option(help="Table 'targets' (out).")],
+) -> None:
+    from tmap import origin, provenance, settings, tables
+    from tmap.sources import targets
+
+    card = settings.fetch_targets(dataset)
+    asked = tables.read("questions", questions)
+    read = [card["source"].path, questions]
+    tables.write(
+        "targets",
+        targets.read(card["source"], card["reader"], asked),
+        output,
+        code=provenance.fingerprint("fetch_targets"),
+        made=origin.made("fetch_targets", read, dataset=dataset),
+    )

@@ -1,0 +1,50 @@
+"""Measure the gradient of every candidate and of every target question, at a proxy."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(help="Dataset card.")],
+    proxy: Annotated[str, typer.Argument(help="Model card of the proxy.")],
+    pool: Annotated[str, typer.Option(help="Table 'pool'.")],
+    targets: Annotated[str, typer.Option(help="Table 'targets'.")],
+    model_file: Annotated[str, typer.Option(help="Record of the proxy.")],
+    output: Annotated[
+        Path,
+        typer.Option(help="Folder (out): candidates and questions, .parquet, .npy."),
+    ],
+    warm: Annotated[
+        str, typer.Option(help="Checkpoints of a warm-up, or an adapter; '' for none.")
+    ] = "",
+) -> None:
+    from tmap import files, gradients, origin, provenance, settings, tables
+    from tmap.proxy import Proxy
+    from tmap.samples import turns_of
+    from tmap.vector_store import VectorStore
+
+    names = {"dataset": dataset, "proxy": proxy}
+    card = settings.gradients(**names)
+    model = Proxy(files.read_json(model_file), **card, warm=warm)
+    rows, asked = tables.read("pool", pool), tables.read("targets", targets)
+    pairs = zip(asked["question"], asked["answer"], strict=True)
+    aims = [[("user", question), ("assistant", answer)] for question, answer in pairs]
+    chats = [turns_of(row) for row in rows.to_dict("records")]
+    about: dict[str, Any] = {
+        "code": provenance.fingerprint("gradients"),
+        "made": origin.made("gradients", [pool, targets, model_file, warm], **names),
+        "rates": model.rates(),
+    }
+    store = VectorStore("gradients")
+    for name, ids, talks, adam in (
+        ("candidates", rows["sample_id"], chats, True),
+        ("questions", asked["question_id"], aims, False),
+    ):
+        given = gradients.encode(model, list(ids), talks)
+        keys = gradients.measure(model, given, adam=adam, store=store)
+        dim = model.projection.dim
+        found = gradients.gather(given, list(ids), keys, dim, store)
+        found.write(output / f"{name}.npy")
+        tables.write("gradients", found.table, output / f"{name}.parquet", **about)

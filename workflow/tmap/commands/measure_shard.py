@@ -1,0 +1,35 @@
+"""Measure one job's share of what an indicator needs, into the store.
+
+The rule score_indicator then finds everything there, and puts the scores together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def run(
+    dataset: Annotated[str, typer.Argument(help="Dataset card.")],
+    indicator: Annotated[str, typer.Argument(help="Indicator (docs/indicators.md).")],
+    share: Annotated[str, typer.Argument(help="K/N: job K, from 0, of N.")],
+    pool: Annotated[str, typer.Option(help="Table 'pool'.")],
+    model_file: Annotated[str, typer.Option(help="Record of the model.")],
+    output: Annotated[str, typer.Option(help="What was done, as JSON (out).")],
+    embeddings: Annotated[
+        str, typer.Option(help="Table 'embeddings' that it reads; '' if none.")
+    ] = "",
+) -> None:
+    from tmap import files, indicators, scoring, settings, shares, tables
+
+    record = files.read_json(model_file)
+    names = {"dataset": dataset, "indicator": indicator}
+    names |= {"model": record["model"]} if indicators.get(indicator).per_model else {}
+    card = settings.measure_shard(**names)
+    lm = scoring.instrument(
+        indicator, card, record, embeddings=embeddings, share=shares.parse(share)
+    )
+    # What this job does not measure has no score here: the scores are not looked at.
+    indicators.get(indicator)(tables.read("pool", pool), lm, **card["options"])
+    files.write_json(output, {"indicator": indicator, "share": share})

@@ -1,0 +1,195 @@
+"""Engine `server`: any OpenAI-compatible server that writes answers (/v1/completions).
+
+Only what all servers take is sent: model, prompt, max_tokens, temperature 0 and stop.
+What comes back is cut at the stop text here, for servers differ in whether they do.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from tmap.engines import base
+from tmap.engines.base import Ids, cut, room
+from tmap.engines.launch import Launched
+from tmap.engines.weights import load_tokenizer
+from tmap.errors import TmapError
+from tmap.judges.line import Line, Refused, Spent
+from tmap.log import Progress
+
+if TYPE_CHECKING:
+    from tmap.cards.model import AnsweringSection, EngineSection
+
+logger = logging.getLogger(__name__)
+#: Stop texts per request that OpenAI's interface allows.
+MAX_STOPS = 4
+
+
+class Server:
+    """Answers come from a server; the tokenizer is here, for prompts.
+
+    Parameters
+    ----------
+    card : `engine: server:` of a model card
+    tokenizer, key, context : as of `LanguageModel`
+    """
+
+    n_layers = 0
+    #: One group at a time: requests, not rows, are what runs together.
+    batch_size = 1
+
+    def __init__(
+        self, card: AnsweringSection, tokenizer: Any, *, key: str, context: int | None
+    ) -> None:
+        self.card, self.tokenizer, self.key = card, tokenizer, key
+        self.context = context
+        self.line = Line(f"{card.url}/completions", card.limits, "model")
+        self.spent = base.Spent()
+        self._warned = False
+
+    @classmethod
+    def start(cls, record: dict[str, Any], engine: EngineSection, key: str) -> Server:
+        """The server of a model card; launched if the card says so."""
+        assert engine.server is not None
+        if engine.server.launch is not None:
+            Launched(engine.server, record["path"]).wait()
+        tokenizer = load_tokenizer(record)
+        context = record.get("max_positions")
+        return cls(engine.server, tokenizer, key=key, context=context)
+
+    def generate(
+        self,
+        prefixes: Sequence[Ids],
+        questions: Sequence[Ids],
+        *,
+        max_new_tokens: int,
+        stop: Sequence[str] = (),
+    ) -> list[list[list[int]]]:
+        """As `LanguageModel.generate`; ids are those of the text that came back.
+
+        Raises
+        ------
+        TmapError
+            If the server does not answer, or answers with something else than texts.
+        """
+        start = time.monotonic()
+        progress = Progress("generate", len(prefixes) * len(questions), "answers")
+        fields = {"temperature": 0, **self.card.extra}
+        if stop:
+            fields["stop"] = list(stop)[:MAX_STOPS]
+        found = []
+        with ThreadPoolExecutor(self.card.limits.concurrency) as workers:
+            for prefix in prefixes:
+                # The first alone: then the server has the prefix, and the rest share it.
+                first, *rest = self._requests(prefix, questions, max_new_tokens)
+                texts = [self._ask(first, fields)]
+                jobs = [workers.submit(self._ask, request, fields) for request in rest]
+                try:
+                    texts += [job.result() for job in jobs]
+                finally:
+                    for job in jobs:
+                        job.cancel()
+                if progress.done + len(questions) < progress.total:
+                    progress.advance(len(questions))
+                found.append([self._ids(t, stop) for some in texts for t in some])
+        self.spent.decode_seconds += time.monotonic() - start
+        self.spent.prompt_tokens += sum(
+            len(p) + len(q) for p in prefixes for q in questions
+        )
+        self.spent.new_tokens += sum(len(ids) for group in found for ids in group)
+        self.spent.floor_seconds = float("nan")
+        return found
+
+    def option_nll(self, *_: Any) -> Any:
+        """Not offered, like every likelihood: servers differ, or leave it out silently.
+
+        Raises
+        ------
+        TmapError
+        """
+        raise TmapError(
+            "A model on a server writes answers and measures none; multiple choice needs "
+            "likelihoods. Set `engine: {name: transformers}` in the model card."
+        )
+
+    answer_nll = digit_logits = attention = option_nll
+
+    def _requests(
+        self, prefix: Ids, questions: Sequence[Ids], max_new_tokens: int
+    ) -> list[tuple[int, list[Any]]]:
+        """(most new tokens, prompts) of each request, in order."""
+        rows = [[*prefix, *question] for question in questions]
+        rooms = [room(self.context, len(ids), max_new_tokens) for ids in rows]
+        n = self.card.prompts_per_request
+        found = []
+        for most, some in groupby(zip(rooms, rows, strict=True), lambda pair: pair[0]):
+            prompts = [self._prompt(ids) for _, ids in some]
+            chunks = (prompts[i : i + n] for i in range(0, len(prompts), n))
+            found += [(most, chunk) for chunk in chunks]
+        return found
+
+    def _prompt(self, ids: list[int]) -> Any:
+        """Ids, or the text that the server makes the same ids of (else it is said)."""
+        if self.card.prompts == "ids":
+            return ids
+        bos = self.tokenizer.bos_token_id
+        # Servers tokenise as tokenizers do by default; some put a BOS there, some do not.
+        ways = [ids[1:], ids] if ids[:1] == [bos] else [ids]
+        texts = [self._text(way) for way in ways]
+        read = [self.tokenizer.encode(text) for text in texts]
+        if ids not in read and not self._warned:
+            self._warned = True
+            logger.warning(
+                "the server reads a prompt's text as %d tokens, here it has %d: answers "
+                "may differ from those of other engines; `prompts: ids` avoids it",
+                len(read[-1]),
+                len(ids),
+            )
+        return texts[read.index(ids) if ids in read else -1]
+
+    def _text(self, ids: Ids) -> str:
+        text: str = self.tokenizer.decode(
+            list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def _ask(self, request: tuple[int, list[Any]], fields: dict[str, Any]) -> list[str]:
+        """The texts that follow the prompts of a request."""
+        most, prompts = request
+        prompt = prompts if len(prompts) > 1 else prompts[0]
+        body = {
+            "model": self.card.model,
+            "prompt": prompt,
+            "max_tokens": most,
+            **fields,
+        }
+        try:
+            answer = self.line.post(body)
+        except (Refused, Spent) as fault:
+            raise TmapError(
+                f"The model's server at {self.card.url} does not answer: {fault}. Start "
+                "it again or mend `engine: server:` in the model card; answers of "
+                "finished groups are on disk, and the same command continues."
+            ) from None
+        try:
+            choices = sorted(answer["choices"], key=lambda c: c.get("index", 0))
+            texts = [choice["text"] for choice in choices]
+        except (KeyError, TypeError, AttributeError):
+            texts = []
+        if len(texts) != len(prompts) or not all(isinstance(t, str) for t in texts):
+            raise TmapError(
+                f"The model's server at {self.card.url} answers {len(prompts)} prompts "
+                f"with {len(texts)} texts. It must take lists where "
+                "`prompts_per_request` is over 1; lower it to 1, or mend the address."
+            )
+        return texts
+
+    def _ids(self, text: str, stop: Sequence[str]) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(
+            cut(text, stop), add_special_tokens=False
+        )
+        return ids

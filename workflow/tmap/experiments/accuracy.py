@@ -1,0 +1,177 @@
+"""Tables 1 to 5: accuracy after training, by method, dataset and model.
+
+Every cell is the mean over runs with its interval. Claims against `random` and `base`
+are adjusted over all cells of the table: one family each.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from tmap import cards, comparisons, statistics, tables
+from tmap.cards.experiment import ExperimentCard
+from tmap.comparisons import UNTOUCHED
+from tmap.experiments import inputs
+from tmap.experiments.cells import Cells
+from tmap.runs import Runs, load
+
+READINGS = ("strict", "flexible", "numeric")
+
+
+def build(card: ExperimentCard) -> Cells:
+    """Rows are methods, columns datasets and models (or the other way round)."""
+    loaded = {
+        column(card, dataset, model): read(inputs.accuracy(card, dataset, model))
+        for dataset, model in product(card.datasets, card.models)
+    }
+    return compare(card, loaded, card.methods)
+
+
+def read(files: list[str]) -> Runs:
+    """Finished runs; they must all answer the questions that the first one does."""
+    first = next(f for f in files if f.endswith("predictions.parquet"))
+    asked = tables.read("predictions", first, ["question_id"])["question_id"]
+    return load(files, asked)
+
+
+def column(card: ExperimentCard, dataset: str, model: str) -> str:
+    """What a pair of cards is called at the head of a column."""
+    pieces = [card.label(model)] if len(card.models) > 1 else []
+    if len(card.datasets) > 1 or not pieces:
+        pieces.append(card.label(dataset))
+    return " ".join(pieces)
+
+
+def compare(card: ExperimentCard, loaded: dict[str, Runs], methods: list[str]) -> Cells:
+    """Cells, verdicts and effects of all columns together."""
+    arms = {c: {n: runs.of(n) for n in runs.methods} for c, runs in loaded.items()}
+    means = {
+        c: statistics.bootstrap_means({n: runs.arm(n) for n in runs.methods})
+        for c, runs in loaded.items()
+    }
+    families = {c: comparisons.random_family(means[c]) for c in loaded}
+    random = comparisons.jointly(families, comparisons.random_claims)
+    families = {c: comparisons.base_family(means[c]) for c in loaded}
+    base = comparisons.jointly(families, comparisons.base_claims)
+    found = Cells([], "accuracy, %", best=True, apart=_apart(card, methods))
+    effects = []
+    for name in loaded:
+        against = comparisons.against_random(arms[name], means[name], random[name])
+        harms = comparisons.against_base(arms[name], means[name], base[name])
+        for method in methods:
+            cell = _cell(arms[name][method], means[name][method])
+            cell |= _tests(against.get(method), harms.get(method))
+            cell["note"] = comparisons.sentence(
+                method, against.get(method), harms.get(method)
+            )
+            _add(found, card, card.label(method), name, cell)
+        if card.delta:
+            _add(found, card, "delta", name, _delta(card.delta, arms, means, name))
+        effects += [a["minimum_detectable_effect"] for a in against.values()]
+    found.lines = [_effect(effects), *_verdicts(found, card), *_family_line(random)]
+    return found
+
+
+def _add(
+    found: Cells, card: ExperimentCard, row: str, name: str, cell: dict[str, Any]
+) -> None:
+    row, name = (name, row) if card.transpose else (row, name)
+    found.rows.append({"row": row, "column": name, **cell})
+
+
+def _cell(arms: list, means: np.ndarray) -> dict[str, Any]:
+    low, high = statistics.interval(means)
+    cell: dict[str, Any] = {
+        "value": float(np.mean([run.is_correct.mean() for run in arms])),
+        "low": low,
+        "high": high,
+        "n_runs": len(arms),
+    }
+    for reading in READINGS:
+        shares = [run.accuracy(f"is_{reading}") for run in arms]
+        known = [share for share in shares if share is not None]
+        cell[reading] = float(np.mean(known)) if known else float("nan")
+    return cell
+
+
+def _tests(random: dict | None, base: dict | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if random:
+        found |= {
+            "against_random": random["difference"],
+            "random_low": random["interval"][0],
+            "random_high": random["interval"][1],
+            "p_random": random["p_holm"],
+            "better": random["better"],
+        }
+    if base:
+        found |= {"against_base": base["difference"], "harms": base["harms"]}
+    return found
+
+
+def _delta(pair: tuple[str, str], arms: Any, means: Any, name: str) -> dict[str, Any]:
+    first, second = (arms[name][method] for method in pair)
+    samples = statistics.difference(means[name][pair[0]], means[name][pair[1]])
+    low, high = statistics.interval(samples)
+    value = np.mean([r.is_correct.mean() for r in first])
+    value -= np.mean([r.is_correct.mean() for r in second])
+    note = f"{pair[0]} less {pair[1]}, paired by question"
+    return {"value": float(value), "low": low, "high": high, "note": note}
+
+
+def _apart(card: ExperimentCard, methods: list[str]) -> frozenset[str]:
+    """Rows that select nothing, or know what cannot be known: no best among these."""
+    found = {"delta"}
+    for method in methods:
+        how = cards.load("methods", method)
+        if how.weights in ("none", "oracle") or how.fraction == 1:
+            found.add(card.label(method))
+    return frozenset(found)
+
+
+def _effect(effects: list[float | None]) -> str:
+    known = [effect for effect in effects if effect is not None]
+    if not known:
+        return "Minimum detectable effect against random: unknown."
+    return (
+        f"Minimum detectable effect against random: {100 * max(known):.1f} points (80 % "
+        "power, two-sided 5 %, the least precise cell, one test)."
+    )
+
+
+def _verdicts(found: Cells, card: ExperimentCard) -> list[str]:
+    """One line per method: in how many columns it is better, and whether it harms."""
+    where = "column" if card.transpose else "row"
+    lines = []
+    for name in dict.fromkeys(cell[where] for cell in found.rows):
+        cells = [c for c in found.rows if c[where] == name and name != "delta"]
+        if cells and any(c.get("better") or c.get("harms") for c in cells):
+            better = _count(cells, "better")
+            lines.append(
+                f"{name}: better than random {better or 'not compared'}; harms base "
+                f"{_count(cells, 'harms') or 'not compared'}."
+            )
+        elif cells:
+            lines.append(f"{name}: {UNTOUCHED if name == UNTOUCHED else 'no test'}.")
+    return lines
+
+
+def _count(cells: list[dict[str, Any]], key: str) -> str:
+    said = [cell[key] for cell in cells if cell.get(key)]
+    if len(said) == 1:
+        return str(said[0])
+    kinds = ("yes", "no", "unclear")
+    return ", ".join(f"{said.count(k)} {k}" for k in kinds if k in said)
+
+
+def _family_line(random: dict[str, Any]) -> list[str]:
+    n = sum(len(pair[0]) for pair in random.values())
+    if not n:
+        return []
+    return [
+        f"Tests against random: one family of {n}, Holm-adjusted over the whole table; "
+        f"{statistics.N_RESAMPLES} resamples, questions jointly, seeds within each arm."
+    ]

@@ -1,0 +1,42 @@
+"""How much methods select alike: Jaccard index of their subsets.
+
+|A and B| / |A or B|; two random subsets of a share f of one pool come to f / (2 - f).
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+from tmap import tables
+from tmap.cards.experiment import ExperimentCard
+from tmap.experiments import inputs
+from tmap.experiments.accuracy import column
+from tmap.experiments.cells import Cells
+
+
+def jaccard(a: set[str], b: set[str]) -> float:
+    """Shared share of two sets; 1 of two empty ones."""
+    return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def build(card: ExperimentCard) -> Cells:
+    """Rows and columns are methods; one block of rows per dataset and model."""
+    found = Cells([], "Jaccard index", 1.0, 2)
+    several = len(card.datasets) * len(card.models) > 1
+    for dataset, model in product(card.datasets, card.models):
+        chosen = {
+            method: set(tables.read("subset", path, ["sample_id"])["sample_id"])
+            for method, path in zip(
+                card.methods, inputs.overlap(card, dataset, model), strict=True
+            )
+        }
+        start = f"{column(card, dataset, model)}, " if several else ""
+        found.rows += [
+            {
+                "row": start + card.label(a),
+                "column": card.label(b),
+                "value": jaccard(chosen[a], chosen[b]),
+            }
+            for a, b in product(card.methods, repeat=2)
+        ]
+    return found

@@ -1,0 +1,117 @@
+"""Weight of a sample among those that together stand for the target questions.
+
+Weights p over the pool minimise the cost of moving their gradients to those of the
+target questions, plus `mu` times their similarity among themselves::
+
+    F(p) = OT(p, uniform over questions) + mu p'Kp
+    cost: cosine       C_ij = 1 - s_ij
+    cost: euclidean    C_ij = sqrt(2 - 2 s_ij)         the distance of the vectors
+    K_ik = s_ik, so that p'Kp = |sum_i p_i g_i|^2
+
+    score = log(N p_i)      0 for a weight of 1 / N, log 2 = 0.693 for twice that
+
+where s is the mean cosine of `less` (checkpoints by learning rate). `steps` exponentiated
+gradient steps go down from uniform weights (`tmap.transport`), the first of `rate`;
+`regularisation` is the entropy's weight in OT, in the unit of the cost. A selection takes
+the highest weights. Few steps keep many rows in play; the minimum itself, with mu = 0,
+needs no more rows than there are questions.
+
+Gradients and statuses are those of `less`. The weights depend on the whole pool.
+
+Source: EvoSelect. Its abstract names optimal transport over proxy gradients with a
+diversification, an iterative optimisation that combines both gradients, and the top k; no
+code is published. What it leaves open, and what we chose: docs/paper.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from tmap import gradient_features, transport
+from tmap.errors import unknown
+from tmap.gradient_features import Features
+from tmap.indicators import Scores, indicator
+
+COSTS = ("cosine", "euclidean")
+
+
+@indicator(
+    unit="log of the weight over 1/N",
+    source="EvoSelect",
+    looks_at="gradients",
+    scope="pool",
+)
+def evoselect(
+    pool: pd.DataFrame,
+    lm: Features,
+    *,
+    mu: float = 0.01,
+    cost: str = "cosine",
+    regularisation: float = 0.05,
+    steps: int = 20,
+    rate: float = 5.0,
+) -> Scores:
+    """Weigh all rows together.
+
+    Parameters
+    ----------
+    pool : table 'pool', n_samples rows
+    lm : gradients of the pool and of the target questions
+    mu : how much similar rows cost each other, at least 0
+    cost : cosine | euclidean
+    regularisation : of the transport, above 0
+    steps : gradient steps at most
+    rate : of the first step; halved where it does not lower F
+
+    Returns
+    -------
+    (n_samples,) log(N p); higher means a larger weight
+    """
+    if cost not in COSTS:
+        raise unknown(
+            "cost",
+            cost,
+            COSTS,
+            "Set `indicators: evoselect: cost:` in the dataset card.",
+        )
+    where, status, questions = gradient_features.aligned(lm, pool["sample_id"])
+    score = np.full(len(pool), np.nan)
+    known = np.flatnonzero(status == "ok")
+    if not len(known):
+        return Scores(score, status)
+    # One order of sums, whatever the pool's: the same bits.
+    known = known[np.argsort(where[known], kind="stable")]
+    rows = where[known]
+    found = transport.minimise(
+        costs(lm.similarities(rows, questions), cost),
+        _spread(lm, rows),
+        mu=mu,
+        reg=regularisation,
+        steps=steps,
+        rate=rate,
+    )
+    score[known] = found.log_p + np.log(len(known))
+    return Scores(score, status, {"objective": found.objective})
+
+
+def costs(near: np.ndarray, cost: str) -> np.ndarray:
+    """Costs from similarities; rounding may leave those of equal vectors above 1."""
+    apart = np.maximum(1 - near, 0)
+    return np.sqrt(2 * apart) if cost == "euclidean" else apart
+
+
+def _spread(
+    lm: Features, rows: np.ndarray
+) -> Callable[[np.ndarray], tuple[float, Callable[[], np.ndarray]]]:
+    """p'Kp and Kp through the mean vector: K itself is never formed."""
+
+    def of(p: np.ndarray) -> tuple[float, Callable[[], np.ndarray]]:
+        mean = lm.mean(rows, p)
+        return float(lm.rates @ np.square(mean).sum(axis=1)), lambda: lm.along(
+            rows, mean
+        )
+
+    return of

@@ -1,0 +1,86 @@
+"""Where to look next: `skopt.gp_minimize`, and what a method card changes of it.
+
+`proposals: fast` leaves out the restarts of each fit and two of the three acquisition
+functions that gp_hedge optimises: most of the time at 200 points. `batch` proposes several
+points by constant liar: each is told the lowest value so far until its own is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from skopt import Optimizer, gp_minimize
+from skopt.space import Real
+from skopt.utils import cook_estimator, normalize_dimensions
+
+from tmap.cards.method import SearchSection
+
+
+def minimise(
+    function: Callable[[list[float]], float],
+    total: int,
+    space: list[Real],
+    settings: SearchSection,
+    seed: int,
+    first: list[list[float]],
+    ahead: Callable[[list[np.ndarray]], None],
+) -> tuple[list[Any], Any]:
+    """Call `function` at one point after another.
+
+    Parameters
+    ----------
+    function : point -> what is made small
+    total : calls
+    space : of the points
+    settings : random points, proposals and batch
+    seed : of the optimiser
+    first : points in place of random ones
+    ahead : told of points that are proposed together, before each is evaluated
+
+    Returns
+    -------
+    fitted processes (the last one is kept), and the space that they know
+    """
+    n_random = max(0, settings.n_initial - len(first))
+    how = "EI" if settings.proposals == "fast" else "gp_hedge"
+    if settings.batch == 1:
+        result = gp_minimize(
+            function,
+            space,
+            base_estimator=_process(space, settings, seed),
+            acq_func=how,
+            n_calls=total,
+            n_initial_points=n_random,
+            x0=first or None,
+            random_state=seed,
+            model_queue_size=1,
+        )
+        return result.models, result.space
+    optimizer = Optimizer(
+        normalize_dimensions(space),
+        base_estimator=_process(space, settings, seed) or "GP",
+        acq_func=how,
+        n_initial_points=n_random + len(first),
+        random_state=seed,
+        model_queue_size=1,
+    )
+    done = 0
+    while (left := total - done) > 0:
+        points = first[done : done + settings.batch]
+        points = points or optimizer.ask(min(settings.batch, left), strategy="cl_min")
+        ahead([np.array(point, dtype=float) for point in points])
+        optimizer.tell(points, [function(point) for point in points])
+        done += len(points)
+    return optimizer.models, optimizer.space
+
+
+def _process(space: list[Real], settings: SearchSection, seed: int) -> Any:
+    """A Gaussian process without restarts where `proposals: fast`; None: gp_minimize's."""
+    if settings.proposals == "full":
+        return None
+    process = cook_estimator(
+        "GP", space=normalize_dimensions(space), random_state=seed, noise="gaussian"
+    )
+    return process.set_params(n_restarts_optimizer=0)

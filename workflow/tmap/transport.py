@@ -1,0 +1,167 @@
+"""Weights of candidates that stand closest to the target questions, without repetition.
+
+Over weights p on the simplex, with C the cost of moving a candidate's gradient to a
+question's, u uniform over the questions, and K the candidates' similarities::
+
+    F(p) = OT(p, u) + mu p' K p
+    OT(p, u) = min over plans P of  <C, P> + reg KL(P | p u')
+
+The gradient of OT in p is the source's dual potential f. It is found by Sinkhorn's
+iteration in the log domain (POT), started from the last step's potentials. F falls by
+exponentiated gradient steps, p_i <- p_i exp(-rate dF/dp_i) / Z, which stay on the
+simplex; a step that would not lower F is halved. As reg goes to 0, OT and f become the
+linear programme's.
+
+Sources: EvoSelect (the objective, from its abstract; docs/paper.md says what is open and
+what we chose); Cuturi 2013, arXiv:1306.0895; Peyre & Cuturi 2019, arXiv:1803.00567, 4.4;
+Kivinen & Warmuth 1997 (exponentiated gradient).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import logsumexp
+
+#: Rows of the plan that are held at once where it is ours to choose.
+BLOCK = 8192
+#: A weight is never 0, so that a row can come back and ranks stay defined.
+LOWEST = -600.0
+
+
+class Transport(NamedTuple):
+    """Cost of moving p to u, and its potentials: the gradients in p and in u."""
+
+    value: float
+    source: np.ndarray
+    target: np.ndarray
+
+
+@dataclass
+class Weights:
+    """What `minimise` found.
+
+    Attributes
+    ----------
+    log_p : (n,) natural logarithms of the weights
+    objective : F at the start and after every step
+    transport : OT alone, likewise
+    """
+
+    log_p: np.ndarray
+    objective: list[float] = field(default_factory=list)
+    transport: list[float] = field(default_factory=list)
+
+
+def sinkhorn(
+    log_p: np.ndarray,
+    cost: np.ndarray,
+    reg: float,
+    start: np.ndarray | None = None,
+    tolerance: float = 1e-7,
+    iterations: int = 2000,
+) -> Transport:
+    """Entropic transport of p to the uniform distribution over columns.
+
+    Parameters
+    ----------
+    log_p : (n,) logarithms of the weights, which add up to 1
+    cost : (n, m)
+    reg : weight of the entropy, in the cost's unit, above 0
+    start : (m,) target potentials to begin with
+
+    Returns
+    -------
+    The value, which is a lower bound until converged; source potentials (n,), exact for
+    the target's (m,)
+    """
+    from ot.bregman import sinkhorn_log
+
+    m = cost.shape[1]
+    log_u = -np.log(m)
+    warm = None
+    if start is not None:
+        fitting = _soft_minimum(cost, start, reg) / reg + log_p
+        warm = (fitting, start / reg + log_u)
+    _, about = sinkhorn_log(
+        np.exp(log_p),
+        np.full(m, 1 / m),
+        cost,
+        reg,
+        numItermax=iterations,
+        stopThr=tolerance,
+        warn=False,
+        log=True,
+        warmstart=warm,
+    )
+    # POT's potentials are those of the plain entropy; ours are relative to p and u.
+    target = reg * (about["log_v"] - log_u)
+    source = _soft_minimum(cost, target, reg)
+    return Transport(float(np.exp(log_p) @ source + target.mean()), source, target)
+
+
+def _soft_minimum(cost: np.ndarray, target: np.ndarray, reg: float) -> np.ndarray:
+    """(n,) the source potentials that fit the target's: -reg log mean exp((g - C)/reg)."""
+    found = np.empty(len(cost))
+    for start in range(0, len(cost), BLOCK):
+        part = (target - cost[start : start + BLOCK]) / reg
+        found[start : start + BLOCK] = logsumexp(part, axis=1)
+    return -reg * (found - np.log(cost.shape[1]))
+
+
+def minimise(
+    cost: np.ndarray,
+    spread: Callable[[np.ndarray], tuple[float, Callable[[], np.ndarray]]],
+    *,
+    mu: float,
+    reg: float,
+    steps: int,
+    rate: float,
+) -> Weights:
+    """Lower F from uniform weights on.
+
+    Parameters
+    ----------
+    cost : (n, m), to each target question
+    spread : p -> p'Kp and a function that gives Kp, which is asked after a step only
+    mu : weight of p'Kp
+    reg : of the transport
+    steps : at most; it ends early where no step lowers F
+    rate : of the first step
+
+    Returns
+    -------
+    Weights; F never rises
+    """
+    n = len(cost)
+    log_p = np.full(n, -np.log(n))
+    here = sinkhorn(log_p, cost, reg)
+    repeated, direction = spread(np.exp(log_p))
+    found = Weights(log_p, [here.value + mu * repeated], [here.value])
+    for _ in range(steps):
+        gradient = here.source + 2 * mu * direction()
+        for _ in range(30):
+            tried = _step(found.log_p, gradient, rate)
+            there = sinkhorn(tried, cost, reg, here.target)
+            repeated, turn = spread(np.exp(tried))
+            value = there.value + mu * repeated
+            if value < found.objective[-1]:
+                break
+            rate /= 2
+        else:
+            return found
+        here, direction, found.log_p = there, turn, tried
+        found.objective.append(value)
+        found.transport.append(there.value)
+    return found
+
+
+def _step(log_p: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
+    """One exponentiated gradient step, in logarithms."""
+    moved = log_p - rate * (gradient - gradient.min())
+    moved = np.maximum(moved - logsumexp(moved), LOWEST)
+    shifted: np.ndarray = moved - logsumexp(moved)
+    return shifted
