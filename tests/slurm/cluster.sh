@@ -30,7 +30,7 @@ if [ "$cmd" = down ]; then
   done
   # What ran on a node that was set down may outlive its job.
   for proc in /proc/[0-9]*; do
-    if tr '\0' '\n' <"$proc/environ" 2>/dev/null | grep -qs '^SLURM_WORKING_CLUSTER=tmap:127'; then
+    if grep -qsz '^SLURM_WORKING_CLUSTER=tmap:127' "$proc/environ"; then
       kill "${proc#/proc/}" 2>/dev/null || true
     fi
   done
