@@ -8,6 +8,7 @@ import re
 import subprocess
 
 import pytest
+import yaml
 
 from conftest import ROOT
 from tmap.cli import COMMANDS
@@ -63,6 +64,18 @@ def test_jobs_are_repeated_by_the_profile_and_local_rules_never(rule):
     # Another number would be repeated inside each of a cluster's jobs as well.
     assert re.findall(r"retries: (.*)", body) == ["0"] * ("localrule: True" in body)
     assert ("tmap --job {log}" in body) == ("localrule" not in body)
+
+
+def test_the_cluster_profile_places_every_rule_that_may_ask_for_a_gpu():
+    asks = {name for name, body in RULES.items() if re.search(r"\bgpu=", body)}
+    text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    derived = re.findall(r"^use rule (\w+) as (\w+) with", text, re.MULTILINE)
+    asks |= {new for known, new in derived if known in asks}
+    profile = (ROOT / "profiles/slurm/config.yaml").read_text()
+
+    placed = set(yaml.safe_load(profile)["set-resources"])
+    # Their proxies are small: on a CPU, unless a site says otherwise.
+    assert placed == asks - {"score_indicator", "score_indicator_of_round"}
 
 
 @by_rule

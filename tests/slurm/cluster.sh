@@ -28,6 +28,12 @@ if [ "$cmd" = down ]; then
       sleep 0.1
     done
   done
+  # What ran on a node that was set down may outlive its job.
+  for proc in /proc/[0-9]*; do
+    if grep -qsz '^SLURM_WORKING_CLUSTER=tmap:127' "$proc/environ"; then
+      kill "${proc#/proc/}" 2>/dev/null || true
+    fi
+  done
   restore
   exit 0
 fi
