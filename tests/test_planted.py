@@ -106,7 +106,8 @@ def test_the_search_recovers_what_was_planted_and_metrics_count_it(
     found = json.loads((clone.path / room / "tmap/s0/weights.json").read_text())
     assert found["indicators"] == list(PLANTED)
     planted = np.array(list(PLANTED.values()))
-    assert spearmanr(found["weights"], planted).statistic >= 0.8
+    # 0.8: at most two neighbours changed places, which processors may decide
+    assert spearmanr(found["weights"], planted).statistic > 0.79
     pool = tables.read("pool", clone.path / "results/gsm8k/pool.parquet")
     assert chance(script, pool, found["weights"]) >= 0.95 * chance(
         script, pool, np.clip(planted, 0, 1)
