@@ -81,9 +81,9 @@ def test_the_cluster_builds_what_one_machine_builds(local, remote):
     tables_there = [
         path.relative_to(local.path)
         for path in (local.path / "results").rglob("*.parquet")
-        if path.name != "timings.parquet"
+        if path.name != "timings.parquet" and "store" not in path.parts
     ]
-    assert len(tables_there) > 10
+    assert len(tables_there) > 10  # the store's parts are named by the clock
     assert [n for n in tables_there if not same_data(local, remote, n)] == []
     assert same_data(local, remote, TARGET)
 

@@ -95,7 +95,6 @@ def small_world(path: Path) -> Clone:
 def command(target: str, *options: str) -> list[str]:
     """As the README says it, but for pauses that suit a cluster of one machine."""
     return [
-        *("nice", "-n", "19"),
         *("snakemake", "--profile", "profiles/slurm"),
         *("--configfile", "world/config.yaml", "--latency-wait", "5"),
         *("--slurm-init-seconds-before-status-checks", "6"),

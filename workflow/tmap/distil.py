@@ -1,9 +1,10 @@
 """Distillation: a teacher writes the reasoning that leads from question to known answer.
 
 Paper 4.4.2 and appendix Table 11, in words of our own (form `reasoning` of a judge card).
-The teacher is told question and answer and closes with "#### ANSWER", so every row can be
-checked: one whose closing answer is not the source's is rejected, and the reason kept. That
-the answer is right does not make the steps right; no check here reads them.
+The teacher sees the question, and the answer where the form holds {response}; it closes
+with "#### ANSWER", so every row can be checked: one whose closing answer is not the
+source's is rejected, and the reason kept. That the answer is right does not make the steps
+right; no check here reads them.
 """
 
 from __future__ import annotations

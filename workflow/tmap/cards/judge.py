@@ -18,7 +18,7 @@ Needs = {
     "quality": ("instruction", "response"),
     "complexity": ("instruction",),
     "accuracy": ("instruction", "response"),
-    "reasoning": ("instruction", "response"),
+    "reasoning": ("instruction",),  # a teacher may be told the answer, or not
     "candidate": ("instruction",),
 }
 
