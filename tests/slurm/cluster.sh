@@ -28,10 +28,10 @@ if [ "$cmd" = down ]; then
       sleep 0.1
     done
   done
-  # What ran on a node that was set down may outlive its job.
+  # What ran on a node that was set down may outlive its job, and hear no other signal.
   for proc in /proc/[0-9]*; do
     if grep -qsz '^SLURM_WORKING_CLUSTER=tmap:127' "$proc/environ"; then
-      kill "${proc#/proc/}" 2>/dev/null || true
+      kill -KILL "${proc#/proc/}" 2>/dev/null || true
     fi
   done
   restore
