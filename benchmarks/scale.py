@@ -1,13 +1,15 @@
-"""How time and memory grow with the pool: text indicators, features and top M.
+"""How time and memory grow with the pool: columns of text and of a model, and top M.
 
-    python benchmarks/scale.py --rows 10000,100000,1000000
+    python benchmarks/scale.py --rows 10000,100000,1000000 --features-10m
 
 Prints JSON. Each stage runs in a process of its own on a synthetic pool (answers of some
 300 characters); `rows_per_second` is of processor time, `peak_mb` the largest resident
-memory. `top_m` joins and normalises K columns, takes 30 % of the rows and writes the
-subset. `growth` is the exponent b of time ~ rows^b by least squares over the sizes, 1.0
-being linear; `mb_per_million` the slope of the peak over the two largest sizes. `--only`
-names one stage: top_m alone writes no texts, and so reaches 10 million rows.
+memory. `model` scores perplexity and `shard` measures an eighth of it, both with a model
+that knows the answers at once, so that prompts, keys and the store are what is seen.
+`top_m` joins and normalises K columns, takes 30 % of the rows and writes the subset.
+`growth` is the exponent b of time ~ rows^b by least squares over the sizes, 1.0 being
+linear; `mb_per_million` the slope of the peak over the two largest sizes. `--only` names
+one stage; `--features-10m` adds 10 million rows to top_m, which needs no texts.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +31,45 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
-from tmap import features, scoring, subset, tables
+from tmap import features, losses, scoring, subset, tables
+from tmap.cards.model import PromptSection
+from tmap.measured import Measured
+from tmap.prompts import Renderer
+from tmap.shares import WHOLE, Share
+from tmap.store import Store
 
-TEXT = ("output_length", "reason_steps")
-STAGES = (*TEXT, "top_m")
+TEXT, MODEL = ("output_length", "reason_steps"), ("model", "shard")
+STAGES = (*TEXT, *MODEL, "top_m")
+
+
+class Bytes:
+    """A tokenizer: every fourth byte of a text is a token."""
+
+    bos_token_id, eos_token_id, added_tokens_decoder = 256, 257, {}
+
+    def encode(self, text: str, **_: Any) -> list[int]:
+        return list(text.encode()[::4])
+
+
+class Stub:
+    """A language model that takes no time: a token costs what its id says."""
+
+    key, context, n_layers, batch_size = "stub", None, 1, 8
+    tokenizer = Bytes()
+
+    def answer_nll(
+        self, prompts: Sequence[Any], answers: Sequence[Any]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        total = np.array([sum(ids) / 100 for ids in answers])
+        return total, np.array([len(ids) for ids in answers])
+
+
+def stub_scorer(place: Path, share: Share = WHOLE) -> losses.Scorer:
+    """A scorer of the stub with its store at `place`."""
+    about = {"revision": "0" * 40, "model": "stub"}
+    kept = Measured(Stub(), {}, about, lambda *who: Store(*who, place), share)
+    renderer = Renderer(Stub.tokenizer, PromptSection(template="plain"))
+    return losses.Scorer(kept, renderer, None)
 
 
 def make_pool(path: Path, n: int, *, with_text: bool) -> None:
@@ -42,8 +80,8 @@ def make_pool(path: Path, n: int, *, with_text: bool) -> None:
     with pq.ParquetWriter(
         path, schema.with_metadata({"tmap": json.dumps(about)})
     ) as out:
-        for start in range(0, n, tables.BATCH):
-            ids = range(start, min(n, start + tables.BATCH))
+        for start in range(0, n, tables.ROW_GROUP):
+            ids = range(start, min(n, start + tables.ROW_GROUP))
             texts = [line.format(i=i) * (2 + i % 6) if with_text else "" for i in ids]
             rows = {
                 "sample_id": [f"s{i:08d}" for i in ids],
@@ -73,6 +111,15 @@ def run_stage(stage: str, folder: Path) -> int:
     if stage in TEXT:
         frame = scoring.score_table(pool, stage, None, {})
         tables.write("indicator", frame, folder / f"{stage}.parquet", code="bench")
+        return len(frame)
+    if stage == "shard":
+        part = stub_scorer(folder / "shard", Share(1, 8))
+        scoring.measure_table(pool, "perplexity", part, {})
+        return pq.read_metadata(pool).num_rows
+    if stage == "model":
+        lm = stub_scorer(folder / "store")
+        frame = scoring.score_table(pool, "perplexity", lm, {})
+        tables.write("indicator", frame, folder / "ppl.parquet", code="bench")
         return len(frame)
     rows = tables.read("pool", pool, ["sample_id", "text_hash"])
     columns = sorted(folder.glob("c*.parquet"))
@@ -128,6 +175,7 @@ def main() -> None:
     parser.add_argument("--rows", default="10000,100000,1000000")
     parser.add_argument("--columns", type=int, default=12, help="K of top_m")
     parser.add_argument("--only", choices=STAGES)
+    parser.add_argument("--features-10m", action="store_true", help="top_m, 10M rows")
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -135,15 +183,17 @@ def main() -> None:
         print(json.dumps(report(args.stage, args.folder)))
         return
     stages = [args.only] if args.only else list(STAGES)
+    sizes = [(n, stages) for n in sorted(int(n) for n in args.rows.split(","))]
+    if args.features_10m:
+        sizes.append((10_000_000, ["top_m"]))
     found: dict[str, list[dict[str, float]]] = {stage: [] for stage in stages}
-    for n in sorted(int(n) for n in args.rows.split(",")):
+    for n, wanted in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            with_text = bool(set(stages) & set(TEXT))
-            make_pool(Path(folder) / "pool.parquet", n, with_text=with_text)
-            if "top_m" in stages:
+            make_pool(Path(folder) / "pool.parquet", n, with_text=wanted != ["top_m"])
+            if "top_m" in wanted:
                 make_columns(Path(folder), n, args.columns)
-            for stage in stages:
-                found[stage].append(measure(stage, Path(folder)))
+            for stage in wanted:
+                found.setdefault(stage, []).append(measure(stage, Path(folder)))
     result: dict[str, Any] = {
         stage: {"sizes": sizes, **growth(sizes)} for stage, sizes in found.items()
     }

@@ -6,7 +6,7 @@ import pytest
 
 from tmap import engines
 from tmap.adaptation import demonstrable
-from tmap.candidates import Candidates, short_enough
+from tmap.candidates import Candidates, Texts, short_enough
 from tmap.cards.method import SearchSection
 from tmap.cards.model import PromptSection
 from tmap.errors import TmapError
@@ -17,6 +17,12 @@ from tmap.prompts import Demo, Renderer
 from tmap.reward import Reward
 
 SEARCH = SearchSection(n_groups=2, n_shots=2)
+
+
+def texts(responses):
+    """In two parts."""
+    rows = pool(responses)
+    return Texts([rows[:2], rows[2:]])
 
 
 def pool(responses):
@@ -64,8 +70,8 @@ def test_rows_are_short_enough_when_their_tokens_are(renderer):
     room = length(renderer, responses[1])
     want = [length(renderer, text) <= room for text in responses]
     assert want[:3] == [True, True, False]
-    assert short_enough(pool(responses), renderer, room).tolist() == want
-    assert short_enough(pool(responses), renderer, None).all()
+    assert short_enough(texts(responses), renderer, room).tolist() == want
+    assert short_enough(texts(responses), renderer, None).all()
 
 
 def test_room_is_what_the_longest_question_and_its_answer_leave(reward, renderer):
@@ -83,20 +89,30 @@ def test_the_search_passes_over_rows_that_are_not_shown():
     matrix = np.arange(6.0)[:, None] / 5
     columns = Features(["length"], matrix, [], {})
     shown = np.array([True, True, True, True, False, True])
-    found = Candidates(frame, columns, SEARCH, 5, shown).groups(np.ones(1))
+    found = Candidates(frame, [], columns, SEARCH, 5, shown).groups(np.ones(1))
     assert found.tolist() == [[2, 5], [1, 3]]
-    every = Candidates(frame, columns, SEARCH, 5, np.ones(6, bool))
+    every = Candidates(frame, [], columns, SEARCH, 5, np.ones(6, bool))
     assert every.groups(np.ones(1)).tolist() == [[3, 5], [2, 4]]
 
 
 def test_long_rows_are_counted_in_a_warning(reward):
-    frame = pool(["one", "two", "three", "four", "word " * 90])
-    shown, warnings = demonstrable(frame, SEARCH, reward, reward)
+    rows = texts(["one", "two", "three", "four", "word " * 90])
+    shown, warnings = demonstrable(rows, SEARCH, reward, reward)
     assert shown.tolist() == [True] * 4 + [False]
     assert warnings[0].startswith("1 of 5 samples have over ")
 
 
 def test_too_few_short_rows_stop_with_what_to_do(reward):
-    frame = pool(["one", "two", "three", "word " * 90])
+    rows = texts(["one", "two", "three", "word " * 90])
     with pytest.raises(TmapError, match="Lower search"):
-        demonstrable(frame, SEARCH, reward)
+        demonstrable(rows, SEARCH, reward)
+
+
+def test_demonstrations_are_the_texts_of_their_rows():
+    rows = texts(["one", "two", "three", "four"])
+    columns = Features(["length"], np.zeros((4, 1)), [], {})
+    found = Candidates(pool(["x"] * 4), rows, columns, SEARCH, 4, np.ones(4, bool))
+    shown = found.demos(np.array([[3, 0], [1, 2]]))
+    answers = [[demo.answer for demo in group] for group in shown]
+    assert answers == [["four", "one"], ["two", "three"]]
+    assert shown[0][0] == Demo("Say it.", "four")

@@ -11,7 +11,14 @@ from numpy.testing import assert_array_equal
 
 from clones import Clone
 from conftest import ROOT
-from tmap import features, scoring, selection, subset, tables
+from judging import FORM, store_at
+from tmap import features, losses, scoring, selection, subset, tables
+from tmap.cards.model import PromptSection
+from tmap.judges import Judge
+from tmap.judges.local import Local
+from tmap.measured import Measured
+from tmap.prompts import Renderer
+from tmap.shares import Share
 
 N = 23
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "a\nb"}]
@@ -26,7 +33,7 @@ def pool(tmp_path, monkeypatch):
             "sample_id": [f"s{i * 7 % N:02d}" for i in range(N)],
             "instruction": ["What?"] * N,
             "input": [""] * N,
-            "response": ["", *("line\n" * i for i in range(1, N))],
+            "response": ["", *("line\n" * (i // 2) + str(i) for i in range(1, N))],
             "turns": [TURNS if i == 11 else None for i in range(N)],
             "source": ["test"] * N,
             "text_hash": [f"{i % 3:016x}" for i in range(N)],
@@ -110,11 +117,112 @@ def test_the_benchmark_measures_each_stage():
         capture_output=True,
     )
     stages = json.loads(done.stdout)["stages"]
-    assert set(stages) == {"output_length", "reason_steps", "top_m"}
+    assert set(stages) == {"output_length", "reason_steps", "model", "shard", "top_m"}
     for stage in stages.values():
         assert [size["rows"] for size in stage["sizes"]] == [50, 500]
         assert all(size["peak_mb"] > 10 for size in stage["sizes"])
         assert np.isfinite(stage["growth"])
+
+
+class Words:
+    """An engine whose losses depend on the batch that a row comes in, and its place."""
+
+    key, context, n_layers, batch_size = "words", None, 1, 2
+
+    def __init__(self, tokenizer):
+        self.tokenizer, self.batches = tokenizer, []
+
+    def answer_nll(self, prompts, answers):
+        self.batches.append(
+            [(list(p), list(a)) for p, a in zip(prompts, answers, strict=True)]
+        )
+        here = sum(len(p) + len(a) for p, a in self.batches[-1])
+        total = np.array([sum(a) / (here + i) for i, a in enumerate(answers)])
+        total[[a[-1] % 5 == 0 for a in answers]] = np.nan  # some fail
+        return total, np.array(
+            [len(a) - (not p) for p, a in zip(prompts, answers, strict=True)]
+        )
+
+    def digit_logits(self, prompts, digits):
+        self.batches.append([list(prompt) for prompt in prompts])
+        first = [len(self.batches[-1]) + len(p) + i for i, p in enumerate(prompts)]
+        return -np.array(first)[:, None] / 100 * np.arange(1, 7)
+
+    def generate(self, prefixes, questions, **how):
+        self.batches.append([list(question) for question in questions])
+        size = len(questions)
+        said = (f"{(len(q) + i + size) % 6}" for i, q in enumerate(questions))
+        return [[self.tokenizer.encode(text) for text in said]]
+
+
+class Letters:
+    """A tokenizer: a letter is a token."""
+
+    bos_token_id, eos_token_id, added_tokens_decoder = 7000, 7001, {}
+
+    def encode(self, text, **_):
+        return list(map(ord, text))
+
+    def decode(self, ids, **_):
+        return "".join(map(chr, ids))
+
+
+def instruments(name, folder, share=Share()):
+    """(what the indicator measures with, its engine)"""
+    lm = Words(Letters())
+    record = {"revision": "0" * 40, "model": "words"}
+    kept = Measured(lm, {}, record, store_at(folder), share)
+    if name in ("ifd", "perplexity"):
+        prompts = Renderer(lm.tokenizer, PromptSection(template="plain"))
+        return losses.Scorer(kept, prompts, 80), lm
+    return Judge(FORM, Local(kept, "completion", FORM, max_positions=80)), lm
+
+
+def in_parts_of(rows, name, path, folder, monkeypatch, share=Share()):
+    monkeypatch.setattr(tables, "BATCH", rows)
+    scorer, lm = instruments(name, folder, share)
+    if share.of > 1:
+        return scoring.measure_table(path, name, scorer, {}), lm.batches
+    return scoring.score_table(path, name, scorer, {}), lm.batches
+
+
+by_model = pytest.mark.parametrize(
+    "name", ["perplexity", "ifd", "alpagasus", "deita_quality"]
+)
+
+
+@by_model
+def test_a_model_scores_parts_as_it_scores_the_whole(name, pool, tmp_path, monkeypatch):
+    path, frame = pool
+    monkeypatch.setattr("tmap.measured.PIECE", 4)
+    scorer, lm = instruments(name, tmp_path / "whole")
+    whole = scoring.score(frame, name, scorer, {})
+    assert len(set(whole["status"])) >= 2
+    assert whole["score"].nunique() > 3
+    for rows in (1, 5, N, 100):
+        folder = tmp_path / str(rows)
+        parts, batches = in_parts_of(rows, name, path, folder, monkeypatch)
+        pd.testing.assert_frame_equal(parts, whole, check_exact=True)
+        assert parts.attrs["notes"] == whole.attrs["notes"]
+        assert batches == lm.batches
+        again, asked = in_parts_of(3, name, path, folder, monkeypatch)
+        pd.testing.assert_frame_equal(again, whole, check_exact=True)
+        assert len(asked) <= sum(whole["status"] == "failed")  # nothing else is asked
+
+
+@by_model
+def test_shares_of_parts_are_together_the_whole(name, pool, tmp_path, monkeypatch):
+    path, frame = pool
+    monkeypatch.setattr("tmap.measured.PIECE", 4)
+    scorer, lm = instruments(name, tmp_path / "whole")
+    whole = scoring.score(frame, name, scorer, {})
+    seen = []
+    for shard in (1, 0, 2):
+        share = (path, tmp_path / "shares", monkeypatch, Share(shard, 3))
+        seen += in_parts_of(5, name, *share)[1]
+    assert sorted(seen) == sorted(lm.batches)
+    found, _ = in_parts_of(5, name, path, tmp_path / "shares", monkeypatch)
+    pd.testing.assert_frame_equal(found, whole, check_exact=True)
 
 
 @pytest.mark.workflow

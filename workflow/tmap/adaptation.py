@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +14,14 @@ import numpy as np
 import pandas as pd
 
 from tmap import engines, estimators, features, search, selection, tables
-from tmap.candidates import Candidates, short_enough
+from tmap.candidates import Candidates, Texts, short_enough
 from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
 from tmap.examine import Marking
 from tmap.files import read_json
 from tmap.learning import Result, learn
 from tmap.ledger import Ledger
-from tmap.prompts import Renderer
+from tmap.prompts import Demo, Renderer
 from tmap.reward import Reward
 
 logger = logging.getLogger(__name__)
@@ -116,7 +117,8 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
 def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
     """Load pool, columns, history and model; measure zero-shot to take an estimator."""
     history = read_history(inputs.history, card["aliases"])
-    pool = tables.read("pool", inputs.pool)
+    pool = tables.read("pool", inputs.pool, ["sample_id", "text_hash"])
+    texts = Texts(tables.batches("pool", inputs.pool))
     columns = features.load(
         pool["sample_id"],
         inputs.indicators,
@@ -126,7 +128,7 @@ def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
     rewards = Rewards(card, inputs, history, ledger)
     main, name, why = rewards.main()
     check = rewards.confirm(name)
-    shown, warnings = demonstrable(pool, card["search"], main, check)
+    shown, warnings = demonstrable(texts, card["search"], main, check)
     if name == "full":
         warnings.append(
             "estimator full asks all reward questions, so none are left to confirm with: "
@@ -146,7 +148,7 @@ def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
         "warnings": [*columns.warnings, *warnings],
     }
     m = selection.n_selected(card["fraction"], len(pool))
-    candidates = Candidates(pool, columns, card["search"], m, shown)
+    candidates = Candidates(pool, texts, columns, card["search"], m, shown)
     return Prepared(candidates, main, check, notes)
 
 
@@ -177,7 +179,7 @@ def earlier(how: SearchSection, names: list[str]) -> list[list[float]]:
 
 
 def demonstrable(
-    pool: pd.DataFrame, how: SearchSection, *rewards: Reward
+    texts: Sequence[Demo], how: SearchSection, *rewards: Reward
 ) -> tuple[np.ndarray, list[str]]:
     """(N,) bool, rows short enough to be shown n at a time, and what to warn of.
 
@@ -189,12 +191,12 @@ def demonstrable(
         r for r in (reward.room(how.n_shots) for reward in rewards) if r is not None
     ]
     room = min(rooms, default=None)
-    shown = short_enough(pool, rewards[0].renderer, room)
+    shown = short_enough(texts, rewards[0].renderer, room)
     n_long = int((~shown).sum())
     if not n_long:
         return shown, []
     told = (
-        f"{n_long} of {len(pool)} samples have over {room} tokens, too long for "
+        f"{n_long} of {len(texts)} samples have over {room} tokens, too long for "
         f"{how.n_shots} demonstrations and a question in a context of "
         f"{rewards[0].lm.context}"
     )

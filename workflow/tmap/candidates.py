@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +18,28 @@ from tmap.prompts import Demo, Renderer
 from tmap.reward import Reward
 from tmap.samples import answer_of, question_of
 from tmap.search import Evaluation
+from tmap.spool import Spool
+
+
+class Texts(Sequence[Demo]):
+    """The rows of a pool as demonstrations, in its order; on disk, read one by one.
+
+    Parameters
+    ----------
+    parts : of table 'pool'
+    """
+
+    def __init__(self, parts: Iterable[pd.DataFrame]) -> None:
+        self._spool = Spool()
+        for part in parts:
+            for row in part.to_dict("records"):
+                self._spool.append(pickle.dumps((question_of(row), answer_of(row))))
+
+    def __len__(self) -> int:
+        return len(self._spool)
+
+    def __getitem__(self, row: Any) -> Any:
+        return Demo(*pickle.loads(self._spool[row]))
 
 
 class Candidates:
@@ -22,7 +47,8 @@ class Candidates:
 
     Parameters
     ----------
-    pool : table 'pool'
+    pool : `sample_id` and `text_hash` of table 'pool'
+    texts : its rows as demonstrations
     features : its normalised columns, in the order of the pool
     search : policy, m and n
     n_selected : M
@@ -33,12 +59,14 @@ class Candidates:
     def __init__(
         self,
         pool: pd.DataFrame,
+        texts: Sequence[Demo],
         features: Features,
         search: SearchSection,
         n_selected: int,
         shown: np.ndarray,
     ) -> None:
-        self.pool, self.features, self.search = pool, features, search
+        self.pool, self.texts = pool, texts
+        self.features, self.search = features, search
         self.rows = np.flatnonzero(shown)
         self.ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
         self.n_needed = exemplars.n_needed(
@@ -55,10 +83,7 @@ class Candidates:
 
     def demos(self, groups: np.ndarray) -> list[list[Demo]]:
         """The demonstrations' texts, group by group."""
-        rows = self.pool.iloc[groups.ravel()].to_dict("records")
-        demos = [Demo(question_of(row), answer_of(row)) for row in rows]
-        n = groups.shape[1]
-        return [demos[start : start + n] for start in range(0, len(demos), n)]
+        return [[self.texts[row] for row in group] for group in groups.tolist()]
 
     def ids(self, groups: np.ndarray) -> list[list[str]]:
         """The demonstrations' sample_ids, group by group."""
@@ -108,20 +133,19 @@ class Candidates:
 
 
 def short_enough(
-    pool: pd.DataFrame, renderer: Renderer, room: int | None
+    texts: Sequence[Demo], renderer: Renderer, room: int | None
 ) -> np.ndarray:
     """(N,) bool: rows that take at most `room` tokens as one demonstration.
 
     A text has at most as many tokens as UTF-8 bytes, so only long texts are tokenised.
     """
     if room is None:
-        return np.ones(len(pool), dtype=bool)
+        return np.ones(len(texts), dtype=bool)
     bare = len(renderer.render("", [Demo("", "")]).prefix)
-    fits = []
-    for row in pool.to_dict("records"):
-        demo = Demo(question_of(row), answer_of(row))
+    fits = np.empty(len(texts), dtype=bool)
+    for row, demo in enumerate(texts):
         n_bytes = sum(len(text.encode("utf-8", "replace")) for text in demo)
-        fits.append(
+        fits[row] = (
             bare + n_bytes <= room or len(renderer.render("", [demo]).prefix) <= room
         )
-    return np.array(fits, dtype=bool)
+    return fits

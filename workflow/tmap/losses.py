@@ -38,6 +38,16 @@ class Scorer:
     max_positions: int | None
     embeddings: pd.DataFrame | None = None
 
+    @property
+    def kept(self) -> Any:
+        """The engine as `tmap.measured.Measured`; None if it keeps nothing."""
+        return self.lm if hasattr(self.lm, "measure_noted") else None
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether some rows measure the same with and without the others."""
+        return self.kept is not None
+
 
 def load(
     record: dict[str, Any],
@@ -83,14 +93,14 @@ def exchange_ids(
     renderer : of the model card
     demos : what each row's prompt shows first; None: nothing
     """
-    rows = pool.to_dict("records")
-    shown = [()] * len(rows) if demos is None else demos
-    prompts = (
-        renderer.render(question_of(row), its)
-        for row, its in zip(rows, shown, strict=True)
-    )
-    asked: list[Ids] = [array("i", [*p.prefix, *p.question]) for p in prompts]
-    return asked, [array("i", renderer.answer(answer_of(row))) for row in rows]
+    shown = [()] * len(pool) if demos is None else demos
+    asked: list[Ids] = []
+    answers: list[Ids] = []
+    for row, its in zip(pool.to_dict("records"), shown, strict=True):
+        prompt = renderer.render(question_of(row), its)
+        asked.append(array("i", [*prompt.prefix, *prompt.question]))
+        answers.append(array("i", renderer.answer(answer_of(row))))
+    return asked, answers
 
 
 def mean_nll(

@@ -9,14 +9,17 @@ batches, and so the same bits. Equal requests are computed once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+import pickle
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tmap.log import Progress
 from tmap.shares import WHOLE, Share
-from tmap.store import Entry, OpenStore, Store, Who
+from tmap.spool import Spool
+from tmap.store import KEY, Entry, OpenStore, Store, Who
 
 if TYPE_CHECKING:
     from tmap.engines.base import Ids, LanguageModel
@@ -27,14 +30,6 @@ PIECE, PIECE_TOKENS = 512, 65_536
 #: Written answers of a piece, where the card leaves the batch to memory.
 PIECE_TEXTS = 128
 Compute = Callable[[list[Any]], list[Any]]
-
-
-class Request(NamedTuple):
-    """What is asked, its length in tokens, and its key in the store."""
-
-    what: Any
-    tokens: int
-    key: str
 
 
 class Measured:
@@ -60,6 +55,9 @@ class Measured:
         self.lm, self.open_store, self.share = lm, open_store, share
         about = {"revision": record["revision"], "card": record["model"]}
         self.who: Who = {"engine": lm.key, "words": words, **about}
+        self._stores: dict[str, Store] = {}
+        self._noted: list[Requests] | None = None
+        self._call = 0
 
     def __getattr__(self, name: str) -> Any:
         if name in ("key", "tokenizer", "context", "n_layers", "batch_size"):
@@ -163,6 +161,22 @@ class Measured:
             for one, (p, _) in zip(found, pairs, strict=True)
         ]
 
+    def note(self) -> None:
+        """From here on note what is not stored, and give it no reply.
+
+        The rows come part by part, each announced by `next_part`.
+        """
+        self._noted, self._call = [], 0
+
+    def next_part(self) -> None:
+        """The same measures are asked for in the same order, of other rows."""
+        self._call = 0
+
+    def measure_noted(self) -> int:
+        """Compute this job's share of what was noted; how many requests that was."""
+        noted, self._noted = self._noted or [], []
+        return sum(requests.measure(self.share) for requests in noted)
+
     def _measure(
         self,
         kind: str,
@@ -182,62 +196,114 @@ class Measured:
         compute : replies to some requests; None for one that is not usable
         size : requests and tokens of a piece at most
         """
-        size = size or (PIECE, PIECE_TOKENS)
-        store = self.open_store(kind, self.who)
-        requests = [
-            Request(what, n, store.key([how, _plain(what)]))
-            for what, n in zip(asked, tokens, strict=True)
-        ]
+        if kind not in self._stores:
+            self._stores[kind] = self.open_store(kind, self.who)
+        store = self._stores[kind]
+        keys = [store.key([how, _plain(what)]) for what in asked]
+        known = store.get(keys)
+        requests = self._requests(kind, store, compute, size or (PIECE, PIECE_TOKENS))
+        requests.add(asked, tokens, keys, known)
+        if self._noted is None and requests.measure(self.share):
+            known = store.get(keys)
+        return [known.get(key) for key in keys]
+
+    def _requests(self, *about: Any) -> Requests:
+        """Where this call's requests go: with those of the same call of other parts."""
+        if self._noted is None:
+            return Requests(*about)
+        if self._call == len(self._noted):
+            self._noted.append(Requests(*about))
+        self._call += 1
+        return self._noted[self._call - 1]
+
+
+class Requests:
+    """Requests to be computed in one order; in memory are lengths and keys, 60 bytes each.
+
+    Parameters
+    ----------
+    kind : for the log
+    store : keeps the replies
+    compute : replies to some requests; None for one that is not usable
+    size : requests and tokens of a piece at most
+    """
+
+    def __init__(
+        self, kind: str, store: Store, compute: Compute, size: tuple[int, int | None]
+    ) -> None:
+        self.kind, self.store, self.compute, self.size = kind, store, compute, size
+        self._keys, self._tokens = bytearray(), array("i")
+        self._spool, self._at = (
+            Spool(),
+            array("q"),
+        )  # at: number in the spool; -1: known
+
+    def add(
+        self,
+        asked: Sequence[Any],
+        tokens: Sequence[int],
+        keys: Sequence[str],
+        known: Mapping[str, Any],
+    ) -> None:
+        """Note requests; what is asked is kept of those that are not `known`."""
+        self._tokens.extend(tokens)
+        self._keys += "".join(keys).encode()
+        for what, key in zip(asked, keys, strict=True):
+            is_new = key not in known
+            self._at.append(self._spool.append(pickle.dumps(what)) if is_new else -1)
+
+    def measure(self, share: Share) -> int:
+        """Compute a share of what is missing, into the store; how many that was."""
+        tokens, at = np.array(self._tokens, np.int64), np.array(self._at, np.int64)
+        keys = np.frombuffer(bytes(self._keys), f"S{KEY}")
         # Longest first: what does not fit the memory shows at once.
-        unique = {request.key: request for request in requests}
-        order = sorted(unique.values(), key=lambda r: (-r.tokens, r.key))
-        known = store.get(unique)
-        mine = self.share.take(list(_pieces(order, *size)))
-        todo = _missing(mine, known, size)
-        n = sum(map(len, todo))
-        logger.info("%s: %d to measure, %d stored", kind, n, len(known))
-        progress = Progress(kind, n, tokens=sum(r.tokens for p in todo for r in p))
+        order = np.lexsort((keys, -tokens))
+        order = order[
+            np.append(True, keys[order][1:] != keys[order][:-1])[: len(order)]
+        ]
+        mine = share.take(list(_pieces(order, tokens, *self.size)))
+        todo = _missing(mine, at, tokens, self.size)
+        n, stored = sum(map(len, todo)), int((at[order] < 0).sum())
+        logger.info("%s: %d to measure, %d stored", self.kind, n, stored)
+        all_tokens = sum(int(tokens[piece].sum()) for piece in todo)
+        progress = Progress(self.kind, n, tokens=all_tokens)
         for piece in todo:
-            replies = compute([request.what for request in piece])
-            said = zip(piece, replies, strict=True)
-            good = [Entry(r.key, None, reply) for r, reply in said if reply is not None]
-            store.put(good)
-            known |= {entry.key: entry.reply for entry in good}
-            progress.advance(len(piece), tokens=sum(r.tokens for r in piece))
+            replies = self.compute([pickle.loads(self._spool[i]) for i in at[piece]])
+            said = zip(keys[piece], replies, strict=True)
+            self.store.put(
+                [Entry(k.decode(), None, r) for k, r in said if r is not None]
+            )
+            progress.advance(len(piece), tokens=int(tokens[piece].sum()))
         if todo:
-            store.compact()
-        return [known.get(request.key) for request in requests]
+            self.store.compact()
+        return n
 
 
 def _missing(
-    pieces: list[list[Request]], known: dict[str, Any], size: tuple[int, int | None]
-) -> list[list[Request]]:
+    pieces: list[np.ndarray],
+    at: np.ndarray,
+    tokens: np.ndarray,
+    size: tuple[int, int | None],
+) -> list[np.ndarray]:
     """Pieces without what is known: untouched ones as they are, the others together."""
-    whole, rest = [], []
-    for piece in pieces:
-        left = [request for request in piece if request.key not in known]
-        if len(left) == len(piece):
-            whole.append(piece)
-        else:
-            rest += left
-    return [*whole, *_pieces(rest, *size)]
+    whole = [piece for piece in pieces if (at[piece] >= 0).all()]
+    rest = [piece[at[piece] >= 0] for piece in pieces if (at[piece] < 0).any()]
+    return [*whole, *(_pieces(np.concatenate(rest), tokens, *size) if rest else ())]
 
 
 def _pieces(
-    requests: Sequence[Request], most: int, most_tokens: int | None
-) -> Iterator[list[Request]]:
-    """Requests in pieces of at most so many, and of so many tokens unless it is one."""
-    piece: list[Request] = []
-    tokens = 0
-    for request in requests:
-        full = most_tokens is not None and tokens + request.tokens > most_tokens
-        if piece and (full or len(piece) == most):
-            yield piece
-            piece, tokens = [], 0
-        piece.append(request)
-        tokens += request.tokens
-    if piece:
-        yield piece
+    rows: np.ndarray, tokens: np.ndarray, most: int, most_tokens: int | None
+) -> Iterator[np.ndarray]:
+    """Rows in pieces of at most so many, and of so many tokens unless it is one."""
+    start = held = 0
+    for here, n in enumerate(tokens[rows]):
+        full = most_tokens is not None and held + n > most_tokens
+        if here > start and (full or here - start == most):
+            yield rows[start:here]
+            start, held = here, 0
+        held += int(n)
+    if len(rows):
+        yield rows[start:]
 
 
 def _plain(what: Any) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -105,36 +105,96 @@ def score(
     -------
     table 'indicator'; `attrs["notes"]` is what the indicator says of the whole column
     """
-    found = indicators.get(name)
-    if found.looks_at in ("proxy", "target") and lm is None:
-        raise _without_model(name)
-    scores = found(pool, lm, **options)
-    if not np.array_equal(np.isfinite(scores.score), scores.status == "ok"):
-        raise ValueError(f"{name} must be finite where its status is ok, else NaN")
-    frame = pd.DataFrame(
-        {
-            "sample_id": pool["sample_id"].to_numpy(),
-            "score": scores.score,
-            "status": scores.status,
-        }
-    )
-    frame.attrs["notes"] = dict(scores.notes)
-    _warn_unscored(name, frame)
-    return frame
+    return _table(name, [_part(pool, name, lm, options)])
 
 
 def score_table(
     pool: str | Path, name: str, lm: Any, options: dict[str, Any]
 ) -> pd.DataFrame:
-    """As `score` of a pool on disk; measures of text see it in parts, not at once."""
+    """As `score` of a pool on disk; measures of single rows see it in parts.
+
+    What a model measures is first noted for all parts and then computed, in the order
+    that it would have at once: the same bits. Then the parts are scored from the store.
+    """
     about = indicators.get(name)
-    if (about.looks_at, about.scope) != ("text", "row"):
-        return score(tables.read("pool", pool), name, lm, options)
-    parts = [score(rows, name, lm, options) for rows in tables.batches("pool", pool)]
-    if len(parts) == 1:
-        return parts[0]
-    frame = pd.concat(parts, ignore_index=True)
-    frame.attrs["notes"] = {}
+    if not _in_parts(about, lm):
+        needed = ["sample_id"] if about.looks_at == "columns" else None
+        return score(tables.read("pool", pool, needed), name, lm, options)
+    kept = getattr(lm, "kept", None)
+    if kept is not None:
+        kept.note()
+    parts = list(_parts(pool, name, lm, options))
+    if kept is not None and kept.measure_noted():
+        parts = list(_parts(pool, name, lm, options))
+    return _table(name, parts)
+
+
+def measure_table(
+    pool: str | Path, name: str, lm: Any, options: dict[str, Any]
+) -> None:
+    """Measure this job's share of what `score_table` needs, into the store.
+
+    What the job does not measure has no score here: the scores are not looked at.
+    """
+    about = indicators.get(name)
+    if not _in_parts(about, lm) or lm.kept is None:
+        about(tables.read("pool", pool), lm, **options)
+        return
+    lm.kept.note()
+    for _ in _parts(pool, name, lm, options):
+        pass
+    lm.kept.measure_noted()
+
+
+def _in_parts(about: indicators.Indicator, lm: Any) -> bool:
+    """Whether scores of some rows are the same with and without the others."""
+    return about.scope == "row" and (
+        about.looks_at == "text" or getattr(lm, "in_parts", False)
+    )
+
+
+class _Part(NamedTuple):
+    sample_id: pd.Series
+    scores: indicators.Scores
+
+
+def _parts(
+    pool: str | Path, name: str, lm: Any, options: dict[str, Any]
+) -> Iterator[_Part]:
+    kept = getattr(lm, "kept", None)
+    for rows in tables.batches("pool", pool):
+        if kept is not None:
+            kept.next_part()
+        yield _part(rows, name, lm, options)
+
+
+def _part(pool: pd.DataFrame, name: str, lm: Any, options: dict[str, Any]) -> _Part:
+    about = indicators.get(name)
+    if about.looks_at in ("proxy", "target") and lm is None:
+        raise _without_model(name)
+    scores = about.part(pool, lm, **options)
+    if not np.array_equal(np.isfinite(scores.score), scores.status == "ok"):
+        raise ValueError(f"{name} must be finite where its status is ok, else NaN")
+    return _Part(pool["sample_id"], scores)
+
+
+def _table(name: str, parts: Sequence[_Part]) -> pd.DataFrame:
+    """Table 'indicator' of all parts together."""
+    found = [part.scores for part in parts]
+    notes = found[0].notes
+    if len(found) > 1:  # then they are numbers of samples
+        notes = {
+            key: np.concatenate([one.notes[key] for one in found]) for key in notes
+        }
+    score = np.concatenate([one.score for one in found])
+    status = np.concatenate([one.status for one in found])
+    whole = indicators.get(name).noted(indicators.Scores(score, status, notes))
+    ids = pd.concat([part.sample_id for part in parts], ignore_index=True)
+    frame = pd.DataFrame(
+        {"sample_id": ids.to_numpy(), "score": whole.score, "status": whole.status}
+    )
+    frame.attrs["notes"] = dict(whole.notes)
+    _warn_unscored(name, frame)
     return frame
 
 

@@ -18,18 +18,21 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from tmap import attempts, store_parts
+from tmap.spool import Spool
 from tmap.store_parts import Part
 
 #: Environment variable that names another root; a place changes no number.
 ROOT = "TMAP_STORE"
 WHO, WHAT = 8, 32
+KEY = WHO + WHAT
 #: When the small parts of a running job become one.
 ROWS, SECONDS = 1000, 60.0
 #: Bytes below which parts are merged when a job ends.
@@ -74,7 +77,7 @@ class Store:
         self._prefix = digest(self._identity)[:WHO]
         self.folder = Path(place or root()) / kind / self._prefix[:2]
         self._read: set[Path] = set()
-        self._replies: dict[str, str] = {}
+        self._replies = _Replies()
         self._small: list[Path] = []
         self._rows, self._since = 0, 0.0
 
@@ -85,8 +88,7 @@ class Store:
     def get(self, keys: Iterable[str]) -> dict[str, Any]:
         """Replies to those keys that are stored; of two, the earlier part's."""
         self._look()
-        known = self._replies
-        return {name: json.loads(known[name]) for name in keys if name in known}
+        return self._replies.get(dict.fromkeys(keys))
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Write entries, on disk when this returns."""
@@ -106,10 +108,15 @@ class Store:
 
     def compact(self) -> None:
         """Make few large parts of many small ones, also of those that jobs left behind."""
-        found = [
-            path for path in store_parts.listed(self.folder) if _size(path) < SMALL
-        ]
-        store_parts.merge(found)
+        some, size = [], 0
+        for path in store_parts.listed(self.folder):
+            if (n := _size(path)) < SMALL:
+                some.append(path)
+                size += n
+            if size >= SMALL:  # no more at once: a merge holds its parts in memory
+                store_parts.merge(some)
+                some, size = [], 0
+        store_parts.merge(some)
         self._small, self._rows = [], 0
 
     def _look(self) -> None:
@@ -129,9 +136,49 @@ class Store:
     def _take(self, part: Part | None) -> None:
         if part is None:
             return
-        for name, reply in zip(part.rows["key"], part.rows["reply"], strict=True):
-            if name.startswith(self._prefix):
-                self._replies.setdefault(name, reply)
+        mine = part.rows[part.rows["key"].str.startswith(self._prefix)]
+        self._replies.add(mine["key"], mine["reply"])
+
+
+class _Replies:
+    """Replies on disk; in memory are their keys, 56 bytes each."""
+
+    def __init__(self) -> None:
+        self._spool = Spool()
+        self._keys, self._at = np.empty(0, f"S{KEY}"), np.empty(0, np.int64)
+        self._new: list[np.ndarray] = []
+
+    def add(self, keys: pd.Series, replies: pd.Series) -> None:
+        """Take in what comes later than all of before."""
+        names = keys.to_numpy(dtype=object).astype(f"S{KEY}")
+        is_new = ~self._find(names)[1]
+        self._new.append(names[is_new])
+        for reply in replies[is_new]:
+            self._spool.append(reply.encode())
+
+    def get(self, keys: Collection[str]) -> dict[str, Any]:
+        """Parsed replies to those keys that there are."""
+        self._sort()
+        names = np.array(list(keys), f"S{KEY}")
+        places, found = self._find(names)
+        pairs = zip(names[found], self._at[places[found]], strict=True)
+        return {name.decode(): json.loads(self._spool[at]) for name, at in pairs}
+
+    def _find(self, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where each would stand among the sorted keys, and whether it does."""
+        places = np.searchsorted(self._keys, names)
+        found = places < len(self._keys)
+        found[found] = self._keys[places[found]] == names[found]
+        return places, found
+
+    def _sort(self) -> None:
+        if not self._new:
+            return
+        every = np.concatenate([self._keys, *self._new])
+        n = len(self._spool)
+        at = np.append(self._at, np.arange(n - sum(map(len, self._new)), n))
+        self._keys, first = np.unique(every, return_index=True)
+        self._at, self._new = at[first], []
 
 
 OpenStore = Callable[[str, Who], Store]

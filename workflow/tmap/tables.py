@@ -21,8 +21,8 @@ from tmap.errors import TmapError, nearest
 from tmap.files import atomic
 from tmap.provenance import versions
 
-#: Rows of a row group and of a batch: what is in memory of a table that is read in parts.
-BATCH = 65_536
+#: Rows of a row group, and of a batch: what is in memory of a table that is read in parts.
+ROW_GROUP, BATCH = 65_536, 8_192
 TEXT, FLOAT, INT, BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 TEXTS, FLOATS, INTS = pa.list_(TEXT), pa.list_(FLOAT), pa.list_(INT)
 VECTOR = pa.list_(pa.float32())
@@ -299,7 +299,7 @@ def write(
     text = json.dumps(about, ensure_ascii=False, sort_keys=True, allow_nan=False)
     with atomic(path) as temporary:
         table = table.replace_schema_metadata({"tmap": text})
-        pq.write_table(table, temporary, row_group_size=BATCH)
+        pq.write_table(table, temporary, row_group_size=ROW_GROUP)
 
 
 def read(kind: str, path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
@@ -311,9 +311,10 @@ def read(kind: str, path: str | Path, columns: list[str] | None = None) -> pd.Da
 
 
 def batches(kind: str, path: str | Path) -> Iterator[pd.DataFrame]:
-    """Read table `kind`, some rows at a time."""
+    """Read table `kind`, `BATCH` rows at a time."""
     _check_kind(kind, path)
-    with pq.ParquetFile(path) as file:
+    # Of a row group's compressed texts, too, only some are in memory.
+    with pq.ParquetFile(path, buffer_size=2**20) as file:
         _check(kind, file.schema_arrow.names, path)
         for batch in file.iter_batches(BATCH):
             yield batch.to_pandas()

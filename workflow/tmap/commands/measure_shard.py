@@ -21,7 +21,7 @@ def run(
         str, typer.Option(help="Table 'embeddings' that it reads; '' if none.")
     ] = "",
 ) -> None:
-    from tmap import files, indicators, scoring, settings, shares, tables
+    from tmap import files, indicators, scoring, settings, shares
 
     record = files.read_json(model_file)
     names = {"dataset": dataset, "indicator": indicator}
@@ -30,6 +30,5 @@ def run(
     lm = scoring.instrument(
         indicator, card, record, embeddings=embeddings, share=shares.parse(share)
     )
-    # What this job does not measure has no score here: the scores are not looked at.
-    indicators.get(indicator)(tables.read("pool", pool), lm, **card["options"])
+    scoring.measure_table(pool, indicator, lm, card["options"])
     files.write_json(output, {"indicator": indicator, "share": share})

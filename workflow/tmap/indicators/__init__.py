@@ -30,7 +30,9 @@ STATUSES = ("ok", "truncated", "empty", "unparsable", "failed")
 class Scores(NamedTuple):
     """Per sample of the pool, in its order: a raw score (NaN unless ok) and a status.
 
-    `notes` travel into the table's metadata; they are what JSON can hold.
+    `notes` travel into the table's metadata; they are what JSON can hold. An indicator
+    that may see its pool in parts returns what its notes are made from: by name, one
+    number per sample, NaN where there is none (`Indicator.notes`).
     """
 
     score: np.ndarray
@@ -49,6 +51,7 @@ class Indicator:
     embeds : the text whose embeddings it reads besides; its options say whose they are
         (`encoder`: a model card, "" for the target) and how pooled (`pooling`)
     cost : of one row, where it is not what all that look there cost
+    notes : makes the notes of a column from the numbers of its samples
     """
 
     name: str
@@ -62,10 +65,21 @@ class Indicator:
     made_from: tuple[str, ...] = ()
     embeds: str = ""
     cost: str = ""
+    notes: Callable[[Mapping[str, np.ndarray]], dict[str, Any]] | None = None
 
     def __call__(self, pool: Any, lm: Any = None, **options: Any) -> Scores:
         """Score a pool: `ifd(pool, lm, variant="loss_ratio")`."""
+        return self.noted(self.part(pool, lm, **options))
+
+    def part(self, pool: Any, lm: Any = None, **options: Any) -> Scores:
+        """Score some rows of a pool; notes of the column are not made yet."""
         return self.function(pool, lm, **self.check_options(options))
+
+    def noted(self, scores: Scores) -> Scores:
+        """The scores of a whole column, with its notes."""
+        if self.notes is None:
+            return scores
+        return scores._replace(notes=self.notes(scores.notes))
 
     @property
     def per_model(self) -> bool:
@@ -97,6 +111,7 @@ def indicator(
     made_from: tuple[str, ...] = (),
     embeds: str = "",
     cost: str = "",
+    notes: Callable[[Mapping[str, np.ndarray]], dict[str, Any]] | None = None,
 ) -> Callable[[Callable[..., Scores]], Indicator]:
     """Declare the decorated function as the indicator of its file."""
 
@@ -110,7 +125,7 @@ def indicator(
         parameters = inspect.signature(function).parameters.values()
         options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         about = (unit, source, looks_at, scope, options, form, made_from)
-        return Indicator(name, function, *about, embeds=embeds, cost=cost)
+        return Indicator(name, function, *about, embeds=embeds, cost=cost, notes=notes)
 
     return declare
 

@@ -26,28 +26,34 @@ def expected_digit(pool: pd.DataFrame, judge: Judge) -> Scores:
     Returns
     -------
     (n_samples,) in [1, 6]. `unparsable` where a server lists digits of less than MASS
-    in all. Notes: the least and mean mass of the digits, and how far a score may be off
-    because a server lists its likeliest tokens only.
+    in all. Notes: the mass of the digits, and how far each score may be off.
     """
     replies = judge.ask(pool.to_dict("records"), "digits")
-    score = np.full(len(replies), np.nan)
+    score, mass, error = np.full((3, len(replies)), np.nan)
     status = np.array([reply.status for reply in replies], dtype=object)
-    masses, errors = [1.0], [0.0]
     for i, reply in enumerate(replies):
         if reply.raw is None:
             continue
         log_p, is_whole = digits_of(reply.raw)
-        mass = float(np.exp(log_p).sum())
-        masses.append(mass)
-        if not is_whole and mass < MASS:
+        mass[i] = float(np.exp(log_p).sum())
+        if not is_whole and mass[i] < MASS:
             status[i] = "unparsable"
             continue
         score[i] = expectation(log_p)
-        errors.append(0.0 if is_whole else largest_error(log_p))
+        error[i] = 0.0 if is_whole else largest_error(log_p)
+    return Scores(score, status, {"mass": mass, "error": error})
+
+
+def digit_notes(rows: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The least and mean mass of the digits, and how far a score may be off.
+
+    A server lists its likeliest tokens only; what it hides may lie on other digits.
+    """
+    mass, error = (rows[name][~np.isnan(rows[name])] for name in ("mass", "error"))
     notes = {
-        "digit_mass_min": min(masses),
-        "digit_mass_mean": float(np.mean(masses[1:] or masses)),
-        "largest_error": max(errors),
+        "digit_mass_min": float(mass.min(initial=1.0)),
+        "digit_mass_mean": float(mass.mean()) if len(mass) else 1.0,
+        "largest_error": float(error.max(initial=0.0)),
     }
     if notes["digit_mass_mean"] < 0.5:
         logger.warning(
@@ -55,7 +61,7 @@ def expected_digit(pool: pd.DataFrame, judge: Judge) -> Scores:
             "prompt should end where a digit is the next token.",
             notes["digit_mass_mean"],
         )
-    return Scores(score, status, notes)
+    return notes
 
 
 def digits_of(raw: Mapping[str, Any]) -> tuple[np.ndarray, bool]:

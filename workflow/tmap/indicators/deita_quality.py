@@ -23,12 +23,16 @@ from __future__ import annotations
 import pandas as pd
 
 from tmap.indicators import Scores, indicator
-from tmap.indicators._ratings import expected_digit
+from tmap.indicators._ratings import digit_notes, expected_digit
 from tmap.judges import Judge
 
 
 @indicator(
-    unit="rating 1-6", source="arXiv:2312.15685", looks_at="judge", form="quality"
+    unit="rating 1-6",
+    source="arXiv:2312.15685",
+    looks_at="judge",
+    form="quality",
+    notes=digit_notes,
 )
 def deita_quality(
     pool: pd.DataFrame, lm: Judge, *, judge: str = "deita_quality_scorer"

@@ -35,6 +35,17 @@ class Judge:
     form: FormSection
     asker: Asker
 
+    @property
+    def kept(self) -> Any:
+        """A local model as `tmap.measured.Measured`; None if there is none."""
+        lm = getattr(self.asker, "lm", None)
+        return lm if hasattr(lm, "measure_noted") else None
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether some rows may be asked without the others: replies are stored."""
+        return self.kept is not None or hasattr(self.asker, "open_store")
+
     def ask(self, rows: Sequence[Mapping[str, Any]], want: Want) -> list[Reply]:
         """One reply per pool row; `empty`, unasked, without question or answer."""
         filled = [fill(self.form, row) for row in rows]
