@@ -1,6 +1,7 @@
 """Pools in parts: the same tables as at once, and a plan that takes seconds."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -223,6 +224,75 @@ def test_shares_of_parts_are_together_the_whole(name, pool, tmp_path, monkeypatc
     assert sorted(seen) == sorted(lm.batches)
     found, _ = in_parts_of(5, name, path, tmp_path / "shares", monkeypatch)
     pd.testing.assert_frame_equal(found, whole, check_exact=True)
+
+
+PEAK = """
+import re, sys
+from pathlib import Path
+sys.path[:0] = ["benchmarks", "tests"]
+import scale
+from tmap import tables
+from tmap.candidates import Texts
+tables.BATCH = 500
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+stage, folder = sys.argv[1], Path(sys.argv[2])
+if stage == "search":
+    texts = Texts(tables.batches("pool", folder / "pool.parquet"))
+    assert texts[len(texts) - 1].answer
+else:
+    scale.run_stage(stage, folder)
+print(peak() * 1024)
+"""
+
+
+#: Memory that is freed goes back at once, so that the peak is what was held.
+FREED = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+}
+
+
+@pytest.fixture(scope="module")
+def long_texts(tmp_path_factory):
+    """{rows: (folder of a pool with answers of 4,000 characters, bytes of text)}"""
+    found = {}
+    for n in (1_000, 12_000):
+        folder = tmp_path_factory.mktemp(f"long{n}")
+        words = [f"{i} apples and {i * i} pears are {i + i * i}. " for i in range(n)]
+        frame = pd.DataFrame(
+            {
+                "sample_id": [f"s{i:05d}" for i in range(n)],
+                "instruction": words,
+                "input": "",
+                "response": [text * (4000 // len(text)) for text in words],
+                "turns": None,
+                "source": "test",
+                "text_hash": [f"{i:016x}" for i in range(n)],
+            }
+        )
+        tables.write("pool", frame, folder / "pool.parquet", code="test")
+        found[n] = folder, int(frame["response"].str.len().sum())
+    return found
+
+
+@pytest.mark.parametrize("stage", ["output_length", "search"])
+def test_memory_does_not_grow_with_the_texts(stage, long_texts):
+    """The peak grows by less than 0.4 of the text; all rows at once take twice it."""
+    peaks = []
+    for folder, _ in long_texts.values():
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, stage, str(folder)],
+            cwd=ROOT,
+            env={**os.environ, **FREED},
+            check=True,
+            text=True,
+            capture_output=True,
+        )
+        peaks.append(int(done.stdout))
+    (_, less), (_, more) = long_texts.values()
+    assert peaks[1] - peaks[0] < 0.4 * (more - less)
 
 
 @pytest.mark.workflow
