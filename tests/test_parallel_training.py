@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from tmap import attempts
 from tmap.cards.model import ModelCard, TrainSection
-from tmap.errors import TmapError
+from tmap.errors import OutOfMemory, TmapError
 from tmap.training import launch
 from tmap.training.arguments import sft_config
 
@@ -18,6 +18,14 @@ ONE = "results/demo/random_llama/random/s0"
 CARD = """\
 extends: random_llama
 train: {processes: 2, micro_batch_size: 4}
+"""
+
+
+DIES = """
+import os, signal, time
+if os.environ["RANK"] == "1":
+    os.kill(os.getpid(), signal.SIGKILL)
+time.sleep(60)
 """
 
 
@@ -78,6 +86,34 @@ def test_a_failed_process_is_quoted(monkeypatch, capsys):
     with pytest.raises(TmapError, match="The loss became nan"):
         launch.run(TrainSection(processes=2, micro_batch_size=8), [])
     assert capsys.readouterr().err == "hello\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("E1 api.py:1002] failed (exitcode: -9) local_rank: 1 (pid: 7)", OutOfMemory),
+        ("error: RuntimeError: DefaultCPUAllocator: not enough memory", OutOfMemory),
+        # The launcher ends the others once one has failed, if need be by force.
+        ("failed (exitcode: 1) local_rank: 1\\n  exitcode  : -9 (pid: 8)", TmapError),
+    ],
+)
+def test_a_killed_process_ran_out_of_memory(monkeypatch, said, fault):
+    script = f'print("{said}"); raise SystemExit(1)'
+    monkeypatch.setattr(launch, "command", lambda *_: ["python", "-c", script])
+    with pytest.raises(TmapError) as found:
+        launch.run(TrainSection(processes=2, micro_batch_size=8), [])
+    assert type(found.value) is fault
+
+
+@pytest.mark.workflow
+def test_the_launcher_tells_that_a_process_was_killed(monkeypatch, tmp_path):
+    (tmp_path / "dies.py").write_text(DIES)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    card = TrainSection(processes=2, micro_batch_size=8)
+    command = ["dies" if word == "tmap" else word for word in launch.command(card, [])]
+    monkeypatch.setattr(launch, "command", lambda *_: command)
+    with pytest.raises(OutOfMemory, match="ended without a word"):
+        launch.run(card, [])
 
 
 @pytest.mark.workflow
