@@ -29,6 +29,14 @@ IFD = "results/demo/indicators/ifd.parquet"
 PERPLEXITY = "results/demo/random_llama/indicators/perplexity.parquet"
 
 
+#: Shards that share an allocation, as the profile offers it.
+GROUPED = (
+    *("--groups", "measure_shard=shards", "--group-components", "shards=2"),
+    *("--set-resource-scopes", "gpu=local", "mem_mb=local"),
+    *("--resources", "gpu=1", "mem_mb=4000"),
+)
+
+
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """A cluster; where another stood, whose daemons' process ids these are."""
@@ -94,6 +102,11 @@ def stored(store):
 
 def attempts_at(clone, log):
     return json.loads((clone.path / attempts.record_of(log)).read_text())
+
+
+def kept_something(clone, log):
+    is_there = (clone.path / attempts.record_of(log)).exists()
+    return is_there and attempts_at(clone, log)[0]["kept"]
 
 
 def same_data(one, other, name):
@@ -166,23 +179,14 @@ def test_a_cancelled_scoring_job_is_submitted_again(local, remote):
 
 
 def test_a_cancelled_shard_is_measured_by_its_second_attempt(local, sharded):
-    process = start(sharded, IFD)
-    logs = [
-        f"results/logs/measure_shard/demo/ifd/{shard}-of-2.log" for shard in range(2)
-    ]
-    records = [sharded.path / attempts.record_of(log) for log in logs]
-    number, _ = until(
-        lambda: (
-            any(map(Path.exists, records))
-            and job_of("measure_shard")[0]
-            and job_of("measure_shard")
-        )
-    )
+    process = start(sharded, IFD, SLOW_PARTS="3")
+    log = "results/logs/measure_shard/demo/ifd/1-of-2.log"
+    until(lambda: kept_something(sharded, log))
+    number, _ = job_of("measure_shard_wildcards_demo_ifd_1")
     subprocess.run(["scancel", number], check=True)
     finish(sharded, process)
-    done = sorted((attempts_at(sharded, log) for log in logs), key=len)
-    assert len(done[0]) >= 1 and len(done[1]) >= 2
-    assert done[1][0]["end"] is None  # it was killed, and said nothing
+    first, *later = attempts_at(sharded, log)
+    assert first["kept"] and first["end"] is None and later
     assert same_data(local, sharded, IFD)
     keys = [key for key, _ in stored(sharded.path / "results/store")]
     assert len(keys) == len(set(keys)) > 0
@@ -194,15 +198,15 @@ def test_two_runs_of_different_targets_share_a_store(local, remote, sharded, tmp
     store = {"TMAP_STORE": str(tmp_path / "store")}
     runs = [
         (remote, start(remote, PERPLEXITY, **store)),
-        (sharded, start(sharded, IFD, **store)),
+        (sharded, start(sharded, IFD, *GROUPED, **store)),
     ]
-    for clone, process in runs:
-        finish(clone, process)
+    *_, said = [finish(clone, process) for clone, process in runs]
     assert same_data(local, remote, PERPLEXITY)
     assert same_data(local, sharded, IFD)
     found = stored(tmp_path / "store")
     # Both may have measured the same at the same time, and then they agree.
     assert len(dict(found)) == len(set(found)) > 0
+    assert "group_shards_measure_shard" in said  # one job of Slurm for both shards
 
 
 def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, tmp_path):

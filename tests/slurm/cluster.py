@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -30,7 +31,8 @@ search: {n_initial: 3, n_iterations: 5, n_groups: 2, n_shots: 2}
 """
 CONFIG = "methods: [base, tmap]\nseeds: 1\n"
 
-#: On the jobs' PYTHONPATH: notes what each command sees, and makes ledger writes slow.
+#: On the jobs' PYTHONPATH: notes what each command sees, and makes writes slow, those of
+#: the ledger and of parts of the store.
 WITNESS = """
 import os, sys, time
 words = {"score-indicator", "search-weights", "train-adapter", "evaluate-adapter"}
@@ -52,6 +54,14 @@ def slow(file, data):
     return write(file, data)
 
 os.write = slow
+replace = os.replace
+
+def slow_parts(source, target):
+    replace(source, target)
+    if os.path.basename(target).startswith("part-"):
+        time.sleep(float(os.environ.get("SLOW_PARTS", "0")))
+
+os.replace = slow_parts
 """
 
 
@@ -92,8 +102,12 @@ def running(folder: Path) -> Iterator[None]:
 
 
 def small_world(path: Path) -> Clone:
-    """A clone whose target is six jobs."""
+    """A clone whose target is six jobs; its pool is measured in pieces of 32 rows."""
     clone = Clone.make(path)
+    code = clone.path / "workflow/tmap/measured.py"
+    text, n = re.subn(r"^(PIECE, .* = )512,", r"\g<1>32,", code.read_text(), flags=re.M)
+    assert n == 1, "the size of a piece stands elsewhere"
+    code.write_text(text)
     clone.run("tmap", "make-world", "world")
     world = clone.path / "world"
     (world / "cards/methods/tmap.yaml").write_text(METHOD)
