@@ -139,12 +139,17 @@ def recordings(dataset: str, indicator: str) -> list[str]:
     return [recorded.path] if recorded else []
 
 
+def searcher(method: str) -> str:
+    """The method whose search a method's weights come from: itself, or `weights_of:`."""
+    return cards.load("methods", method).weights_of or method
+
+
 def search_room(dataset: str, model: str, method: str) -> str | None:
     """The folder of a method's searches; a consensus has one for all models."""
-    weights = cards.load("methods", method).weights
+    weights, name = cards.load("methods", method).weights, searcher(method)
     if weights == "consensus":
-        return f"results/{dataset}/{CONSENSUS}{method}"
-    return f"results/{dataset}/{model}/{method}" if weights in SEARCHED else None
+        return f"results/{dataset}/{CONSENSUS}{name}"
+    return f"results/{dataset}/{model}/{name}" if weights in SEARCHED else None
 
 
 def weights_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
@@ -219,13 +224,18 @@ def trains(method: str) -> bool:
 
 
 def searched(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights one model's search ends with."""
-    return [m for m in methods if cards.load("methods", m).weights in SEARCHED]
+    """Those of `methods` whose weights one model's search of their own ends with."""
+    return [m for m in methods if _own(m) in SEARCHED]
 
 
 def agreed(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights several models agree on."""
-    return [m for m in methods if cards.load("methods", m).weights == "consensus"]
+    """Those of `methods` whose weights several models agree on, in a search of their own."""
+    return [m for m in methods if _own(m) == "consensus"]
+
+
+def _own(method: str) -> object:
+    card = cards.load("methods", method)
+    return None if card.weights_of else card.weights
 
 
 def models_of(method: str) -> list[str]:
@@ -245,13 +255,14 @@ def consensus(dataset: str, method: str) -> dict[str, list[str]]:
 def search_files(
     dataset: str, model: str, methods: list[str], n_seeds: int, name: str
 ) -> list[str]:
-    """File `name` of every search behind these methods."""
-    return [
+    """File `name` of every search behind these methods, each once."""
+    found = [
         f"{room}/s{s}/{name}"
         for method in methods
         if (room := search_room(dataset, model, method))
         for s in sorted({s for s, _ in arms(method, n_seeds)})
     ]
+    return list(dict.fromkeys(found))
 
 
 def sentinel_runs(dataset: str, model: str, method: str, seed: str) -> list[str]:
