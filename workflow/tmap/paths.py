@@ -196,13 +196,14 @@ def own_anchors(dataset: str, methods: list[str]) -> list[str]:
 def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
     """(s, t) seeds of a method: base runs once; random and learned vary s and t.
 
-    A deterministic selection has s0 only; its training seeds vary. There are `n_seeds`
-    of them, or as many as the method's card says.
+    A deterministic selection has s0 only, and so has the whole pool; its training seeds
+    vary. There are `n_seeds` of them, or as many as the method's card says.
     """
     card = cards.load("methods", method)
     if card.weights == "none":
         return [(0, 0)]
-    varies = card.weights in ("random", "drawn") or card.vary_search_seed
+    drawn = card.weights in ("random", "drawn") and card.fraction != 1
+    varies = drawn or card.vary_search_seed
     return [(i if varies else 0, i) for i in range(card.seeds or n_seeds)]
 
 
