@@ -52,7 +52,7 @@ def cost(card: ExperimentCard, dataset: str, model: str) -> list[str]:
         found += paths.indicator_files(dataset, model, method)
         search = paths.search_room(dataset, model, method)
         if search:
-            found.append(f"{search}/s0/timings.parquet")
+            found += [f"{search}/s0/{n}.parquet" for n in ("timings", "trace")]
         elif cards.load("methods", method).fraction == 1:
             found.append(f"{room(dataset, model, method)}/s0/t0/train.json")
     return found
