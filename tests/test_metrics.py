@@ -192,7 +192,11 @@ def test_runs_that_share_one_search_say_so_and_several_give_a_range(tmp_path):
     assert "Its 3 runs share one search" in methods["tmap"]["verdict"]
     assert methods["tmap"]["weights_range"] is None
     assert "share one search" not in methods["best_single"]["verdict"]
-    assert methods["best_single"]["weights_range"] == [[0.25, 0.25], [0.5, 0.5], [1.0, 1.0]]
+    assert methods["best_single"]["weights_range"] == [
+        [0.25, 0.25],
+        [0.5, 0.5],
+        [1.0, 1.0],
+    ]
 
 
 def test_cost_training_and_weights_are_carried_over(document):

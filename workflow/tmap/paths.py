@@ -230,7 +230,7 @@ def searched(methods: list[str]) -> list[str]:
 
 
 def agreed(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights several models agree on, in a search of their own."""
+    """Those of `methods` whose weights models agree on, by a search of their own."""
     return [m for m in methods if _own(m) == "consensus"]
 
 

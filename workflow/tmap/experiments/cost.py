@@ -24,11 +24,11 @@ BENCHMARKS = Path("results/benchmarks")
 ABSENT = "no benchmark file: it was not computed here"
 LINES = [
     "Per iteration of a search: one whose answers were all new. Its total is of all "
-    "iterations, without loading the model and confirming the weights found. Of a training: "
-    "one epoch over the pool.",
+    "iterations, without loading the model and confirming the weights. Of a training: one "
+    "epoch over the pool.",
     "Per 1,000 rows: the total of this one pool, divided. A column that compares pairs of "
-    "rows (miwv, nuggets, a diversity filter) grows faster than that. A search asks as much "
-    "of any pool; what ranking a larger one adds was not measured.",
+    "rows (miwv, nuggets) grows faster than that. A search asks as much of any pool; what "
+    " ranking a larger one adds was not measured.",
     "A judge's replies that were stored before cost nothing here.",
 ]
 
@@ -66,7 +66,10 @@ def stages(card: ExperimentCard, dataset: str, model: str, n: int) -> Iterator[R
                 training(dataset, model, method, n),
             )
         elif measures_itself(how.indicator_names()):
-            yield card.label(method), scoring(dataset, model, how.indicator_names()[0], n)
+            yield (
+                card.label(method),
+                scoring(dataset, model, how.indicator_names()[0], n),
+            )
             continue
         names += [name for name in how.indicator_names() if name not in names]
     for name in names:
