@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from tmap import cards, embeddings, indicators
 from tmap.cards.method import SEARCHED
+from tmap.errors import TmapError
 from tmap.names import CONSENSUS, RESERVED
 
 
@@ -300,10 +301,31 @@ def measured(
         ),
         *(
             f"results/{dataset}/{model}/{method}/s0/certificate.json"
-            for method in searched(list(certify))
-            if method in methods
+            for method in certified(methods, certify)
         ),
     ]
+
+
+def certified(methods: Sequence[str], certify: Sequence[str]) -> list[str]:
+    """The methods under `certify:` of a config, each of which must have a search.
+
+    Raises
+    ------
+    TmapError : one is no row of the table, or searches for no weights on one model
+    """
+    for method in certify:
+        if method not in methods:
+            raise TmapError(
+                f"`certify:` names '{method}', which is not among `methods:` "
+                f"({', '.join(methods)}). Add it there, or take it out of `certify:`."
+            )
+        if not searched([method]):
+            able = ", ".join(searched(list(methods))) or "none of these"
+            raise TmapError(
+                f"`certify:` names '{method}', which has no search of its own on a model. "
+                f"Of `methods:`, {able} can be certified. Mend `certify:` in the config."
+            )
+    return list(certify)
 
 
 def data_cards(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[str]:

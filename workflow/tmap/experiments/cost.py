@@ -28,7 +28,7 @@ LINES = [
     "epoch over the pool.",
     "Per 1,000 rows: the total of this one pool, divided. A column that compares pairs of "
     "rows (miwv, nuggets) grows faster than that. A search asks as much of any pool; what "
-    " ranking a larger one adds was not measured.",
+    "ranking a larger one adds was not measured.",
     "A judge's replies that were stored before cost nothing here.",
 ]
 
