@@ -2,12 +2,14 @@
 
 import csv
 import io
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import finished_runs
+from clones import ROOT
 from tmap import cards, comparisons, experiments, paths, statistics, tables
 from tmap.cards import validate
 from tmap.cards.experiment import ExperimentCard
@@ -101,6 +103,28 @@ def test_holm_runs_over_all_columns_of_a_table():
     assert both["b"][0]["m"].p_holm == pytest.approx(p["b"])
     alone = comparisons.random_claims(families["a"])
     assert alone[0]["m"].p_holm == pytest.approx(p["a"])
+
+
+@pytest.mark.parametrize("world", ["shipped", "embedded"])
+def test_the_page_says_how_many_trainings_each_table_takes(world, monkeypatch):
+    if world == "embedded":
+        monkeypatch.setenv("TMAP_CARDS", str(ROOT / "config/embedded"))
+    page = (ROOT / "docs/how-to/experiment.md").read_text()
+    rows = re.findall(
+        r"^\| `(\w+)` \|.*\| (\d+|none is shipped) \((\d+)\) \|$", page, re.M
+    )
+    said = {name: of[world == "embedded"] for name, *of in rows}
+    if world == "shipped":
+        assert said.pop("gradient_methods") == "none is shipped"
+    assert {name: int(n) for name, n in said.items()} == {
+        name: trainings(inputs.of(name)) for name in cards.names("experiments")
+    }
+
+
+def trainings(files):
+    """Runs whose folder is t{seed}; base has one too, but is not trained."""
+    runs = (re.match(r".*/t\d+(?=/)", path) for path in files if "/base/" not in path)
+    return len({run[0] for run in runs if run})
 
 
 def test_a_delta_row_is_the_paired_difference_by_hand(measured):
