@@ -14,14 +14,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 #: Files whose workflow tests take minutes.
-LONG = (
-    "test_embedded",
-    "test_docs",
-    "test_resume",
-    "test_workflow",
-    "test_planted",
-    "test_parts_workflow",
-)
+LONG = ("test_embedded", "test_docs", "test_resume", "test_workflow", "test_planted")
 
 ROOT = Path(__file__).resolve().parents[1]
 
