@@ -84,7 +84,7 @@ def work(job: Job, sizes: Sizes) -> Work:
         part, model, steps = make(one, sizes)
         if model is not None:
             computes = True
-            estimate(part, model, steps)
+            estimate(part, job.rule, model, steps)
         found.add(part)
     found.jobs = 1
     seconds = hours.clocked(job) if computes else None
@@ -101,10 +101,11 @@ def by_model(job: Job) -> list[Job]:
     return [Job(job.rule, {**job.names, "model": model}) for model in models]
 
 
-def estimate(part: Work, model: str, steps: float) -> None:
+def estimate(part: Work, rule: str, model: str, steps: float) -> None:
     """Fill in a model's GPUs, and hours by a roofline; None without a GPU or a size."""
     card = cards.load("models", model)
-    part.gpus = card.resources.gpu
+    training_job = rule.startswith("train_")
+    part.gpus = card.gpus_to_train() if training_job else card.resources.gpu
     seconds = (
         hours.roofline(part, hours.parameters(model, card), steps)
         if part.gpus
