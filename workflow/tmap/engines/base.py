@@ -13,7 +13,7 @@ from tmap.errors import TmapError
 Ids = Sequence[int]
 
 #: Counts changes that can alter an engine's tokens; part of every ledger key.
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 
 
 @dataclass
