@@ -19,7 +19,7 @@ from tmap import engines
 from tmap.cards.model import EngineSection
 from tmap.engines import shared_prefix
 from tmap.engines.attention import Shared
-from tmap.engines.base import cut
+from tmap.engines.base import Spent, cut
 from tmap.engines.expanded_prefix import ExpandedPrefixes
 from tmap.engines.likelihood import Head, budget_batches
 from tmap.engines.prefix_cache import PrefixCache
@@ -468,6 +468,29 @@ def test_what_was_spent_is_counted(pair):
     assert spent.new_tokens == sum(len(a) for group in answers for a in group)
     assert spent.prefill_seconds > 0 and spent.decode_seconds > 0
     assert np.isnan(spent.floor_seconds)  # of this processor nothing is known
+
+
+def test_what_options_took_is_counted_too(pair):
+    prefixes, questions = ids(30, 20), ids(4, 6)
+    options = [ids(1, 3), ids(2)]
+    shared = 30 + 20 + 2 * (2 * 4 + 1 + 3 + 6 + 2)
+    anew = sum(p + q for p in (30, 20) for q in (4 + 1, 4 + 3, 6 + 2))
+    for lm, n in zip(pair[::-1], (shared, anew), strict=True):
+        before = copy.copy(lm.spent)
+        lm.option_nll(prefixes, questions, options)
+        spent = lm.spent.since(before)
+        assert (spent.prompt_tokens, spent.new_tokens) == (n, 0)
+        assert spent.prefill_seconds > 0 and spent.decode_seconds == 0
+
+
+def test_parts_of_what_was_spent_sum_to_it():
+    parts = Spent(3.0, 1.5, 100, 7, 0.3).parts(3)
+    assert [(part.prompt_tokens, part.new_tokens) for part in parts] == [
+        (33, 2),
+        (33, 2),
+        (34, 3),
+    ]
+    assert [part.prefill_seconds for part in parts] == [1.0] * 3
 
 
 def test_the_floor_of_an_8b_model_on_an_h100_is_the_hand_worked_one():

@@ -96,12 +96,7 @@ class Server:
                 if progress.done + len(questions) < progress.total:
                     progress.advance(len(questions))
                 found.append([self._ids(t, stop) for some in texts for t in some])
-        self.spent.decode_seconds += time.monotonic() - start
-        self.spent.prompt_tokens += sum(
-            len(p) + len(q) for p in prefixes for q in questions
-        )
-        self.spent.new_tokens += sum(len(ids) for group in found for ids in group)
-        self.spent.floor_seconds = float("nan")
+        self.spent.whole(time.monotonic() - start, prefixes, questions, found)
         return found
 
     def option_nll(self, *_: Any) -> Any:
