@@ -55,11 +55,14 @@ class Server:
     def start(cls, record: dict[str, Any], engine: EngineSection, key: str) -> Server:
         """The server of a model card; launched if the card says so."""
         assert engine.server is not None
-        if engine.server.launch is not None:
-            Launched(engine.server, record["path"]).wait()
+        card = engine.server
+        if card.launch is not None:
+            launched = Launched(card, record["path"])
+            launched.wait()
+            card = launched.card
         tokenizer = load_tokenizer(record)
         context = record.get("max_positions")
-        return cls(engine.server, tokenizer, key=key, context=context)
+        return cls(card, tokenizer, key=key, context=context)
 
     def generate(
         self,
