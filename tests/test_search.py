@@ -8,7 +8,7 @@ import pytest
 import skopt
 
 from tmap import choice, optimiser, posterior, search
-from tmap.cards.method import SearchSection
+from tmap.cards.method import MethodCard, SearchSection
 from tmap.errors import TmapError
 from tmap.ledger import Ledger
 from tmap.outcome import Outcome
@@ -298,3 +298,10 @@ def test_an_iteration_of_options_tells_how_many_tokens_were_read(tmp_path, caplo
     assert (row["prefill_seconds"], row["score_seconds"]) == (2.0, 2.0)
     assert "prefill 2.0 decode 0.0 score 2.0" in caplog.text
     assert "700 tokens, 350/s" in caplog.text
+
+
+def test_racing_and_several_models_exclude_each_other():
+    how = {"weights": "consensus", "models": ["a", "b"], "indicators": ["x"]}
+    assert MethodCard.model_validate(how).models == ["a", "b"]
+    with pytest.raises(ValueError, match="goes with one model"):
+        MethodCard.model_validate(how | {"search": {"racing": True}})
