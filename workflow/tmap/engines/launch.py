@@ -49,16 +49,17 @@ class Launched:
     """
 
     def __init__(self, card: AnsweringSection, path: str) -> None:
-        assert card.launch is not None
+        launch = card.launch
+        assert launch is not None
         port = str(_free_port()) if PORT in card.url else PORT
         card = card.model_copy(update={"url": card.url.replace(PORT, port)})
-        self.card, self.most = card, card.launch.wait
+        self.card, self.most = card, launch.wait
         if answers(card):
             raise TmapError(
                 f"Something answers at {card.url} already, so `launch:` would start a "
                 "second server. End it, take another port, or leave `launch:` out."
             )
-        words = shlex.split(card.launch.command)
+        words = shlex.split(launch.command)
         command = [word.replace(PORT, port).replace("{path}", path) for word in words]
         logger.info("launch: %s", shlex.join(command))
         try:
