@@ -2,8 +2,8 @@
 
 Prints JSON. `ratio_vs_naive`: one question at a time; `ratio_vs_sorted_batch`: batches
 of similar length, padded on the left, prefix read anew for every row;
-`ratio_early_stop`: what is gained where answers end before the limit. Times are per
-row, of processor time on a CPU. Needs torch, transformers, numpy.
+`ratio_early_stop`: what is gained where answers end before the limit. All seconds
+are of the wall clock, so nothing else should run. Needs torch, transformers, numpy.
 
     OMP_NUM_THREADS=1 python benchmarks/reward_engine.py --quick
     python benchmarks/reward_engine.py --llama3-8b > reward_engine_h100.json
@@ -104,15 +104,14 @@ def sorted_batches(
 
 
 def seconds(device: str, work: Callable[[], Any]) -> tuple[float, Any]:
-    """(time, result): processor time on a CPU, which other jobs disturb less."""
-    clock = time.process_time if device == "cpu" else time.perf_counter
+    """(seconds of the wall clock, which engines count by too; result)."""
     if device != "cpu":
         torch.cuda.synchronize()
-    start = clock()
+    start = time.monotonic()
     result = work()
     if device != "cpu":
         torch.cuda.synchronize()
-    return clock() - start, result
+    return time.monotonic() - start, result
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
@@ -153,6 +152,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "ratio_early_stop": shared / early,
         "tokens_equal": equal and short == cut,
         "share_of_rows_equal_to_sorted_batch": float(np.mean(alike)),
+        "clock": "wall",
         "seconds_per_iteration": shared,
         "prefill_seconds": spent.prefill_seconds,
         "decode_seconds": spent.decode_seconds,

@@ -1,18 +1,29 @@
 """Engine `server`: what is sent, what is made of answers, and what becomes of failures."""
 
 import sys
+import threading
 import time
 
+import httpx
+import pandas as pd
 import pytest
 
 from conftest import ROOT
 from serving import free_port, transformers_serve
 from tmap import cards, engines
 from tmap.cards.judge import LimitSection
-from tmap.cards.model import AnsweringSection, EngineSection, LaunchSection
+from tmap.cards.model import (
+    AnsweringSection,
+    EngineSection,
+    LaunchSection,
+    PromptSection,
+)
 from tmap.engines.launch import Launched, answers
 from tmap.errors import TmapError
+from tmap.examine import Marking
+from tmap.ledger import Ledger
 from tmap.prompts import Demo, Renderer
+from tmap.reward import Reward
 from tmap.sources import models
 
 LIMITS = LimitSection(attempts=3, max_wait=0.05, timeout=5, concurrency=3)
@@ -23,8 +34,8 @@ def reply(*texts):
     return 200, {}, {"choices": choices[::-1]}
 
 
-def card(url, **how):
-    return AnsweringSection(url=url, model="m", limits=LIMITS, **how)
+def card(url, model="m", **how):
+    return AnsweringSection(url=url, model=model, limits=LIMITS, **how)
 
 
 def engine(record, url, **how):
@@ -143,7 +154,71 @@ def test_the_key_names_who_answers_and_not_how_hard_it_is_asked(tiny_llama):
         tiny_llama, EngineSection(name="server", server=other)
     )
     assert key() != key(prompts="ids")
+    assert key() != key(model="other")
     assert key() != key(extra={"seed": 1})
+
+
+def test_the_key_of_a_server_does_not_hold_its_address(tiny_llama):
+    def key(url, command=None):
+        launch = LaunchSection(command=command) if command else None
+        where = card(url, launch=launch)
+        return engines.key_of(tiny_llama, EngineSection(name="server", server=where))
+
+    assert key("http://h:1/v1") == key("https://other:8000/v1")
+    fixed = key("http://h:8000/v1", "serve {path} --port 8000 --seed 80001")
+    assert fixed == key("http://h:9/v1", "serve {path} --port 9 --seed 80001")
+    assert fixed == key("http://h:{port}/v1", "serve {path} --port {port} --seed 80001")
+    assert fixed != key("http://h:9/v1", "serve {path} --port 9 --seed 80002")
+
+
+def test_answers_of_a_server_that_died_are_not_asked_of_the_one_that_came_back(
+    tiny_llama, serve, tmp_path
+):
+    questions = pd.DataFrame(
+        {
+            "question_id": ["q0", "q1"],
+            "question": ["What is 1+0?", "What is 1+1?"],
+            "choices": None,
+            "gold": ["1", "2"],
+        }
+    )
+    groups = [[Demo("Say it.", f"#### {n}")] for n in range(1, 5)]
+
+    def reward(server):
+        lm = engine(tiny_llama, server.url)
+        return Reward(
+            lm,
+            Renderer(lm.tokenizer, PromptSection(template="plain")),
+            questions,
+            Marking("number", "flexible", 8),
+            lambda marks: marks.mean(axis=-1),
+            0.0,
+            Ledger(tmp_path / "ledger.jsonl"),
+        )
+
+    def dies(number, body):
+        if number == 5:  # in the third group
+            server.socket.close()
+            threading.Thread(target=server.shutdown).start()
+        if number >= 5:
+            return 503, {}, {}
+        return reply("#### 1")
+
+    server = serve(dies)
+    with pytest.raises(TmapError, match="same command continues"):
+        reward(server)(groups)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(server.url)
+
+    back = serve(lambda number, body: reply("#### 1"))
+    assert back.url != server.url
+    outcome = reward(back)(groups)
+
+    first = [body["prompt"] for _, body in server.seen[:4]]
+    then = [body["prompt"] for _, body in back.seen]
+    assert len(first) == len(then) == 4 and not {*first} & {*then}
+    assert outcome.ledger_hits == 2
+    assert outcome.group_accuracy.tolist() == [0.5] * 4
 
 
 def test_a_server_and_its_section_go_together():
@@ -195,6 +270,39 @@ def test_a_launched_server_that_ends_or_is_late_is_an_error(tmp_path):
     assert late.process.poll() is not None
     with pytest.raises(TmapError, match="does not start"):
         Launched(launched(tmp_path, "/nowhere/program"), "/m")
+
+
+def test_another_server_at_the_address_is_not_taken_for_the_launched_one(
+    tmp_path, monkeypatch
+):
+    server = Launched(launched(tmp_path, "{python} -c exit(3)"), "/m")
+    server.process.wait()
+    monkeypatch.setattr("tmap.engines.launch.answers", lambda card: True)
+    with pytest.raises(TmapError, match="status 3, and another answers at"):
+        server.wait()
+
+
+def test_two_launched_servers_of_one_card_take_two_ports(tmp_path):
+    (tmp_path / "server.py").write_text(SLOW_SERVER)
+    command = f"{sys.executable} {tmp_path / 'server.py'} {{port}}"
+    where = card("http://127.0.0.1:{port}/v1", launch=LaunchSection(command=command))
+    servers = [Launched(where, "/m") for _ in range(2)]
+    try:
+        for server in servers:
+            server.wait()
+        assert servers[0].card.url != servers[1].card.url
+        assert all(answers(server.card) for server in servers)
+    finally:
+        for server in servers:
+            server.end()
+
+
+@pytest.mark.parametrize(
+    ("url", "command"), [("http://h:{port}/v1", "serve"), ("http://h:1/v1", "s {port}")]
+)
+def test_a_free_port_stands_in_address_and_command(url, command):
+    with pytest.raises(ValueError, match="goes into both"):
+        card(url, launch=LaunchSection(command=command))
 
 
 @pytest.mark.workflow

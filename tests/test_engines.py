@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import copy
+import gc
 import logging
 import sys
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +17,9 @@ import torch
 
 from tmap import engines
 from tmap.cards.model import EngineSection
-from tmap.engines.base import cut
+from tmap.engines import shared_prefix
+from tmap.engines.attention import Shared
+from tmap.engines.base import Spent, cut
 from tmap.engines.expanded_prefix import ExpandedPrefixes
 from tmap.engines.likelihood import Head, budget_batches
 from tmap.engines.prefix_cache import PrefixCache
@@ -337,6 +341,125 @@ def test_memory_that_runs_out_under_a_fixed_batch_is_an_error(tiny_llama, monkey
         lm.generate(ids(5), ids(3), max_new_tokens=2)
 
 
+def test_a_prefix_that_does_not_fit_halves_the_batch_and_with_it_the_prefixes_held(
+    tiny_llama, pair, monkeypatch
+):
+    lm = engines.load(tiny_llama, EngineSection())
+    prefill, held = lm.prefixes.prefill, []
+
+    def small(prefixes):
+        if len(prefixes) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        held.append(len(prefixes))
+        return prefill(prefixes)
+
+    monkeypatch.setattr(lm.prefixes, "prefill", small)
+    lm.batch_size = 12
+    given = (ids(20, 9, 14), ids(3, 4, 5, 6, seed=7))
+    expected = pair[0].generate(*given, max_new_tokens=6)
+    assert lm.generate(*given, max_new_tokens=6) == expected
+    assert (lm.batch_size, held) == (6, [1, 1, 1])
+
+
+def test_options_that_do_not_fit_the_memory_are_halved_and_none_is_read_twice(
+    tiny_llama, pair, monkeypatch
+):
+    lm = engines.load(tiny_llama, EngineSection())
+    hidden, sizes = lm.prefixes.hidden, []
+
+    def small(prefixes, rows):
+        if len(rows) > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        sizes.append(len(rows))
+        return hidden(prefixes, rows)
+
+    monkeypatch.setattr(lm.prefixes, "hidden", small)
+    lm.batch_size = 16
+    options = [ids(1, 4, seed=s) for s in range(4)]
+    given = (ids(30, 8), ids(6, 2, 11, 3, seed=4), options)
+    np.testing.assert_allclose(
+        lm.option_nll(*given), pair[0].option_nll(*given), rtol=1e-5
+    )
+    assert lm.batch_size == 4
+    assert sum(sizes) == 2 * 4 * 2
+
+
+def test_what_did_not_fit_is_let_go_before_the_batch_is_halved(tiny_llama, monkeypatch):
+    lm = engines.load(tiny_llama, EngineSection())
+    lm.batch_size, alive = 8, []
+
+    class Tensor:
+        """Stands for what the failed pass held."""
+
+    def work():
+        held = Tensor()
+        alive.append(weakref.ref(held))
+        if len(alive) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        assert held is not None
+
+    halve = lm._halve_batch
+    monkeypatch.setattr(
+        lm, "_halve_batch", lambda words: alive.append(alive[0]()) or halve(words)
+    )
+    lm.within_memory(work)
+    assert alive[1] is None and lm.batch_size == 4
+
+
+def test_the_buffers_of_a_batch_go_when_the_batch_is_done(pair, monkeypatch):
+    lm, buffers = pair[1], []
+    start = lm.prefixes.start
+
+    def spy(prefixes, rows, room):
+        started, states = start(prefixes, rows, room)
+        buffers.extend(weakref.ref(layer.keys) for layer in started.cache.layers)
+        buffers.append(weakref.ref(prefixes.keys[0]))
+        return started, states
+
+    monkeypatch.setattr(lm.prefixes, "start", spy)
+    gc.collect()
+    gc.disable()
+    try:
+        lm.generate(ids(20, 9), ids(3, 4, 5, 6), max_new_tokens=6)
+        assert buffers and not any(buffer() is not None for buffer in buffers)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("groups", "lines"), [([0, 1, 2, 0], 3), ([1, 1], 1), ([2, 1], 2), ([0, 2], 3)]
+)
+def test_attention_is_computed_for_prefixes_that_the_batch_has(groups, lines, pair):
+    prefixes = pair[1].prefixes.prefill(ids(9, 30, 4))
+    shared = Shared.of(prefixes, groups)
+    n = prefixes.keys[0].shape[0] // 3
+    first = min(groups)
+    assert shared.table.shape[0] == len(shared.prefixes.lengths) == lines
+    expected = prefixes.keys[1][first * n : (first + lines) * n]
+    assert torch.equal(shared.prefixes.keys[1], expected)
+    assert shared.prefixes.keys[1].data_ptr() == expected.data_ptr()  # a view
+    rows = torch.arange(len(groups)).view(-1, 1, 1, 1).expand(-1, 2, 1, 3)
+    assert torch.equal(shared.take(shared.lay(rows)), rows)
+
+
+def test_rows_are_read_together_as_long_as_the_table_of_their_scores_fits(
+    pair, monkeypatch
+):
+    # 4 heads x width 10 x (prefix 20 + 10) = 1200 scores for a seat in the table.
+    prefixes = pair[1].prefixes.prefill(ids(20, 20, 20))
+    heads = pair[1].config.num_attention_heads
+    monkeypatch.setattr(shared_prefix, "MAX_SCORES", {"cpu": heads * 10 * 30 * 6})
+
+    def sizes(groups):
+        rows = [(group, [7] * 10) for group in groups]
+        found = shared_prefix.parts(pair[1].model, prefixes, rows)
+        return [part.stop - part.start for part in found]
+
+    assert sizes([0, 1, 2] * 3) == [6, 3]  # two seats for each of three
+    assert sizes([1] * 9) == [6, 3]  # one line
+    assert sizes([0, 0, 0, 2, 2, 2]) == [3, 3]  # three lines of three would be nine
+
+
 def test_what_was_spent_is_counted(pair):
     before = copy.copy(pair[1].spent)
     answers = pair[1].generate(ids(30, 20), ids(4, 6, 3), max_new_tokens=5)
@@ -345,6 +468,29 @@ def test_what_was_spent_is_counted(pair):
     assert spent.new_tokens == sum(len(a) for group in answers for a in group)
     assert spent.prefill_seconds > 0 and spent.decode_seconds > 0
     assert np.isnan(spent.floor_seconds)  # of this processor nothing is known
+
+
+def test_what_options_took_is_counted_too(pair):
+    prefixes, questions = ids(30, 20), ids(4, 6)
+    options = [ids(1, 3), ids(2)]
+    shared = 30 + 20 + 2 * (2 * 4 + 1 + 3 + 6 + 2)
+    anew = sum(p + q for p in (30, 20) for q in (4 + 1, 4 + 3, 6 + 2))
+    for lm, n in zip(pair[::-1], (shared, anew), strict=True):
+        before = copy.copy(lm.spent)
+        lm.option_nll(prefixes, questions, options)
+        spent = lm.spent.since(before)
+        assert (spent.prompt_tokens, spent.new_tokens) == (n, 0)
+        assert spent.prefill_seconds > 0 and spent.decode_seconds == 0
+
+
+def test_parts_of_what_was_spent_sum_to_it():
+    parts = Spent(3.0, 1.5, 100, 7, 0.3).parts(3)
+    assert [(part.prompt_tokens, part.new_tokens) for part in parts] == [
+        (33, 2),
+        (33, 2),
+        (34, 3),
+    ]
+    assert [part.prefill_seconds for part in parts] == [1.0] * 3
 
 
 def test_the_floor_of_an_8b_model_on_an_h100_is_the_hand_worked_one():

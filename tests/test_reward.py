@@ -1,5 +1,8 @@
 """The reward against hand-worked means; nothing is asked twice."""
 
+import json
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -185,20 +188,78 @@ def test_a_resumed_run_and_an_older_ledger_are_warned_of_what_they_hold(reward):
 def test_half_of_the_groups_are_enough_to_see_that_there_is_no_hope(reward):
     # Weights .4 .3 .2 .1: groups that answer 1, 2, 3, 4 are worth as much.
     groups = [demos(n) for n in (1, 1, 1, 3, 4)]
-    raced = reward(groups, beat=0.5)
+    raced = reward(groups, beat=1.02)  # see the limit worked out below
     assert raced.raced and len(raced.group_accuracy) == 3
     assert raced.reward == pytest.approx(0.4)
     assert reward.lm.asked == 4  # one distinct group
-    whole = reward(groups, beat=0.39)
+    whole = reward(groups, beat=1.01)
     assert not whole.raced
     assert whole.reward == pytest.approx((0.4 * 3 + 0.2 + 0.1) / 5)
 
 
-def test_hope_is_two_standard_errors_wide():
-    seen = np.array([0.4, 0.5, 0.6])  # mean .5, standard error .1 / sqrt(3)
-    limit = 0.5 + 2 * 0.1 / 3**0.5
-    assert not hopeless(seen, limit - 1e-9)
-    assert hopeless(seen, limit + 1e-9)
+@pytest.mark.parametrize(
+    ("seen", "limit"),
+    [
+        # Mean .5, sd .1, t(.975, 2) = 4.302653: .5 + 4.302653 x .1 / sqrt(3).
+        ([0.4, 0.5, 0.6], 0.748414),
+        # Equal groups: (.4 x 300 + 1) / 302 = .400662; sqrt(.240132 / 300) = .028292
+        ([0.4, 0.4, 0.4], 0.521732),
+        # None right: (0 + 1) / 202; sqrt(.004926 / 200) = .004963; t(.975, 1) = 12.7062
+        ([0.0, 0.0], 0.063060),
+    ],
+)
+def test_hope_is_as_wide_as_groups_and_questions_are_few(seen, limit):
+    assert not hopeless(np.array(seen), limit - 1e-5, 100)
+    assert hopeless(np.array(seen), limit + 1e-5, 100)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+@pytest.mark.parametrize("spread", [0.0, 0.08])
+def test_a_race_loses_one_good_candidate_in_forty_at_most(n, spread):
+    rng = np.random.default_rng(n)
+    chances = np.clip(rng.normal(0.6, spread, (4000, n)), 0, 1)
+    seen = rng.binomial(100, chances) / 100
+    lost = np.mean([hopeless(groups, 0.6, 100) for groups in seen])
+    assert lost <= 0.025 + 3 * (0.025 * 0.975 / 4000) ** 0.5
+
+
+class Slow(Parrot):
+    """Takes 20 ms, and says that 15 of them went to reading and writing."""
+
+    def __init__(self, tokenizer):
+        super().__init__(tokenizer)
+        self.spent = Spent()
+
+    def generate(self, prefixes, questions, **how):
+        time.sleep(0.02)
+        found = super().generate(prefixes, questions, **how)
+        n = sum(len(ids) for group in found for ids in group)
+        self.spent += Spent(0.005, 0.01, 101, n, 0.001)
+        return found
+
+
+def test_what_was_asked_ahead_is_booked_where_it_is_used_and_once(reward):
+    reward.lm = Slow(reward.lm.tokenizer)
+    reward.lm.batch_size = 8  # two groups of four questions
+    first, second = [demos(1), demos(2)], [demos(2), demos(3)]
+    reward.ask(first + second)
+    found = [reward(first), reward(second), reward(first)]
+    assert [outcome.ledger_hits for outcome in found] == [0, 1, 2]
+    total = reward.lm.spent
+    for name in ("prefill_seconds", "decode_seconds", "prompt_tokens", "new_tokens"):
+        booked = [getattr(outcome.spent, name) for outcome in found]
+        assert sum(booked) == pytest.approx(getattr(total, name)) and booked[2] == 0
+    assert [outcome.new_tokens for outcome in found] == [
+        outcome.spent.new_tokens for outcome in found
+    ]
+    assert found[0].seconds >= 0.02 and found[1].seconds >= 0.02
+    assert found[2].seconds == 0.0
+
+
+def test_ranking_belongs_to_the_time_of_a_reward(reward):
+    outcome = reward([demos(1)], since=time.monotonic() - 5.0)
+    assert 5.0 <= outcome.seconds < 10.0
+    assert reward([demos(1)], since=time.monotonic() - 5.0).seconds == 0.0
 
 
 def test_groups_go_to_the_engine_as_many_as_its_batch_holds(reward):
@@ -214,6 +275,21 @@ def test_groups_go_to_the_engine_as_many_as_its_batch_holds(reward):
     assert sizes == [2, 2, 1]
 
 
+def test_a_resumed_search_asks_as_many_groups_at_once_as_it_began_with(reward):
+    sizes = []
+    generate = reward.lm.generate
+
+    def spy(prefixes, questions, **how):
+        sizes.append(len(prefixes))
+        return generate(prefixes, questions, **how)
+
+    reward.lm.generate, reward.lm.batch_size = spy, 8
+    reward([demos(1)])
+    reward.lm.batch_size = 40  # a later try finds more memory free
+    reward([demos(n) for n in range(2, 6)])
+    assert sizes == [1, 2, 2]
+
+
 def test_the_batch_is_kept_in_the_ledger_and_a_smaller_one_too(reward):
     reward.lm.batch_size = 8
     reward([demos(1)])
@@ -223,3 +299,25 @@ def test_the_batch_is_kept_in_the_ledger_and_a_smaller_one_too(reward):
     reward.lm.batch_size = 4  # memory ran out
     reward([demos(3)])
     assert Ledger(reward.ledger.path).batches == {"parrot": 4}
+    answers = Ledger(reward.ledger.path).answers.values()
+    assert [answer["rows"] for answer in answers] == [8, 8, 4]
+
+
+def test_a_resumed_search_with_less_memory_says_so(reward, caplog):
+    reward.lm.batch_size = 8
+    reward([demos(1)])
+    assert not caplog.text
+    resumed = Reward(**{**vars(reward), "ledger": Ledger(reward.ledger.path)})
+    resumed.lm.batch_size = 4
+    resumed([demos(1), demos(2)])
+    assert "made with 8 rows at once, from here with 4" in caplog.text
+
+
+def test_answers_of_a_ledger_without_their_rows_are_read(reward):
+    reward([demos(1)])
+    lines = [json.loads(x) for x in reward.ledger.path.read_text().splitlines()]
+    for line in lines:
+        line.pop("rows", None) if line["type"] == "answers" else None
+    reward.ledger.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    resumed = Reward(**{**vars(reward), "ledger": Ledger(reward.ledger.path)})
+    assert resumed([demos(1)]).ledger_hits == 1

@@ -1,13 +1,14 @@
 """The search is gp_minimize; a resumed one walks the same path."""
 
 import json
+import time
 
 import numpy as np
 import pytest
 import skopt
 
 from tmap import choice, optimiser, posterior, search
-from tmap.cards.method import SearchSection
+from tmap.cards.method import MethodCard, SearchSection
 from tmap.errors import TmapError
 from tmap.ledger import Ledger
 from tmap.outcome import Outcome
@@ -266,3 +267,41 @@ def test_every_iteration_tells_where_its_seconds_went(tmp_path, caplog):
         "prefill 1.0 decode 2.0 score 1.0 optimizer 0.0; 50 tokens, 25/s, floor 0.25s"
     )
     assert line in caplog.text and "ETA" in caplog.text
+
+
+def test_time_in_which_points_are_asked_together_is_not_the_optimisers(tmp_path):
+    how = SearchSection(n_initial=4, n_iterations=2, batch=3)
+    found = search.run(
+        evaluate,
+        2,
+        (0.0, 1.0),
+        how,
+        0,
+        Ledger(tmp_path / "l"),
+        "k",
+        lambda points: time.sleep(2.0),
+    )
+    first = found.timings["optimizer_seconds"].iloc[0]
+    assert first < 2.0  # before it nothing was fitted
+
+
+def test_an_iteration_of_options_tells_how_many_tokens_were_read(tmp_path, caplog):
+    from tmap.engines.base import Spent
+
+    def timed(weights):
+        spent = Spent(2.0, 0.0, 700, 0, float("nan"))
+        outcome = Outcome(0.5, np.array([0.5]), 0, 0, 0, 0, 4.0, spent)
+        return Evaluation(outcome, evaluate(weights).exemplars)
+
+    caplog.set_level("INFO")
+    row = run(tmp_path / "l", timed).timings.iloc[0]
+    assert (row["prefill_seconds"], row["score_seconds"]) == (2.0, 2.0)
+    assert "prefill 2.0 decode 0.0 score 2.0" in caplog.text
+    assert "700 tokens, 350/s" in caplog.text
+
+
+def test_racing_and_several_models_exclude_each_other():
+    how = {"weights": "consensus", "models": ["a", "b"], "indicators": ["x"]}
+    assert MethodCard.model_validate(how).models == ["a", "b"]
+    with pytest.raises(ValueError, match="goes with one model"):
+        MethodCard.model_validate(how | {"search": {"racing": True}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -98,12 +99,14 @@ class Candidates:
         beat: float | None = None,
     ) -> Evaluation:
         """What these weights are worth on the reward's question set."""
+        start = time.monotonic()
         groups = self.groups(weights, turn)
-        return Evaluation(reward(self.demos(groups), beat), self.ids(groups))
+        return Evaluation(reward(self.demos(groups), beat, start), self.ids(groups))
 
     def ask(self, reward: Reward, points: list[np.ndarray]) -> None:
         """Ask for all points together, so that `evaluate` finds answers of each."""
-        reward.ask([d for w in points for d in self.demos(self.groups(w))])
+        start = time.monotonic()
+        reward.ask([d for w in points for d in self.demos(self.groups(w))], start)
 
     def key(
         self,

@@ -18,7 +18,6 @@ import numpy as np
 
 from tmap import adaptation, search
 from tmap.engines.base import Spent
-from tmap.errors import TmapError
 from tmap.learning import Result, Task, learn
 from tmap.ledger import Ledger, digest
 from tmap.outcome import Outcome
@@ -121,11 +120,6 @@ def run(
     models : the record of each model
     ledger, seed : as for `adaptation.run`
     """
-    if next(iter(cards.values()))["search"].racing:
-        raise TmapError(
-            "`search: {racing: true}` does not go with several models: one model's groups "
-            "say nothing of the others'. Leave it out of the method card."
-        )
     book = Ledger(ledger)
     k = len(inputs.indicators) // len(models)
     members = {}

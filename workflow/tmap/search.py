@@ -104,6 +104,12 @@ class _Recorder:
         self.last = time.monotonic()
         return -outcome.reward
 
+    def ahead(self, ask: Callable[[], None]) -> None:
+        """Let points be asked together: no time of the optimiser's."""
+        start = time.monotonic()
+        ask()
+        self.last += time.monotonic() - start
+
     def best(self) -> float | None:
         """The best reward of a whole evaluation so far."""
         return max((r["reward"] for r in self.rows if not r["raced"]), default=None)
@@ -177,10 +183,12 @@ def _told(row: dict[str, Any]) -> str:
     """Where the seconds of one iteration went."""
     names = ("prefill", "decode", "score", "optimizer")
     parts = " ".join(f"{name} {row[f'{name}_seconds']:.1f}" for name in names)
-    rate = row["new_tokens"] / (row["decode_seconds"] or row["reward_seconds"])
+    n, seconds = row["new_tokens"], row["decode_seconds"] or row["reward_seconds"]
+    if not n:  # options are read, and none is written
+        n, seconds = row["prompt_tokens"], row["prefill_seconds"] or seconds
     floor = row["floor_seconds"]
     known = f", floor {floor:.2f}s" if floor > 0 else ""
-    return f" ({parts}; {row['new_tokens']} tokens, {rate:.0f}/s{known})"
+    return f" ({parts}; {n} tokens, {n / seconds:.0f}/s{known})"
 
 
 def _changed(ledger: Ledger, search: str) -> str:
@@ -236,7 +244,13 @@ def run(
         warnings.filterwarnings("ignore", message="The objective has been evaluated")
         space = [Real(*bounds, name=f"w{j}") for j in range(n_weights)]
         models, known_space = minimise(
-            recorder, total, space, settings, seed, first, ahead
+            recorder,
+            total,
+            space,
+            settings,
+            seed,
+            first,
+            lambda points: recorder.ahead(lambda: ahead(points)),
         )
     return Found(
         points=np.array([row["weights"] for row in recorder.rows]),

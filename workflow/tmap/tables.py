@@ -205,8 +205,11 @@ SCHEMAS = {
         2,
         {
             "iteration": (INT, "from 0"),
-            "reward_seconds": (FLOAT, "time for the reward; 0 when replayed"),
-            "prefill_seconds": (FLOAT, "of it, the engine read prompts"),
+            "reward_seconds": (
+                FLOAT,
+                "time for the reward, ranking and prompts included; 0 when replayed",
+            ),
+            "prefill_seconds": (FLOAT, "of it, the engine read prompts and options"),
             "decode_seconds": (FLOAT, "of it, the engine wrote; on a server all"),
             "score_seconds": (FLOAT, "the rest: prompts made, answers marked and kept"),
             "floor_seconds": (FLOAT, "roofline of the device; NaN where not known"),

@@ -41,7 +41,7 @@ class SearchSection(Section):
     racing: bool = Field(
         default=False,
         description="ask half of the groups first and stop where they leave no hope; "
-        "the iteration is flagged `raced` and never chosen",
+        "the iteration is flagged `raced` and never chosen; pays from n_groups: 5",
     )
     batch: int = Field(
         default=1,
@@ -193,6 +193,11 @@ class MethodCard(Section):
         if (self.weights == "consensus") != bool(self.models):
             raise ValueError(
                 "`models:` goes with weights: consensus, which needs at least one"
+            )
+        if self.models and self.search.racing:
+            raise ValueError(
+                "`search: racing:` goes with one model: one's groups say nothing of "
+                "another's; leave it out with weights: consensus"
             )
         if len(set(self.models)) < len(self.models):
             raise ValueError("`models:` names a model twice")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -69,11 +70,16 @@ class PlaceSection(Section):
         return self
 
 
+#: In a launched server's command and address: a port that is free.
+PORT = "{port}"
+
+
 class LaunchSection(Section):
     """A server that is started for a job and ended with it."""
 
     command: str = Field(
-        description="as in a shell, but no shell reads it; {path}: the model's folder"
+        description="as in a shell, but no shell reads it; {path}: the model's folder; "
+        "{port}: a free port, also in `url:`"
     )
     wait: float = Field(
         default=900.0, gt=0, exclude=True, description="seconds until it must answer"
@@ -99,6 +105,22 @@ class AnsweringSection(Section):
     limits: LimitSection = Field(default=LimitSection(), exclude=True)
 
     _bare = field_validator("url")(bare_address)
+
+    @model_validator(mode="after")
+    def _one_port(self) -> AnsweringSection:
+        launched = self.launch is not None and PORT in self.launch.command
+        if launched != (PORT in self.url):
+            raise ValueError("{port} goes into both `url:` and `launch: command:`")
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """What can change an answer: all but the address, which may be another each day."""
+        found = self.model_dump(mode="json", exclude={"url"})
+        port = re.search(r":(\d+)(?:/|$)", self.url)
+        if port and self.launch:
+            number = rf"(?<!\d){port[1]}(?!\d)"
+            found["launch"]["command"] = re.sub(number, PORT, self.launch.command)
+        return found
 
 
 class EngineSection(PlaceSection):

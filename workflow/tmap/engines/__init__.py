@@ -81,10 +81,8 @@ def key_of(
     """What `load` would give as the engine's key, without loading it."""
     folder = _adapter_folder(adapter)
     if engine.server is not None and folder is None:
-        who = engine.server.model_dump(mode="json")
-        if engine.server.launch is not None:
-            del who["url"]  # the same server wherever it is started
-        return f"server|v{ENGINE_VERSION}|{record['revision']}|{json.dumps(who)}"
+        who = json.dumps(engine.server.identity())
+        return f"server|v{ENGINE_VERSION}|{record['revision']}|{who}"
     engine = engine.in_process()
     device, dtype = settle(engine)
     dtype += f"/{engine.quantization}" if engine.quantization else ""

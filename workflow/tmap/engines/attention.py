@@ -59,6 +59,20 @@ class Prefixes:
         bias = bias.to(keys[0].dtype).repeat_interleave(heads, dim=0)
         return cls(keys, values, of, longest, bias)
 
+    def between(self, first: int, last: int) -> Prefixes:
+        """Prefixes number `first` to `last - 1`: views, no copies."""
+        if (first, last) == (0, len(self.lengths)):
+            return self
+        heads = self.keys[0].shape[0] // len(self.lengths)
+        some = slice(first * heads, last * heads)
+        return Prefixes(
+            [keys[some] for keys in self.keys],
+            [values[some] for values in self.values],
+            self.lengths[first:last],
+            self.length,
+            self.bias[some],
+        )
+
 
 #: Score of what must not be seen; finite in every dtype.
 LOW = -30_000.0
@@ -70,8 +84,8 @@ class Shared:
 
     Attributes
     ----------
-    prefixes : what is shared
-    table : (m, R) rows that continue each prefix; a line with fewer repeats one
+    prefixes : what is shared: those from the first to the last that a row continues
+    table : (m, R) rows that continue each of them; a line with fewer repeats one
     places : (rows,) where a row stands in the flattened table
     """
 
@@ -82,17 +96,18 @@ class Shared:
     @classmethod
     def of(cls, prefixes: Prefixes, groups: Sequence[int]) -> Shared:
         """For rows that continue prefixes number `groups`."""
-        lines: list[list[int]] = [[] for _ in prefixes.lengths]
-        places = []
+        first, last = min(groups), max(groups) + 1
+        lines: list[list[int]] = [[] for _ in range(first, last)]
+        seats = []
         for row, group in enumerate(groups):
-            places.append((group, len(lines[group])))
-            lines[group].append(row)
+            seats.append((group - first, len(lines[group - first])))
+            lines[group - first].append(row)
         width = max(map(len, lines))
         table = [line + [0] * (width - len(line)) for line in lines]
         device = prefixes.lengths.device
-        flat = [group * width + seat for group, seat in places]
+        flat = [line * width + seat for line, seat in seats]
         return cls(
-            prefixes,
+            prefixes.between(first, last),
             torch.tensor(table, device=device),
             torch.tensor(flat, device=device),
         )

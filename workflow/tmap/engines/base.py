@@ -13,7 +13,7 @@ from tmap.errors import TmapError
 Ids = Sequence[int]
 
 #: Counts changes that can alter an engine's tokens; part of every ledger key.
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Spent:
 
     Attributes
     ----------
-    prefill_seconds, decode_seconds : reading prompts; writing answers
+    prefill_seconds, decode_seconds : reading prompts and options; writing answers
     prompt_tokens, new_tokens : read (a shared prefix once); written
     floor_seconds : below which the device cannot do it; NaN where it is unknown
     """
@@ -45,6 +45,23 @@ class Spent:
         self.prompt_tokens += sum(len(p) + len(q) for p in prefixes for q in questions)
         self.new_tokens += sum(len(ids) for group in found for ids in group)
         self.floor_seconds = float("nan")
+
+    def parts(self, n: int) -> list[Spent]:
+        """n equal parts; tokens stay whole numbers, and their sums what they were."""
+
+        def part(tokens: int, i: int) -> int:
+            return tokens * (i + 1) // n - tokens * i // n
+
+        return [
+            Spent(
+                self.prefill_seconds / n,
+                self.decode_seconds / n,
+                part(self.prompt_tokens, i),
+                part(self.new_tokens, i),
+                self.floor_seconds / n,
+            )
+            for i in range(n)
+        ]
 
     def __add__(self, other: Spent) -> Spent:
         pairs = zip(astuple(self), astuple(other), strict=True)
@@ -70,7 +87,7 @@ class LanguageModel(Protocol):
     n_layers : of the model
     batch_size : rows that are computed together; halved where memory ran out, if the
         card leaves it to the engine
-    spent : by `generate` so far
+    spent : by `generate` and `option_nll` so far
     """
 
     key: str

@@ -68,8 +68,14 @@ class ExpandedPrefixes:
     def __init__(self, model: Any) -> None:
         self.model = model
 
+    @staticmethod
+    def at_once(n_questions: int, size: int) -> int:
+        """Prefixes that are held together."""
+        return 1
+
+    @staticmethod
     def batches(
-        self, n_prefixes: int, lengths: Sequence[int], size: int
+        groups: Sequence[int], lengths: Sequence[int], size: int
     ) -> list[list[tuple[int, int]]]:
         """(prefix, question) in batches of at most `size`, longest questions first.
 
@@ -80,7 +86,7 @@ class ExpandedPrefixes:
             of_length[length].append(index)
         return [
             [(prefix, s) for s in of_length[length][i : i + size]]
-            for prefix in range(n_prefixes)
+            for prefix in groups
             for length in sorted(of_length, reverse=True)
             for i in range(0, len(of_length[length]), size)
         ]

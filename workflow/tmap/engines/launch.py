@@ -9,6 +9,7 @@ import logging
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from tmap.cards.model import PORT
 from tmap.errors import TmapError
 from tmap.log import duration
 
@@ -32,8 +34,13 @@ class Launched:
 
     Parameters
     ----------
-    card : `engine: server:` of a model card, with `launch:`
+    card : `engine: server:` of a model card, with `launch:`; {port} in its address and
+        command becomes a free port
     path : the model's folder, for {path} in the command
+
+    Attributes
+    ----------
+    card : with the address where this server answers
 
     Raises
     ------
@@ -42,15 +49,18 @@ class Launched:
     """
 
     def __init__(self, card: AnsweringSection, path: str) -> None:
-        assert card.launch is not None
-        self.card, self.most = card, card.launch.wait
+        launch = card.launch
+        assert launch is not None
+        port = str(_free_port()) if PORT in card.url else PORT
+        card = card.model_copy(update={"url": card.url.replace(PORT, port)})
+        self.card, self.most = card, launch.wait
         if answers(card):
             raise TmapError(
                 f"Something answers at {card.url} already, so `launch:` would start a "
                 "second server. End it, take another port, or leave `launch:` out."
             )
-        words = shlex.split(card.launch.command)
-        command = [word.replace("{path}", path) for word in words]
+        words = shlex.split(launch.command)
+        command = [word.replace(PORT, port).replace("{path}", path) for word in words]
         logger.info("launch: %s", shlex.join(command))
         try:
             self.process = subprocess.Popen(
@@ -75,13 +85,7 @@ class Launched:
             If it ends before, or does not answer in time.
         """
         start = time.monotonic()
-        while not answers(self.card):
-            code = self.process.poll()
-            if code is not None:
-                raise TmapError(
-                    f"The launched server ended with status {code} before it answered. "
-                    "Its words stand above; mend `launch: command:` in the model card."
-                )
+        while not self._is_ready():
             if time.monotonic() - start > self.most:
                 self.end()
                 raise TmapError(
@@ -90,6 +94,19 @@ class Launched:
                 )
             time.sleep(EVERY)
         logger.info("launch: ready after %s", duration(time.monotonic() - start))
+
+    def _is_ready(self) -> bool:
+        """Whether it answers; what answers when it has ended is another server."""
+        ready = answers(self.card)
+        code = self.process.poll()
+        if code is None:
+            return ready
+        raise TmapError(
+            f"The launched server ended with status {code}"
+            + (f", and another answers at {self.card.url}" if ready else "")
+            + ". Its words stand above; mend `launch: command:` in the model card, or "
+            "write {port} there and in `url:` where ports collide."
+        )
 
     def end(self) -> None:
         """End the server and what it started."""
@@ -113,6 +130,14 @@ def answers(card: AnsweringSection) -> bool:
         return httpx.post(f"{card.url}/completions", json=body, timeout=60).is_success
     except httpx.HTTPError:
         return False
+
+
+def _free_port() -> int:
+    """A port that nothing listens at now, so that jobs on one node do not collide."""
+    with socket.socket() as found:
+        found.bind(("", 0))
+        port: int = found.getsockname()[1]
+    return port
 
 
 def _die_with_parent() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -80,21 +80,31 @@ class Local:
         per_row = self.roofline.kv * (QUESTION + max_new_tokens)
         return int(max(1, min(MAX_ROWS, 0.6 * free // per_row)))
 
-    def halve_batch(self, fault: Exception) -> None:
-        """Go on with half as many rows after memory ran out.
+    def within_memory(self, work: Callable[[], None]) -> None:
+        """Do `work`; again with half as many rows each time that memory runs out.
 
         Raises
         ------
         TmapError
             If the model card fixes the batch, or one row is too much.
         """
+        while True:
+            try:
+                work()
+                return
+            except torch.OutOfMemoryError as fault:
+                words = str(fault)
+            # Here the fault is gone, and with it the tensors that its traceback held.
+            self._halve_batch(words)
+
+    def _halve_batch(self, words: str) -> None:
         if self.fixed_batch or self.batch_size == 1:
             raise TmapError(
                 f"Memory ran out with {self.batch_size} rows at once: "
-                f"{str(fault).splitlines()[0][:160]} Set `engine: {{batch_size: auto}}` "
+                f"{words.splitlines()[0][:160]} Set `engine: {{batch_size: auto}}` "
                 "in the model card, or take a GPU with more memory. What was finished "
                 "is on disk."
-            ) from fault
+            )
         self.batch_size //= 2
         LOGGER.warning("memory ran out: from here %d rows at once", self.batch_size)
         if self.device.type == "cuda":

@@ -19,7 +19,7 @@ from tmap.engines.base import Ids
 from tmap.engines.expanded_prefix import ExpandedPrefixes
 from tmap.engines.likelihood import Head, in_batches
 from tmap.engines.local import Local
-from tmap.engines.shared_prefix import SharedPrefixes
+from tmap.engines.shared_prefix import Row, SharedPrefixes
 from tmap.engines.stops import StopTexts
 from tmap.log import Progress
 
@@ -28,6 +28,8 @@ LOGGER = logging.getLogger(__name__)
 TOKEN_BUDGET = {"cpu": 1024, "cuda": 16_384}
 #: Ended rows leave when they are this share of the batch; each leaving moves a few.
 DROP_SHARE = 1 / 32
+#: Number of a prefix, and of what follows it.
+Pair = tuple[int, int]
 
 
 class PrefixCache(Local):
@@ -52,24 +54,14 @@ class PrefixCache(Local):
         """As `LanguageModel.generate`."""
         stops = self._stops(tuple(stop))
         rooms = [[self.room(p, q, max_new_tokens) for q in questions] for p in prefixes]
-        done: dict[tuple[int, int], list[int]] = {}
-        progress = Progress("generate", len(prefixes) * len(questions), "answers")
-        start = time.monotonic()
-        read = self.prefixes.prefill(prefixes)
-        self._count(start, sum(map(len, prefixes)))
-        while len(done) < progress.total:
-            try:
-                for batch in self._batches(len(prefixes), questions):
-                    todo = [pair for pair in batch if pair not in done]
-                    if todo:
-                        room = [rooms[p][s] for p, s in todo]
-                        asked = [(p, questions[s]) for p, s in todo]
-                        found = self._answer(read, asked, room, stops)
-                        done |= zip(todo, found, strict=True)
-                        self._count_floor(prefixes, asked, found)
-                        _advance(progress, len(todo))
-            except torch.OutOfMemoryError as fault:
-                self.halve_batch(fault)
+        done: dict[Pair, list[int]] = {}
+
+        def work(read: Any, rows: list[Row], batch: list[Pair]) -> None:
+            found = self._answer(read, rows, [rooms[p][s] for p, s in batch], stops)
+            done.update(zip(batch, found, strict=True))
+            self._count_floor(prefixes, batch, rows, found)
+
+        self._in_batches("answers", prefixes, questions, work)
         return [
             [done[p, s] for s in range(len(questions))] for p in range(len(prefixes))
         ]
@@ -88,15 +80,17 @@ class PrefixCache(Local):
         stretches = [[*questions[s], *options[s][o]] for s, o in pairs]
         for ids in prefixes:
             self.check_fits((ids, stretch) for stretch in stretches)
-        read = self.prefixes.prefill(prefixes)
         found = [[[0.0] * len(choices) for choices in options] for _ in prefixes]
-        progress = Progress("options", len(prefixes) * len(pairs), "options")
-        for batch in self._batches(len(prefixes), stretches):
-            hidden = self.prefixes.hidden(read, [(p, stretches[i]) for p, i in batch])
+
+        def work(read: Any, rows: list[Row], batch: list[Pair]) -> None:
+            start = time.monotonic()
+            hidden = self.prefixes.hidden(read, rows)
             for (p, i), states in zip(batch, hidden, strict=True):
                 s, o = pairs[i]
                 found[p][s][o] = self._nll(states, options[s][o])
-            _advance(progress, len(batch))
+            self._count(start, sum(len(ids) for _, ids in rows))
+
+        self._in_batches("options", prefixes, stretches, work)
         return found
 
     @torch.inference_mode()
@@ -142,25 +136,58 @@ class PrefixCache(Local):
         self._read(prompts, add)
         return found
 
-    def _batches(
-        self, n_prefixes: int, stretches: Sequence[Ids]
-    ) -> list[list[tuple[int, int]]]:
-        lengths = [len(s) for s in stretches]
-        return self.prefixes.batches(n_prefixes, lengths, self.batch_size)
+    def _in_batches(
+        self,
+        what: str,
+        prefixes: Sequence[Ids],
+        stretches: Sequence[Ids],
+        work: Callable[[Any, list[Row], list[Pair]], None],
+    ) -> None:
+        """Do `work` on every stretch after every prefix, none of them twice.
+
+        Where memory runs out, the batch is halved; fewer prefixes are then held too.
+
+        Parameters
+        ----------
+        what : for the log
+        work : called with prefixes that were read, rows that continue them, and which
+            (prefix, stretch) these rows are
+        """
+        lengths = [len(ids) for ids in stretches]
+        done: set[Pair] = set()
+        progress = Progress(what, len(prefixes) * len(stretches))
+
+        def pass_through() -> None:
+            n = self.prefixes.at_once(len(lengths), self.batch_size)
+            for first in range(0, len(prefixes), n):
+                groups = range(first, min(first + n, len(prefixes)))
+                batches = self.prefixes.batches(groups, lengths, self.batch_size)
+                left = [[pair for pair in some if pair not in done] for some in batches]
+                if not any(left):
+                    continue
+                start = time.monotonic()
+                read = self.prefixes.prefill([prefixes[p] for p in groups])
+                self._count(start, sum(len(prefixes[p]) for p in groups))
+                for batch in filter(None, left):
+                    work(read, [(p - first, stretches[s]) for p, s in batch], batch)
+                    done.update(batch)
+                    _advance(progress, len(batch))
+
+        self.within_memory(pass_through)
 
     def _answer(
         self,
         read: Any,
-        asked: Sequence[tuple[int, Ids]],
+        rows: list[Row],
         room: list[int],
         stops: StopTexts,
     ) -> list[list[int]]:
         """Answers of one batch."""
         start = time.monotonic()
-        rows, states = self.prefixes.start(read, asked, max(room))
-        self._count(start, sum(len(ids) for _, ids in asked))
+        started, states = self.prefixes.start(read, rows, max(room))
+        self._count(start, sum(len(ids) for _, ids in rows))
         start = time.monotonic()
-        found = self._decode(rows, states, room, stops)
+        found = self._decode(started, states, room, stops)
         self.spent.decode_seconds += time.monotonic() - start
         self.spent.new_tokens += sum(map(len, found))
         return found
@@ -176,11 +203,12 @@ class PrefixCache(Local):
     def _count_floor(
         self,
         prefixes: Sequence[Ids],
-        asked: Sequence[tuple[int, Ids]],
+        batch: list[Pair],
+        rows: list[Row],
         found: list[list[int]],
     ) -> None:
-        shared = [len(prefixes[p]) for p in sorted({p for p, _ in asked})]
-        own = [len(ids) for _, ids in asked]
+        shared = [len(prefixes[p]) for p in sorted({p for p, _ in batch})]
+        own = [len(ids) for _, ids in rows]
         self.spent.floor_seconds += self.roofline.write(
             shared, own, list(map(len, found))
         )

@@ -45,12 +45,7 @@ class Reference(Local):
             ]
             for p in prefixes
         ]
-        self.spent.decode_seconds += time.monotonic() - start
-        self.spent.prompt_tokens += sum(
-            len(p) + len(q) for p in prefixes for q in questions
-        )
-        self.spent.new_tokens += sum(len(ids) for group in found for ids in group)
-        self.spent.floor_seconds = float("nan")
+        self.spent.whole(time.monotonic() - start, prefixes, questions, found)
         return found
 
     @torch.inference_mode()
@@ -61,13 +56,23 @@ class Reference(Local):
         options: Sequence[Sequence[Ids]],
     ) -> list[list[list[float]]]:
         """As `LanguageModel.option_nll`."""
-        return [
+        start = time.monotonic()
+        found = [
             [
                 [self._nll([*p, *q], option)[0] for option in its_options]
                 for q, its_options in zip(questions, options, strict=True)
             ]
             for p in prefixes
         ]
+        self.spent.prefill_seconds += time.monotonic() - start
+        self.spent.prompt_tokens += sum(
+            len(p) + len(q) + len(option)
+            for p in prefixes
+            for q, its_options in zip(questions, options, strict=True)
+            for option in its_options
+        )
+        self.spent.floor_seconds = float("nan")
+        return found
 
     @torch.inference_mode()
     def answer_nll(

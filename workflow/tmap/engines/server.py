@@ -55,11 +55,14 @@ class Server:
     def start(cls, record: dict[str, Any], engine: EngineSection, key: str) -> Server:
         """The server of a model card; launched if the card says so."""
         assert engine.server is not None
-        if engine.server.launch is not None:
-            Launched(engine.server, record["path"]).wait()
+        card = engine.server
+        if card.launch is not None:
+            launched = Launched(card, record["path"])
+            launched.wait()
+            card = launched.card
         tokenizer = load_tokenizer(record)
         context = record.get("max_positions")
-        return cls(engine.server, tokenizer, key=key, context=context)
+        return cls(card, tokenizer, key=key, context=context)
 
     def generate(
         self,
@@ -96,12 +99,7 @@ class Server:
                 if progress.done + len(questions) < progress.total:
                     progress.advance(len(questions))
                 found.append([self._ids(t, stop) for some in texts for t in some])
-        self.spent.decode_seconds += time.monotonic() - start
-        self.spent.prompt_tokens += sum(
-            len(p) + len(q) for p in prefixes for q in questions
-        )
-        self.spent.new_tokens += sum(len(ids) for group in found for ids in group)
-        self.spent.floor_seconds = float("nan")
+        self.spent.whole(time.monotonic() - start, prefixes, questions, found)
         return found
 
     def option_nll(self, *_: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,37 +21,60 @@ MAX_SCORES = {"cpu": 2**21, "cuda": 2**28}
 Row = tuple[int, Ids]
 
 
+@dataclass
+class Seats:
+    """Where the rows of a batch stand in their buffers: one object for all layers.
+
+    Layers know this and not the rows, which know the layers: in a circle, buffers would
+    stay until the garbage collector comes.
+
+    Attributes
+    ----------
+    n : rows still there
+    capacity : columns of the buffers
+    width : columns that hold something
+    ends : (n,) where a row's next token is stored
+    part : rows that read their questions just now
+    """
+
+    n: int
+    capacity: int
+    width: int
+    ends: torch.Tensor
+    part: slice | None = None
+
+
 class SuffixLayer(DynamicLayer):
     """Keys and values of one layer: each row's from the left of a fixed buffer."""
 
     keys: Any
     values: Any
 
-    def __init__(self, rows: SharedRows) -> None:
+    def __init__(self, seats: Seats) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.rows = rows
+        self.seats = seats
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Store; return what the rows now attend to, (rows, kv heads, S, size)."""
-        rows = self.rows
+        seats = self.seats
         if not self.is_initialized:
             heads, size = key_states.shape[1], key_states.shape[3]
-            shape = (rows.n, heads, rows.capacity, size)
+            shape = (seats.n, heads, seats.capacity, size)
             self.keys = key_states.new_zeros(shape)
             self.values = value_states.new_zeros(shape)
             self.is_initialized = True
-        if rows.part is not None:  # these read their questions
+        if seats.part is not None:  # these read their questions
             width = key_states.shape[2]
-            self.keys[rows.part, :, :width] = key_states
-            self.values[rows.part, :, :width] = value_states
+            self.keys[seats.part, :, :width] = key_states
+            self.values[seats.part, :, :width] = value_states
             return key_states, value_states
-        ends = rows.ends.to(key_states.device)  # layers may lie on several GPUs
-        index = torch.arange(rows.n, device=ends.device)
+        ends = seats.ends.to(key_states.device)  # layers may lie on several GPUs
+        index = torch.arange(seats.n, device=ends.device)
         self.keys[index, :, ends] = key_states[:, :, 0]
         self.values[index, :, ends] = value_states[:, :, 0]
-        n, width = rows.n, rows.width
+        n, width = seats.n, seats.width
         return self.keys[:n, :, :width], self.values[:n, :, :width]
 
     def get_seq_length(self) -> int:
@@ -65,77 +90,71 @@ class SharedRows:
     prefixes : what the rows continue
     rows : (number of the prefix, question), longest questions first
     room : tokens that an answer may have
-
-    Attributes
-    ----------
-    n : rows still there
-    ends : (n,) where a row's next token is stored
-    width : columns of the buffers that hold something
-    part : rows that read their questions just now
     """
 
     def __init__(
         self, model: Any, prefixes: Prefixes, rows: Sequence[Row], room: int
     ) -> None:
-        self.model, self.prefixes = model, prefixes
-        self.n, self.rows = len(rows), rows
+        self.model, self.prefixes, self.rows = model, prefixes, rows
         self.groups = [group for group, _ in rows]
         lengths = [len(ids) for _, ids in rows]
-        self.ends = torch.tensor(lengths, device=model.device)
-        self.width = max(lengths)
-        self.capacity = self.width + room
+        width = max(lengths)
+        ends = torch.tensor(lengths, device=model.device)
+        self.seats = Seats(len(rows), width + room, width, ends)
         self.cache: Any = DynamicCache(config=model.config)
-        self.cache.layers = [SuffixLayer(self) for _ in self.cache.layers]
+        self.cache.layers = [SuffixLayer(self.seats) for _ in self.cache.layers]
         self.last_place = last_place(model)
-        self.part: slice | None = None
 
     def read(self) -> torch.Tensor:
         """Read the questions; hidden states of their last tokens, (rows, d)."""
         found = []
         for part in parts(self.model, self.prefixes, self.rows):
-            self.part = part
+            self.seats.part = part
             states = read(self.model, self.prefixes, self.rows[part], self.cache)
-            last = self.ends[part].to(states.device) - 1
+            last = self.seats.ends[part].to(states.device) - 1
             found.append(states[torch.arange(len(states), device=last.device), last])
-        self.part = None
+        self.seats.part = None
         self._settle()
         return torch.cat(found)
 
     def step(self, ids: torch.Tensor) -> torch.Tensor:
         """Append `ids`, (rows, 1); their hidden states, (rows, d)."""
-        self.width = min(self.width + 1, self.capacity)
-        columns = torch.arange(self.width, device=ids.device)
-        places = self.starts + self.ends
+        seats = self.seats
+        seats.width = min(seats.width + 1, seats.capacity)
+        columns = torch.arange(seats.width, device=ids.device)
+        places = self.starts + seats.ends
         states: torch.Tensor = self.model.base_model(
             input_ids=ids,
-            attention_mask=(columns <= self.ends[:, None])[:, None, None],
+            attention_mask=(columns <= seats.ends[:, None])[:, None, None],
             position_ids=places.clamp(max=self.last_place)[:, None],
             past_key_values=self.cache,
             use_cache=True,
             shared_prefix=self.shared,
         ).last_hidden_state[:, -1]
         # Rows that have ended may run on for a while: they stay within the buffer.
-        self.ends = (self.ends + 1).clamp(max=self.capacity - 1)
+        seats.ends = (seats.ends + 1).clamp(max=seats.capacity - 1)
         return states
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these rows only, in this order; few of them should move."""
-        self.n = len(rows)
+        seats = self.seats
+        seats.n = len(rows)
         moves = [(old, new) for new, old in enumerate(rows) if old != new]
-        device = self.ends.device
         if moves:
             old, new = (torch.tensor(x) for x in zip(*moves, strict=True))
             for layer in self.cache.layers:
-                layer.keys[new, :, : self.width] = layer.keys[old, :, : self.width]
-                layer.values[new, :, : self.width] = layer.values[old, :, : self.width]
-        self.ends = self.ends[torch.tensor(rows, device=device)]
+                layer.keys[new, :, : seats.width] = layer.keys[old, :, : seats.width]
+                layer.values[new, :, : seats.width] = layer.values[
+                    old, :, : seats.width
+                ]
+        seats.ends = seats.ends[torch.tensor(rows, device=seats.ends.device)]
         self.groups = [self.groups[row] for row in rows]
         self._settle()
 
     def _settle(self) -> None:
         """What follows from which rows are there."""
         self.shared = Shared.of(self.prefixes, self.groups)
-        device = self.ends.device
+        device = self.seats.ends.device
         self.starts = self.prefixes.lengths[torch.tensor(self.groups, device=device)]
 
 
@@ -187,21 +206,19 @@ class SharedPrefixes:
         tolerance = 1e-3 if self.model.dtype == torch.float32 else 0.1
         return bool((ours - theirs).norm() < tolerance * theirs.norm())
 
-    def batches(
-        self, n_prefixes: int, lengths: Sequence[int], size: int
-    ) -> list[list[tuple[int, int]]]:
-        """(prefix, question) in batches of at most `size`, longest questions first.
+    @staticmethod
+    def at_once(n_questions: int, size: int) -> int:
+        """Prefixes that are held together: whole groups where `size` allows."""
+        return max(1, size // max(1, n_questions))
 
-        Whole groups go together where `size` allows, else parts of one group.
-        """
+    @staticmethod
+    def batches(
+        groups: Sequence[int], lengths: Sequence[int], size: int
+    ) -> list[list[tuple[int, int]]]:
+        """(prefix, question) in batches of at most `size`, longest questions first."""
         order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-        n = max(1, size // max(1, len(lengths)))
-        found = []
-        for first in range(0, n_prefixes, n):
-            groups = range(first, min(first + n, n_prefixes))
-            pairs = [(group, i) for i in order for group in groups]
-            found += [pairs[i : i + size] for i in range(0, len(pairs), size)]
-        return found
+        pairs = [(group, i) for i in order for group in groups]
+        return [pairs[i : i + size] for i in range(0, len(pairs), size)]
 
     def prefill(self, prefixes: Sequence[Ids]) -> Prefixes:
         """Read every prefix once."""
@@ -255,17 +272,24 @@ def read(
 
 
 def parts(model: Any, prefixes: Prefixes, rows: Sequence[Row]) -> Iterator[slice]:
-    """Rows that are read together, so that their scores fit in memory."""
+    """Rows that are read together, so that their scores fit in memory.
+
+    Scores are a table (see `Shared`): as many lines as prefixes from the first to the
+    last one of the rows, each as long as the longest.
+    """
     heads = model.config.get_text_config(decoder=True).num_attention_heads
     most = MAX_SCORES.get(model.device.type, 2**21)
     start = 0
     while start < len(rows):
-        width = len(rows[start][1])
+        width, seats = 0, Counter[int]()
         end = start
         while end < len(rows):
-            width = max(width, len(rows[end][1]))
-            scores = heads * width * (prefixes.length + width)
-            if end > start and scores * (end - start + 1) > most:
+            group, ids = rows[end]
+            width = max(width, len(ids))
+            seats[group] += 1
+            table = (max(seats) - min(seats) + 1) * max(seats.values())
+            scores = heads * width * (prefixes.length + width) * table
+            if end > start and scores > most:
                 break
             end += 1
         yield slice(start, end)
