@@ -27,8 +27,8 @@ TRAINING = (
     "n_samples n_tokens n_trained_tokens truncated dropped steps final_loss".split()
 )
 CERTIFICATE = (
-    "verdict rho p interval recommended safe threshold n_sentinels n_seeds n_questions "
-    "jaccard_range"
+    "verdict reason rho p interval recommended safe threshold n_sentinels n_seeds "
+    "n_questions jaccard_range"
 ).split()
 SEARCH = (
     "indicators weights weights_relative interval reward reward_search uniform_reward "
@@ -182,12 +182,14 @@ def _proxy(searches: list[Search]) -> str:
     found = _certificate(searches)
     if found is None:
         return ""
-    low, high = found["interval"]
-    text = (
-        f" Proxy: {found['verdict']} (rank correlation of reward and training "
-        f"{found['rho']:+.2f}, 90 % interval {low:+.2f} to {high:+.2f}, "
-        f"{found['n_sentinels']} subsets)"
-    )
+    why = found["reason"]
+    if found["interval"]:
+        low, high = found["interval"]
+        why = (
+            f"rank correlation of reward and training {found['rho']:+.2f}, 90 % interval "
+            f"{low:+.2f} to {high:+.2f}, {found['n_sentinels']} subsets"
+        )
+    text = f" Proxy: {found['verdict']} ({why})"
     if found["verdict"] == "abstain":
         text += f"; recommended instead: {found['recommended']}"
     return f"{text}."

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from tmap import cards, embeddings, indicators
 from tmap.cards.method import SEARCHED
+from tmap.files import read_json
 from tmap.names import CONSENSUS, RESERVED
 
 
@@ -228,6 +229,11 @@ def agreed(methods: list[str]) -> list[str]:
     return [m for m in methods if cards.load("methods", m).weights == "consensus"]
 
 
+def certified(methods: list[str]) -> list[str]:
+    """Those of `methods` whose weights a search, of one model or of several, ends with."""
+    return [m for m in methods if m in (*searched(methods), *agreed(methods))]
+
+
 def models_of(method: str) -> list[str]:
     """The models whose rewards a consensus averages."""
     return cards.load("methods", method).models
@@ -254,12 +260,20 @@ def search_files(
     ]
 
 
-def sentinel_runs(dataset: str, model: str, method: str, seed: str) -> list[str]:
-    """Answers after training on each sentinel, a sentinel's seeds together."""
+def sentinel_runs(
+    dataset: str, model: str, method: str, seed: str, chosen: str = ""
+) -> list[str]:
+    """Answers after training on each sentinel, a sentinel's seeds together.
+
+    Parameters
+    ----------
+    chosen : sentinels.json, which may hold none; "": as many as the method's card wants
+    """
     how = cards.load("methods", method).certificate
+    n = len(read_json(chosen)["sentinels"]) if chosen else how.n_sentinels
     return [
         f"results/{dataset}/{model}/{method}/s{seed}/k{k}/t{t}/predictions.parquet"
-        for k in range(how.n_sentinels)
+        for k in range(n)
         for t in range(how.n_seeds)
     ]
 
@@ -288,7 +302,7 @@ def measured(
         ),
         *(
             f"results/{dataset}/{model}/{method}/s0/certificate.json"
-            for method in searched(list(certify))
+            for method in certified(list(certify))
             if method in methods
         ),
     ]
