@@ -255,6 +255,18 @@ def test_a_curve_reads_nested_parts(room):
     assert found["value"].tolist() == [0.5, 0.9]
 
 
+def test_shapley_intervals_of_four_pairs_are_students(room):
+    about = {"indicators": ["ifd"], "shapley": [0.1], "shapley_se": [0.01]}
+    about |= {"leave_one_out": [0.0], "reward": 0.5, "reward_without_any": 0.4}
+    path = room / "results/toy/small/tmap/s0/explain.json"
+    path.parent.mkdir(parents=True)
+    write_json(path, about | {"n_pairs": 4})
+    how = card(kind="contributions", models=["small"], methods=["tmap"])
+    cell = experiments.build(how).frame.iloc[0]
+    assert cell["high"] - cell["value"] == pytest.approx(0.03182, abs=1e-5)  # t(3)
+    assert cell["value"] - cell["low"] == pytest.approx(0.03182, abs=1e-5)
+
+
 def test_runs_that_answer_other_questions_are_refused(room):
     finished_runs.predictions(room / "a.parquet", [True, False])
     finished_runs.predictions(room / "b.parquet", [True])
