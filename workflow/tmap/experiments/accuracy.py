@@ -25,7 +25,7 @@ def build(card: ExperimentCard) -> Cells:
     """Rows are methods, columns datasets and models (or the other way round)."""
     loaded = {
         column(card, dataset, model): read(inputs.accuracy(card, dataset, model))
-        for dataset, model in product(card.datasets, card.models)
+        for model, dataset in product(card.models, card.datasets)
     }
     return compare(card, loaded, card.methods)
 
