@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from tmap import __version__, attempts, log
-from tmap.errors import TmapError
+from tmap.errors import OutOfMemory, TmapError
 from tmap.failures import ERROR
 
 #: Subcommands in the order of use; `fit-irt` lives in commands/fit_irt.py.
@@ -123,7 +123,7 @@ def main() -> None:
     try:
         app(prog_name="tmap")
     except TmapError as fault:
-        _end(str(fault))
+        _end(str(fault), isinstance(fault, OutOfMemory))
     except Exception as fault:
         traceback.print_exc()
         words = " ".join(str(fault).split())

@@ -13,6 +13,10 @@ class TmapError(Exception):
     """
 
 
+class OutOfMemory(TmapError):
+    """The job took more of the machine's memory than it was granted."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the known name closest to `name`, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)

@@ -384,6 +384,11 @@ def gpu(model: str | None) -> int:
     return cards.load("models", model).resources.gpu if model else 0
 
 
+def gpus_to_train(model: str) -> int:
+    """GPUs of a training of this model."""
+    return cards.load("models", model).gpus_to_train()
+
+
 def threads(model: str | None) -> int:
     """Threads of a job with this model; one without a model."""
     return cards.load("models", model).resources.threads if model else 1

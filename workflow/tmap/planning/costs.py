@@ -108,7 +108,8 @@ def work(job: Job, sizes: Sizes) -> Work:
     if model is None:
         return found
     card = cards.load("models", model)
-    found.gpus = card.resources.gpu
+    training_job = job.rule.startswith("train_")
+    found.gpus = card.gpus_to_train() if training_job else card.resources.gpu
     seconds = clocked(job)
     found.measured = int(seconds is not None)
     if seconds is None and card.resources.gpu:
