@@ -36,7 +36,7 @@ checkpoint choose_sentinels:
     log:
         "results/logs/choose_sentinels/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
-        method=one_of(paths.certified(METHODS)),
+        method=one_of(paths.certifiable(METHODS)),
     retries: 0
     localrule: True
     conda:
@@ -63,7 +63,7 @@ rule certify_proxy:
     log:
         "results/logs/certify_proxy/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
-        method=one_of(paths.certified(METHODS)),
+        method=one_of(paths.certifiable(METHODS)),
     retries: 0
     localrule: True
     conda:

@@ -154,6 +154,15 @@ def test_it_ends_at_once_after_one_that_kept_nothing(record, ends, words):
         assert len(attempts.history(record)) == len(ends)
 
 
+def test_a_spent_budget_is_not_spent_again_by_the_next_attempt(record, current):
+    current(Attempt(record, 1, 60)).kept()
+    attempts.ended("The judge's budget is spent: 5 of 5 requests.", final=True)
+    for number in (2, 3):
+        with pytest.raises(TmapError, match=r"at once\. Attempt 1 said: The judge"):
+            Attempt(record, number, 60)
+    assert len(json.loads(record.read_text())) == 1
+
+
 def test_an_attempt_taken_for_dead_stops_when_the_next_has_begun(record):
     first = Attempt(record, 1, 60)
     first._me["process"] = "another node"

@@ -133,10 +133,10 @@ class Attempt:
             "done is kept; the next attempt, or the same command, goes on."
         )
 
-    def ended(self, words: str) -> None:
+    def ended(self, words: str, final: bool = False) -> None:
         """Note the last words, or why there were none."""
         if self._is_latest():
-            self._note(end=words)
+            self._note(end=words, **({"final": True} if final else {}))
 
     def _is_latest(self) -> bool:
         known = _read(self.record)
@@ -210,10 +210,10 @@ def stop() -> None:
         _current.stop()
 
 
-def ended(words: str, *, out_of_memory: bool = False) -> None:
-    """Note how this attempt ended, if it is one."""
+def ended(words: str, *, out_of_memory: bool = False, final: bool = False) -> None:
+    """Note how this attempt ended, if it is one; a final end has no next in this run."""
     if _current:
-        _current.ended(OUT_OF_MEMORY if out_of_memory else words)
+        _current.ended(OUT_OF_MEMORY if out_of_memory else words, final)
 
 
 def record_of(log: str) -> Path:
@@ -276,7 +276,12 @@ def _passed() -> float:
 
 
 def _check_hope(before: list[dict[str, Any]], number: int) -> None:
-    """Refuse an attempt after one that kept nothing new and would do so again."""
+    """Refuse an attempt after one that kept nothing new, or that nobody may repeat."""
+    if before and before[-1].get("final"):
+        raise TmapError(
+            f"Attempt {number} ended at once. Attempt {before[-1]['number']} said: "
+            f"{before[-1]['end']}"
+        )
     fruitless = _fruitless(before)
     if not _is_hopeless(fruitless):
         return

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from tmap import cards, embeddings, indicators
 from tmap.cards.method import SEARCHED
+from tmap.errors import TmapError
 from tmap.files import read_json
 from tmap.names import CONSENSUS, RESERVED
 
@@ -140,12 +141,17 @@ def recordings(dataset: str, indicator: str) -> list[str]:
     return [recorded.path] if recorded else []
 
 
+def searcher(method: str) -> str:
+    """The method whose search a method's weights come from: itself, or `weights_of:`."""
+    return cards.load("methods", method).weights_of or method
+
+
 def search_room(dataset: str, model: str, method: str) -> str | None:
     """The folder of a method's searches; a consensus has one for all models."""
-    weights = cards.load("methods", method).weights
+    weights, name = cards.load("methods", method).weights, searcher(method)
     if weights == "consensus":
-        return f"results/{dataset}/{CONSENSUS}{method}"
-    return f"results/{dataset}/{model}/{method}" if weights in SEARCHED else None
+        return f"results/{dataset}/{CONSENSUS}{name}"
+    return f"results/{dataset}/{model}/{name}" if weights in SEARCHED else None
 
 
 def weights_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
@@ -192,13 +198,14 @@ def own_anchors(dataset: str, methods: list[str]) -> list[str]:
 def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
     """(s, t) seeds of a method: base runs once; random and learned vary s and t.
 
-    A deterministic selection has s0 only; its training seeds vary. There are `n_seeds`
-    of them, or as many as the method's card says.
+    A deterministic selection has s0 only, and so has the whole pool; its training seeds
+    vary. There are `n_seeds` of them, or as many as the method's card says.
     """
     card = cards.load("methods", method)
     if card.weights == "none":
         return [(0, 0)]
-    varies = card.weights in ("random", "drawn") or card.vary_search_seed
+    drawn = card.weights in ("random", "drawn") and card.fraction != 1
+    varies = drawn or card.vary_search_seed
     return [(i if varies else 0, i) for i in range(card.seeds or n_seeds)]
 
 
@@ -220,16 +227,21 @@ def trains(method: str) -> bool:
 
 
 def searched(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights one model's search ends with."""
-    return [m for m in methods if cards.load("methods", m).weights in SEARCHED]
+    """Those of `methods` whose weights one model's search of their own ends with."""
+    return [m for m in methods if _own(m) in SEARCHED]
 
 
 def agreed(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights several models agree on."""
-    return [m for m in methods if cards.load("methods", m).weights == "consensus"]
+    """Those of `methods` whose weights models agree on, by a search of their own."""
+    return [m for m in methods if _own(m) == "consensus"]
 
 
-def certified(methods: list[str]) -> list[str]:
+def _own(method: str) -> object:
+    card = cards.load("methods", method)
+    return None if card.weights_of else card.weights
+
+
+def certifiable(methods: list[str]) -> list[str]:
     """Those of `methods` whose weights a search, of one model or of several, ends with."""
     return [m for m in methods if m in (*searched(methods), *agreed(methods))]
 
@@ -251,13 +263,14 @@ def consensus(dataset: str, method: str) -> dict[str, list[str]]:
 def search_files(
     dataset: str, model: str, methods: list[str], n_seeds: int, name: str
 ) -> list[str]:
-    """File `name` of every search behind these methods."""
-    return [
+    """File `name` of every search behind these methods, each once."""
+    found = [
         f"{room}/s{s}/{name}"
         for method in methods
         if (room := search_room(dataset, model, method))
         for s in sorted({s for s, _ in arms(method, n_seeds)})
     ]
+    return list(dict.fromkeys(found))
 
 
 def sentinel_runs(
@@ -302,10 +315,31 @@ def measured(
         ),
         *(
             f"results/{dataset}/{model}/{method}/s0/certificate.json"
-            for method in certified(list(certify))
-            if method in methods
+            for method in certified(methods, certify)
         ),
     ]
+
+
+def certified(methods: Sequence[str], certify: Sequence[str]) -> list[str]:
+    """The methods under `certify:` of a config, each of which must have a search.
+
+    Raises
+    ------
+    TmapError : one is no row of the table, or searches for no weights
+    """
+    for method in certify:
+        if method not in methods:
+            raise TmapError(
+                f"`certify:` names '{method}', which is not among `methods:` "
+                f"({', '.join(methods)}). Add it there, or take it out of `certify:`."
+            )
+        if not certifiable([method]):
+            able = ", ".join(certifiable(list(methods))) or "none of these"
+            raise TmapError(
+                f"`certify:` names '{method}', which has no search of its own. "
+                f"Of `methods:`, {able} can be certified. Mend `certify:` in the config."
+            )
+    return list(certify)
 
 
 def data_cards(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[str]:
