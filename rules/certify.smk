@@ -2,6 +2,7 @@
 Look into a search: what its proxy is worth, and what each indicator gives.
 
 READS   results/{dataset}/{model}/{method}/s{seed}/trace.parquet, weights.json
+        (of a consensus: results/{dataset}/consensus-{method}/s{seed}/...)
         .../k{i}/t{training_seed}/predictions.parquet   reward questions, no test questions
 WRITES  .../sentinels.json                              the selections that are trained on
         .../certificate.json                            trust, weak or abstain
@@ -9,19 +10,33 @@ WRITES  .../sentinels.json                              the selections that are 
 PAPER   3.4 claims that the proxy preserves ranks; Table 8 is its evidence
 """
 
+from snakemake.exceptions import IncompleteCheckpointException
 
-rule choose_sentinels:
+
+def sentinel_runs(w):
+    """As many as the search offers; until it has run, a dry run counts what the card says."""
+    try:
+        chosen = checkpoints.choose_sentinels.get(**w).output[0]
+    except IncompleteCheckpointException:
+        if not workflow.dryrun:
+            raise
+        chosen = ""
+    return paths.sentinel_runs(**w, chosen=chosen)
+
+
+# A checkpoint: a search may offer no sentinels, and then nothing is trained.
+checkpoint choose_sentinels:
     input:
         indicators=lambda w: paths.indicator_files(w.dataset, w.model, w.method),
-        trace="results/{dataset}/{model}/{method}/s{seed}/trace.parquet",
-        weights="results/{dataset}/{model}/{method}/s{seed}/weights.json",
+        trace=lambda w: f"{paths.search_room(w.dataset, w.model, w.method)}/s{w.seed}/trace.parquet",
+        weights=lambda w: paths.weights_file(**w),
         pool="results/{dataset}/pool.parquet",
     output:
         "results/{dataset}/{model}/{method}/s{seed}/sentinels.json",
     log:
         "results/logs/choose_sentinels/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
-        method=one_of(paths.searched(METHODS)),
+        method=one_of(paths.certifiable(METHODS)),
     retries: 0
     localrule: True
     conda:
@@ -40,7 +55,7 @@ rule choose_sentinels:
 
 rule certify_proxy:
     input:
-        measured=lambda w: paths.sentinel_runs(w.dataset, w.model, w.method, w.seed),
+        measured=sentinel_runs,
         sentinels="results/{dataset}/{model}/{method}/s{seed}/sentinels.json",
         tiny=lambda w: paths.tiny_file(w.dataset, w.method, "tiny"),
     output:
@@ -48,7 +63,7 @@ rule certify_proxy:
     log:
         "results/logs/certify_proxy/{dataset}/{model}/{method}/s{seed}.log",
     wildcard_constraints:
-        method=one_of(paths.searched(METHODS)),
+        method=one_of(paths.certifiable(METHODS)),
     retries: 0
     localrule: True
     conda:

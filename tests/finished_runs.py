@@ -79,7 +79,7 @@ def search(folder, method, s, n_iterations=8, warnings=()):
     return [str(room / "weights.json"), str(room / "trace.parquet")]
 
 
-def answers(rng, difficulty, shift, n_runs=3, seed_sd=0.02):
+def answers(rng, difficulty, shift, n_runs=3, seed_sd=0.01):
     """(n_runs, n_questions) of 0/1: runs share the questions' difficulty."""
     seeds = rng.normal(0, seed_sd, (n_runs, 1))
     return rng.random((n_runs, len(difficulty))) < np.clip(

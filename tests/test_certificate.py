@@ -1,5 +1,7 @@
 """The proxy certificate: which subsets, which correlation, which verdict."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tmap import certificate, paths
+import finished_runs
+from tmap import certificate, metrics, paths, runs, tables
+from tmap.commands import certify_proxy, choose_sentinels
 from tmap.errors import TmapError
 from tmap.features import Features
 
@@ -101,6 +105,7 @@ def trace(n=30, k=3, seed=0):
     rng = np.random.default_rng(seed)
     points = rng.random((n, k))
     frame = pd.DataFrame({"weights": list(points), "reward": points[:, 0]})
+    frame["iteration"], frame["raced"] = range(n), False
     matrix = rng.random((80, k))
     pool = pd.DataFrame({"sample_id": [f"s{i:03d}" for i in range(80)]})
     pool["text_hash"] = pool["sample_id"]
@@ -129,8 +134,81 @@ def test_half_of_the_sentinels_are_near_the_incumbent_and_half_span_the_rewards(
 def test_points_that_select_the_same_rows_count_once():
     pool, columns, frame = trace(n=11)
     doubled = pd.concat([frame] * 3, ignore_index=True)
-    with pytest.raises(TmapError, match="11 different subsets"):
-        certificate.sentinels(pool, columns, doubled, 0, 0.3, 12)
+    doubled["iteration"] = range(33)
+    found = certificate.sentinels(pool, columns, doubled, 0, 0.3, 12)
+    assert found["sentinels"] == []
+    assert "11 different subsets in full, and 12" in found["reason"]
+
+
+def test_raced_points_have_partial_rewards_and_are_no_sentinels():
+    pool, columns, frame = trace(n=40)
+    frame.loc[frame.index % 2 == 0, "raced"] = True
+    frame.loc[frame["raced"], "reward"] = 7.0
+    found = certificate.sentinels(pool, columns, frame, 39, 0.3, 12)["sentinels"]
+    assert len(found) == 12 and all(one["iteration"] % 2 for one in found)
+    for one in found:
+        row = frame.loc[one["iteration"]]
+        assert one["weights"] == list(row["weights"]) and one["reward"] == row["reward"]
+    frame.loc[:16, "raced"] = True
+    frame.loc[28:38, "raced"] = True
+    few = certificate.sentinels(pool, columns, frame, 39, 0.3, 12)
+    assert few["sentinels"] == [] and "different subsets in full" in few["reason"]
+
+
+@pytest.mark.parametrize("incumbent", [None, 3])
+def test_equal_rewards_offer_no_sentinels(incumbent):
+    pool, columns, frame = trace()
+    frame["reward"] = 0.4
+    found = certificate.sentinels(pool, columns, frame, incumbent, 0.3, 12)
+    assert found["sentinels"] == [] and "all rewards" in found["reason"]
+
+
+def test_a_flat_reward_abstains_through_the_files_of_the_commands(tmp_path):
+    """Two finished searches, one flat: choose-sentinels, certify-proxy, metrics."""
+    finished = finished_runs.table(tmp_path, n=60)
+    room = tmp_path / finished_runs.ROOM / "tmap" / "s0"
+    frame = tables.read("trace", room / "trace.parquet")
+    frame["reward"] = 0.4
+    tables.write("trace", frame, room / "trace.parquet", code="def", seed=0)
+    about = json.loads((room / "weights.json").read_text())
+    (room / "weights.json").write_text(
+        json.dumps(about | {"iteration": None, "abstains": True})
+    )
+    pool, columns = room / "pool.parquet", []
+    rows = pd.DataFrame({"sample_id": [f"s{i}" for i in range(20)]})
+    for name in ("instruction", "input", "response", "source", "text_hash"):
+        rows[name] = rows["sample_id"]
+    rows["turns"] = [[] for _ in range(20)]
+    tables.write("pool", rows, pool, code="")
+    for name in ("ifd", "output_length", "perplexity"):
+        scored = rows[["sample_id"]].assign(score=np.arange(20.0), status="ok")
+        columns.append(room / f"{name}.parquet")
+        tables.write("indicator", scored, columns[-1], code="")
+    anchor = {"anchor_set": "tiny", "question_id": "r1", "weight": 1.0, "cluster": 0}
+    tiny = pd.DataFrame([anchor | {"girth_difficulty": 0.0}])
+    tables.write("tiny", tiny, room / "tiny.parquet", code="")
+    sentinels, output = room / "sentinels.json", room / "certificate.json"
+    choose_sentinels.run(
+        "arith",
+        "tiny",
+        "tmap",
+        pool,
+        room / "trace.parquet",
+        room / "weights.json",
+        sentinels,
+        columns,
+    )
+    assert paths.sentinel_runs("arith", "tiny", "tmap", "0", str(sentinels)) == []
+    certify_proxy.run("arith", "tmap", sentinels, room / "tiny.parquet", output)
+    found = json.loads(output.read_text())
+    assert (found["verdict"], found["recommended"]) == ("abstain", "random")
+    assert found["n_sentinels"] == 0 and found["rho"] is None
+    loaded = runs.load([*finished, output], finished_runs.question_ids(60))
+    said = metrics._proxy(loaded.searches_of("tmap"))
+    assert said == (
+        " Proxy: abstain (all rewards of the search are equal, so nothing ranks); "
+        "recommended instead: random."
+    )
 
 
 def answers(accuracies, n=200):
@@ -176,6 +254,21 @@ def test_a_search_that_asked_everything_cannot_be_certified():
     seen = {f"q{i}" for i in range(200)}
     with pytest.raises(TmapError, match="every reward question"):
         certificate.certify(about(range(12)), answers([0.5] * 12), seen, "tmap", "full")
+
+
+def test_sentinels_that_were_not_all_measured_are_refused():
+    with pytest.raises(TmapError, match="12 sentinels were chosen, and 11"):
+        certificate.certify(
+            about(range(12)), answers([0.5] * 11), set(), "tmap", "full"
+        )
+
+
+def test_a_consensus_is_certified_for_each_of_its_models():
+    files = paths.measured("arith", "tiny", ["consensus"], 3, ["consensus"])
+    assert "results/arith/tiny/consensus/s0/certificate.json" in files
+    place = runs.locate("results/arith/tiny/consensus/s0/certificate.json")
+    search = runs.locate("results/arith/consensus-consensus/s0/weights.json")
+    assert place == search._replace(name="certificate.json")  # joined by runs.load
 
 
 def test_sentinels_are_measured_on_reward_questions_only():

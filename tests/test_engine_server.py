@@ -207,7 +207,7 @@ def test_answers_of_a_server_that_died_are_not_asked_of_the_one_that_came_back(
     server = serve(dies)
     with pytest.raises(TmapError, match="same command continues"):
         reward(server)(groups)
-    with pytest.raises(httpx.ConnectError):
+    with pytest.raises(httpx.TransportError):
         httpx.get(server.url)
 
     back = serve(lambda number, body: reply("#### 1"))

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,45 @@ def test_every_shipped_experiment_loads_and_names_cards_that_exist(name):
     assert found.description
     for kind in ("models", "methods"):
         assert set(getattr(found, kind)) <= set(cards.names(kind))
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "config/embedded/experiments").glob("*.yaml")),
+    ids=lambda p: p.stem,
+)
+def test_every_embedded_experiment_names_cards_that_exist(path, monkeypatch):
+    monkeypatch.setenv("TMAP_CARDS", str(ROOT / "config/embedded"))
+    cards._load.cache_clear()
+    found = cards.load("experiments", path.stem)
+    for kind in ("datasets", "models", "methods"):
+        assert set(getattr(found, kind)) <= set(cards.names(kind))
+
+
+def test_an_empty_cell_says_why_below_the_table():
+    rows = [{"row": r, "column": "c", "value": np.nan, "low": np.nan} for r in "ab"]
+    cells = Cells(rows, "s", lines=["A line."])
+    cells.frame = pd.DataFrame(rows).assign(note="no benchmark file", better="")
+    for key in ("high", "strict", "flexible", "numeric"):
+        cells.frame[key] = np.nan
+    page = render.markdown(cells, "t")
+    assert "- A line.\n- Empty, no benchmark file: a (c), b (c)" in page
+
+
+def test_columns_go_model_by_model_as_the_papers_do(measured):
+    how = card(models=["small", "large"])
+    frame = experiments.build(how).frame
+    assert list(dict.fromkeys(frame["column"])) == ["small", "large"]
+    folder = measured / "cards/datasets"
+    (folder / "other.yaml").write_text((folder / "toy.yaml").read_text())
+    shutil.copytree(measured / "results/toy", measured / "results/other")
+    frame = experiments.build(card(datasets=["toy", "other"])).frame
+    assert list(dict.fromkeys(frame["column"])) == [
+        "small toy",
+        "small other",
+        "large toy",
+        "large other",
+    ]
 
 
 def test_the_paper_s_tables_are_shipped():
@@ -173,7 +213,7 @@ def test_the_best_is_bold_and_the_best_that_selects_is_underlined():
     ]
     rows[1]["better"] = "yes"
     cells = Cells(rows, "%", apart=frozenset({"base"}), best=True)
-    cells.frame = pd.DataFrame(rows)
+    cells.frame = pd.DataFrame(rows).assign(note="")
     for key in ("strict", "flexible", "numeric"):
         cells.frame[key] = np.nan
     page = render.markdown(cells, "t")
@@ -321,6 +361,18 @@ def test_a_curve_reads_nested_parts(room):
     found = experiments.build(how).frame
     assert found["column"].tolist() == ["10 %", "100 %"]
     assert found["value"].tolist() == [0.5, 0.9]
+
+
+def test_shapley_intervals_of_four_pairs_are_students(room):
+    about = {"indicators": ["ifd"], "shapley": [0.1], "shapley_se": [0.01]}
+    about |= {"leave_one_out": [0.0], "reward": 0.5, "reward_without_any": 0.4}
+    path = room / "results/toy/small/tmap/s0/explain.json"
+    path.parent.mkdir(parents=True)
+    write_json(path, about | {"n_pairs": 4})
+    how = card(kind="contributions", models=["small"], methods=["tmap"])
+    cell = experiments.build(how).frame.iloc[0]
+    assert cell["high"] - cell["value"] == pytest.approx(0.03182, abs=1e-5)  # t(3)
+    assert cell["value"] - cell["low"] == pytest.approx(0.03182, abs=1e-5)
 
 
 def test_runs_that_answer_other_questions_are_refused(room):

@@ -60,7 +60,7 @@ def test_twins_share_by_shapley_and_give_nothing_when_one_is_left_out():
     assert found["shapley"] == pytest.approx([0.2, 0.2, 0.0])
     assert found["leave_one_out"] == pytest.approx([0.0, 0.0, 0.0])
     assert (found["reward"], found["reward_without_any"]) == (0.9, 0.5)
-    assert found["n_evaluations"] == 8
+    assert (found["n_evaluations"], found["n_pairs"]) == (8, 0)
 
 
 def test_only_the_learned_weights_or_zero_are_asked_and_no_set_twice():
@@ -77,4 +77,5 @@ def test_only_the_learned_weights_or_zero_are_asked_and_no_set_twice():
         w in (0.0, full) for one in asked for w, full in zip(one, weights, strict=True)
     )
     assert found["shapley"] == pytest.approx(weights.tolist())
+    assert found["n_pairs"] == 2
     assert found["leave_one_out"] == pytest.approx(weights.tolist())

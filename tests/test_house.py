@@ -31,7 +31,9 @@ RULES = {
     name: body
     for path in sorted((ROOT / "rules").glob("*.smk"))
     for name, body in re.findall(
-        r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.MULTILINE | re.DOTALL
+        r"^(?:rule|checkpoint) (\w+):\n(.*?)(?=^\S|\Z)",
+        path.read_text(),
+        re.MULTILINE | re.DOTALL,
     )
 }
 MODULES = sorted((PACKAGE / "commands").glob("[!_]*.py"))

@@ -277,7 +277,7 @@ def certified(folder, verdict, rho):
     found = {"verdict": verdict, "rho": rho, "p": 0.4, "interval": [-0.5, 0.45]}
     found |= {"recommended": "random" if verdict == "abstain" else "tmap"}
     found |= {"safe": "random", "threshold": 0.3, "n_sentinels": 12, "n_seeds": 2}
-    found |= {"n_questions": 150, "jaccard_range": [0.2, 0.5, 0.9]}
+    found |= {"n_questions": 150, "jaccard_range": [0.2, 0.5, 0.9], "reason": ""}
     path = folder / finished_runs.ROOM / "tmap" / "s0" / "certificate.json"
     path.write_text(json.dumps(found))
     return collect([*paths, str(path)])["methods"]

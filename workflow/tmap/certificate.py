@@ -10,9 +10,11 @@ correlation of reward and trained accuracy then says what the reward is worth::
     weak      else
 
 Under `abstain` the recommended subset is the safe choice that the method's card named
-before anything was measured. The interval resamples sentinels (pairs of reward and
-accuracy); noise of questions and training seeds weakens the correlation and so counts
-against the proxy. Ours; the paper has one table of four pairs (its Table 8).
+before anything was measured. A search whose rewards are all equal, or with too few
+different selections, has no sentinels: it abstains, and nothing is trained. The
+interval resamples sentinels (pairs of reward and accuracy); noise of questions and
+training seeds weakens the correlation and so counts against the proxy. Ours; the paper
+has one table of four pairs (its Table 8).
 """
 
 from __future__ import annotations
@@ -57,60 +59,45 @@ def overlaps(chosen: Sequence[frozenset[int]]) -> np.ndarray:
 
 
 def choose(
-    points: np.ndarray,
-    rewards: np.ndarray,
-    chosen: Sequence[frozenset[int]],
-    incumbent: int,
-    n: int,
-) -> list[Sentinel]:
-    """n sentinels with different subsets: n // 2 near the incumbent, the rest spread.
+    rewards: np.ndarray, chosen: Sequence[frozenset[int]], incumbent: int, n: int
+) -> list[tuple[int, str]]:
+    """n points with different subsets: n // 2 near the incumbent, the rest spread.
 
     Near: the incumbent, then those whose subsets share most with its own. Spread: those
     closest to evenly spaced rewards from the lowest to the highest.
 
     Parameters
     ----------
-    points, rewards : (T, K) and (T,) of a search
-    chosen : the subset of each point
-    incumbent : the iteration whose weights the search chose
+    rewards, chosen : (T,) of a search, and the subset of each point
+    incumbent : the point whose weights the search chose
 
-    Raises
-    ------
-    TmapError : the search tried fewer than n different subsets
+    Returns
+    -------
+    (point, role), spread ones first; at least n different subsets are needed
     """
-    first: dict[frozenset[int], int] = {chosen[incumbent]: incumbent}
+    own = chosen[incumbent]
+    first: dict[frozenset[int], int] = {own: incumbent}
     for t, rows in enumerate(chosen):
         first.setdefault(rows, t)
-    left = sorted(first.values())
-    if len(left) < n:
-        raise TmapError(
-            f"The search tried {len(left)} different subsets; {n} sentinels are needed. "
-            "Let it run longer (search.n_iterations in the method card)."
-        )
-    own = chosen[incumbent]
 
     def far(t: int) -> tuple[float, int]:
         return -len(own & chosen[t]) / len(own | chosen[t]), t
 
-    near = sorted(left, key=far)[: n // 2]
-    left = [t for t in left if t not in near]
+    near = sorted(first.values(), key=far)[: n // 2]
+    left = sorted(set(first.values()) - set(near))
     spread = []
     for target in np.linspace(rewards.min(), rewards.max(), n - n // 2):
         t = min(left, key=lambda t: (abs(rewards[t] - target), t))
         spread.append(t)
         left.remove(t)
-    named = [(t, "spread") for t in sorted(spread)] + [(t, "near") for t in near]
-    return [
-        Sentinel(t, [float(w) for w in points[t]], float(rewards[t]), role)
-        for t, role in named
-    ]
+    return [(t, "spread") for t in sorted(spread)] + [(t, "near") for t in near]
 
 
 def sentinels(
     pool: pd.DataFrame,
     columns: Features,
     trace: pd.DataFrame,
-    incumbent: int,
+    incumbent: int | None,
     fraction: float,
     n: int,
 ) -> dict[str, Any]:
@@ -119,23 +106,46 @@ def sentinels(
     Parameters
     ----------
     pool, columns : table 'pool', and the normalised columns that are weighed
-    trace : table 'trace' of the search
-    incumbent : the iteration that it chose
+    trace : table 'trace' of the search; raced rows, whose rewards are partial, stay out
+    incumbent : the iteration that it chose; None where it abstained
     fraction : M / N
+
+    Returns
+    -------
+    Without sentinels, and with a `reason`, if the search has none to offer
     """
+    trace = trace[~trace["raced"].astype(bool)].reset_index(drop=True)
+    rewards = trace["reward"].to_numpy(dtype=float)
+    found: dict[str, Any] = {"indicators": list(columns.names), "reason": None}
+    if incumbent is None or np.ptp(rewards) == 0:
+        return found | _none("all rewards of the search are equal, so nothing ranks")
     points = np.stack(trace["weights"].to_numpy())
     ties = selection.tie_rank(pool["text_hash"], pool["sample_id"])
     size = selection.n_selected(fraction, len(pool))
     chosen = subsets(columns.matrix, points, ties, size)
-    found = choose(points, trace["reward"].to_numpy(), chosen, incumbent, n)
-    shared = overlaps([chosen[one.iteration] for one in found])
+    if len(set(chosen)) < n:
+        return found | _none(
+            f"the search measured {len(set(chosen))} different subsets in full, and "
+            f"{n} sentinels are needed"
+        )
+    iterations = trace["iteration"].tolist()
+    named = choose(rewards, chosen, iterations.index(incumbent), n)
+    shared = overlaps([chosen[t] for t, _ in named])
     pairs = shared[np.triu_indices(n, 1)]
-    return {
-        "indicators": list(columns.names),
-        "sentinels": [one._asdict() for one in found],
+    return found | {
+        "sentinels": [
+            Sentinel(
+                iterations[t], points[t].tolist(), float(rewards[t]), role
+            )._asdict()
+            for t, role in named
+        ],
         "jaccard": shared.round(4).tolist(),
         "jaccard_range": [float(f(pairs)) for f in (np.min, np.median, np.max)],
     }
+
+
+def _none(reason: str) -> dict[str, Any]:
+    return {"sentinels": [], "reason": reason, "jaccard": [], "jaccard_range": None}
 
 
 def judge(rewards: np.ndarray, accuracies: np.ndarray, seed: int = 0) -> dict[str, Any]:
@@ -205,21 +215,31 @@ def certify(
 
     Raises
     ------
-    TmapError : no reward question was left out of the tiny set
+    TmapError : no reward question was left out of the tiny set, or answers are missing
     """
+    if len(answers) != len(about["sentinels"]):
+        raise TmapError(
+            f"{len(about['sentinels'])} sentinels were chosen, and {len(answers)} were "
+            "measured. Name the predictions of every one, its seeds together."
+        )
+    rewards = np.array([sentinel["reward"] for sentinel in about["sentinels"]])
     accuracies = np.array(
         [[_accuracy(frame, seen) for frame in runs] for runs in answers]
     )
-    rewards = np.array([sentinel["reward"] for sentinel in about["sentinels"]])
-    found = judge(rewards, accuracies.mean(axis=1))
-    n = int((~answers[0][0]["question_id"].isin(seen)).sum())
+    n = 0
+    if about["sentinels"]:
+        found = judge(rewards, accuracies.mean(axis=1))
+        n = int((~answers[0][0]["question_id"].isin(seen)).sum())
+    else:
+        nothing = {"rho": None, "p": None, "interval": None}
+        found = {"verdict": "abstain", **nothing, "reason": about["reason"]}
     return {
         **found,
         "recommended": safe if found["verdict"] == "abstain" else method,
         "safe": safe,
         "threshold": THRESHOLD,
         "n_sentinels": len(rewards),
-        "n_seeds": accuracies.shape[1],
+        "n_seeds": len(answers[0]) if answers else 0,
         "n_questions": n,
         "sentinels": [
             {**sentinel, "accuracies": row.tolist(), "accuracy": float(row.mean())}

@@ -69,7 +69,7 @@ def jointly(
 
 def against_random(
     runs: Mapping[str, list[Run]],
-    means: Mapping[str, np.ndarray],
+    means: Mapping[str, statistics.Arm],
     claims: Claims | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Each method beside `random`; `base` is no selection method and stays out.
@@ -77,7 +77,7 @@ def against_random(
     Parameters
     ----------
     runs : method -> its runs
-    means : method -> (B,) resampled mean accuracies, from one `bootstrap_means`
+    means : method -> its mean accuracy, from one `bootstrap_means`
     claims : of a larger family that these methods belong to; None: they are the family
 
     Returns
@@ -105,7 +105,7 @@ def against_random(
 
 def against_base(
     runs: Mapping[str, list[Run]],
-    means: Mapping[str, np.ndarray],
+    means: Mapping[str, statistics.Arm],
     claims: Claims | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Each method beside the model as it was.
@@ -133,12 +133,12 @@ def against_base(
     return found
 
 
-def random_family(means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def random_family(means: Mapping[str, statistics.Arm]) -> dict[str, np.ndarray]:
     """(B,) differences from `random` of every method but `base`."""
     return _family(means, YARDSTICK, leave_out=UNTOUCHED)
 
 
-def base_family(means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def base_family(means: Mapping[str, statistics.Arm]) -> dict[str, np.ndarray]:
     """(B,) differences from `base` of every method."""
     return _family(means, UNTOUCHED)
 
@@ -148,13 +148,13 @@ def _negative(family: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _family(
-    means: Mapping[str, np.ndarray], reference: str, leave_out: str = ""
+    means: Mapping[str, statistics.Arm], reference: str, leave_out: str = ""
 ) -> dict[str, np.ndarray]:
     if reference not in means:
         return {}
     return {
-        name: statistics.difference(samples, means[reference])
-        for name, samples in means.items()
+        name: statistics.difference(arm, means[reference])
+        for name, arm in means.items()
         if name not in (reference, leave_out)
     }
 
@@ -184,7 +184,7 @@ def _difference(
 def _detectable(samples: np.ndarray) -> float | None:
     if not _told_apart(samples):
         return None
-    return statistics.minimum_detectable_effect(float(samples.std(ddof=1)))
+    return statistics.minimum_detectable_effect(samples)
 
 
 def _mcnemar(

@@ -91,6 +91,7 @@ def explain(
         "reward": value(everyone),
         "reward_without_any": value(frozenset()),
         "shapley": values.tolist(),
+        "n_pairs": 0 if k <= EXACT else (n + 1) // 2,
         "shapley_se": [None if np.isnan(error) else float(error) for error in errors],
         "leave_one_out": [value(everyone) - value(everyone - {j}) for j in range(k)],
         "n_evaluations": len(known),

@@ -27,8 +27,8 @@ TRAINING = (
     "n_samples n_tokens n_trained_tokens truncated dropped steps final_loss".split()
 )
 CERTIFICATE = (
-    "verdict rho p interval recommended safe threshold n_sentinels n_seeds n_questions "
-    "jaccard_range"
+    "verdict reason rho p interval recommended safe threshold n_sentinels n_seeds "
+    "n_questions jaccard_range"
 ).split()
 SEARCH = (
     "indicators weights weights_relative interval reward reward_search uniform_reward "
@@ -74,7 +74,10 @@ def collect(
     """
     _refuse_leaks(runs, seen, protocol)
     methods = {name: runs.of(name) for name in runs.methods}
-    means = statistics.bootstrap_means({n: runs.arm(n) for n in methods}, seed=seed)
+    drawn = statistics.n_resamples(len(methods))
+    means = statistics.bootstrap_means(
+        {name: runs.arm(name) for name in methods}, drawn, seed
+    )
     random = comparisons.against_random(methods, means)
     base = comparisons.against_base(methods, means)
     return {
@@ -101,7 +104,7 @@ def collect(
             for name, arms in methods.items()
         },
         "minimum_detectable_effect": _largest_effect(random),
-        "statistics": _design(random, base, seed),
+        "statistics": _design(random, base, drawn, seed),
         "pool": {"n": pool["rows"]["total"], "rejected": rejected["rows"]["total"]}
         | _notes(pool),
         "tiny": _notes(tiny),
@@ -135,12 +138,13 @@ def _largest_effect(random: dict[str, Any]) -> float | None:
 
 
 def _accuracy(
-    arms: list[Run], means: np.ndarray, seen: Collection[str]
+    arms: list[Run], mean: statistics.Arm, seen: Collection[str]
 ) -> dict[str, Any]:
+    answers = np.stack([run.is_correct for run in arms])
     return {
         "runs": [_run(run, seen) for run in arms],
-        "accuracy": float(np.mean([run.is_correct.mean() for run in arms])),
-        "interval": list(statistics.interval(means)),
+        "accuracy": float(answers.mean()),
+        "interval": list(statistics.accuracy_interval(answers, mean)),
         "n_seeds": len(arms),
         "n_selections": len({run.s for run in arms}),
     }
@@ -182,12 +186,14 @@ def _proxy(searches: list[Search]) -> str:
     found = _certificate(searches)
     if found is None:
         return ""
-    low, high = found["interval"]
-    text = (
-        f" Proxy: {found['verdict']} (rank correlation of reward and training "
-        f"{found['rho']:+.2f}, 90 % interval {low:+.2f} to {high:+.2f}, "
-        f"{found['n_sentinels']} subsets)"
-    )
+    why = found["reason"]
+    if found["interval"]:
+        low, high = found["interval"]
+        why = (
+            f"rank correlation of reward and training {found['rho']:+.2f}, 90 % interval "
+            f"{low:+.2f} to {high:+.2f}, {found['n_sentinels']} subsets"
+        )
+    text = f" Proxy: {found['verdict']} ({why})"
     if found["verdict"] == "abstain":
         text += f"; recommended instead: {found['recommended']}"
     return f"{text}."
@@ -224,9 +230,9 @@ def _notes(about: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in about.items() if key not in tables.STANDARD}
 
 
-def _design(random: dict, base: dict, seed: int) -> dict[str, Any]:
+def _design(random: dict, base: dict, drawn: int, seed: int) -> dict[str, Any]:
     return {
-        "n_resamples": statistics.N_RESAMPLES,
+        "n_resamples": drawn,
         "level": statistics.LEVEL,
         "one_sided_alpha": round(statistics.ALPHA, 12),
         "min_seeds": comparisons.MIN_SEEDS,

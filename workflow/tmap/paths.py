@@ -12,6 +12,7 @@ from typing import Any, Literal
 from tmap import cards, embeddings, indicators
 from tmap.cards.method import SEARCHED
 from tmap.errors import TmapError
+from tmap.files import read_json
 from tmap.names import CONSENSUS, RESERVED
 
 
@@ -240,6 +241,11 @@ def _own(method: str) -> object:
     return None if card.weights_of else card.weights
 
 
+def certifiable(methods: list[str]) -> list[str]:
+    """Those of `methods` whose weights a search, of one model or of several, ends with."""
+    return [m for m in methods if m in (*searched(methods), *agreed(methods))]
+
+
 def models_of(method: str) -> list[str]:
     """The models whose rewards a consensus averages."""
     return cards.load("methods", method).models
@@ -267,12 +273,20 @@ def search_files(
     return list(dict.fromkeys(found))
 
 
-def sentinel_runs(dataset: str, model: str, method: str, seed: str) -> list[str]:
-    """Answers after training on each sentinel, a sentinel's seeds together."""
+def sentinel_runs(
+    dataset: str, model: str, method: str, seed: str, chosen: str = ""
+) -> list[str]:
+    """Answers after training on each sentinel, a sentinel's seeds together.
+
+    Parameters
+    ----------
+    chosen : sentinels.json, which may hold none; "": as many as the method's card wants
+    """
     how = cards.load("methods", method).certificate
+    n = len(read_json(chosen)["sentinels"]) if chosen else how.n_sentinels
     return [
         f"results/{dataset}/{model}/{method}/s{seed}/k{k}/t{t}/predictions.parquet"
-        for k in range(how.n_sentinels)
+        for k in range(n)
         for t in range(how.n_seeds)
     ]
 
@@ -311,7 +325,7 @@ def certified(methods: Sequence[str], certify: Sequence[str]) -> list[str]:
 
     Raises
     ------
-    TmapError : one is no row of the table, or searches for no weights on one model
+    TmapError : one is no row of the table, or searches for no weights
     """
     for method in certify:
         if method not in methods:
@@ -319,10 +333,10 @@ def certified(methods: Sequence[str], certify: Sequence[str]) -> list[str]:
                 f"`certify:` names '{method}', which is not among `methods:` "
                 f"({', '.join(methods)}). Add it there, or take it out of `certify:`."
             )
-        if not searched([method]):
-            able = ", ".join(searched(list(methods))) or "none of these"
+        if not certifiable([method]):
+            able = ", ".join(certifiable(list(methods))) or "none of these"
             raise TmapError(
-                f"`certify:` names '{method}', which has no search of its own on a model. "
+                f"`certify:` names '{method}', which has no search of its own. "
                 f"Of `methods:`, {able} can be certified. Mend `certify:` in the config."
             )
     return list(certify)

@@ -8,6 +8,7 @@ half of a 95 % interval, so that a bound and an interval tell the same story.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from scipy import stats
 LEVEL = 0.95
 ALPHA = (1 - LEVEL) / 2
 N_RESAMPLES = 10_000
+#: The strictest bound of a family is at least this resample from the end, no extreme.
+RANK = 4
 #: Resamples drawn at a time: bounds memory, changes no number.
 CHUNK = 500
 
@@ -27,18 +30,49 @@ def wilson(n_correct: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
+def n_resamples(n_tests: int) -> int:
+    """B for a family of tests: the level of its strictest bound is ALPHA / n_tests."""
+    return max(N_RESAMPLES, math.ceil(round(RANK * n_tests / ALPHA, 6)))
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The mean accuracy of an arm: what questions and what seeds do to it.
+
+    Attributes
+    ----------
+    mean : over runs and questions
+    drawn : (B,) means over resampled questions
+    seeds : variance of the mean by seeds; 0 for one run
+    answers : that by the noise of single answers, which `drawn` and `seeds` both hold
+    df : degrees of freedom of `seeds`, runs less one
+    key : of the draws
+    """
+
+    mean: float
+    drawn: np.ndarray
+    seeds: float
+    answers: float
+    df: int
+    key: tuple[int, ...]
+
+    @property
+    def samples(self) -> np.ndarray:
+        """(B,) means with other questions and other seeds."""
+        return _other_seeds(self.drawn, self.mean, [self])
+
+
 def bootstrap_means(
     arms: Mapping[str, np.ndarray], n_resamples: int = N_RESAMPLES, seed: int = 0
-) -> dict[str, np.ndarray]:
-    """Two-level bootstrap of the mean accuracy of each arm.
+) -> dict[str, Arm]:
+    """Mean accuracy of each arm with other questions and other seeds, B times.
 
-    Questions are drawn jointly: resample b uses the same questions in every arm, so
-    the difference of two results is paired. Seeds are drawn within each arm. The two
-    deviations are added, not crossed: crossing counts the noise of a single answer
-    three times (Owen 2007, Annals of Applied Statistics 1:386), adding counts it twice
-    and stays on the safe side. Of n runs n - 1 are drawn, which makes the variance of
-    their mean unbiased for few seeds (Rao and Wu 1988, JASA 83:231); an arm of one run
-    contributes no seed variance. Simulated coverage:
+    Questions are resampled jointly: draw b uses the same questions in every arm, so the
+    difference of two arms is paired. Seeds then deviate by their standard error times a
+    draw of Student's t: resampling three runs never leaves their range, so its bounds
+    stop widening where a family asks for small levels. The noise of single answers is
+    part of the seeds' variance, and is taken out of the questions'. One run says nothing
+    of seeds: its arm varies with questions alone. Simulated:
     docs/decisions/0005-two-level-bootstrap.md.
 
     Parameters
@@ -46,10 +80,6 @@ def bootstrap_means(
     arms : name -> (n_runs, n_questions) of 0/1
     n_resamples : B
     seed : of the draws; an arm's draws depend on its name, not on the other arms
-
-    Returns
-    -------
-    name -> (B,) resampled means
     """
     matrices = {name: np.asarray(arm, dtype=np.float64) for name, arm in arms.items()}
     sizes = {arm.shape[1] for arm in matrices.values()}
@@ -60,9 +90,48 @@ def bootstrap_means(
     n_runs = np.array([len(arm) for arm in matrices.values()])
     drawn = _draw_questions(totals, n_resamples, seed) / n_runs
     return {
-        name: drawn[:, i] + _draw_seeds(arm.mean(axis=1), n_resamples, seed, name)
+        name: _arm(arm, drawn[:, i], (seed, *name.encode()))
         for i, (name, arm) in enumerate(matrices.items())
     }
+
+
+def _arm(matrix: np.ndarray, drawn: np.ndarray, key: tuple[int, ...]) -> Arm:
+    n = len(matrix)
+    seeds = answers = 0.0
+    if n > 1:
+        seeds = float(matrix.mean(axis=1).var(ddof=1) / n)
+        answers = float(matrix.var(axis=0, ddof=1).mean() / matrix.size)
+    return Arm(float(matrix.mean()), drawn, seeds, answers, n - 1, key)
+
+
+def difference(a: Arm, b: Arm) -> np.ndarray:
+    """(B,) a - b with other questions and seeds, paired by question.
+
+    Free of the rounding that would turn a tie into a win.
+    """
+    samples = _other_seeds(a.drawn - b.drawn, a.mean - b.mean, [a, b])
+    result: np.ndarray = np.round(samples, 12)
+    return result
+
+
+def _other_seeds(drawn: np.ndarray, mean: float, arms: Sequence[Arm]) -> np.ndarray:
+    """Add the deviation of seeds to (B,) resamples over questions of that mean.
+
+    Degrees of freedom of a sum of variances: Welch-Satterthwaite (Satterthwaite 1946,
+    Biometrics Bulletin 2:110).
+    """
+    arms = [arm for arm in arms if arm.seeds > 0]  # runs can agree by chance
+    if not arms:
+        return drawn
+    total = sum(arm.seeds for arm in arms)
+    df = total**2 / sum(arm.seeds**2 / arm.df for arm in arms)
+    noise = sum(arm.answers for arm in arms)
+    varies = max(float(drawn.var()), noise)
+    kept = (1 - noise / varies) ** 0.5 if varies > 0 else 0.0
+    rng = np.random.default_rng([number for arm in arms for number in arm.key])
+    t = rng.standard_t(df, len(drawn))
+    result: np.ndarray = mean + kept * (drawn - mean) + total**0.5 * t
+    return result
 
 
 def _draw_questions(totals: np.ndarray, n_resamples: int, seed: int) -> np.ndarray:
@@ -78,25 +147,6 @@ def _draw_questions(totals: np.ndarray, n_resamples: int, seed: int) -> np.ndarr
     return np.concatenate(parts)
 
 
-def _draw_seeds(
-    accuracies: np.ndarray, n_resamples: int, seed: int, name: str
-) -> np.ndarray:
-    """(B,) deviations from the arm's mean: n - 1 of its n runs, with replacement."""
-    n = len(accuracies)
-    if n == 1:
-        return np.zeros(n_resamples)
-    rng = np.random.default_rng([seed, *name.encode()])
-    draws = rng.integers(0, n, (n_resamples, n - 1))
-    deviations: np.ndarray = (accuracies - accuracies.mean())[draws].mean(axis=1)
-    return deviations
-
-
-def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(B,) a - b, free of the rounding that would turn a tie into a win."""
-    result: np.ndarray = np.round(a - b, 12)
-    return result
-
-
 def lower_bound(samples: np.ndarray, alpha: float = ALPHA) -> float:
     """The floor(alpha (B + 1))-th smallest resample.
 
@@ -106,6 +156,19 @@ def lower_bound(samples: np.ndarray, alpha: float = ALPHA) -> float:
     if rank < 1:
         raise ValueError(f"{len(samples)} resamples are too few for a level of {alpha}")
     return float(np.partition(samples, rank - 1)[rank - 1])
+
+
+def accuracy_interval(runs: np.ndarray, arm: Arm) -> tuple[float, float]:
+    """Of an arm's mean accuracy: Wilson's of one run, else `interval`.
+
+    Parameters
+    ----------
+    runs : (n_runs, n_questions) of 0/1
+    arm : the same, from `bootstrap_means`
+    """
+    if len(runs) == 1:
+        return wilson(int(runs.sum()), runs.size)
+    return interval(arm.samples)
 
 
 def interval(samples: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
@@ -189,13 +252,17 @@ def mcnemar(a: np.ndarray, b: np.ndarray) -> tuple[int, int, float]:
     return only_a, only_b, float(stats.binomtest(only_a, only_a + only_b).pvalue)
 
 
-def minimum_detectable_effect(
-    standard_error: float, power: float = 0.80, alpha: float = 1 - LEVEL
-) -> float:
-    """The difference found with this power by a two-sided test at `alpha`.
+def minimum_detectable_effect(samples: np.ndarray, power: float = 0.80) -> float:
+    """The difference found with this power by a two-sided test at 1 - `LEVEL`.
 
-    (z_(1 - alpha/2) + z_power) x the standard error of the paired difference; 2.80
-    standard errors by default. One test: a family needs more.
+    Half the width of the interval plus the `power` quantile of the deviations from
+    their median: 2.80 standard errors for normal ones; few seeds have long tails, whose
+    standard error says nothing. One test: a family needs more.
+
+    Parameters
+    ----------
+    samples : (B,) resampled differences
     """
-    quantiles = stats.norm.ppf([1 - alpha / 2, power])
-    return float(quantiles.sum() * standard_error)
+    low, high = interval(samples)
+    above, below = np.quantile(samples, [power, 1 - power])
+    return float((high - low + above - below) / 2)

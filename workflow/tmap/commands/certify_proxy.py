@@ -1,7 +1,7 @@
 """Say whether the few-shot reward ranks subsets as fine-tuning does.
 
 FILES are the predictions.parquet of every sentinel and training seed, a sentinel's
-seeds together.
+seeds together; none where sentinels.json has no sentinels.
 """
 
 from pathlib import Path
@@ -18,12 +18,15 @@ def run(
     sentinels: Annotated[Path, typer.Option(help="sentinels.json")],
     tiny: Annotated[Path, typer.Option(help="tiny.parquet that the search asked")],
     output: Annotated[Path, typer.Option(help="certificate.json to write")],
-    measured: Annotated[list[Path], typer.Argument(metavar="FILES", help="After --.")],
+    measured: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILES", help="After --.")
+    ] = None,
 ) -> None:
     from tmap import certificate
 
     card = settings.certify_proxy(method)
     asked = tables.read("tiny", tiny, ["question_id"])["question_id"]
+    measured = measured or []
     frames = [tables.read("predictions", path) for path in measured]
     n = card["n_seeds"]
     found = certificate.certify(

@@ -16,7 +16,7 @@ from tmap.cards.experiment import ExperimentCard
 from tmap.comparisons import UNTOUCHED
 from tmap.experiments import inputs
 from tmap.experiments.cells import Cells
-from tmap.runs import Runs, load
+from tmap.runs import Run, Runs, load
 
 READINGS = ("strict", "flexible", "numeric")
 
@@ -25,7 +25,7 @@ def build(card: ExperimentCard) -> Cells:
     """Rows are methods, columns datasets and models (or the other way round)."""
     loaded = {
         column(card, dataset, model): read(inputs.accuracy(card, dataset, model))
-        for dataset, model in product(card.datasets, card.models)
+        for model, dataset in product(card.models, card.datasets)
     }
     return compare(card, loaded, card.methods)
 
@@ -48,8 +48,9 @@ def column(card: ExperimentCard, dataset: str, model: str) -> str:
 def compare(card: ExperimentCard, loaded: dict[str, Runs], methods: list[str]) -> Cells:
     """Cells, verdicts and effects of all columns together."""
     arms = {c: {n: runs.of(n) for n in runs.methods} for c, runs in loaded.items()}
+    drawn = statistics.n_resamples(sum(len(runs.methods) for runs in loaded.values()))
     means = {
-        c: statistics.bootstrap_means({n: runs.arm(n) for n in runs.methods})
+        c: statistics.bootstrap_means({n: runs.arm(n) for n in runs.methods}, drawn)
         for c, runs in loaded.items()
     }
     families = {c: comparisons.random_family(means[c]) for c in loaded}
@@ -71,7 +72,11 @@ def compare(card: ExperimentCard, loaded: dict[str, Runs], methods: list[str]) -
         if card.delta:
             _add(found, card, "delta", name, _delta(card.delta, arms, means, name))
         effects += [a["minimum_detectable_effect"] for a in against.values()]
-    found.lines = [_effect(effects), *_verdicts(found, card), *_family_line(random)]
+    found.lines = [
+        _effect(effects),
+        *_verdicts(found, card),
+        *_family_line(random, drawn),
+    ]
     return found
 
 
@@ -82,10 +87,11 @@ def _add(
     found.rows.append({"row": row, "column": name, **cell})
 
 
-def _cell(arms: list, means: np.ndarray) -> dict[str, Any]:
-    low, high = statistics.interval(means)
+def _cell(arms: list[Run], mean: statistics.Arm) -> dict[str, Any]:
+    answers = np.stack([run.is_correct for run in arms])
+    low, high = statistics.accuracy_interval(answers, mean)
     cell: dict[str, Any] = {
-        "value": float(np.mean([run.is_correct.mean() for run in arms])),
+        "value": float(answers.mean()),
         "low": low,
         "high": high,
         "n_runs": len(arms),
@@ -167,11 +173,11 @@ def _count(cells: list[dict[str, Any]], key: str) -> str:
     return ", ".join(f"{said.count(k)} {k}" for k in kinds if k in said)
 
 
-def _family_line(random: dict[str, Any]) -> list[str]:
+def _family_line(random: dict[str, Any], drawn: int) -> list[str]:
     n = sum(len(pair[0]) for pair in random.values())
     if not n:
         return []
     return [
         f"Tests against random: one family of {n}, Holm-adjusted over the whole table; "
-        f"{statistics.N_RESAMPLES} resamples, questions jointly, seeds within each arm."
+        f"{drawn} resamples, questions jointly, seeds by Student's t."
     ]

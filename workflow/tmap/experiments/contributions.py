@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from itertools import product
 
+from scipy import stats
+
+from tmap import statistics
 from tmap.cards.experiment import ExperimentCard
 from tmap.experiments import inputs
 from tmap.experiments.accuracy import column
@@ -20,12 +23,14 @@ def build(card: ExperimentCard) -> Cells:
             name += f" {card.label(method)}"
         room = inputs.room(dataset, model, method)
         about = read_json(f"{room}/s0/explain.json")
+        n = about["n_pairs"]
+        wide = stats.t.ppf(1 - statistics.ALPHA, n - 1) if n > 1 else float("nan")
         keys = ("indicators", "shapley", "shapley_se", "leave_one_out")
         for indicator, value, error, alone in zip(
             *(about[k] for k in keys), strict=True
         ):
             row = {"row": card.label(indicator)}
-            spread = 1.96 * error if error else float("nan")
+            spread = wide * error if error else float("nan")
             ends = {"low": value - spread, "high": value + spread}
             found.rows.append(
                 {**row, "column": f"{name} Shapley", "value": value} | ends

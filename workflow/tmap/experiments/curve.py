@@ -30,7 +30,7 @@ def build(card: ExperimentCard) -> Cells:
         means = statistics.bootstrap_means({n: answers[k] for n, k in names.items()})
         start = f"{column(card, dataset, model)}, " if several else ""
         for name, (method, f) in names.items():
-            low, high = statistics.interval(means[name])
+            low, high = statistics.accuracy_interval(answers[method, f], means[name])
             found.rows.append(
                 {
                     "row": start + card.label(method),

@@ -51,7 +51,8 @@ def markdown(cells: Cells, title: str) -> str:
     level = "; brackets: intervals (95 %, weights 90 %)" if spread else ""
     lines += ["", f"Unit: {cells.unit}{level}."]
     lines += [MARKS] if cells.best else []
-    lines += ["", *(f"- {line}" for line in cells.lines), *_readings(cells)]
+    lines += ["", *(f"- {line}" for line in [*cells.lines, *_absent(cells)])]
+    lines += _readings(cells)
     return "\n".join(lines) + "\n"
 
 
@@ -170,6 +171,17 @@ def _marked(
         value, _, rest = found.partition(" ")
         found = " ".join(filter(None, [how[kind].format(value), rest]))
     return how["better"].format(found) if cell["better"] == "yes" else found
+
+
+def _absent(cells: Cells) -> list[str]:
+    """Why cells are empty: one line per reason, with the cells that have it."""
+    frame = cells.frame[cells.frame["value"].isna() & (cells.frame["note"] != "")]
+    return [
+        f"Empty, {note}: "
+        + ", ".join(f"{r} ({c})" for r, c in zip(*where, strict=True))
+        for note, group in frame.groupby("note", sort=False)
+        for where in [(group["row"], group["column"])]
+    ]
 
 
 def _readings(cells: Cells) -> list[str]:

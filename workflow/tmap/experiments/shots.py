@@ -39,7 +39,7 @@ def build(card: ExperimentCard) -> Cells:
         means = statistics.bootstrap_means(answers)
         for key, kind in product(card.shots, ("ICL", "SFT")):
             arm = f"{key} {kind}"
-            low, high = statistics.interval(means[arm])
+            low, high = statistics.accuracy_interval(answers[arm], means[arm])
             cell = {"row": str(key), "column": f"{name} {kind}", "low": low}
             cell |= {"high": high, "n_runs": len(answers[arm])}
             found.rows.append({**cell, "value": float(answers[arm].mean())})
