@@ -10,7 +10,8 @@ rates of the warm-up::
     questions of A: 0.3, 0.1; of B: 0.25        max(0.2, 0.25) = 0.25
 
 Gradients are of rule `gradients`: see `gradients:` in the dataset card, which names the
-proxy and its warm-up. Only reward questions are targets. Subtasks are the values of the
+proxy and its warm-up. Only reward questions are targets, and
+none of those that confirm a search's reward. Subtasks are the values of the
 column that `questions: columns: subtask:` names; without it there is one. (LESS divides
 by fixed numbers of questions that it knows of its benchmarks.)
 
