@@ -60,7 +60,7 @@ def proxy(record, warm=""):
 
 
 def take(model, ids, chats, *, adam, store):
-    given = gradients.encode(model, ids, chats)
+    given = gradients.encode(model, chats)
     keys = gradients.measure(model, given, adam=adam, store=store)
     return gradients.gather(given, ids, keys, model.projection.dim, store)
 
@@ -181,7 +181,7 @@ def test_jobs_that_share_the_rows_give_the_bits_of_one(
     monkeypatch.setattr(gradients, "CHUNK", 2)
     model = proxy(tiny_llama)
     whole = measured(take(model, IDS, CHATS, adam=True, store=store))[1]
-    given = gradients.encode(model, IDS, CHATS)
+    given = gradients.encode(model, CHATS)
     for k in (2, 0, 1):
         gradients.measure(
             model,

@@ -68,22 +68,19 @@ class Encoded(NamedTuple):
     order: list[int]
 
 
-def encode(
-    proxy: Proxy, ids: Sequence[str], chats: Sequence[Sequence[Turn]]
-) -> Encoded:
+def encode(proxy: Proxy, chats: Sequence[Sequence[Turn]]) -> Encoded:
     """Conversations as the proxy reads them.
 
     Parameters
     ----------
-    ids : of the rows, unique
-    chats : their conversations
+    chats : conversations, one per row
     """
     pairs = [proxy.row(turns) for turns in chats]
     rows = [row for row, _ in pairs]
     status = np.array([status for _, status in pairs], dtype=object)
     usable = np.flatnonzero(status != "empty").tolist()
     # One order for the model, whatever the pool's: batches, and so bits, are the same.
-    order = sorted(usable, key=lambda i: (-len(rows[i].input_ids), ids[i]))
+    order = sorted(usable, key=lambda i: (-len(rows[i].input_ids), *rows[i]))
     return Encoded(rows, status, order)
 
 

@@ -77,24 +77,20 @@ def evoselect(
             COSTS,
             "Set `indicators: evoselect: cost:` in the dataset card.",
         )
-    where, status, questions = gradient_features.aligned(lm, pool["sample_id"])
+    at = gradient_features.aligned(lm, pool)
     score = np.full(len(pool), np.nan)
-    known = np.flatnonzero(status == "ok")
-    if not len(known):
-        return Scores(score, status)
-    # One order of sums, whatever the pool's: the same bits.
-    known = known[np.argsort(where[known], kind="stable")]
-    rows = where[known]
+    if not len(at.known):
+        return Scores(score, at.status)
     found = transport.minimise(
-        costs(lm.similarities(rows, questions), cost),
-        _spread(lm, rows),
+        costs(lm.similarities(at.rows, at.questions), cost),
+        _spread(lm, at.rows),
         mu=mu,
         reg=regularisation,
         steps=steps,
         rate=rate,
     )
-    score[known] = found.log_p + np.log(len(known))
-    return Scores(score, status, {"objective": found.objective})
+    score[at.known] = found.log_p + np.log(len(at.known))
+    return Scores(score, at.status, {"objective": found.objective})
 
 
 def costs(near: np.ndarray, cost: str) -> np.ndarray:

@@ -50,13 +50,12 @@ def less(pool: pd.DataFrame, lm: Features) -> Scores:
     -------
     (n_samples,) in [-1, 1]; higher means more help
     """
-    where, status, questions = gradient_features.aligned(lm, pool["sample_id"])
+    at = gradient_features.aligned(lm, pool)
     score = np.full(len(pool), np.nan)
-    known = status == "ok"
-    near = lm.similarities(where[known], questions)
-    subtasks = np.array(lm.subtasks, dtype=object)[questions]
-    score[known] = influence(near, subtasks)
-    return Scores(score, status)
+    near = lm.similarities(at.rows, at.questions)
+    subtasks = np.array(lm.subtasks, dtype=object)[at.questions]
+    score[at.known] = influence(near, subtasks)
+    return Scores(score, at.status)
 
 
 def influence(near: np.ndarray, subtasks: np.ndarray) -> np.ndarray:
