@@ -7,6 +7,7 @@ from scipy.special import logsumexp
 
 import gradient_files
 from gradient_files import DIM, RATES, unit, write
+from sinkhorn import primal
 from tmap import gradient_features as features
 from tmap import indicators, tables
 from tmap.errors import TmapError
@@ -120,7 +121,28 @@ def test_evoselect_lowers_its_objective_and_its_weights_add_up(world, cost):
     known = found.status == "ok"
     assert known.sum() == N - 2
     assert logsumexp(found.score[known] - np.log(N - 2)) == pytest.approx(0, abs=1e-9)
-    assert (np.diff(found.notes["objective"]) < 0).all()
+    assert "warning" not in found.notes
+    told, near = found.notes["objective"], dense(world)
+    where = [int(name[1:]) for name in pool["sample_id"][known]]
+    given = world[2].astype(float)[:, where]
+    kernel = sum(r * g @ g.T for r, g in zip(RATES, given, strict=True))
+    again = []
+    for steps in range(len(told)):
+        options["steps"] = steps
+        score = indicators.get("evoselect")(pool, features.read(files), **options).score
+        p = np.exp(score[known]) / (N - 2)
+        apart = costs(near[where], cost)
+        again.append(primal(p, apart, 0.05) + 0.5 * float(p @ kernel @ p))
+    assert len(told) == 5 and again == pytest.approx(told, abs=5e-3)  # float16 on disk
+    assert (np.diff(again) < 0).all()
+
+
+def test_a_transport_that_has_not_converged_is_told(world):
+    files, pool, *_ = world
+    found = indicators.get("evoselect")(
+        pool, features.read(files), regularisation=1e-4, steps=2
+    )
+    assert "raise regularisation above 0.0001" in found.notes["warning"]
 
 
 def test_evoselect_prefers_what_stands_near_the_questions(world):

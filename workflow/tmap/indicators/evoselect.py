@@ -14,7 +14,8 @@ where s is the mean cosine of `less` (checkpoints by learning rate). `steps` exp
 gradient steps go down from uniform weights (`tmap.transport`), the first of `rate`;
 `regularisation` is the entropy's weight in OT, in the unit of the cost. A selection takes
 the highest weights. Few steps keep many rows in play; the minimum itself, with mu = 0,
-needs no more rows than there are questions.
+needs no more rows than there are questions. With little `regularisation` the transport may
+not converge in 2000 iterations; then the table's notes have a `warning`.
 
 Gradients and statuses are those of `less`. The weights depend on the whole pool.
 
@@ -90,7 +91,20 @@ def evoselect(
         rate=rate,
     )
     score[at.known] = found.log_p + np.log(len(at.known))
-    return Scores(score, at.status, {"objective": found.objective})
+    notes = {"objective": found.objective} | _doubt(found, regularisation)
+    return Scores(score, at.status, notes)
+
+
+def _doubt(found: transport.Weights, regularisation: float) -> dict[str, str]:
+    """A warning where the transport was not solved to its tolerance."""
+    worst = max(found.error)
+    if worst <= transport.TOLERANCE:
+        return {}
+    return {
+        "warning": f"the transport's plan misses its marginals by {worst:.1e} (wanted "
+        f"{transport.TOLERANCE:.0e}), so the objective may have risen unseen; raise "
+        f"regularisation above {regularisation:g}"
+    }
 
 
 def costs(near: np.ndarray, cost: str) -> np.ndarray:
