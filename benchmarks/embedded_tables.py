@@ -4,7 +4,7 @@
 
 Runs the experiment cards of config/embedded/experiments on one pool seed: Table 1 first and
 alone, then all others, which share its trainings. The page is written to --output and says
-command, date and seeds. What is finished is not run again; then the times are of the rest.
+command, date and seeds. What is finished is not run again; then the page names no times.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ def write(folder: str, name: str, card: dict) -> None:
 
 def write_cards(pool: int, wanted: list[str]) -> None:
     """The same experiments on another pool, and that pool distilled."""
-    dataset = f"arith_p{pool}" if pool else "arith"
+    here = dataset(pool)
     teacher = cards.load("datasets", "arith_distilled").distil
     assert teacher is not None
     write(
         "datasets",
         "arith_distilled",
-        {"extends": dataset, "distil": {"judge": teacher.judge}},
+        {"extends": here, "distil": {"judge": teacher.judge}},
     )
     for name in wanted:
         [on] = cards.load("experiments", name).datasets
-        here = dataset if on == "arith" else on
-        write("experiments", name, {"extends": name, "datasets": [here]})
+        other = here if on == "arith" else on
+        write("experiments", name, {"extends": name, "datasets": [other]})
     config = {
         "methods": ["base", "random"],
         "cards": ["config/embedded", str(ROOM / "cards")],
@@ -71,7 +71,16 @@ def build(wanted: list[str], cores: int) -> float:
     return (time.monotonic() - begun) / 60
 
 
-def page(pool: int, wanted: list[str], cores: int, minutes: list[float]) -> str:
+def begun(pool: int) -> bool:
+    """Whether something of an earlier run lies here, so that times say little."""
+    return any((ROOT / "results").glob(f"{dataset(pool)}/*"))
+
+
+def dataset(pool: int) -> str:
+    return f"arith_p{pool}" if pool else "arith"
+
+
+def page(pool: int, wanted: list[str], cores: int, times: str) -> str:
     """The Markdown page."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
@@ -94,8 +103,7 @@ def page(pool: int, wanted: list[str], cores: int, minutes: list[float]) -> str:
         "```",
         "",
         f"{datetime.date.today()}, commit {commit}; {SEEDS.format(pool=pool)}; "
-        f"{cores} of {os.cpu_count()} CPU cores. Table 1 took {minutes[0]:.0f} minutes, "
-        f"the other tables {minutes[1]:.0f} more.",
+        f"{cores} of {os.cpu_count()} CPU cores. {times}",
     ]
     for name in wanted:
         table = (ROOT / f"results/tables/{name}.md").read_text(encoding="utf-8")
@@ -107,20 +115,22 @@ def page(pool: int, wanted: list[str], cores: int, minutes: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pool", type=int, default=0, help="pool seed: 0-4, 100-104")
-    parser.add_argument("--tables", default="", help="names; '': every one")
+    parser.add_argument("--tables", default="", help="beside Table 1; '': every one")
     parser.add_argument("--cores", type=int, default=4)
     parser.add_argument("--output", type=Path, default=ROOT / "docs/results.md")
     args = parser.parse_args()
-    wanted = args.tables.split(",") if args.tables else names()
+    wanted = names() if not args.tables else args.tables.split(",")
+    wanted = [FIRST, *(name for name in wanted if name != FIRST)]
     cards.use_folders(["config/embedded"])
     write_cards(args.pool, wanted)
-    minutes = [build(some, args.cores) if some else 0.0 for some in parted(wanted)]
-    files.write_text(args.output, page(args.pool, wanted, args.cores, minutes))
-
-
-def parted(wanted: list[str]) -> tuple[list[str], list[str]]:
-    """The first table, and the others."""
-    return [n for n in wanted if n == FIRST], [n for n in wanted if n != FIRST]
+    continued = begun(args.pool)
+    minutes = [build([FIRST], args.cores), build(wanted, args.cores)]
+    times = (
+        "Some of it was finished before, so no times are given."
+        if continued
+        else f"Table 1 took {minutes[0]:.0f} minutes, the others {minutes[1]:.0f} more."
+    )
+    files.write_text(args.output, page(args.pool, wanted, args.cores, times))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from tmap import adaptation, cards, features, paths, settings, tables
 from tmap.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[1]
-CARDS = ".world/cards"
+CARDS = ".embedded/world/cards"
 SHIPPED = ["base", "random", "uniform", "full", "oracle", "tmap"]
 N_TRIED = 20_000  # weight vectors of `by_labels`
 Measured = dict[str, dict[str, dict[str, float]]]
@@ -75,7 +75,7 @@ def metrics(pools: list[int], models: list[str]) -> list[str]:
 def build(targets: list[str], methods: list[str], cores: int) -> None:
     """Run the workflow for these files, one training seed per method."""
     config = {"methods": methods, "seeds": 1, "cards": ["config/embedded", CARDS]}
-    place = ROOT / ".world" / "config.yaml"
+    place = ROOT / ".embedded/world/config.yaml"
     place.write_text(yaml.safe_dump(config), encoding="utf-8")
     command = ["snakemake", "--profile", "profiles/local", "--cores", str(cores)]
     command += ["--max-jobs-per-timespan", "1000/15s"]  # hundreds wait: look seldom
@@ -139,7 +139,7 @@ def rewards(pool: int, model: str, methods: list[str]) -> list[float]:
         indicators=[Path(p) for p in paths.indicator_files(name, model, "tmap")],
     )
     card = settings.search_weights(name, model, "tmap")
-    ready = adaptation.prepare(card, inputs, Ledger(f".world/{name}_{model}.jsonl"))
+    ready = adaptation.prepare(card, inputs, Ledger(f".embedded/world/{name}_{model}.jsonl"))
     order = ready.candidates.features.names
     found = []
     for method in methods:
