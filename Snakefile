@@ -23,6 +23,7 @@ cards.use_folders(SETTINGS.cards)
 
 for name in [*SETTINGS.methods, *SETTINGS.certify]:
     cards.load("methods", name)
+paths.certified(SETTINGS.methods, SETTINGS.certify)
 for target in [*SETTINGS.targets, *sys.argv[1:]]:  # known before the DAG is built
     paths.check(target)
 

@@ -139,7 +139,9 @@ def rewards(pool: int, model: str, methods: list[str]) -> list[float]:
         indicators=[Path(p) for p in paths.indicator_files(name, model, "tmap")],
     )
     card = settings.search_weights(name, model, "tmap")
-    ready = adaptation.prepare(card, inputs, Ledger(f".embedded/world/{name}_{model}.jsonl"))
+    ready = adaptation.prepare(
+        card, inputs, Ledger(f".embedded/world/{name}_{model}.jsonl")
+    )
     order = ready.candidates.features.names
     found = []
     for method in methods:

@@ -12,6 +12,9 @@ LOOKS_AT_TARGET = [n for n in indicators.names() if indicators.get(n).per_model]
 LOOKS_AT_JUDGE = [
     n for n in indicators.names() if indicators.get(n).looks_at == "judge"
 ]
+LOOKS_AT_PROXY = [
+    n for n in indicators.names() if indicators.get(n).looks_at == "proxy"
+]
 
 
 wildcard_constraints:

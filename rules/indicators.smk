@@ -130,7 +130,10 @@ rule score_indicator:
     benchmark:
         "results/benchmarks/score_indicator/{dataset}/{indicator}.tsv"
     wildcard_constraints:
-        indicator=one_of(set(indicators.names()) - {*LOOKS_AT_TARGET, *LOOKS_AT_JUDGE}),
+        indicator=one_of(
+            set(indicators.names())
+            - {*LOOKS_AT_TARGET, *LOOKS_AT_JUDGE, *LOOKS_AT_PROXY}
+        ),
     # The longest way through the graph: it starts before trainings that could wait.
     priority: 1
     conda:
@@ -154,10 +157,15 @@ rule score_indicator:
         " --output {output} 2>&1 | tee {log}"
 
 
-# The same with a name of its own: a profile may send judges to other machines.
+# The same with names of their own: a profile sends each kind to its machines.
 use rule score_indicator as score_indicator_by_judge with:
     wildcard_constraints:
         indicator=one_of(LOOKS_AT_JUDGE),
+
+
+use rule score_indicator as score_indicator_by_proxy with:
+    wildcard_constraints:
+        indicator=one_of(LOOKS_AT_PROXY),
 
 
 use rule score_indicator as score_indicator_per_model with:

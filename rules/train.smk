@@ -37,7 +37,7 @@ rule train_adapter:
         ENVIRONMENT
     threads: lambda w: paths.threads(w.model)
     resources:
-        gpu=lambda w: paths.gpu(w.model),
+        gpu=lambda w: paths.gpus_to_train(w.model),
         mem_mb=lambda w, attempt: memory("train_adapter", w.model, w, attempt),
         runtime=lambda w: paths.runtime(w.model, "train_adapter"),
         attempt=number,

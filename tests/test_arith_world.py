@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tmap import cards, settings, tables, worlds
+from tmap import cards, paths, settings, tables, worlds
 from tmap.cards.dataset import PoolSource, QuestionSource
 from tmap.commands import fetch_pool, fetch_questions, label_pool, select_subset
 from tmap.errors import TmapError
@@ -145,4 +145,6 @@ def test_a_pool_that_was_not_made_here_has_no_labels(fetched, monkeypatch):
 
 def test_the_whole_pool_is_a_method():
     card = cards.load("methods", "full")
-    assert (card.fraction, card.weights) == (1.0, "uniform")
+    assert card.fraction == 1.0
+    assert paths.indicator_files("arith", "tiny", "full") == []
+    assert paths.arms("full", 3) == [(0, 0), (0, 1), (0, 2)]

@@ -121,6 +121,9 @@ def test_another_run_begins_anew(record, number):
         [(False, None)],  # a node may fail at once
         [(False, OUT_OF_MEMORY)],
         [(False, None), (True, None), (False, None)],
+        [(False, OUT_OF_MEMORY)] * 4,  # 2, 4, 8, and now 16 times as much
+        [(False, OUT_OF_MEMORY), (False, None)],
+        [(False, None), (False, OUT_OF_MEMORY)],
     ],
 )
 def test_it_goes_on_while_there_is_hope(record, ends):
@@ -138,7 +141,8 @@ def test_it_goes_on_while_there_is_hope(record, ends):
         ),
         ([(True, "A."), (False, "B.")], "attempt 2 made no progress. It said: B."),
         ([(False, None), (False, None)], "2 in a row ended without a word"),
-        ([(False, OUT_OF_MEMORY)] * 2, "raise `resources: mem_mb`"),
+        ([(False, None), (False, None)], "for want of memory"),
+        ([(False, OUT_OF_MEMORY)] * 5, "raise `resources: mem_mb`"),
     ],
 )
 def test_it_ends_at_once_after_one_that_kept_nothing(record, ends, words):
@@ -148,6 +152,15 @@ def test_it_ends_at_once_after_one_that_kept_nothing(record, ends, words):
             Attempt(record, number, 60)
         assert words in str(fault.value)
         assert len(attempts.history(record)) == len(ends)
+
+
+def test_a_spent_budget_is_not_spent_again_by_the_next_attempt(record, current):
+    current(Attempt(record, 1, 60)).kept()
+    attempts.ended("The judge's budget is spent: 5 of 5 requests.", final=True)
+    for number in (2, 3):
+        with pytest.raises(TmapError, match=r"at once\. Attempt 1 said: The judge"):
+            Attempt(record, number, 60)
+    assert len(json.loads(record.read_text())) == 1
 
 
 def test_an_attempt_taken_for_dead_stops_when_the_next_has_begun(record):
@@ -191,6 +204,18 @@ def test_memory_grows_only_after_it_ran_out(tmp_path):
     write(record, (True, OUT_OF_MEMORY), (True, OUT_OF_MEMORY))
     assert attempts.memory(8000, log, 3) == 32000
     assert attempts.memory(8000, log, 1) == 8000  # a new run asks as the card says
+
+
+def test_memory_doubles_four_times_and_not_for_an_attempt_without_hope(tmp_path):
+    log = str(tmp_path / "job.log")
+    record = attempts.record_of(log)
+    for starved, asked in [(1, 16), (2, 32), (3, 64), (4, 128), (5, 8), (6, 8)]:
+        write(record, *[(False, OUT_OF_MEMORY)] * starved)
+        assert attempts.memory(8000, log, starved + 1) == 1000 * asked
+    write(record, *[(True, OUT_OF_MEMORY)] * 7)  # each kept something
+    assert attempts.memory(8000, log, 8) == 128_000
+    write(record, (False, OUT_OF_MEMORY), (False, "A fault."))
+    assert attempts.memory(8000, log, 3) == 8000
 
 
 CHILD = """

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import finished_runs
+from clones import ROOT
 from tmap import cards, comparisons, experiments, paths, statistics, tables
 from tmap.cards import validate
 from tmap.cards.experiment import ExperimentCard
@@ -101,6 +103,28 @@ def test_holm_runs_over_all_columns_of_a_table():
     assert both["b"][0]["m"].p_holm == pytest.approx(p["b"])
     alone = comparisons.random_claims(families["a"])
     assert alone[0]["m"].p_holm == pytest.approx(p["a"])
+
+
+@pytest.mark.parametrize("world", ["shipped", "embedded"])
+def test_the_page_says_how_many_trainings_each_table_takes(world, monkeypatch):
+    if world == "embedded":
+        monkeypatch.setenv("TMAP_CARDS", str(ROOT / "config/embedded"))
+    page = (ROOT / "docs/how-to/experiment.md").read_text()
+    rows = re.findall(
+        r"^\| `(\w+)` \|.*\| (\d+|none is shipped) \((\d+)\) \|$", page, re.M
+    )
+    said = {name: of[world == "embedded"] for name, *of in rows}
+    if world == "shipped":
+        assert said.pop("gradient_methods") == "none is shipped"
+    assert {name: int(n) for name, n in said.items()} == {
+        name: trainings(inputs.of(name)) for name in cards.names("experiments")
+    }
+
+
+def trainings(files):
+    """Runs whose folder is t{seed}; base has one too, but is not trained."""
+    runs = (re.match(r".*/t\d+(?=/)", path) for path in files if "/base/" not in path)
+    return len({run[0] for run in runs if run})
 
 
 def test_a_delta_row_is_the_paired_difference_by_hand(measured):
@@ -206,10 +230,54 @@ def test_the_cost_of_a_search_counts_iterations_that_asked_anew():
             "ledger_hits": [0, 0, 5],
         }
     )
-    cells = dict(cost.searching(timings))
+    # The third meets the groups of the first again: a tie, no replay.
+    groups = pd.Series([[["a"], ["b"]], [["c"], ["d"]], [["a"], ["b"]]])
+    timings["ledger_hits"] = [0, 0, 2]
+    cells = dict(cost.searching(timings, groups))
     assert cells["per iteration"]["value"] == 3.5
     assert cells["total"]["value"] == 7.5
-    assert cells["per 1,000 rows"]["value"] == 0
+    assert "per 1,000 rows" not in cells  # not measured, and not 0
+
+
+def test_a_search_that_was_replayed_has_no_total_and_says_why():
+    """Killed after two iterations and started again: their 8 seconds are not there."""
+    timings = pd.DataFrame(
+        {
+            "reward_seconds": [0.0, 0.0, 4.0],
+            "optimizer_seconds": [0.5, 0.5, 0.5],
+            "ledger_hits": [2, 1, 0],
+        }
+    )
+    groups = pd.Series([[["a"], ["b"]], [["a"], ["d"]], [["e"], ["f"]]])
+    cells = dict(cost.searching(timings, groups))
+    assert cells["per iteration"]["value"] == 4.5
+    assert np.isnan(cells["total"]["value"])
+    # The second had asked for 'a' itself: one known group is no sign of a replay.
+    assert "1 of 3 iterations were replayed" in cells["total"]["note"]
+
+
+def test_the_table_of_costs_has_a_row_per_method_and_says_what_it_leaves_out(room):
+    for name, seconds in (
+        ("train_adapter/toy/small/full/s0/t0", 60),
+        ("score_indicator/toy/small/data_whisperer", 500),
+    ):
+        path = room / f"results/benchmarks/{name}.tsv"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"s\th:m:s\n{seconds}.0\t-\n")
+    pool = pd.DataFrame(index=range(2000), columns=list(tables.SCHEMAS["pool"].columns))
+    pool = pool.fillna("").assign(turns=None)
+    tables.write("pool", pool, room / "results/toy/pool.parquet", code="")
+    report = {"settings": {"train": {"epochs": 3}}}
+    write_json(room / "results/toy/small/full/s0/t0/train.json", report)
+    how = card(kind="cost", models=["small"], methods=["full", "data_whisperer"])
+    found = experiments.build(how)
+    cells = found.frame.set_index(["row", "column"])["value"]
+    assert cells["full, one epoch", "per iteration"] == 20
+    assert cells["full, one epoch", "per 1,000 rows"] == 10
+    assert cells["data_whisperer", "total"] == 500
+    assert set(found.frame["row"]) == {"full, one epoch", "data_whisperer"}
+    assert any("without loading the model" in line for line in found.lines)
+    assert any("grows faster" in line for line in found.lines)
 
 
 def test_the_cost_of_a_column_grows_with_the_pool_and_is_not_guessed(room):

@@ -63,6 +63,24 @@ def test_a_job_that_failed_at_every_try_is_told_once(summary):
     )
 
 
+def test_a_job_that_a_later_attempt_finished_is_not_told(tmp_path):
+    told = {}
+    for name, number in [("mended", 4), ("lost", 5), ("late", 6)]:
+        log = tmp_path / f"{name}.log"
+        log.write_text(f"error: It is {name}.\n")
+        told[name] = SNAKEMAKE.format(log=log).replace("jobid: 4", f"jobid: {number}")
+    done = "[Sat Nov 21 09:18:25 2026]\nFinished jobid: {} (Rule: fit_irt)\n"
+    run = tmp_path / "run.log"
+    # Number 45 is another job, and number 6 failed after it was done: a file was lost.
+    whole = [done.format(6), *told.values(), done.format(45), done.format(4)]
+    run.write_text("".join(whole))
+
+    said = failures.summary([run], COMMAND)
+
+    assert "mended" not in said
+    assert "It is lost." in said and "It is late." in said
+
+
 def test_an_unforeseen_fault_ends_in_a_sentence_below_its_traceback(
     monkeypatch, capsys
 ):

@@ -74,7 +74,7 @@ def test_the_cluster_profile_places_every_rule_that_may_ask_for_a_gpu():
     profile = (ROOT / "profiles/slurm/config.yaml").read_text()
 
     placed = set(yaml.safe_load(profile)["set-resources"])
-    # Their proxies are small: on a CPU, unless a site says otherwise.
+    # They read text or files of gradients: no model, no GPU.
     assert placed == asks - {"score_indicator", "score_indicator_of_round"}
 
 

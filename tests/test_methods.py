@@ -19,6 +19,7 @@ from tmap import (
 from tmap.cards import validate
 from tmap.cards.method import MethodCard, SearchSection
 from tmap.errors import TmapError
+from tmap.experiments import inputs
 from tmap.features import Features
 from tmap.ledger import Ledger
 from tmap.outcome import Outcome
@@ -213,3 +214,27 @@ def test_the_full_set_reward_changes_the_estimator_of_that_method_only():
 def test_a_card_that_makes_no_sense_is_refused(values, fault):
     with pytest.raises(TmapError, match=fault):
         validate(MethodCard, values, "card")
+
+
+def test_borrowed_weights_come_from_the_one_search_of_the_method_that_is_named():
+    """Decision 9: Table 4 compares selections under the same weights."""
+    own = paths.weights_file("gsm8k", "llama3", "tmap", "0")
+    assert paths.weights_file("gsm8k", "llama3", "tmap_diversity", "0") == own
+    both = ["tmap", "tmap_diversity"]
+    assert paths.searched(both) == ["tmap"]
+    assert paths.search_files("gsm8k", "llama3", both, 3, "weights.json") == own
+
+
+def test_the_key_changes_nothing_that_a_rule_reads_of_its_method():
+    borrowed = settings.select_subset("gsm8k", "tmap_diversity")
+    assert borrowed.pop("filter")["diversity"] == 0.9
+    own = settings.select_subset("gsm8k", "tmap")
+    del own["filter"]
+    assert borrowed == own
+
+
+def test_table_4_searches_once_per_model():
+    card = cards.load("experiments", "table4")
+    files = inputs.of("table4")
+    searches = [f for f in files if f.endswith("weights.json")]
+    assert len(searches) == len(card.models) and all("/tmap/" in f for f in searches)

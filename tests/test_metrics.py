@@ -185,14 +185,18 @@ def test_runs_that_share_one_search_say_so_and_several_give_a_range(tmp_path):
     paths = []
     for seed in range(3):
         paths += finished_runs.run(tmp_path, "tmap", 0, seed, [1, 0])
-        paths += finished_runs.run(tmp_path, "other", seed, seed, [1, 0])
-        paths += finished_runs.search(tmp_path, "other", seed)
+        paths += finished_runs.run(tmp_path, "best_single", seed, seed, [1, 0])
+        paths += finished_runs.search(tmp_path, "best_single", seed)
     paths += finished_runs.search(tmp_path, "tmap", 0)
     methods = collect(paths, n=2)["methods"]
     assert "Its 3 runs share one search" in methods["tmap"]["verdict"]
     assert methods["tmap"]["weights_range"] is None
-    assert "share one search" not in methods["other"]["verdict"]
-    assert methods["other"]["weights_range"] == [[0.25, 0.25], [0.5, 0.5], [1.0, 1.0]]
+    assert "share one search" not in methods["best_single"]["verdict"]
+    assert methods["best_single"]["weights_range"] == [
+        [0.25, 0.25],
+        [0.5, 0.5],
+        [1.0, 1.0],
+    ]
 
 
 def test_cost_training_and_weights_are_carried_over(document):

@@ -8,9 +8,10 @@ import pytest
 from pydantic import ValidationError
 from safetensors.numpy import load_file
 
-from tmap import attempts
-from tmap.cards.model import ModelCard, TrainSection
-from tmap.errors import TmapError
+from tmap import attempts, train
+from tmap.cards.model import EngineSection, ModelCard, TrainSection
+from tmap.engines.weights import Weights
+from tmap.errors import OutOfMemory, TmapError
 from tmap.training import launch
 from tmap.training.arguments import sft_config
 
@@ -18,6 +19,14 @@ ONE = "results/demo/random_llama/random/s0"
 CARD = """\
 extends: random_llama
 train: {processes: 2, micro_batch_size: 4}
+"""
+
+
+DIES = """
+import os, signal, time
+if os.environ["RANK"] == "1":
+    os.kill(os.getpid(), signal.SIGKILL)
+time.sleep(60)
 """
 
 
@@ -64,12 +73,51 @@ def test_a_batch_that_processes_cannot_share_is_refused():
         TrainSection(processes=2)
 
 
-def test_processes_without_a_gpu_each_are_refused():
-    train = {"processes": 2, "micro_batch_size": 8}
-    source = {"path": "x"}
-    with pytest.raises(ValidationError, match=r"must equal resources\.gpu 1"):
-        ModelCard(source=source, train=train)
-    ModelCard(source=source, train=train, resources={"gpu": 2})
+@pytest.mark.parametrize(
+    ("processes", "gpu", "asked"), [(1, 1, 1), (1, 3, 3), (2, 1, 2), (2, 0, 0)]
+)
+def test_a_training_has_a_gpu_for_each_process_and_other_jobs_as_the_card_says(
+    processes, gpu, asked
+):
+    card = ModelCard(
+        source={"path": "x"},
+        train={"processes": processes, "micro_batch_size": 8},
+        resources={"gpu": gpu},
+    )
+    assert (card.gpus_to_train(), card.resources.gpu) == (asked, gpu)
+
+
+@pytest.mark.parametrize(
+    ("parallel", "rank", "place", "loaded"),
+    [
+        ("fsdp", "0", {}, ("cpu", "bfloat16")),
+        ("fsdp", "1", {"dtype": "float16"}, ("cpu", "float16")),
+        ("fsdp", "0", {"quantization": "nf4"}, ("auto", "auto")),
+        ("ddp", "0", {}, ("auto", "auto")),
+        ("fsdp", None, {}, ("auto", "auto")),  # a single process has nothing to share
+    ],
+)
+def test_a_model_in_parts_is_whole_on_no_gpu(
+    monkeypatch, parallel, rank, place, loaded
+):
+    import torch
+
+    asked = []
+
+    def load(record, place):
+        asked.append((place.device, place.dtype))
+        return Weights("model", place.device, place.dtype)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(train, "load_weights", load)
+    if rank:
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    card = TrainSection(processes=2, micro_batch_size=8, parallel=parallel)
+    found = train.load_to_train({}, EngineSection(**place), card)
+    assert asked == [loaded]
+    if loaded[0] == "cpu":  # and trains on the GPU, in its precision
+        assert (found.device, found.dtype) == ("cuda", loaded[1])
 
 
 def test_a_failed_process_is_quoted(monkeypatch, capsys):
@@ -80,12 +128,40 @@ def test_a_failed_process_is_quoted(monkeypatch, capsys):
     assert capsys.readouterr().err == "hello\n"
 
 
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("E1 api.py:1002] failed (exitcode: -9) local_rank: 1 (pid: 7)", OutOfMemory),
+        ("error: RuntimeError: DefaultCPUAllocator: not enough memory", OutOfMemory),
+        # The launcher ends the others once one has failed, if need be by force.
+        ("failed (exitcode: 1) local_rank: 1\\n  exitcode  : -9 (pid: 8)", TmapError),
+    ],
+)
+def test_a_killed_process_ran_out_of_memory(monkeypatch, said, fault):
+    script = f'print("{said}"); raise SystemExit(1)'
+    monkeypatch.setattr(launch, "command", lambda *_: ["python", "-c", script])
+    with pytest.raises(TmapError) as found:
+        launch.run(TrainSection(processes=2, micro_batch_size=8), [])
+    assert type(found.value) is fault
+
+
+@pytest.mark.workflow
+def test_the_launcher_tells_that_a_process_was_killed(monkeypatch, tmp_path):
+    (tmp_path / "dies.py").write_text(DIES)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    card = TrainSection(processes=2, micro_batch_size=8)
+    command = ["dies" if word == "tmap" else word for word in launch.command(card, [])]
+    monkeypatch.setattr(launch, "command", lambda *_: command)
+    with pytest.raises(OutOfMemory, match="ended without a word"):
+        launch.run(card, [])
+
+
 @pytest.mark.workflow
 def test_two_processes_train_what_one_trains_and_stop_in_time(finished_clone):
     clone = finished_clone
     (clone.path / "world/cards/models/random_two.yaml").write_text(CARD)
 
-    def train(*job):
+    def trained(*job):
         return clone.run(
             *("tmap", "--job", "two/t0.log", *job, "train-adapter", "random_two"),
             *(
@@ -101,11 +177,11 @@ def test_two_processes_train_what_one_trains_and_stop_in_time(finished_clone):
             TMAP_CARDS="world/cards",
         )
 
-    out = train("1", "0.00001")
+    out = trained("1", "0.00001")
     assert "error: Time is up" in out
     record = clone.path / "two/t0.attempts.json"
     assert [one["kept"] for one in attempts.history(record)] == [True], out
-    out = train("2", "60")
+    out = trained("2", "60")
     report = json.loads((clone.path / "two/train.json").read_text())
     alone = json.loads((clone.path / ONE / "t0/train.json").read_text())
     losses = np.array(report["loss"]), np.array(alone["loss"])

@@ -198,11 +198,12 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_kept_checkpoints_stay_and_training_again_ends_in_the_same_bytes(
-    fitted, tiny_llama, tmp_path
+def test_kept_checkpoints_stay_and_training_again_takes_no_step(
+    fitted, tiny_llama, tmp_path, monkeypatch
 ):
     first = fit(tiny_llama, tmp_path, keep=True)
     assert list(tmp_path.glob("checkpoints/*/checkpoint-6"))
+    stop_after(monkeypatch, 0)
 
     assert fit(tiny_llama, tmp_path) == first == fitted[:2]
     assert not (tmp_path / "checkpoints").exists()

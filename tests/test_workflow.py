@@ -74,12 +74,45 @@ def is_log(path) -> bool:
 
 def test_only_three_rules_read_the_test_questions(finished_clone):
     out = finished_clone.snakemake("-n", "--forceall", "--", TARGET)
-    readers = {
-        block.split("rule ")[1].split(":")[0]
-        for block in blocks(out)
-        if re.search(r"^ +input: .*questions_test\.parquet", block, re.M)
+    assert set(readers_of_test_questions(out)) == {
+        "evaluate_adapter",
+        "collect_metrics",
     }
-    assert readers == {"evaluate_adapter", "collect_metrics"}
+
+
+def test_certificates_explanations_and_searches_read_no_test_questions(tmp_path):
+    """Nor does a table: of parts, only their answers do, and never a sentinel's."""
+    clone = Clone.make(tmp_path / "clone")
+    room = "results/gsm8k/llama3/tmap/s0"
+    targets = [f"{room}/certificate.json", f"{room}/explain.json"]
+    targets += [
+        f"results/tables/{n}.parquet" for n in ("table3", "table8", "fraction_curve")
+    ]
+    out = clone.run("snakemake", "-n", "--cores", "1", "--", *targets)
+    planned = rules_of_text(out)
+    assert {
+        "certify_proxy",
+        "explain_weights",
+        "search_consensus",
+        "make_table",
+    } <= planned
+    readers = readers_of_test_questions(out)
+    assert set(readers) == {"evaluate_adapter", "evaluate_part", "evaluate_shown"}
+    assert not [path for path in readers["evaluate_part"] if "/k" in path]
+    sentinels = [b for b in blocks(out) if re.search(r"^ +output: \S+/k\d+/t", b, re.M)]
+    asked = [b for b in sentinels if "questions_reward.parquet" in b]
+    assert len(asked) == 24
+
+
+def readers_of_test_questions(out: str) -> dict[str, list[str]]:
+    """Rules of a dry run that read them, with what each job writes."""
+    found: dict[str, list[str]] = {}
+    for block in blocks(out):
+        if re.search(r"^ +input: .*questions_test\.parquet", block, re.M):
+            rule = block.split("rule ")[1].split(":")[0]
+            written = re.search(r"^ +output: (\S+)", block, re.M)
+            found.setdefault(rule, []).append(written[1])
+    return found
 
 
 def test_only_the_oracle_reads_what_is_known_of_the_pool(tmp_path):

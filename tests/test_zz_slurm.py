@@ -8,13 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "slurm"))
 import cluster
-from cluster import TARGET, finish, job_of, start, until
+from cluster import DEMO, TARGET, finish, job_of, start, until
 
-from tmap import attempts
+from clones import Clone
+from tmap import attempts, tables
 
 pytestmark = [
     pytest.mark.slurm,
@@ -24,12 +26,25 @@ ROOM = "results/demo/random_llama/tmap/s0"
 TRACE = f"{ROOM}/trace.parquet"
 SEARCH_LOG = "results/logs/search_weights/demo/random_llama/tmap/s0.log"
 IFD = "results/demo/indicators/ifd.parquet"
+PERPLEXITY = "results/demo/random_llama/indicators/perplexity.parquet"
+
+
+#: Shards that share an allocation, as the profile offers it.
+GROUPED = (
+    *("--groups", "measure_shard=shards", "--group-components", "shards=2"),
+    *("--set-resource-scopes", "gpu=local", "mem_mb=local"),
+    *("--resources", "gpu=1", "mem_mb=4000"),
+)
 
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
+    """A cluster; where another stood, whose daemons' process ids these are."""
+    left = tmp_path_factory.mktemp("left")
+    subprocess.run([cluster.SCRIPT, "up", left], check=True, timeout=60)
+    daemons = [int(path.read_text()) for path in (left / "run").glob("*.pid")]
     with cluster.running(tmp_path_factory.mktemp("slurm")):
-        yield
+        yield daemons
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +60,15 @@ def remote(slurm, tmp_path_factory):
     """The target as the cluster builds it."""
     clone = cluster.small_world(tmp_path_factory.mktemp("remote") / "clone")
     finish(clone, start(clone, TARGET, WITNESS=str(clone.path / "seen")))
+    return clone
+
+
+@pytest.fixture(scope="module")
+def sharded(slurm, tmp_path_factory):
+    """A clone whose columns two jobs measure together; nothing is built yet."""
+    clone = cluster.small_world(tmp_path_factory.mktemp("sharded") / "clone")
+    with open(clone.path / "world/cards/datasets/demo.yaml", "a") as card:
+        card.write("shards: 2\n")
     return clone
 
 
@@ -69,12 +93,37 @@ def nothing_was_asked_twice(clone):
     return len(keys) == len(set(keys)) > 0
 
 
+def stored(store):
+    """(key, reply) of every row in a store."""
+    parts = [pd.read_parquet(path) for path in store.rglob("part-*.parquet")]
+    rows = pd.concat(parts)
+    return list(zip(rows["key"], rows["reply"], strict=True))
+
+
 def attempts_at(clone, log):
     return json.loads((clone.path / attempts.record_of(log)).read_text())
 
 
+def kept_something(clone, log):
+    is_there = (clone.path / attempts.record_of(log)).exists()
+    return is_there and attempts_at(clone, log)[0]["kept"]
+
+
 def same_data(one, other, name):
     return (one.path / name).read_bytes() == (other.path / name).read_bytes()
+
+
+def is_alive(process):
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"  # what its parent has not asked after
+
+
+def test_a_cluster_that_a_killed_run_left_goes_when_the_next_comes(slurm):
+    assert len(slurm) == 5
+    assert not any(map(is_alive, slurm))
 
 
 def test_the_cluster_builds_what_one_machine_builds(local, remote):
@@ -129,6 +178,37 @@ def test_a_cancelled_scoring_job_is_submitted_again(local, remote):
     assert same_data(local, remote, IFD)
 
 
+def test_a_cancelled_shard_is_measured_by_its_second_attempt(local, sharded):
+    process = start(sharded, IFD, SLOW_PARTS="3")
+    log = "results/logs/measure_shard/demo/ifd/1-of-2.log"
+    until(lambda: kept_something(sharded, log))
+    number, _ = job_of("measure_shard_wildcards_demo_ifd_1")
+    subprocess.run(["scancel", number], check=True)
+    finish(sharded, process)
+    first, *later = attempts_at(sharded, log)
+    assert first["kept"] and first["end"] is None and later
+    assert same_data(local, sharded, IFD)
+    keys = [key for key, _ in stored(sharded.path / "results/store")]
+    assert len(keys) == len(set(keys)) > 0
+
+
+def test_two_runs_of_different_targets_share_a_store(local, remote, sharded, tmp_path):
+    forget(remote, PERPLEXITY)
+    forget(sharded, IFD)
+    store = {"TMAP_STORE": str(tmp_path / "store")}
+    runs = [
+        (remote, start(remote, PERPLEXITY, **store)),
+        (sharded, start(sharded, IFD, *GROUPED, **store)),
+    ]
+    *_, said = [finish(clone, process) for clone, process in runs]
+    assert same_data(local, remote, PERPLEXITY)
+    assert same_data(local, sharded, IFD)
+    found = stored(tmp_path / "store")
+    # Both may have measured the same at the same time, and then they agree.
+    assert len(dict(found)) == len(set(found)) > 0
+    assert "group_shards_measure_shard" in said  # one job of Slurm for both shards
+
+
 def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, tmp_path):
     """First Slurm ends it (it hangs), then its own clock, then it is done."""
     forget_the_search(remote)
@@ -163,3 +243,27 @@ def test_a_second_run_of_the_same_target_is_told_of_the_lock(local, remote):
     finish(remote, process)
     assert same_data(local, remote, TRACE)
     assert nothing_was_asked_twice(remote)
+
+
+def test_the_demo_runs_on_the_cluster(slurm, tmp_path):
+    """What `make demo` builds, of four methods and one training seed."""
+    methods = ["base", "random", "tmap", "oracle"]
+    clone = Clone.make(tmp_path / "clone")
+    target = "results/arith/tiny/metrics.json"
+    options = ("--config", f"methods=[{','.join(methods)}]", "seeds=1")
+    process = start(clone, target, *options, config=DEMO)
+    finish(clone, process, seconds=3000)
+    about = json.loads((clone.path / target).read_text())
+    found = about["methods"]
+    assert list(found) == methods
+    assert about["n_questions"] == 300 and about["pool"]["n"] == 1000
+    accuracy = {method: one["accuracy"] for method, one in found.items()}
+    # As in test_embedded: far below what is reported, far above a broken stage.
+    assert accuracy["oracle"] >= accuracy["random"] + 0.15
+    assert accuracy["tmap"] >= accuracy["random"] + 0.05
+    assert "a verdict needs 3 runs of each" in found["tmap"]["verdict"]
+    for method in methods[1:]:
+        room = clone.path / "results/arith/tiny" / method / "s0"
+        assert len(tables.read("subset", room / "subset.parquet")) == 300
+        told = tables.read("predictions", room / "t0/predictions.parquet")
+        assert told["is_correct"].mean() == pytest.approx(accuracy[method])

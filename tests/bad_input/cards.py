@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from bad_input import Case, Room
-from tmap import cards
+from tmap import cards, paths
+from tmap.experiments import inputs
 
 BASES = {
     "datasets": {
@@ -39,7 +40,30 @@ def circle(room: Room) -> None:
     load(room, "datasets", "extends: b\n", "a")
 
 
+def experiment(kind: str, datasets: str = "arith", **more: str):
+    """An experiment over these methods, with the keys that its kind asks for."""
+    values = {"methods": "[tmap]", **more}
+    lines = [f"kind: {kind}", f"datasets: [{datasets}]", "models: [tiny]"]
+    lines += [f"{key}: {value}" for key, value in values.items()]
+
+    def do(room: Room) -> None:
+        load(room, "experiments", "\n".join(lines))
+        inputs.of("mine")
+
+    return do
+
+
+def certifying(methods: str, certify: str):
+    """What the Snakefile does with a config's `certify:`."""
+
+    def do(room: Room) -> None:
+        paths.certified(methods.split(), certify.split())
+
+    return do
+
+
 MEND = "Mend the card"
+TAKE_OUT = "Take it out of `methods:`"
 DATASET, MODEL = partial(card, "datasets"), partial(card, "models")
 METHOD, JUDGE = partial(card, "methods"), partial(card, "judges")
 CASES = [
@@ -220,6 +244,99 @@ CASES = [
         "`bounds:` [1.0, 0.0]",
         "must be [low, high] with low < high",
         MEND,
+    ),
+    Case(
+        "weights of a method that searches for none",
+        METHOD("weights: learned", "indicators: [ifd]", "weights_of: uniform"),
+        "`weights_of: uniform`",
+        "names a method that does not search itself",
+        "Let this card extend the searched one",
+    ),
+    Case(
+        "weights of a search over other columns",
+        METHOD("weights: learned", "indicators: [ifd]", "weights_of: tmap"),
+        "`weights_of: tmap`",
+        "or with other weights, models, indicators or normalise",
+        "Let this card extend the searched one",
+    ),
+    Case(
+        "borrowed weights that are none",
+        METHOD("weights: random", "weights_of: tmap"),
+        "`weights_of:`",
+        "goes with weights: learned, best_single, consensus only",
+        MEND,
+    ),
+    Case(
+        "a safe method that does not exist",
+        METHOD("certificate: {safe: randon}"),
+        "No method card 'randon'",
+        "Did you mean 'random'",
+        "Mend `certificate: safe:`",
+        typo=True,
+    ),
+    Case(
+        "an experiment on a dataset that does not exist",
+        experiment("accuracy", datasets="arithh"),
+        "No dataset card 'arithh'",
+        "Did you mean 'arith'",
+        "To add one, write datasets/arithh.yaml",
+        typo=True,
+    ),
+    Case(
+        "a table of weights with a method that searches for none",
+        experiment("weights", methods="[tmap, uniform]"),
+        "names method 'uniform'",
+        "needs methods with searched weights",
+        TAKE_OUT,
+    ),
+    Case(
+        "contributions of a search over several models",
+        experiment("contributions", methods="[consensus]"),
+        "names method 'consensus'",
+        "a search of their own on one model",
+        TAKE_OUT,
+    ),
+    Case(
+        "the overlap of a method without a subset",
+        experiment("overlap", methods="[random, base]"),
+        "names method 'base'",
+        "kind: overlap needs methods with a subset",
+        TAKE_OUT,
+    ),
+    Case(
+        "a curve of a method without a subset",
+        experiment("curve", methods="[base]", fractions="[0.1]"),
+        "names method 'base'",
+        "needs methods with a subset of one pool",
+        TAKE_OUT,
+    ),
+    Case(
+        "shots from the pools of several rounds",
+        experiment("shots", methods="[random_rounds]", shots="[8]"),
+        "names method 'random_rounds'",
+        "needs methods with a subset of one pool",
+        TAKE_OUT,
+    ),
+    Case(
+        "a certificate of a method that is not measured",
+        certifying("base random", "tmap"),
+        "`certify:` names 'tmap', which is not among `methods:`",
+        "(base, random)",
+        "Add it there",
+    ),
+    Case(
+        "a certificate without a search",
+        certifying("base random tmap", "random"),
+        "'random', which has no search of its own",
+        "tmap can be certified",
+        "Mend `certify:`",
+    ),
+    Case(
+        "a certificate of borrowed weights",
+        certifying("tmap tmap_diversity", "tmap_diversity"),
+        "'tmap_diversity', which has no search of its own",
+        "tmap can be certified",
+        "Mend `certify:`",
     ),
     Case(
         "a judge that does not see the answer",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +20,8 @@ CONFIGURED = Path("/etc/slurm/slurm.conf")
 LEFT_BEHIND = Path("/etc/slurm.before-tests")  # by a run of these tests that was killed
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 TARGET = "results/demo/random_llama/metrics.json"
+SMALL = "world/config.yaml"
+DEMO = "config/embedded/config.yaml"
 
 #: Six jobs: two indicators, search, training, and two evaluations. The card asks for a GPU.
 METHOD = """\
@@ -26,7 +31,8 @@ search: {n_initial: 3, n_iterations: 5, n_groups: 2, n_shots: 2}
 """
 CONFIG = "methods: [base, tmap]\nseeds: 1\n"
 
-#: On the jobs' PYTHONPATH: notes what each command sees, and makes ledger writes slow.
+#: On the jobs' PYTHONPATH: notes what each command sees, and makes writes slow, those of
+#: the ledger and of parts of the store.
 WITNESS = """
 import os, sys, time
 words = {"score-indicator", "search-weights", "train-adapter", "evaluate-adapter"}
@@ -48,6 +54,14 @@ def slow(file, data):
     return write(file, data)
 
 os.write = slow
+replace = os.replace
+
+def slow_parts(source, target):
+    replace(source, target)
+    if os.path.basename(target).startswith("part-"):
+        time.sleep(float(os.environ.get("SLOW_PARTS", "0")))
+
+os.replace = slow_parts
 """
 
 
@@ -63,7 +77,18 @@ def missing() -> str:
             f"no {', '.join(lacking)}: apt-get install --no-install-recommends "
             "slurmctld slurmd slurm-client munge"
         )
+    if not _may_make_devices():
+        return "fake GPUs are device files, and mknod is not allowed here (CAP_MKNOD)"
     return ""
+
+
+def _may_make_devices() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            os.mknod(Path(folder) / "gpu0", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager
@@ -77,8 +102,12 @@ def running(folder: Path) -> Iterator[None]:
 
 
 def small_world(path: Path) -> Clone:
-    """A clone whose target is six jobs."""
+    """A clone whose target is six jobs; its pool is measured in pieces of 32 rows."""
     clone = Clone.make(path)
+    code = clone.path / "workflow/tmap/measured.py"
+    text, n = re.subn(r"^(PIECE, .* = )512,", r"\g<1>32,", code.read_text(), flags=re.M)
+    assert n == 1, "the size of a piece stands elsewhere"
+    code.write_text(text)
     clone.run("tmap", "make-world", "world")
     world = clone.path / "world"
     (world / "cards/methods/tmap.yaml").write_text(METHOD)
@@ -92,22 +121,24 @@ def small_world(path: Path) -> Clone:
     return clone
 
 
-def command(target: str, *options: str) -> list[str]:
+def command(target: str, *options: str, config: str = SMALL) -> list[str]:
     """As the README says it, but for pauses that suit a cluster of one machine."""
     return [
         *("snakemake", "--profile", "profiles/slurm"),
-        *("--configfile", "world/config.yaml", "--latency-wait", "5"),
+        *("--configfile", config, "--latency-wait", "5"),
         *("--slurm-init-seconds-before-status-checks", "6"),
         *options,
         *("--", target),
     ]
 
 
-def start(clone: Clone, target: str, *options: str, **env: str) -> subprocess.Popen:
+def start(
+    clone: Clone, target: str, *options: str, config: str = SMALL, **env: str
+) -> subprocess.Popen:
     """Snakemake in the background; its words are in slurm.out."""
     with open(clone.path / "slurm.out", "w") as out:
         return subprocess.Popen(
-            command(target, *options),
+            command(target, *options, config=config),
             cwd=clone.path,
             env=clone.env | env,
             stdout=out,
@@ -122,7 +153,10 @@ def finish(clone: Clone, process: subprocess.Popen, seconds: float = 900) -> str
     finally:
         if process.poll() is None:  # too long: leave nothing behind
             process.kill()
+            process.wait()
             subprocess.run(["scancel", "--user", "root"])
+            # Its lock stays, and would fail whatever runs in this clone next.
+            clone.run("snakemake", "--configfile", SMALL, "--unlock", check=False)
     said = (clone.path / "slurm.out").read_text()
     assert code == 0, said
     return said

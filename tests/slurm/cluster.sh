@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A throw-away Slurm of two nodes with two fake GPUs each, on this machine.
+# A throw-away Slurm on this machine: two nodes with two fake GPUs each, one without.
 #   cluster.sh up DIR | cluster.sh down DIR
 # Needs root and: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
 # DIR takes everything but /etc/slurm: jobs drop SLURM_CONF, so the configuration must lie
@@ -17,10 +17,13 @@ restore() {
   if [ -d "$before" ]; then mv "$before" "$conf"; else rm "$before"; fi
 }
 
-if [ "$cmd" = down ]; then
+# End the daemons of the cluster in a folder, and what its jobs left running.
+end() {
   timeout 20 scancel --user "$(id -un)" || true
-  for name in slurmd.node1 slurmd.node2 slurmctld munged; do
-    pid=$(cat "$dir/run/$name.pid" 2>/dev/null) || continue
+  for name in slurmd.node1 slurmd.node2 slurmd.node3 slurmctld munged; do
+    pid=$(cat "$1/run/$name.pid" 2>/dev/null) || continue
+    # Of a run long ago: the number may be another program's today.
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${name%%.*}" ] || continue
     kill "$pid" 2>/dev/null || continue
     # A daemon whose parent does not reap it stays as a zombie: it is gone all the same.
     for _ in $(seq 100); do
@@ -34,14 +37,23 @@ if [ "$cmd" = down ]; then
       kill -KILL "${proc#/proc/}" 2>/dev/null || true
     fi
   done
+}
+
+if [ "$cmd" = down ]; then
+  end "$dir"
   restore
   exit 0
 fi
 
+# A killed run left its cluster: its configuration says where.
+if [ -e "$before" ] && [ -e "$conf/slurm.conf" ]; then
+  left=$(sed -n 's|^StateSaveLocation=\(.*\)/ctld$|\1|p' "$conf/slurm.conf")
+  [ -z "$left" ] || end "$left"
+fi
 host=$(hostname -s)
-mkdir -p "$dir"/{ctld,log,run,dev} "$dir"/spool/node{1,2}
+mkdir -p "$dir"/{ctld,log,run,dev} "$dir"/spool/node{1,2,3}
 chmod 0755 "$dir" "$dir"/{log,run}
-restore  # where a killed run left its own
+restore
 if [ -e "$conf" ]; then mv "$conf" "$before"; else touch "$before"; fi
 mkdir -p "$conf"
 # A regular file would be counted as a GPU, but CUDA_VISIBLE_DEVICES would stay unset.
@@ -78,20 +90,22 @@ MinJobAge=300
 MailProg=/bin/true
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName=node[1-2] NodeHostname=$host NodeAddr=127.0.0.1 Port=[17001-17002] CPUs=2 RealMemory=16000 Gres=gpu:h100:2 State=UNKNOWN
-PartitionName=cpu Nodes=node[1-2] Default=YES MaxTime=INFINITE State=UP
+NodeName=DEFAULT CPUs=2 RealMemory=16000 State=UNKNOWN
+NodeName=node[1-2] NodeHostname=$host NodeAddr=127.0.0.1 Port=[17001-17002] Gres=gpu:h100:2
+NodeName=node3 NodeHostname=$host NodeAddr=127.0.0.1 Port=17003
+PartitionName=cpu Nodes=node3 Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=node[1-2] MaxTime=INFINITE State=UP
 CONF
-echo "Name=gpu Type=h100 File=$dir/dev/gpu[0-1] Flags=nvidia_gpu_env" > "$conf/gres.conf"
+echo "NodeName=node[1-2] Name=gpu Type=h100 File=$dir/dev/gpu[0-1] Flags=nvidia_gpu_env" > "$conf/gres.conf"
 
 # --force: what lies in a temporary folder is no secret from its owner's group.
 munged --force --key-file "$dir/munge.key" --socket "$dir/run/munge.sock" \
   --pid-file "$dir/run/munged.pid" --log-file "$dir/log/munged.log" \
   --seed-file "$dir/run/munged.seed"
 slurmctld -c
-for n in 1 2; do slurmd -N "node$n" -c; done
+for n in 1 2 3; do slurmd -N "node$n" -c; done
 for _ in $(seq 150); do
-  [ "$(sinfo -h -p cpu -t idle -o %D 2>/dev/null)" = 2 ] && exec sinfo -N -o '%N %P %T %c %m %G'
+  [ "$(sinfo -h -N -t idle -o %N 2>/dev/null | wc -l)" = 3 ] && exec sinfo -N -o '%N %P %T %c %m %G'
   sleep 0.1
 done
 cat "$dir"/log/*.log

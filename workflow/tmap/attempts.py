@@ -13,6 +13,7 @@ once:
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -37,8 +38,11 @@ JOB_START = "TMAP_JOB_START"
 RUN = "TMAP_RUN"
 #: Seconds that may pass from there to the command. More: others of a group ran first.
 START_UP = 300
-#: Attempts in a row that may end without a word and with nothing kept: a node may fail.
-SILENT = 2
+#: How often memory may double.
+DOUBLINGS = 4
+#: Attempts in a row that may end so with nothing kept: without a word, for a node may
+#: fail; or for want of memory, which each time is doubled.
+LIMITS = {None: 2, OUT_OF_MEMORY: DOUBLINGS + 1}
 
 
 class Clock:
@@ -129,10 +133,10 @@ class Attempt:
             "done is kept; the next attempt, or the same command, goes on."
         )
 
-    def ended(self, words: str) -> None:
+    def ended(self, words: str, final: bool = False) -> None:
         """Note the last words, or why there were none."""
         if self._is_latest():
-            self._note(end=words)
+            self._note(end=words, **({"final": True} if final else {}))
 
     def _is_latest(self) -> bool:
         known = _read(self.record)
@@ -206,10 +210,10 @@ def stop() -> None:
         _current.stop()
 
 
-def ended(words: str, *, out_of_memory: bool = False) -> None:
-    """Note how this attempt ended, if it is one."""
+def ended(words: str, *, out_of_memory: bool = False, final: bool = False) -> None:
+    """Note how this attempt ended, if it is one; a final end has no next in this run."""
     if _current:
-        _current.ended(OUT_OF_MEMORY if out_of_memory else words)
+        _current.ended(OUT_OF_MEMORY if out_of_memory else words, final)
 
 
 def record_of(log: str) -> Path:
@@ -220,6 +224,9 @@ def record_of(log: str) -> Path:
 def memory(mem_mb: int, log: str, number: int) -> int:
     """Megabytes to ask for: doubled by each attempt that ran out of them, else the same.
 
+    At most `DOUBLINGS` times; and an attempt that will end at once needs no more than
+    the first.
+
     Parameters
     ----------
     mem_mb : of the first attempt
@@ -227,7 +234,10 @@ def memory(mem_mb: int, log: str, number: int) -> int:
     number : of the attempt that is to come
     """
     before = [] if number == 1 else history(record_of(log))
-    return mem_mb * 2 ** sum(one["end"] == OUT_OF_MEMORY for one in before)
+    if _is_hopeless(_fruitless(before)):
+        return mem_mb
+    starved = sum(one["end"] == OUT_OF_MEMORY for one in before)
+    return mem_mb * 2 ** min(starved, DOUBLINGS)
 
 
 def history(record: Path) -> list[dict[str, Any]]:
@@ -266,21 +276,33 @@ def _passed() -> float:
 
 
 def _check_hope(before: list[dict[str, Any]], number: int) -> None:
-    """Refuse an attempt after one that kept nothing new and would do so again."""
-    fruitless = []
-    for one in reversed(before):
-        if one["kept"]:
-            break
-        fruitless.append(one)
-    if not fruitless:
-        return
-    end = fruitless[0]["end"]
-    if end in (None, OUT_OF_MEMORY) and len(fruitless) < SILENT:
+    """Refuse an attempt after one that kept nothing new, or that nobody may repeat."""
+    if before and before[-1].get("final"):
+        raise TmapError(
+            f"Attempt {number} ended at once. Attempt {before[-1]['number']} said: "
+            f"{before[-1]['end']}"
+        )
+    fruitless = _fruitless(before)
+    if not _is_hopeless(fruitless):
         return
     raise TmapError(
         f"Attempt {number} ended at once, for attempt {fruitless[0]['number']} made no "
-        f"progress. {_why(end)}"
+        f"progress. {_why(fruitless[0]['end'])}"
     )
+
+
+def _fruitless(before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last attempts in a row that kept nothing, the latest first."""
+    return list(itertools.takewhile(lambda one: not one["kept"], reversed(before)))
+
+
+def _is_hopeless(fruitless: list[dict[str, Any]]) -> bool:
+    """Whether another attempt could only repeat these."""
+    if not fruitless:
+        return False
+    end = fruitless[0]["end"]
+    alike = sum(one["end"] == end for one in fruitless)
+    return alike >= LIMITS.get(end, 1)
 
 
 def _why(end: str | None) -> str:
@@ -288,9 +310,10 @@ def _why(end: str | None) -> str:
         return _too_little_memory()
     if end is None:
         return (
-            f"{SILENT} in a row ended without a word: killed at their `runtime`, or "
-            "their node failed. If a step takes longer, raise `runtime` in the model "
-            "card; then give the same command."
+            f"{LIMITS[None]} in a row ended without a word: killed at their `runtime` "
+            "or for want of memory, or their node failed. If a step takes longer, raise "
+            "`runtime` in the model card, if it needs more memory `mem_mb`; then give "
+            "the same command."
         )
     return f"It said: {end}"
 
@@ -298,6 +321,6 @@ def _why(end: str | None) -> str:
 def _too_little_memory() -> str:
     return (
         "The job was killed, most likely for want of memory. Each such end doubles "
-        "what the next attempt asks for; to begin with more, raise `resources: mem_mb` "
-        "in the model card."
+        f"what the next attempt asks for, {DOUBLINGS} times at most; to begin with "
+        "more, raise `resources: mem_mb` in the model card."
     )

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from tmap import __version__, attempts, log
-from tmap.errors import TmapError
+from tmap.errors import BudgetSpent, OutOfMemory, TmapError
 from tmap.failures import ERROR
 
 #: Subcommands in the order of use; `fit-irt` lives in commands/fit_irt.py.
@@ -123,7 +123,8 @@ def main() -> None:
     try:
         app(prog_name="tmap")
     except TmapError as fault:
-        _end(str(fault))
+        final = isinstance(fault, BudgetSpent)
+        _end(str(fault), isinstance(fault, OutOfMemory), final)
     except Exception as fault:
         traceback.print_exc()
         words = " ".join(str(fault).split())
@@ -136,8 +137,8 @@ def main() -> None:
         )
 
 
-def _end(sentence: str, starved: bool = False) -> None:
+def _end(sentence: str, starved: bool = False, final: bool = False) -> None:
     """The last line of a log, which `tmap.failures` looks for."""
-    attempts.ended(sentence, out_of_memory=starved)
+    attempts.ended(sentence, out_of_memory=starved, final=final)
     print(f"{ERROR}{sentence}", file=sys.stderr)
     sys.exit(1)

@@ -13,6 +13,14 @@ class TmapError(Exception):
     """
 
 
+class OutOfMemory(TmapError):
+    """The job took more of the machine's memory than it was granted."""
+
+
+class BudgetSpent(TmapError):
+    """A card's budget has no room left: no further attempt may spend more unasked."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the known name closest to `name`, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 JOB = re.compile(r"^Error in rule (\w+):\n((?: {4}.*\n)*)", re.M)
+DONE = re.compile(r"^Finished jobid: (\d+) ", re.M)
+ID = re.compile(r"^ {4}jobid: (\d+)$", re.M)
 LOG = re.compile(r"^ {4}log: ([^\s,]+)", re.M)
 #: What the command line writes before its last sentence (`tmap.cli`).
 ERROR = "error: "
@@ -22,9 +24,7 @@ def summary(snakemake_logs: Sequence[str | Path], command: Sequence[str]) -> str
     command : how the run was started
     """
     text = "".join(_read(path) for path in snakemake_logs)
-    failed = list(
-        dict.fromkeys((rule, _log(block)) for rule, block in JOB.findall(text))
-    )
+    failed = dict.fromkeys((rule, _log(block)) for rule, block in _last_blocks(text))
     told = [
         f"{rule} failed: {sentence(log)}" + (f"\n  its log: {log}" if log else "")
         for rule, log in failed
@@ -45,8 +45,22 @@ def sentence(log: str | None) -> str:
     )
 
 
+def _last_blocks(text: str) -> list[tuple[str, str]]:
+    """(rule, what is told of it) of each error that no later attempt made good."""
+    done = {found[1]: found.start() for found in DONE.finditer(text)}
+    return [
+        (found[1], found[2])
+        for found in JOB.finditer(text)
+        if done.get(_first(ID, found[2]) or "", -1) < found.start()
+    ]
+
+
 def _log(block: str) -> str | None:
-    found = LOG.search(block)
+    return _first(LOG, block)
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str | None:
+    found = pattern.search(text)
     return found[1] if found else None
 
 

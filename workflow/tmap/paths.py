@@ -140,12 +140,17 @@ def recordings(dataset: str, indicator: str) -> list[str]:
     return [recorded.path] if recorded else []
 
 
+def searcher(method: str) -> str:
+    """The method whose search a method's weights come from: itself, or `weights_of:`."""
+    return cards.load("methods", method).weights_of or method
+
+
 def search_room(dataset: str, model: str, method: str) -> str | None:
     """The folder of a method's searches; a consensus has one for all models."""
-    weights = cards.load("methods", method).weights
+    weights, name = cards.load("methods", method).weights, searcher(method)
     if weights == "consensus":
-        return f"results/{dataset}/{CONSENSUS}{method}"
-    return f"results/{dataset}/{model}/{method}" if weights in SEARCHED else None
+        return f"results/{dataset}/{CONSENSUS}{name}"
+    return f"results/{dataset}/{model}/{name}" if weights in SEARCHED else None
 
 
 def weights_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
@@ -201,13 +206,14 @@ def own_anchors(dataset: str, methods: list[str]) -> list[str]:
 def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
     """(s, t) seeds of a method: base runs once; random and learned vary s and t.
 
-    A deterministic selection has s0 only; its training seeds vary. There are `n_seeds`
-    of them, or as many as the method's card says.
+    A deterministic selection has s0 only, and so has the whole pool; its training seeds
+    vary. There are `n_seeds` of them, or as many as the method's card says.
     """
     card = cards.load("methods", method)
     if card.weights == "none":
         return [(0, 0)]
-    varies = card.weights in ("random", "drawn") or card.vary_search_seed
+    drawn = card.weights in ("random", "drawn") and card.fraction != 1
+    varies = drawn or card.vary_search_seed
     return [(i if varies else 0, i) for i in range(card.seeds or n_seeds)]
 
 
@@ -229,13 +235,18 @@ def trains(method: str) -> bool:
 
 
 def searched(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights one model's search ends with."""
-    return [m for m in methods if cards.load("methods", m).weights in SEARCHED]
+    """Those of `methods` whose weights one model's search of their own ends with."""
+    return [m for m in methods if _own(m) in SEARCHED]
 
 
 def agreed(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights several models agree on."""
-    return [m for m in methods if cards.load("methods", m).weights == "consensus"]
+    """Those of `methods` whose weights models agree on, by a search of their own."""
+    return [m for m in methods if _own(m) == "consensus"]
+
+
+def _own(method: str) -> object:
+    card = cards.load("methods", method)
+    return None if card.weights_of else card.weights
 
 
 def models_of(method: str) -> list[str]:
@@ -255,13 +266,14 @@ def consensus(dataset: str, method: str) -> dict[str, list[str]]:
 def search_files(
     dataset: str, model: str, methods: list[str], n_seeds: int, name: str
 ) -> list[str]:
-    """File `name` of every search behind these methods."""
-    return [
+    """File `name` of every search behind these methods, each once."""
+    found = [
         f"{room}/s{s}/{name}"
         for method in methods
         if (room := search_room(dataset, model, method))
         for s in sorted({s for s, _ in arms(method, n_seeds)})
     ]
+    return list(dict.fromkeys(found))
 
 
 def sentinel_runs(dataset: str, model: str, method: str, seed: str) -> list[str]:
@@ -298,10 +310,31 @@ def measured(
         ),
         *(
             f"results/{dataset}/{model}/{method}/s0/certificate.json"
-            for method in searched(list(certify))
-            if method in methods
+            for method in certified(methods, certify)
         ),
     ]
+
+
+def certified(methods: Sequence[str], certify: Sequence[str]) -> list[str]:
+    """The methods under `certify:` of a config, each of which must have a search.
+
+    Raises
+    ------
+    TmapError : one is no row of the table, or searches for no weights on one model
+    """
+    for method in certify:
+        if method not in methods:
+            raise TmapError(
+                f"`certify:` names '{method}', which is not among `methods:` "
+                f"({', '.join(methods)}). Add it there, or take it out of `certify:`."
+            )
+        if not searched([method]):
+            able = ", ".join(searched(list(methods))) or "none of these"
+            raise TmapError(
+                f"`certify:` names '{method}', which has no search of its own on a model. "
+                f"Of `methods:`, {able} can be certified. Mend `certify:` in the config."
+            )
+    return list(certify)
 
 
 def data_cards(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[str]:
@@ -378,6 +411,11 @@ def local_model(wildcards: Any) -> list[str]:
 def gpu(model: str | None) -> int:
     """GPUs of a job with this model; none without a model."""
     return cards.load("models", model).resources.gpu if model else 0
+
+
+def gpus_to_train(model: str) -> int:
+    """GPUs of a training of this model."""
+    return cards.load("models", model).gpus_to_train()
 
 
 def threads(model: str | None) -> int:

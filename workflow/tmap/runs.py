@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tmap import tables
+from tmap import paths, tables
 from tmap.errors import TmapError
 from tmap.files import read_json
 from tmap.names import CONSENSUS
@@ -101,7 +101,9 @@ class Runs:
         return [run for run in self.runs if run.method == method]
 
     def searches_of(self, method: str) -> list[Search]:
-        return [search for search in self.searches if search.method == method]
+        """Searches that the method's weights come from: its own, or `weights_of:`."""
+        name = paths.searcher(method)
+        return [search for search in self.searches if search.method == name]
 
     def arm(self, method: str) -> np.ndarray:
         """(n_runs, n_questions) bool: one row per run, questions in a common order."""
@@ -123,12 +125,12 @@ def locate(path: str | Path) -> Place:
     return Place(found["method"], int(found["s"]), t, found["name"])
 
 
-def load(paths: Iterable[str | Path], question_ids: Iterable[str]) -> Runs:
+def load(named: Iterable[str | Path], question_ids: Iterable[str]) -> Runs:
     """Read runs and searches, in any order of files.
 
     Parameters
     ----------
-    paths : predictions.parquet, train.json, weights.json and trace.parquet files
+    named : predictions.parquet, train.json, weights.json and trace.parquet files
     question_ids : of the test questions; every run must have answered exactly these
 
     Raises
@@ -136,7 +138,7 @@ def load(paths: Iterable[str | Path], question_ids: Iterable[str]) -> Runs:
     TmapError
         for a file of another kind, other questions, or a file without its partner
     """
-    files = {locate(path): path for path in paths}
+    files = {locate(path): path for path in named}
     wanted = pd.Index(sorted(question_ids), name="question_id")
     order = list(dict.fromkeys(place.method for place in files))
 

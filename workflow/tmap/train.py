@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tmap.cards.model import PlaceSection, PromptSection, TrainSection
-from tmap.engines.weights import Weights, load_tokenizer, load_weights
+from tmap.engines.weights import Weights, load_tokenizer, load_weights, settle
 from tmap.prompts import Renderer
 from tmap.provenance import versions
 from tmap.samples import Turn
@@ -67,7 +67,7 @@ def train(
     """
     if launch.rank() is not None:
         launch.enter()
-    weights = load_weights(record, place)
+    weights = load_to_train(record, place, settings)
     tokenizer = load_tokenizer(record)
     limit, key = _max_length(weights.model, settings)
     rows = encode(Renderer(tokenizer, prompt), chats, limit, key)
@@ -93,6 +93,21 @@ def train(
         if not keep_checkpoints:
             checkpoints.clear(scratch)
     return _report(rows, trainer.state)
+
+
+def load_to_train(
+    record: dict[str, Any], place: PlaceSection, settings: TrainSection
+) -> Weights:
+    """The bare model; one that is to be split over GPUs stays in the machine's memory.
+
+    Each process would else put the whole of it on its GPU, before FSDP takes parts. Four
+    bits are made on a GPU, so a quantized model does begin there.
+    """
+    if settings.parallel != "fsdp" or place.quantization or launch.rank() is None:
+        return load_weights(record, place)
+    device, dtype = settle(place)
+    aside = place.model_copy(update={"device": "cpu", "dtype": dtype})
+    return load_weights(record, aside)._replace(device=device)
 
 
 def make_trainer(

@@ -89,7 +89,27 @@ def _load(kind: str, name: str, _search_path: str) -> Any:
             f"{path}: '{name}' cannot name a card. Use lower-case letters, digits and "
             f"underscores, and none of {', '.join(RESERVED)}; rename the file."
         )
-    return validate(KINDS[kind], values, str(path))
+    card = validate(KINDS[kind], values, str(path))
+    if isinstance(card, MethodCard):
+        _check_methods(card, path)
+    return card
+
+
+def _check_methods(card: MethodCard, path: Path) -> None:
+    """Refuse a method card that names another which is not there, or does not fit."""
+    safe = card.certificate.safe
+    if safe not in names("methods"):
+        cure = f"Mend `certificate: safe:` in {path}."
+        raise unknown("method card", safe, names("methods"), cure)
+    if not card.weights_of:
+        return
+    values, where = _resolve("methods", card.weights_of, folders(), ())
+    if not validate(MethodCard, values, str(where)).lends(card):
+        raise TmapError(
+            f"{path}: `weights_of: {card.weights_of}` names a method that does not search "
+            "itself, or with other weights, models, indicators or normalise. Let this "
+            "card extend the searched one and change none of these."
+        )
 
 
 def _resolve(

@@ -136,6 +136,10 @@ class MethodCard(Section):
         "of `models:`; oracle: rows known to be clean first (generated pools only); or "
         "{indicator: weight}"
     )
+    weights_of: str = Field(
+        default="",
+        description="a searched method whose weights are taken; nothing is searched anew",
+    )
     models: list[str] = Field(
         default=[], description="consensus: model cards whose rewards are averaged"
     )
@@ -201,6 +205,14 @@ class MethodCard(Section):
         return self
 
     @model_validator(mode="after")
+    def _can_borrow(self) -> MethodCard:
+        if self.weights_of and self.weights not in (*SEARCHED, "consensus"):
+            raise ValueError(
+                f"`weights_of:` goes with weights: {', '.join(SEARCHED)}, consensus only"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _can_filter(self) -> MethodCard:
         if self.weights == "none" and self.filter != FilterSection():
             raise ValueError("`filter:` needs a subset; weights: none takes none")
@@ -221,6 +233,12 @@ class MethodCard(Section):
                 "without `filter:`"
             )
         return self
+
+    def lends(self, other: MethodCard) -> bool:
+        """Whether this method's search finds weights for the columns of another's card."""
+        same = ("weights", "models", "indicators", "normalise")
+        alike = all(getattr(self, key) == getattr(other, key) for key in same)
+        return alike and not self.weights_of
 
     def indicator_names(self) -> list[str]:
         """Columns this method weighs, in order; none for base and random."""

@@ -176,7 +176,11 @@ class TrainSection(Section):
 class ResourceSection(Section):
     """What one job with this model asks of the scheduler."""
 
-    gpu: int = Field(default=1, ge=0, description="GPUs per job; 0 on a CPU")
+    gpu: int = Field(
+        default=1,
+        ge=0,
+        description="GPUs per job; 0 on a CPU; a training has train.processes",
+    )
     threads: int = Field(default=1, ge=1)
     mem_mb: int = Field(default=64_000, ge=100)
     runtime: dict[
@@ -224,13 +228,14 @@ class ModelCard(Section):
         "patterns): the search refuses a history that holds them",
     )
 
+    def gpus_to_train(self) -> int:
+        """GPUs of a training: one for each of several processes; none on a CPU."""
+        n = self.train.processes
+        return n if n > 1 and self.resources.gpu else self.resources.gpu
+
     @model_validator(mode="after")
     def _one_gpu_each(self) -> ModelCard:
-        n, gpus = self.train.processes, self.resources.gpu
-        if n > 1 and gpus not in (0, n):
-            raise ValueError(
-                f"train.processes {n} must equal resources.gpu {gpus}: one GPU each"
-            )
+        n = self.train.processes
         if n > 1 and self.engine.device_map:
             raise ValueError(
                 f"train.processes is {n}, and engine.device_map spreads one process over "

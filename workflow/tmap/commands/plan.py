@@ -12,9 +12,13 @@ def run(
         list[Path] | None,
         typer.Option(help="As for snakemake; may stand several times."),
     ] = None,
-    rows: Annotated[int | None, typer.Option(help="Of a pool not fetched yet.")] = None,
+    rows: Annotated[
+        list[str] | None,
+        typer.Option(help="Of pools not fetched yet: 7473, or gsm8k=7473 of one."),
+    ] = None,
     questions: Annotated[
-        int | None, typer.Option(help="Of a benchmark not fetched yet.")
+        list[str] | None,
+        typer.Option(help="Of benchmarks not fetched yet, in the same way."),
     ] = None,
     budget_gpuh: Annotated[
         float | None, typer.Option(help="GPU-hours to propose T, S and m within.")
@@ -25,7 +29,10 @@ def run(
 
     cards.read_config(configfile or [])
     paths.check(target)
-    found = estimate.make(jobs.planned(target, configfile or []), rows, questions)
+    n_rows = estimate.counts("--rows", rows or [])
+    n_questions = estimate.counts("--questions", questions or [])
+    wanted = jobs.planned(target, configfile or [])
+    found = estimate.make(wanted, n_rows, n_questions)
     estimate.show(found, report.console())
     if budget_gpuh is not None:
         typer.echo(estimate.propose(found, budget_gpuh))

@@ -22,6 +22,15 @@ from tmap.files import read_json
 
 BENCHMARKS = Path("results/benchmarks")
 ABSENT = "no benchmark file: it was not computed here"
+LINES = [
+    "Per iteration of a search: one whose answers were all new. Its total is of all "
+    "iterations, without loading the model and confirming the weights. Of a training: one "
+    "epoch over the pool.",
+    "Per 1,000 rows: the total of this one pool, divided. A column that compares pairs of "
+    "rows (miwv, nuggets) grows faster than that. A search asks as much of any pool; what "
+    "ranking a larger one adds was not measured.",
+    "A judge's replies that were stored before cost nothing here.",
+]
 
 
 def build(card: ExperimentCard) -> Cells:
@@ -33,11 +42,8 @@ def build(card: ExperimentCard) -> Cells:
         n = tables.metadata(f"results/{dataset}/pool.parquet")["rows"]["total"]
         for row, cells in stages(card, dataset, model, n):
             found.rows += [{"row": start + row, "column": c, **v} for c, v in cells]
-    found.lines = [
-        "Per 1,000 rows: what the total grows by with the pool; 0 for a search, whose "
-        "cost does not depend on the pool's size. A judge's replies that were stored "
-        "before, and a search's answers in its ledger, cost nothing here.",
-    ]
+    noted = (c for c in found.rows if c["column"] == "total" and c.get("note"))
+    found.lines = LINES + [f"{cell['row']}: {cell['note']}." for cell in noted]
     return found
 
 
@@ -52,12 +58,19 @@ def stages(card: ExperimentCard, dataset: str, model: str, n: int) -> Iterator[R
         search = paths.search_room(dataset, model, method)
         if search:
             timings = tables.read("search_timings", f"{search}/s0/timings.parquet")
-            yield card.label(method), searching(timings)
+            trace = tables.read("trace", f"{search}/s0/trace.parquet", ["exemplars"])
+            yield card.label(method), searching(timings, trace["exemplars"])
         elif how.fraction == 1:
             yield (
                 f"{card.label(method)}, one epoch",
                 training(dataset, model, method, n),
             )
+        elif measures_itself(how.indicator_names()):
+            yield (
+                card.label(method),
+                scoring(dataset, model, how.indicator_names()[0], n),
+            )
+            continue
         names += [name for name in how.indicator_names() if name not in names]
     for name in names:
         looks_at = indicators.get(name).looks_at
@@ -65,17 +78,46 @@ def stages(card: ExperimentCard, dataset: str, model: str, n: int) -> Iterator[R
         yield f"{kind} {card.label(name)}", scoring(dataset, model, name, n)
 
 
-def searching(timings: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
-    """Cost of a search: per iteration whose answers were not in the ledger, in total."""
+def measures_itself(names: list[str]) -> bool:
+    """Whether a method's cost is that of one column which is made of no others."""
+    return len(names) == 1 and not indicators.get(names[0]).made_from
+
+
+def searching(
+    timings: pd.DataFrame, exemplars: pd.Series
+) -> list[tuple[str, dict[str, Any]]]:
+    """Cost of a search: per iteration whose answers were not in the ledger, in total.
+
+    Parameters
+    ----------
+    timings : table 'search_timings', T rows
+    exemplars : (T,) groups of demonstrations of each iteration, as in table 'trace'
+    """
     seconds = timings["reward_seconds"] + timings["optimizer_seconds"]
     fresh = seconds[timings["ledger_hits"] == 0]
     note = f"{len(fresh)} of {len(seconds)} iterations asked everything anew"
     each = float(fresh.mean()) if len(fresh) else float("nan")
-    return [
-        ("per iteration", {"value": each, "note": note}),
-        ("total", {"value": float(seconds.sum())}),
-        ("per 1,000 rows", {"value": 0.0}),
-    ]
+    late = replayed(timings["ledger_hits"], exemplars)
+    total: dict[str, Any] = {"value": float(seconds.sum())}
+    if late:
+        told = f"{late} of {len(seconds)} iterations were replayed from the ledger"
+        total = {"value": float("nan"), "note": f"no total, for {told}"}
+    return [("per iteration", {"value": each, "note": note}), ("total", total)]
+
+
+def replayed(ledger_hits: pd.Series, exemplars: pd.Series) -> int:
+    """Iterations with more known groups than the iterations before them had asked.
+
+    A search meets its own groups again where weights tie, which is no replay: it saves
+    that time in every run.
+    """
+    seen: set[tuple[str, ...]] = set()
+    late = 0
+    for hits, shown in zip(ledger_hits, exemplars, strict=True):
+        groups = [tuple(group) for group in shown]
+        late += hits > sum(group in seen for group in groups)
+        seen.update(groups)
+    return late
 
 
 def training(
@@ -85,7 +127,10 @@ def training(
     clock = clocked(f"train_adapter/{dataset}/{model}/{method}/s0/t0.tsv")
     report = read_json(f"results/{dataset}/{model}/{method}/s0/t0/train.json")
     epochs = report["settings"]["train"]["epochs"]
-    return _by_rows(clock, n, epochs)
+    cells = _by_rows(clock, n, epochs)
+    if clock is not None:
+        cells[0] = ("per iteration", {"value": clock / epochs, "note": "one epoch"})
+    return cells
 
 
 def scoring(

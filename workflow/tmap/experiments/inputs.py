@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 from tmap import cards, parts, paths
 from tmap.cards.experiment import ExperimentCard
+from tmap.errors import TmapError
 
 
 def of(experiment: str) -> list[str]:
     """Every file that an experiment's table is made from, each once."""
     card = cards.load("experiments", experiment)
-    for kind, names in (("methods", card.methods), ("models", card.models)):
-        for name in names:
-            cards.load(kind, name)  # type: ignore[call-overload]
+    for kind in ("datasets", "models", "methods"):
+        for name in getattr(card, kind):
+            cards.load(kind, name)
+    _check(experiment, card)
     found = [
         path
         for dataset, model in product(card.datasets, card.models)
         for path in FILES[card.kind](card, dataset, model)
     ]
     return list(dict.fromkeys(found))
+
+
+def _check(experiment: str, card: ExperimentCard) -> None:
+    """Refuse a method that leaves nothing which this kind of table reads."""
+    fits, what = FIT.get(card.kind, (None, ""))
+    for method in card.methods:
+        if fits and not fits(method):
+            raise TmapError(
+                f"Experiment '{experiment}' names method '{method}', and kind: {card.kind} "
+                f"needs methods with {what}. Take it out of `methods:`."
+            )
+
+
+def _searched(method: str) -> bool:
+    return paths.search_room("", "", method) is not None
+
+
+def _parted(method: str) -> bool:
+    return paths.trains(method) and cards.load("methods", method).rounds is None
+
+
+#: Kinds of tables -> which methods they can show, and what those have.
+FIT: dict[str, tuple[Callable[[str], bool], str]] = {
+    "weights": (_searched, "searched weights (learned, best_single, consensus)"),
+    "contributions": (
+        lambda method: bool(paths.searched([method])),
+        "a search of their own on one model (learned, best_single)",
+    ),
+    "overlap": (paths.trains, "a subset"),
+    "curve": (_parted, "a subset of one pool, of any size"),
+    "shots": (_parted, "a subset of one pool, of any size"),
+}
 
 
 def room(dataset: str, model: str, method: str) -> str:
@@ -52,7 +87,7 @@ def cost(card: ExperimentCard, dataset: str, model: str) -> list[str]:
         found += paths.indicator_files(dataset, model, method)
         search = paths.search_room(dataset, model, method)
         if search:
-            found.append(f"{search}/s0/timings.parquet")
+            found += [f"{search}/s0/{n}.parquet" for n in ("timings", "trace")]
         elif cards.load("methods", method).fraction == 1:
             found.append(f"{room(dataset, model, method)}/s0/t0/train.json")
     return found

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
-from tmap.errors import TmapError
+from tmap.errors import BudgetSpent, TmapError
 from tmap.judges import wire
 from tmap.judges.base import Question, Reply, Style, Want
 from tmap.judges.line import Line, Refused, Spent
@@ -154,7 +154,7 @@ class Server:
     def _stopped(self, reason: object, done: int, total: int) -> TmapError:
         kept = f"{done} of {total} replies are stored; the same command continues."
         if isinstance(reason, Spent):
-            return TmapError(f"The judge's budget is spent: {reason}. {kept}")
+            return BudgetSpent(f"The judge's budget is spent: {reason}. {kept}")
         if isinstance(reason, TmapError):
             return TmapError(f"{reason} {kept}")
         return TmapError(

@@ -1,44 +1,19 @@
-"""Work behind one job: model passes, tokens, calls and bytes; and how long that takes.
+"""Work behind one job: model passes, tokens, calls and bytes.
 
-Time is that of earlier runs of the same rule, dataset and model where their benchmark
-files lie; else, of a GPU, a roofline. A forward pass over t tokens of a model with P
-parameters costs 2 P t operations and training 6 P t; writing is bound by memory, one read
-of the weights per step of a batch. Worked example, 8 B parameters in 2 bytes on an A100
-(312 Tflop/s at 40 %, 2.0 TB/s at 60 %): 1 M tokens read take 2 x 8e9 x 1e6 / 1.25e14 =
-128 s; 500 steps of a batch 500 x 16e9 / 1.2e12 = 6.7 s.
+How long that takes: `tmap.planning.hours`.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
-from pathlib import Path
-
-import pandas as pd
 
 from tmap import cards, indicators, paths
-from tmap.cards.model import ModelCard
-from tmap.files import read_json
+from tmap.cards.judge import JudgeCard
 from tmap.parts import fraction
+from tmap.planning import hours
 from tmap.planning.jobs import Job
 
-FLOPS, FLOPS_SHARE = 312e12, 0.40
-BANDWIDTH, BANDWIDTH_SHARE = 2.0e12, 0.60
-WIDTH = 2  # bytes of a weight in bfloat16
-BENCHMARKS = Path("results/benchmarks")
-#: Rules whose benchmark files lie under their own name; variants share the first letters.
-CLOCKED = (
-    "score_indicator",
-    "embed_pool",
-    "warm_up_proxy",
-    "gradients",
-    "search_weights",
-    "search_consensus",
-    "explain_weights",
-    "train_adapter",
-    "evaluate_adapter",
-)
 #: Forward passes over a row that each indicator makes, where it is not one.
 PASSES = {"ifd": 2, "miwv": 2, "nuggets": 101, "data_whisperer": 1}
 #: Rows at once where the engine takes what memory allows.
@@ -91,6 +66,7 @@ def work(job: Job, sizes: Sizes) -> Work:
     """The work behind one job."""
     kinds = {
         "disti": distilling,
+        "gener": generating,
         "score": scoring,
         "embed": embedding,
         "warm_": warming,
@@ -103,18 +79,39 @@ def work(job: Job, sizes: Sizes) -> Work:
     make = kinds.get(job.rule[:5])
     if make is None:
         return Work(jobs=1)
-    found, model, steps = make(job, sizes)
+    found, computes = Work(), False
+    for one in by_model(job):
+        part, model, steps = make(one, sizes)
+        if model is not None:
+            computes = True
+            estimate(part, job.rule, model, steps)
+        found.add(part)
     found.jobs = 1
-    if model is None:
-        return found
-    card = cards.load("models", model)
-    found.gpus = card.resources.gpu
-    seconds = clocked(job)
-    found.measured = int(seconds is not None)
-    if seconds is None and card.resources.gpu:
-        seconds = roofline(found, parameters(model, card), steps)
-    found.hours = None if seconds is None else seconds / 3600
+    seconds = hours.clocked(job) if computes else None
+    if seconds is not None:
+        found.measured, found.hours = 1, seconds / 3600
     return found
+
+
+def by_model(job: Job) -> list[Job]:
+    """A consensus as a search of each of its models, one after the other; else the job."""
+    if job.rule != "search_consensus":
+        return [job]
+    models = paths.models_of(job.names["method"])
+    return [Job(job.rule, {**job.names, "model": model}) for model in models]
+
+
+def estimate(part: Work, rule: str, model: str, steps: float) -> None:
+    """Fill in a model's GPUs, and hours by a roofline; None without a GPU or a size."""
+    card = cards.load("models", model)
+    training_job = rule.startswith("train_")
+    part.gpus = card.gpus_to_train() if training_job else card.resources.gpu
+    seconds = (
+        hours.roofline(part, hours.parameters(model, card), steps)
+        if part.gpus
+        else None
+    )
+    part.hours = None if seconds is None else seconds / 3600
 
 
 Found = tuple[Work, str | None, float]
@@ -127,19 +124,47 @@ def scoring(job: Job, sizes: Sizes) -> Found:
     if about.looks_at in ("text", "columns", "gradients"):
         return Work(disk=disk), None, 0
     model = paths.model_of_indicator(dataset, job.names.get("model"), name)
-    if about.looks_at == "judge" and model is None:
-        return Work(calls=sizes.rows, disk=disk), None, 0
+    if about.looks_at == "judge":
+        options = cards.load("datasets", dataset).indicator_options(name)
+        judge = cards.load("judges", options["judge"])
+        return asked_of(judge, sizes.rows, sizes.row_tokens, 0, disk)
     passes = sizes.rows * PASSES.get(name, 1)
     return Work(passes=passes, read=passes * sizes.row_tokens, disk=disk), model, 0
 
 
 def distilling(job: Job, sizes: Sizes) -> Found:
-    model = paths.teacher(job.names["dataset"])
+    """A reasoning path per row, as long as an answer is taken to be."""
+    how = cards.load("datasets", job.names["dataset"]).distil
+    assert how is not None
+    judge = cards.load("judges", how.judge)
+    written = min(sizes.answer_tokens, judge.forms["reasoning"].max_new_tokens)
     disk = 4.0 * 512 * sizes.rows
-    if model is None:
-        return Work(calls=sizes.rows, disk=disk), None, 0
-    read = sizes.rows * sizes.row_tokens
-    return Work(passes=sizes.rows, read=read, disk=disk), model, 0
+    return asked_of(judge, sizes.rows, sizes.row_tokens, written, disk)
+
+
+def generating(job: Job, sizes: Sizes) -> Found:
+    """A round's candidates: each request shows solved questions and writes one row."""
+    how = cards.load("methods", job.names["method"]).rounds
+    assert how is not None
+    judge = cards.load("judges", how.generator)
+    written = min(sizes.row_tokens, judge.forms["candidate"].max_new_tokens)
+    read = how.n_shots * (sizes.question_tokens + sizes.answer_tokens)
+    return asked_of(
+        judge, how.n_candidates, read, written, 4.0 * 512 * how.n_candidates
+    )
+
+
+def asked_of(judge: JudgeCard, n: int, read: int, written: int, disk: float) -> Found:
+    """n requests of a judge: calls of a server, passes of a model, nothing if recorded."""
+    if judge.recorded:
+        return Work(disk=disk), None, 0
+    found = Work(read=n * read, written=n * written, disk=disk)
+    if judge.model is None:
+        found.calls = n
+        return found, None, 0
+    found.passes = n
+    rows = batch(judge.model)
+    return found, judge.model, math.ceil(n / rows) * written
 
 
 def embedding(job: Job, sizes: Sizes) -> Found:
@@ -180,14 +205,9 @@ def searching(job: Job, sizes: Sizes) -> Found:
         n = how.explain_orders * (k - 1) + k + 2
     n += how.search.confirm_top + 1
     s = questions_of(job.names["dataset"], job.names["method"], sizes)
-    models = [job.names["model"]] if "model" in job.names else how.models
-    prefix = how.search.n_shots * sizes.row_tokens
-    found, steps = Work(), 0.0
-    for model in models:
-        one, its_steps = asking(model, n * how.search.n_groups, s, prefix, sizes, job)
-        found.add(one)
-        steps += its_steps
-    return found, models[0], steps
+    prefix, model = how.search.n_shots * sizes.row_tokens, job.names["model"]
+    found, steps = asking(model, n, how.search.n_groups, s, prefix, sizes, job)
+    return found, model, steps
 
 
 def training(job: Job, sizes: Sizes) -> Found:
@@ -206,23 +226,33 @@ def evaluating(job: Job, sizes: Sizes) -> Found:
         if on_reward or job.names.get("part", "")[:1] == "k"
         else sizes.test
     )
-    found, steps = asking(model, 1, n, 0, sizes, job)
+    found, steps = asking(model, 1, 1, n, 0, sizes, job)
     found.disk = 4.0 * sizes.answer_tokens * n
     return found, model, steps
 
 
 def asking(
-    model: str, groups: int, n: int, prefix: int, sizes: Sizes, job: Job
+    model: str, times: int, m: int, n: int, prefix: int, sizes: Sizes, job: Job
 ) -> tuple[Work, float]:
-    """n questions after each of `groups` prefixes, and decoding steps of a batch."""
+    """`times` n questions after each of m prefixes, and the decoding steps of batches.
+
+    Prefixes of one evaluation share a batch where their questions fit; evaluations follow
+    one another.
+    """
     engine = cards.load("models", model).engine
     choice = cards.load("datasets", job.names["dataset"]).task == "multiple_choice"
     written = 0 if choice else min(sizes.answer_tokens, engine.max_new_tokens)
+    groups, rows = times * m, batch(model)
     found = Work(passes=groups * n, read=groups * (prefix + n * sizes.question_tokens))
     found.written = groups * n * written
-    rows = ROWS if engine.batch_size == "auto" else engine.batch_size
-    batches = math.ceil(groups / max(1, rows // n)) * math.ceil(n / rows)
+    batches = times * math.ceil(m / max(1, rows // n)) * math.ceil(n / rows)
     return found, batches * written
+
+
+def batch(model: str) -> int:
+    """Rows that a model writes at once."""
+    size = cards.load("models", model).engine.batch_size
+    return ROWS if size == "auto" else size
 
 
 def questions_of(dataset: str, method: str, sizes: Sizes) -> int:
@@ -238,41 +268,3 @@ def share_of(job: Job, sizes: Sizes) -> float:
     own = cards.load("methods", job.names["method"]).fraction
     card = cards.load("datasets", job.names["dataset"]).fraction if own is None else own
     return fraction(job.names.get("part", ""), card, sizes.rows)
-
-
-def roofline(found: Work, n_parameters: float | None, steps: float) -> float | None:
-    """Seconds on one GPU; None of a model whose size is unknown."""
-    if n_parameters is None:
-        return None
-    operations = (2 * (found.read + found.written) + 6 * found.trained) * n_parameters
-    weights = steps * n_parameters * WIDTH
-    return operations / (FLOPS * FLOPS_SHARE) + weights / (BANDWIDTH * BANDWIDTH_SHARE)
-
-
-def parameters(model: str, card: ModelCard) -> float | None:
-    """Of the fetched model; before that, what its hub name says (`8B`); else None."""
-    record = Path(paths.model_file(model))
-    if record.is_file():
-        return read_json(record)["n_parameters"]
-    said = re.search(
-        r"(?<![\d.])(\d+(?:\.\d+)?)b(?![a-z])", (card.source.hub or "").lower()
-    )
-    return float(said[1]) * 1e9 if said else None
-
-
-def clocked(job: Job) -> float | None:
-    """Mean seconds of earlier runs of this rule on this dataset and model, else None.
-
-    Of a search or a column, of the same method or column; of trainings, of the same method
-    and part.
-    """
-    same = [name for name in CLOCKED if name[:5] == job.rule[:5]]
-    rule = job.rule if job.rule in same else same[0]
-    keys = ("dataset", "model", "encoder", "proxy", "method", "indicator", "part")
-    wanted = {job.names[key] for key in keys if key in job.names}
-    seconds = [
-        float(pd.read_csv(path, sep="\t")["s"].mean())
-        for path in sorted((BENCHMARKS / rule).rglob("*.tsv"))
-        if wanted <= {*path.relative_to(BENCHMARKS / rule).parts, path.stem}
-    ]
-    return sum(seconds) / len(seconds) if seconds else None

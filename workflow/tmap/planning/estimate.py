@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -55,7 +55,7 @@ def sizes(dataset: str, rows: int | None, questions: int | None) -> tuple[Sizes,
     else:
         raise TmapError(
             f"The pool of {dataset} is not fetched, so its size is unknown. Say it "
-            f"(--rows 7473), or build results/{dataset}/pool.parquet first."
+            f"(--rows {dataset}=7473), or build results/{dataset}/pool.parquet first."
         )
     share = cards.load("datasets", dataset).reward_share
     counts = {}
@@ -72,14 +72,38 @@ def sizes(dataset: str, rows: int | None, questions: int | None) -> tuple[Sizes,
     ), said
 
 
-def make(jobs: Sequence[Job], rows: int | None, questions: int | None) -> Plan:
-    """Sum the work of all jobs, rule by rule."""
+def counts(option: str, said: Sequence[str]) -> dict[str, int]:
+    """Numbers by dataset card, and of all others under "": `7473`, `gsm8k=7473`.
+
+    Raises
+    ------
+    TmapError : no whole number above 0, or no such dataset
+    """
+    found = {}
+    for text in said:
+        dataset, _, number = text.rpartition("=")
+        if not number.isdecimal() or int(number) < 1:
+            raise TmapError(
+                f"{option} '{text}' is no number of rows. Give a whole number above 0, "
+                f"as {option} 7473, or of one dataset, as {option} gsm8k=7473."
+            )
+        if dataset:
+            cards.load("datasets", dataset)
+        found[dataset] = int(number)
+    return found
+
+
+def make(
+    jobs: Sequence[Job], rows: Mapping[str, int], questions: Mapping[str, int]
+) -> Plan:
+    """Sum the work of all jobs, rule by rule; rows and questions as `counts` gives them."""
     known: dict[str, Sizes] = {}
     plan = Plan({}, [], [])
     for job in jobs:
         dataset = job.names.get("dataset")
         if dataset and dataset not in known:
-            known[dataset], said = sizes(dataset, rows, questions)
+            own = (given.get(dataset, given.get("")) for given in (rows, questions))
+            known[dataset], said = sizes(dataset, *own)
             plan.assumed += said
         total = plan.stages.setdefault(job.rule, Work())
         total.add(costs.work(job, known[dataset]) if dataset else Work(jobs=1))

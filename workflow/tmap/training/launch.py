@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tmap import attempts
-from tmap.errors import TmapError
+from tmap.errors import OutOfMemory, TmapError
 from tmap.failures import ERROR
 
 if TYPE_CHECKING:
     from tmap.cards.model import TrainSection
 
+#: What the launcher says where the first process to fail was killed by the system, and
+#: what a process says that asked for more memory of the host than there is.
+KILLED, REFUSED = "failed (exitcode: -9)", "DefaultCPUAllocator"
 FSDP = {
     "fsdp_version": "1",
     "fsdp_sharding_strategy": "FULL_SHARD",
@@ -60,10 +63,11 @@ def run(settings: TrainSection, arguments: Sequence[str]) -> None:
 
     Raises
     ------
-    TmapError : one of them failed; with its words
+    OutOfMemory : one of them was killed, or got no memory
+    TmapError : one of them failed otherwise; with its words
     """
     environment = {**os.environ, **attempts.share()}
-    words = ""
+    words, starved = "", False
     with subprocess.Popen(
         command(settings, arguments),
         env=environment,
@@ -73,12 +77,14 @@ def run(settings: TrainSection, arguments: Sequence[str]) -> None:
     ) as process:
         assert process.stdout
         for line in process.stdout:
+            starved |= KILLED in line or REFUSED in line
             if line.startswith(ERROR):
                 words = words or line.removeprefix(ERROR).strip()
             else:
                 print(line, end="", file=sys.stderr, flush=True)
     if process.returncode:
-        raise TmapError(
+        fault = OutOfMemory if starved else TmapError
+        raise fault(
             words
             or f"One of {settings.processes} training processes ended without a word, "
             "so it was killed, most often for want of memory. Look at the lines above, "
