@@ -1,7 +1,7 @@
 """
 Measure gradients at a proxy: what `less` and `evoselect` compare.
 
-READS   results/{dataset}/pool.parquet, questions_reward.parquet
+READS   results/{dataset}/pool.parquet, questions_reward.parquet, confirm.parquet
         results/models/{proxy}.json
 WRITES  results/{dataset}/targets.parquet
         results/{dataset}/gradients/{proxy}/warmup.safetensors, warmup.json
@@ -15,6 +15,7 @@ rule fetch_targets:
     input:
         paths.local_source("questions"),
         questions="results/{dataset}/questions_reward.parquet",
+        confirm="results/{dataset}/confirm.parquet",
     output:
         "results/{dataset}/targets.parquet",
     log:
@@ -28,7 +29,7 @@ rule fetch_targets:
         code=fingerprint("fetch_targets"),
     shell:
         "tmap fetch-targets {wildcards.dataset} --questions {input.questions}"
-        " --output {output} 2>&1 | tee {log}"
+        " --confirm {input.confirm} --output {output} 2>&1 | tee {log}"
 
 
 rule warm_up_proxy:

@@ -1,17 +1,19 @@
 """Gradients from a model to files: warm-up, store, resume, order."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 
-from tmap import gradients
+from tmap import gradients, vector_store
 from tmap.cards.dataset import GradientSection
 from tmap.cards.model import PlaceSection, PromptSection, TrainSection
 from tmap.proxy import Proxy
 from tmap.shares import Share
 from tmap.training import sample_gradients, warmup
+from tmap.training.rows import Row
 from tmap.vector_store import VectorStore
 
 PLAIN = PromptSection(template="plain")
@@ -58,13 +60,16 @@ def proxy(record, warm=""):
 
 
 def take(model, ids, chats, *, adam, store):
-    given = gradients.encode(model, ids, chats)
+    given = gradients.encode(model, chats)
     keys = gradients.measure(model, given, adam=adam, store=store)
     return gradients.gather(given, ids, keys, model.projection.dim, store)
 
 
 def measured(found):
-    return found.table, np.concatenate(list(found.blocks)).reshape(found.shape)
+    array = np.zeros(found.shape, dtype=np.float16)
+    for number, rows, vectors in found.parts:
+        array[number, rows] = vectors
+    return found.table, array
 
 
 @pytest.fixture
@@ -176,7 +181,7 @@ def test_jobs_that_share_the_rows_give_the_bits_of_one(
     monkeypatch.setattr(gradients, "CHUNK", 2)
     model = proxy(tiny_llama)
     whole = measured(take(model, IDS, CHATS, adam=True, store=store))[1]
-    given = gradients.encode(model, IDS, CHATS)
+    given = gradients.encode(model, CHATS)
     for k in (2, 0, 1):
         gradients.measure(
             model,
@@ -224,6 +229,50 @@ def test_the_file_is_the_array(tiny_llama, store, tmp_path):
     again = take(proxy(tiny_llama), IDS, CHATS, adam=True, store=store)
     array = np.load(tmp_path / "v.npy")
     assert array.dtype == np.float16 and np.array_equal(array, measured(again)[1])
+
+
+def test_gathering_reads_every_part_once_and_holds_one_at_a_time(tmp_path, monkeypatch):
+    """Parts follow length, the pool does not: rows of a part lie all over the file."""
+    n, dim, points = 2000, 512, 2
+    rng = np.random.default_rng(0)
+    ids = [f"s{i}" for i in range(n)]
+    rows = [Row([1] * length, [1] * length) for length in rng.integers(2, 90, n)]
+    order = sorted(range(n), key=lambda i: (-len(rows[i].input_ids), ids[i]))
+    vectors = rng.standard_normal((points, n, dim)).astype(np.float16)
+    norms = np.ones(n)
+    norms[[3, 700]] = 0.0, np.nan
+    store = VectorStore("gradients", tmp_path / "store")
+    keys = [[f"{c}{'0' * 7}{i:032d}" for i in range(n)] for c in range(points)]
+    for c in range(points):
+        for start in range(0, n, gradients.CHUNK):
+            piece = order[start : start + gradients.CHUNK]
+            named = [keys[c][i] for i in piece]
+            store.put(named, vectors[c, piece], norms[piece], {})
+    n_parts = len(list((tmp_path / "store").rglob("part-*.parquet")))
+    read, given = [], gradients.Encoded(rows, np.array(["ok"] * n, object), order)
+    real = vector_store.pq.read_table
+    monkeypatch.setattr(
+        vector_store.pq,
+        "read_table",
+        lambda path, columns, **k: (
+            read.append((path, *columns)),
+            real(path, columns=columns, **k),
+        )[1],
+    )
+    fresh = VectorStore("gradients", tmp_path / "store")
+    found = gradients.gather(given, ids, keys, dim, fresh)
+    tracemalloc.start()
+    found.write(tmp_path / "v.npy")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert n_parts == 16 and sorted(read) == sorted(set(read))
+    assert len(read) == 3 * n_parts  # keys, norms, vectors
+    array = np.load(tmp_path / "v.npy")
+    bad = [3, 700]
+    assert not array[:, bad].any() and set(found.table["status"][bad]) == {"failed"}
+    good = np.setdiff1d(np.arange(n), bad)
+    assert np.array_equal(array[:, good], vectors[:, good])
+    assert peak < array.nbytes / 4  # a part is a sixteenth of all
 
 
 def test_a_batch_holds_no_more_tokens_than_asked():

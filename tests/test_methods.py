@@ -183,6 +183,14 @@ def test_a_method_with_its_own_s_reads_another_tiny_set_and_the_others_do_not():
     assert settings.choose_tiny("arith")["tiny"].n_anchors == 12
 
 
+def test_a_method_with_its_own_s_weighs_no_gradients(monkeypatch):
+    """Its confirming questions are not the dataset's, which alone are no targets."""
+    card = MethodCard(weights="learned", indicators=["ifd", "less"], n_anchors=24)
+    monkeypatch.setattr(cards, "load", lambda kind, name: card)
+    with pytest.raises(TmapError, match="n_anchors: 24 and weighs 'less'"):
+        paths.tiny_file("arith", "mine", "confirm")
+
+
 def test_the_full_set_reward_changes_the_estimator_of_that_method_only():
     estimators = {
         method: settings.search_weights("gsm8k", "llama3", method)["estimator"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tmap import projection
 from tmap.projection import WIDTH, Projection
 
 N = 300
@@ -57,6 +58,25 @@ def test_parts_come_in_any_order_and_company():
     assert np.allclose(one[1:2], alone, atol=1e-6)
     assert not np.allclose(project(second, name="a"), project(second, name="b"))
     assert not np.allclose(project(second, seed=0), project(second, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("room", "again"), [(2**30, 0), (100 * 10 * 8 * 5, 300), (0, 400)]
+)
+def test_what_fits_is_drawn_once_though_parts_come_in_a_cycle(monkeypatch, room, again):
+    """400 weights, as a real proxy has, of 10 coordinates at 8 places of 5 bytes."""
+    monkeypatch.setattr(projection, "KEPT", room)
+    one = Projection(64, 8, 0)
+    drawn, draw = [], one._draw
+    monkeypatch.setattr(one, "_draw", lambda *key: (drawn.append(key), draw(*key))[1])
+    part, totals = torch.ones(1, 10), [torch.zeros(1, 64), torch.zeros(1, 64)]
+    for total in totals:
+        for i in range(400):
+            one.add(total, f"w{i}", part)
+    assert len(drawn) == 400 + again
+    assert torch.equal(*totals)
+    held = sum(t.nbytes for pair in one._kept.values() for t in pair)
+    assert held <= room
 
 
 def test_a_size_that_the_blocks_do_not_divide_is_refused():

@@ -82,6 +82,14 @@ def test_a_kill_between_rounds_repeats_nothing_that_was_finished(clone):
     assert len(asked) == len(set(asked)) > 16
 
 
+def test_no_question_that_confirms_a_search_is_a_target(clone):
+    room = clone.path / "results/arith"
+    reward = tables.read("questions", room / "questions_reward.parquet")
+    confirm = tables.read("tiny", room / "confirm.parquet")["question_id"]
+    found = set(tables.read("targets", room / "targets.parquet")["question_id"])
+    assert len(confirm) and found == set(reward["question_id"]) - set(confirm)
+
+
 def test_both_rounds_are_chosen_from_and_trained_on(clone):
     room = clone.path / ROOM
     written = [tables.read("pool", room / f"r{n}/pool.parquet") for n in (1, 2)]

@@ -2,9 +2,12 @@
 
 import json
 
+import pandas as pd
 import pytest
 
+from tmap import tables
 from tmap.cards.dataset import QuestionSource
+from tmap.commands import choose_tiny, fetch_targets
 from tmap.errors import TmapError
 from tmap.sources import questions, targets
 
@@ -47,6 +50,32 @@ def test_subtasks_come_from_the_column_that_the_card_names(tmp_path):
     assert set(read(tmp_path, rows)["subtask"]) == {""}
     with pytest.raises(TmapError, match="no column 'prat' for subtask"):
         read(tmp_path, rows, subtask="prat")
+
+
+def test_questions_that_confirm_are_no_targets(tmp_path):
+    rows = [{"question": f"{i}?", "answer": i} for i in range(4)]
+    path = tmp_path / "q.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = QuestionSource(path=str(path))
+    how = {"task": "generation", "reader": "number", "protocol": "paper"}
+    asked = questions.read("d", source, reward_share=0.5, ngram=13, **how).reward
+    first, second, *rest = asked["question_id"]
+    found = targets.read(source, "number", asked, {first, second})
+    assert found["question_id"].tolist() == rest and rest
+
+
+def test_the_command_leaves_out_what_choose_tiny_sets_aside(tmp_path, monkeypatch):
+    """Without a history, which the confirm set does not need."""
+    monkeypatch.chdir(tmp_path)
+    source = QuestionSource(world="arith")
+    how = {"task": "generation", "reader": "number", "protocol": "heldout"}
+    asked = questions.read("arith", source, reward_share=0.25, ngram=13, **how).reward
+    files = [str(tmp_path / f"{name}.parquet") for name in "qtco"]
+    tables.write("questions", asked, files[0], code="test")
+    choose_tiny.run("arith", files[0], files[1], files[2])
+    fetch_targets.run("arith", files[0], files[2], files[3])
+    ids, tiny, confirm, found = (set(pd.read_parquet(f)["question_id"]) for f in files)
+    assert len(confirm) == 24 and found == ids - confirm and tiny < found
 
 
 def test_a_question_whose_row_is_gone_is_told(tmp_path):

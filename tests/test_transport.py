@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 from scipy.special import logsumexp
 
+from sinkhorn import primal
 from tmap import transport
 
 
@@ -80,7 +81,7 @@ def gram(vectors):
 @settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
-    n=st.integers(1, 12),
+    n=st.integers(2, 12),
     m=st.integers(1, 5),
     mu=st.sampled_from([0.0, 0.1, 3.0]),
     reg=st.sampled_from([0.05, 0.2, 1.0]),
@@ -92,14 +93,26 @@ def test_weights_stay_on_the_simplex_and_the_objective_never_rises(
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((n, 3))
     cost = rng.random((n, m))
-    found = transport.minimise(cost, gram(vectors), mu=mu, reg=reg, steps=5, rate=rate)
-    assert np.isfinite(found.log_p).all()
-    assert logsumexp(found.log_p) == pytest.approx(0, abs=1e-9)
-    assert (np.diff(found.objective) < 0).all()
-    p = np.exp(found.log_p)
-    again = transport.sinkhorn(found.log_p, cost, reg).value  # from a cold start
-    again += mu * gram(vectors)(p)[0]
-    assert found.objective[-1] == pytest.approx(again, abs=1e-4)
+    how = {"mu": mu, "reg": reg, "rate": rate}
+    found = transport.minimise(cost, gram(vectors), steps=5, **how)
+    assert max(found.error) <= transport.TOLERANCE
+    again = []
+    for steps in range(len(found.objective)):
+        part = transport.minimise(cost, gram(vectors), steps=steps, **how)
+        assert np.isfinite(part.log_p).all()
+        assert logsumexp(part.log_p) == pytest.approx(0, abs=1e-9)
+        p = np.exp(part.log_p)
+        again.append(primal(p, cost, reg) + mu * float(np.square(p @ vectors).sum()))
+    assert len(again) > 1 and again == pytest.approx(found.objective, abs=1e-5)
+    assert (np.diff(again) < 1e-6).all() and again[-1] < again[0]
+
+
+def test_what_has_not_converged_says_how_far_it_is():
+    p, cost = case(2)
+    assert solve(p, cost, 0.05).error < 1e-11
+    short = transport.sinkhorn(np.log(p), cost, 0.001, iterations=20)
+    assert short.error > transport.TOLERANCE
+    assert short.value < programme(p, cost)[0] + 0.001 * np.log(24)  # a lower bound
 
 
 def test_without_repetition_the_nearest_candidate_gets_the_weight():

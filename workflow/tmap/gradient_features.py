@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -116,14 +117,30 @@ def read(files: Sequence[str | Path]) -> Features:
     )
 
 
-def aligned(features: Features, sample_ids: Sequence[str]) -> tuple[np.ndarray, ...]:
-    """Where a pool's rows stand among the candidates, and what of them is usable.
+class Aligned(NamedTuple):
+    """A pool beside its gradients.
 
-    Returns
-    -------
-    (n_samples,) positions; (n_samples,) statuses of `tmap.indicators`, where a row that
-    was cut counts as `truncated`; (n_questions,) positions of the usable questions
+    Attributes
+    ----------
+    status : (n_samples,) of `tmap.indicators`; a row that was cut is `truncated`
+    known : positions in the pool of the rows that are `ok`, in the order of their texts
+    rows : their positions among the candidates
+    questions : positions of the usable questions
     """
+
+    status: np.ndarray
+    known: np.ndarray
+    rows: np.ndarray
+    questions: np.ndarray
+
+
+def aligned(features: Features, pool: pd.DataFrame) -> Aligned:
+    """Find a pool's rows among the candidates.
+
+    By text hash: sums then run in one order, and give the same bits, whatever the order
+    of pool and files.
+    """
+    sample_ids = pool["sample_id"]
     table = features.candidates.set_index("id")
     missing = pd.Index(sample_ids).difference(table.index)
     if len(missing):
@@ -133,5 +150,8 @@ def aligned(features: Features, sample_ids: Sequence[str]) -> tuple[np.ndarray, 
         )
     where = table.index.get_indexer(pd.Index(sample_ids))
     status = table["status"].to_numpy(dtype=object)[where]
+    known = np.flatnonzero(status == "ok")
+    texts = pool["text_hash"].to_numpy(dtype=str)[known]
+    known = known[np.argsort(texts, kind="stable")]
     usable = features.targets["status"].isin(USABLE).to_numpy()
-    return where, status, np.flatnonzero(usable)
+    return Aligned(status, known, where[known], np.flatnonzero(usable))

@@ -37,20 +37,27 @@ class Vectors:
     ----------
     table : table 'gradients'
     shape : (n_checkpoints, n_rows, dim)
-    blocks : (some rows, dim) float16, checkpoint after checkpoint; 0 where a row has none
+    parts : number of a checkpoint, (k,) positions of rows and their (k, dim) float16
+        vectors, as they lie in the store; what does not come is 0
     """
 
     table: pd.DataFrame
     shape: tuple[int, int, int]
-    blocks: Iterator[np.ndarray]
+    parts: Iterator[tuple[int, np.ndarray, np.ndarray]]
 
     def write(self, path: str | Path) -> None:
-        """Write all vectors as one .npy array of this shape, block by block."""
+        """Write all vectors as one .npy array of this shape, each in its place."""
+        width = 2 * self.shape[2]
         with atomic(path) as temporary, open(temporary, "wb") as file:
             about = {"descr": "<f2", "fortran_order": False, "shape": self.shape}
             np.lib.format.write_array_header_1_0(file, about)
-            for block in self.blocks:
-                file.write(block.astype("<f2").tobytes())
+            first = file.tell()
+            # Written, not mapped: a full disk is an error here, and a signal there.
+            file.truncate(first + width * self.shape[0] * self.shape[1])
+            for number, rows, vectors in self.parts:
+                for row, vector in zip(rows.tolist(), vectors, strict=True):
+                    file.seek(first + width * (number * self.shape[1] + row))
+                    file.write(vector.astype("<f2").tobytes())
 
 
 class Encoded(NamedTuple):
@@ -61,22 +68,19 @@ class Encoded(NamedTuple):
     order: list[int]
 
 
-def encode(
-    proxy: Proxy, ids: Sequence[str], chats: Sequence[Sequence[Turn]]
-) -> Encoded:
+def encode(proxy: Proxy, chats: Sequence[Sequence[Turn]]) -> Encoded:
     """Conversations as the proxy reads them.
 
     Parameters
     ----------
-    ids : of the rows, unique
-    chats : their conversations
+    chats : conversations, one per row
     """
     pairs = [proxy.row(turns) for turns in chats]
     rows = [row for row, _ in pairs]
     status = np.array([status for _, status in pairs], dtype=object)
     usable = np.flatnonzero(status != "empty").tolist()
     # One order for the model, whatever the pool's: batches, and so bits, are the same.
-    order = sorted(usable, key=lambda i: (-len(rows[i].input_ids), ids[i]))
+    order = sorted(usable, key=lambda i: (-len(rows[i].input_ids), *rows[i]))
     return Encoded(rows, status, order)
 
 
@@ -140,9 +144,11 @@ def gather(
     dim : of a vector
     """
     norms = np.zeros((len(given.rows), len(keys)))
+    order = np.array(given.order, dtype=int)
     for number, names in enumerate(keys):
         store.known(names)
-        norms[given.order, number] = _norms([names[i] for i in given.order], store)
+        for at, found in store.read([names[i] for i in order], "norm"):
+            norms[order[at], number] = found
     sound = (np.isfinite(norms) & (norms > 0)).all(axis=1)
     status = given.status.copy()
     status[(status != "empty") & ~sound] = "failed"
@@ -154,9 +160,9 @@ def gather(
             "status": status,
         }
     )
-    there = np.isin(status, ("ok", "truncated"))
+    there = np.flatnonzero(np.isin(status, ("ok", "truncated")))
     shape = (len(keys), len(given.rows), dim)
-    return Vectors(table, shape, _blocks(keys, there, shape, store))
+    return Vectors(table, shape, _parts(keys, there, store))
 
 
 def _vectors(
@@ -181,24 +187,10 @@ def batches(lengths: Sequence[int], most: int) -> list[range]:
     return found
 
 
-def _blocks(
-    names: Sequence[Sequence[str]],
-    there: np.ndarray,
-    shape: tuple[int, int, int],
-    store: VectorStore,
-) -> Iterator[np.ndarray]:
-    """(some rows, dim) float16 in order, checkpoint after checkpoint; 0 where missing."""
-    for keys in names:
-        for start in range(0, shape[1], CHUNK):
-            rows = np.arange(start, min(start + CHUNK, shape[1]))
-            block = np.zeros((len(rows), shape[2]), dtype=np.float16)
-            good = rows[there[rows]]
-            if len(good):
-                block[good - start] = store.get([keys[i] for i in good])[0]
-            yield block
-
-
-def _norms(keys: Sequence[str], store: VectorStore) -> np.ndarray:
-    starts = range(0, len(keys), CHUNK)
-    parts = [store.get(keys[start : start + CHUNK])[1] for start in starts]
-    return np.concatenate([np.empty(0), *parts])
+def _parts(
+    keys: Sequence[Sequence[str]], there: np.ndarray, store: VectorStore
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Vectors of the rows that have one, checkpoint after checkpoint."""
+    for number, names in enumerate(keys):
+        for at, vectors in store.read([names[i] for i in there], "vector"):
+            yield number, there[at], vectors

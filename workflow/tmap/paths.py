@@ -177,7 +177,16 @@ def part_questions(dataset: str, part: str) -> str:
 
 def tiny_file(dataset: str, method: str, name: str) -> str:
     """The tiny (or confirm) set behind a method's reward: the dataset's, or its own S."""
-    own = cards.load("methods", method).n_anchors
+    card = cards.load("methods", method)
+    own, columns = card.n_anchors, card.indicator_names()
+    aiming = [n for n in columns if indicators.get(n).looks_at == "gradients"]
+    if own and aiming:
+        raise TmapError(
+            f"Method '{method}' has n_anchors: {own} and weighs '{aiming[0]}', whose "
+            "gradients aim at all reward questions but those that the dataset card sets "
+            "aside to confirm; with n_anchors: null the confirmed reward is on these. "
+            "Set `tiny: n_anchors:` in the dataset card instead."
+        )
     return f"results/{dataset}/{f'anchors/{own}/' if own else ''}{name}.parquet"
 
 

@@ -10,7 +10,8 @@ eps |x| |y| (Chebyshev; measured, far fewer). With s = dim every block is one pl
 this is the dense Rademacher projection of TRAK and LESS, at dim / s times the cost.
 
 Signs and places are drawn from seed, name and position, block by block: nothing of the
-size of the matrix is held, and parts of a vector may come in any order and company.
+size of the matrix must be held, and parts of a vector may come in any order and company.
+What was drawn is kept for the next vectors, on their device, as far as `KEPT` bytes go.
 
 Source: Kane & Nelson 2014, arXiv:1012.1577 (block construction); Park et al. 2023,
 arXiv:2303.14186 (TRAK); Xia et al. 2024, arXiv:2402.04333 (LESS, 8192 dimensions).
@@ -19,13 +20,18 @@ arXiv:2303.14186 (TRAK); Xia et al. 2024, arXiv:2402.04333 (LESS, 8192 dimension
 from __future__ import annotations
 
 import zlib
-from functools import lru_cache
 
 import numpy as np
 import torch
 
 #: Coordinates whose signs and places are drawn at once.
 WIDTH = 2**16
+#: Bytes of signs and places that are kept: 5 per coordinate and place, 26 million
+#: coordinates at 8 places.
+KEPT = 2**30
+
+#: Places and signs, (s, n) each.
+Drawn = tuple[torch.Tensor, torch.Tensor]
 
 
 class Projection:
@@ -42,7 +48,8 @@ class Projection:
         if dim % nonzeros:
             raise ValueError(f"dim {dim} is no multiple of nonzeros {nonzeros}")
         self.dim, self.nonzeros, self.seed = dim, nonzeros, seed
-        self._drawn = lru_cache(maxsize=128)(self._draw)
+        self._kept: dict[tuple[str, int, torch.device], Drawn] = {}
+        self._bytes = 0
 
     def add(self, total: torch.Tensor, name: str, part: torch.Tensor) -> None:
         """Add the projection of one part.
@@ -56,12 +63,26 @@ class Projection:
         scale = self.nonzeros**-0.5
         for start in range(0, part.shape[1], WIDTH):
             piece = part[:, start : start + WIDTH]
-            drawn = self._drawn(zlib.crc32(name.encode()), start, piece.shape[1])
+            drawn = self._drawn(name, start, piece.shape[1], piece.device)
             for place, sign in zip(*drawn, strict=True):
-                signed = piece * (sign * scale).to(piece)
-                total.index_add_(1, place.to(piece.device), signed)
+                total.index_add_(1, place, piece * (sign * scale).to(piece))
 
-    def _draw(self, name: int, start: int, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _drawn(self, name: str, start: int, n: int, device: torch.device) -> Drawn:
+        """What was drawn for these coordinates, which always come in the same widths."""
+        key = (name, start, device)
+        found = self._kept.get(key)
+        if found is None:
+            places, signs = self._draw(zlib.crc32(name.encode()), start, n)
+            found = places.to(device), signs.to(device)
+            size = sum(part.nbytes for part in found)
+            # None leaves for another: parts come in a cycle, so that the last one used
+            # would leave just before it is asked for.
+            if self._bytes + size <= KEPT:
+                self._kept[key] = found
+                self._bytes += size
+        return found
+
+    def _draw(self, name: int, start: int, n: int) -> Drawn:
         """Places and signs, (s, n) each, of n coordinates from `start` on."""
         rng = np.random.default_rng([self.seed, name, start])
         shape = (self.nonzeros, n)

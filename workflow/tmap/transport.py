@@ -10,7 +10,9 @@ The gradient of OT in p is the source's dual potential f. It is found by Sinkhor
 iteration in the log domain (POT), started from the last step's potentials. F falls by
 exponentiated gradient steps, p_i <- p_i exp(-rate dF/dp_i) / Z, which stay on the
 simplex; a step that would not lower F is halved. As reg goes to 0, OT and f become the
-linear programme's.
+linear programme's, and Sinkhorn's iteration slow: F is known as well as it has converged.
+
+POT holds several arrays of the size of C; what is added here goes over C in blocks.
 
 Sources: EvoSelect (the objective, from its abstract; docs/paper.md says what is open and
 what we chose); Cuturi 2013, arXiv:1306.0895; Peyre & Cuturi 2019, arXiv:1803.00567, 4.4;
@@ -30,14 +32,20 @@ from scipy.special import logsumexp
 BLOCK = 8192
 #: A weight is never 0, so that a row can come back and ranks stay defined.
 LOWEST = -600.0
+#: Of Sinkhorn's iteration: distance of the plan's question marginals from u (2-norm).
+TOLERANCE = 1e-7
 
 
 class Transport(NamedTuple):
-    """Cost of moving p to u, and its potentials: the gradients in p and in u."""
+    """Cost of moving p to u, its potentials, and how far the plan is from u at the end.
+
+    The potentials are the gradients in p and in u.
+    """
 
     value: float
     source: np.ndarray
     target: np.ndarray
+    error: float
 
 
 @dataclass
@@ -49,11 +57,14 @@ class Weights:
     log_p : (n,) natural logarithms of the weights
     objective : F at the start and after every step
     transport : OT alone, likewise
+    error : of each of these, as in `Transport`; above `TOLERANCE` F is a lower bound, and
+        may have risen unseen
     """
 
     log_p: np.ndarray
     objective: list[float] = field(default_factory=list)
     transport: list[float] = field(default_factory=list)
+    error: list[float] = field(default_factory=list)
 
 
 def sinkhorn(
@@ -61,7 +72,7 @@ def sinkhorn(
     cost: np.ndarray,
     reg: float,
     start: np.ndarray | None = None,
-    tolerance: float = 1e-7,
+    tolerance: float = TOLERANCE,
     iterations: int = 2000,
 ) -> Transport:
     """Entropic transport of p to the uniform distribution over columns.
@@ -72,11 +83,12 @@ def sinkhorn(
     cost : (n, m)
     reg : weight of the entropy, in the cost's unit, above 0
     start : (m,) target potentials to begin with
+    tolerance, iterations : it ends with the first that is reached
 
     Returns
     -------
     The value, which is a lower bound until converged; source potentials (n,), exact for
-    the target's (m,)
+    the target's (m,); the error
     """
     from ot.bregman import sinkhorn_log
 
@@ -100,7 +112,8 @@ def sinkhorn(
     # POT's potentials are those of the plain entropy; ours are relative to p and u.
     target = reg * (about["log_v"] - log_u)
     source = _soft_minimum(cost, target, reg)
-    return Transport(float(np.exp(log_p) @ source + target.mean()), source, target)
+    value = float(np.exp(log_p) @ source + target.mean())
+    return Transport(value, source, target, float(about["err"][-1]))
 
 
 def _soft_minimum(cost: np.ndarray, target: np.ndarray, reg: float) -> np.ndarray:
@@ -134,13 +147,15 @@ def minimise(
 
     Returns
     -------
-    Weights; F never rises
+    Weights; F never rises where every error is within `TOLERANCE`
     """
     n = len(cost)
     log_p = np.full(n, -np.log(n))
     here = sinkhorn(log_p, cost, reg)
     repeated, direction = spread(np.exp(log_p))
-    found = Weights(log_p, [here.value + mu * repeated], [here.value])
+    found = Weights(log_p, [here.value + mu * repeated])
+    found.transport.append(here.value)
+    found.error.append(here.error)
     for _ in range(steps):
         gradient = here.source + 2 * mu * direction()
         for _ in range(30):
@@ -156,6 +171,7 @@ def minimise(
         here, direction, found.log_p = there, turn, tried
         found.objective.append(value)
         found.transport.append(there.value)
+        found.error.append(there.error)
     return found
 
 

@@ -3,7 +3,7 @@
     results/store/gradients/4f/part-01763...-9c1e.parquet      key, norm, vector
 
 As `tmap.store`, which holds what JSON can, under the same root and the same kind of key.
-Vectors are too many to be held: looking reads the keys only, and a vector when asked for.
+Vectors are too many to be held: looking reads the keys only, reading a part at a time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,20 +56,28 @@ class VectorStore:
                     self._look(path)
         return wanted & self._where.keys()
 
-    def get(self, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """(n, dim) float16 vectors and (n,) norms of stored keys, in their order."""
-        found: dict[str, tuple[np.ndarray, float]] = {}
-        wanted: dict[Path, dict[str, int]] = {}
-        for key in keys:
+    def read(
+        self, keys: Sequence[str], column: str
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """What is stored of these keys, part after part, each of which is read once.
+
+        Parameters
+        ----------
+        keys : stored ones, in any order
+        column : norm | vector
+
+        Yields
+        ------
+        (k,) positions among `keys`, and (k,) norms or (k, dim) float16 vectors of them
+        """
+        wanted: dict[Path, list[tuple[int, int]]] = {}
+        for at, key in enumerate(keys):
             path, row = self._where[key]
-            wanted.setdefault(path, {})[key] = row
-        for path, rows in wanted.items():
-            part = pq.read_table(path, columns=["norm", "vector"], partitioning=None)
-            part = part.take(pa.array(list(rows.values())))
-            vectors, norms = part["vector"].to_numpy(), part["norm"].to_numpy()
-            found |= dict(zip(rows, zip(vectors, norms, strict=True), strict=True))
-        pairs = [found[key] for key in keys]
-        return np.stack([v for v, _ in pairs]), np.array([norm for _, norm in pairs])
+            wanted.setdefault(path, []).append((at, row))
+        for path, pairs in wanted.items():
+            at, rows = np.array(pairs).T
+            part = pq.read_table(path, columns=[column], partitioning=None)[column]
+            yield at, np.stack(part.take(pa.array(rows)).to_numpy())
 
     def put(
         self,

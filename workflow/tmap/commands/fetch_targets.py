@@ -8,6 +8,7 @@ import typer
 def run(
     dataset: Annotated[str, typer.Argument(help="Dataset card.")],
     questions: Annotated[str, typer.Option(help="Reward questions (parquet).")],
+    confirm: Annotated[str, typer.Option(help="Table 'tiny' of those left out.")],
     output: Annotated[str, typer.Option(help="Table 'targets' (out).")],
 ) -> None:
     from tmap import origin, provenance, settings, tables
@@ -15,10 +16,11 @@ def run(
 
     card = settings.fetch_targets(dataset)
     asked = tables.read("questions", questions)
-    read = [card["source"].path, questions]
+    held_out = set(tables.read("tiny", confirm)["question_id"])
+    read = [card["source"].path, questions, confirm]
     tables.write(
         "targets",
-        targets.read(card["source"], card["reader"], asked),
+        targets.read(card["source"], card["reader"], asked, held_out),
         output,
         code=provenance.fingerprint("fetch_targets"),
         made=origin.made("fetch_targets", read, dataset=dataset),

@@ -28,7 +28,9 @@ def run(
     names = {"dataset": dataset, "proxy": proxy}
     card = settings.gradients(**names)
     model = Proxy(files.read_json(model_file), **card, warm=warm)
-    rows, asked = tables.read("pool", pool), tables.read("targets", targets)
+    # In the order that the columns read them in.
+    rows = tables.read("pool", pool).sort_values("text_hash", kind="stable")
+    asked = tables.read("targets", targets)
     pairs = zip(asked["question"], asked["answer"], strict=True)
     aims = [[("user", question), ("assistant", answer)] for question, answer in pairs]
     chats = [turns_of(row) for row in rows.to_dict("records")]
@@ -42,7 +44,7 @@ def run(
         ("candidates", rows["sample_id"], chats, True),
         ("questions", asked["question_id"], aims, False),
     ):
-        given = gradients.encode(model, list(ids), talks)
+        given = gradients.encode(model, talks)
         keys = gradients.measure(model, given, adam=adam, store=store)
         dim = model.projection.dim
         found = gradients.gather(given, list(ids), keys, dim, store)

@@ -28,7 +28,7 @@ def run(
     model = Proxy(files.read_json(model_file), **card, warm=warm)
     rows = tables.read("pool", pool)
     chats = [turns_of(row) for row in rows.to_dict("records")]
-    given = gradients.encode(model, list(rows["sample_id"]), chats)
+    given = gradients.encode(model, chats)
     store, part = VectorStore("gradients"), shares.parse(share)
     gradients.measure(model, given, adam=True, store=store, share=part)
     files.write_json(output, {"proxy": proxy, "share": share})

@@ -14,7 +14,8 @@ where s is the mean cosine of `less` (checkpoints by learning rate). `steps` exp
 gradient steps go down from uniform weights (`tmap.transport`), the first of `rate`;
 `regularisation` is the entropy's weight in OT, in the unit of the cost. A selection takes
 the highest weights. Few steps keep many rows in play; the minimum itself, with mu = 0,
-needs no more rows than there are questions.
+needs no more rows than there are questions. With little `regularisation` the transport may
+not converge in 2000 iterations; then the table's notes have a `warning`.
 
 Gradients and statuses are those of `less`. The weights depend on the whole pool.
 
@@ -77,24 +78,33 @@ def evoselect(
             COSTS,
             "Set `indicators: evoselect: cost:` in the dataset card.",
         )
-    where, status, questions = gradient_features.aligned(lm, pool["sample_id"])
+    at = gradient_features.aligned(lm, pool)
     score = np.full(len(pool), np.nan)
-    known = np.flatnonzero(status == "ok")
-    if not len(known):
-        return Scores(score, status)
-    # One order of sums, whatever the pool's: the same bits.
-    known = known[np.argsort(where[known], kind="stable")]
-    rows = where[known]
+    if not len(at.known):
+        return Scores(score, at.status)
     found = transport.minimise(
-        costs(lm.similarities(rows, questions), cost),
-        _spread(lm, rows),
+        costs(lm.similarities(at.rows, at.questions), cost),
+        _spread(lm, at.rows),
         mu=mu,
         reg=regularisation,
         steps=steps,
         rate=rate,
     )
-    score[known] = found.log_p + np.log(len(known))
-    return Scores(score, status, {"objective": found.objective})
+    score[at.known] = found.log_p + np.log(len(at.known))
+    notes = {"objective": found.objective} | _doubt(found, regularisation)
+    return Scores(score, at.status, notes)
+
+
+def _doubt(found: transport.Weights, regularisation: float) -> dict[str, str]:
+    """A warning where the transport was not solved to its tolerance."""
+    worst = max(found.error)
+    if worst <= transport.TOLERANCE:
+        return {}
+    return {
+        "warning": f"the transport's plan misses its marginals by {worst:.1e} (wanted "
+        f"{transport.TOLERANCE:.0e}), so the objective may have risen unseen; raise "
+        f"regularisation above {regularisation:g}"
+    }
 
 
 def costs(near: np.ndarray, cost: str) -> np.ndarray:

@@ -10,7 +10,8 @@ rates of the warm-up::
     questions of A: 0.3, 0.1; of B: 0.25        max(0.2, 0.25) = 0.25
 
 Gradients are of rule `gradients`: see `gradients:` in the dataset card, which names the
-proxy and its warm-up. Only reward questions are targets. Subtasks are the values of the
+proxy and its warm-up. Only reward questions are targets, and
+none of those that confirm a search's reward. Subtasks are the values of the
 column that `questions: columns: subtask:` names; without it there is one. (LESS divides
 by fixed numbers of questions that it knows of its benchmarks.)
 
@@ -49,13 +50,12 @@ def less(pool: pd.DataFrame, lm: Features) -> Scores:
     -------
     (n_samples,) in [-1, 1]; higher means more help
     """
-    where, status, questions = gradient_features.aligned(lm, pool["sample_id"])
+    at = gradient_features.aligned(lm, pool)
     score = np.full(len(pool), np.nan)
-    known = status == "ok"
-    near = lm.similarities(where[known], questions)
-    subtasks = np.array(lm.subtasks, dtype=object)[questions]
-    score[known] = influence(near, subtasks)
-    return Scores(score, status)
+    near = lm.similarities(at.rows, at.questions)
+    subtasks = np.array(lm.subtasks, dtype=object)[at.questions]
+    score[at.known] = influence(near, subtasks)
+    return Scores(score, at.status)
 
 
 def influence(near: np.ndarray, subtasks: np.ndarray) -> np.ndarray:

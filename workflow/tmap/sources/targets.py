@@ -4,11 +4,14 @@ The answer is what the source works out (GSM8K: the steps and `#### N`), for gra
 a bare result would favour samples without steps. A source that knows the result only
 gives that, in the form that the dataset's reader reads: `#### N`, the option's text, or
 its letter.
+
+The questions that confirm a search's reward are no targets: a column that was fitted to
+them would look better there than it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import pandas as pd
@@ -23,21 +26,26 @@ WORLD_ANSWER = "solution"
 
 
 def read(
-    source: QuestionSource, reader: Reader, questions: pd.DataFrame
+    source: QuestionSource,
+    reader: Reader,
+    questions: pd.DataFrame,
+    held_out: Set[str] = frozenset(),
 ) -> pd.DataFrame:
-    """Table 'targets' of these questions, in their order.
+    """Table 'targets' of these questions but for those held out, in their order.
 
     Parameters
     ----------
     source : where they came from, and its columns
     reader : how an answer is read
     questions : table 'questions', those of the reward
+    held_out : ids of those that confirm; not all of them
 
     Raises
     ------
     TmapError
         If the source no longer has a question's row, or lacks a named column.
     """
+    questions = questions[~questions["question_id"].isin(held_out)]
     columns = {str(ours): theirs for ours, theirs in source.columns.items()}
     if source.world:
         columns.setdefault("answer", WORLD_ANSWER)
