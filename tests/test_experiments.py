@@ -61,7 +61,24 @@ def measured(room, monkeypatch):
     for model in ("small", "large"):
         monkeypatch.setattr(finished_runs, "ROOM", f"results/toy/{model}")
         finished_runs.table(room, n=300)
+    a_pool(room, 20)
+    for name in ("tiny", "confirm"):
+        asks(room, name, "reward-0")
     return room
+
+
+def a_pool(room, n, **notes):
+    rows = pd.DataFrame(index=range(n), columns=list(tables.SCHEMAS["pool"].columns))
+    rows = rows.fillna("").assign(turns=None)
+    tables.write("pool", rows, room / "results/toy/pool.parquet", code="", **notes)
+
+
+def asks(room, name, question):
+    """A tiny or confirm set of one question."""
+    row = {"anchor_set": "kmeans", "question_id": question, "weight": 1.0}
+    row |= {"cluster": 0, "girth_difficulty": 0.0}
+    frame = pd.DataFrame([row])
+    tables.write("tiny", frame, room / f"results/toy/{name}.parquet", code="")
 
 
 @pytest.mark.parametrize("name", cards.names("experiments"))
@@ -117,7 +134,7 @@ def test_the_paper_s_tables_are_shipped():
 
 def test_a_cell_holds_what_metrics_would_say_of_that_column(measured):
     found = experiments.build(card()).frame.set_index(["column", "row"])
-    files = inputs.accuracy(card(), "toy", "small")
+    files = paths.measured("toy", "small", card().methods, 3)
     ids = finished_runs.question_ids(300)
     from tmap.runs import load
 
@@ -130,6 +147,35 @@ def test_a_cell_holds_what_metrics_would_say_of_that_column(measured):
     assert cell["n_runs"] == 3 and cell["better"] == "yes"
     assert found.loc[("small", "base"), "better"] == ""
     assert found.loc[("large", "uniform"), "better"] == "unclear"
+
+
+def test_a_table_says_what_metrics_would_warn_of(measured, monkeypatch):
+    monkeypatch.setattr(finished_runs, "ROOM", "results/toy/large")
+    finished_runs.run(measured, "uniform", 0, 1, [True] * 300, warnings=["6 % cut"])
+    a_pool(measured, 20, overlap_share=0.2, warning="odd rows")
+    lines = experiments.build(card()).lines
+    assert "large: training uniform s0 t1: 6 % cut" in lines
+    assert not any(line.startswith("small: training") for line in lines)
+    for model in ("small", "large"):
+        assert f"{model}: pool: odd rows" in lines
+        assert any(
+            line.startswith(f"{model}: pool: 20.0% of the rows") for line in lines
+        )
+        [shared] = [x for x in lines if x.startswith(f"{model}: all runs of")]
+        assert "all runs of tmap share one search" in shared
+    assert "Runs of a cell: 3; 1: base." in lines
+
+
+@pytest.mark.parametrize("name", ["tiny", "confirm"])
+def test_a_table_stops_where_a_search_may_have_asked_test_questions(measured, name):
+    asks(measured, name, "q0007")
+    with pytest.raises(TmapError, match="1 test questions stand in the tiny or"):
+        experiments.build(card())
+    path = measured / "cards/datasets/toy.yaml"
+    path.write_text(path.read_text() + "protocol: paper\n")
+    cards._load.cache_clear()
+    lines = experiments.build(card()).lines
+    assert "small: protocol paper: a search may have asked the test questions" in lines
 
 
 def test_holm_runs_over_all_columns_of_a_table():
@@ -304,9 +350,7 @@ def test_the_table_of_costs_has_a_row_per_method_and_says_what_it_leaves_out(roo
         path = room / f"results/benchmarks/{name}.tsv"
         path.parent.mkdir(parents=True)
         path.write_text(f"s\th:m:s\n{seconds}.0\t-\n")
-    pool = pd.DataFrame(index=range(2000), columns=list(tables.SCHEMAS["pool"].columns))
-    pool = pool.fillna("").assign(turns=None)
-    tables.write("pool", pool, room / "results/toy/pool.parquet", code="")
+    a_pool(room, 2000)
     report = {"settings": {"train": {"epochs": 3}}}
     write_json(room / "results/toy/small/full/s0/t0/train.json", report)
     how = card(kind="cost", models=["small"], methods=["full", "data_whisperer"])

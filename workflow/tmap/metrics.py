@@ -12,17 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from tmap import comparisons, statistics, tables
+from tmap import caveats, comparisons, statistics, tables
 from tmap.comparisons import UNTOUCHED, YARDSTICK
-from tmap.errors import TmapError
 from tmap.provenance import PACKAGE, versions
-from tmap.runs import Run, Runs, Search
+from tmap.runs import READINGS, Run, Runs, Search
 
 VERSION = 1
-UNREAD = 0.05  # share of unreadable answers above which to warn
 #: Of a model's record, what says nothing of the model.
 ABOUT_RECORD = ("path", "made", "versions")
-READINGS = {"strict": "is_strict", "flexible": "is_flexible", "numeric": "is_numeric"}
 TRAINING = (
     "n_samples n_tokens n_trained_tokens truncated dropped steps final_loss".split()
 )
@@ -72,7 +69,7 @@ def collect(
     ------
     TmapError : a search may have asked a test question, though they are held out
     """
-    _refuse_leaks(runs, seen, protocol)
+    caveats.refuse_leaks(runs, seen, protocol)
     methods = {name: runs.of(name) for name in runs.methods}
     drawn = statistics.n_resamples(len(methods))
     means = statistics.bootstrap_means(
@@ -94,7 +91,7 @@ def collect(
                 "against_random": random.get(name),
                 "against_base": base.get(name),
                 "verdict": comparisons.sentence(name, random.get(name), base.get(name))
-                + _one_search(arms, runs.searches_of(name))
+                + caveats.one_search(arms, runs.searches_of(name))
                 + _proxy(runs.searches_of(name)),
                 "certificate": _certificate(runs.searches_of(name)),
                 "training": _training(arms),
@@ -108,7 +105,7 @@ def collect(
         "pool": {"n": pool["rows"]["total"], "rejected": rejected["rows"]["total"]}
         | _notes(pool),
         "tiny": _notes(tiny),
-        "warnings": _warnings(runs, pool, tiny, warn_overlap, metric),
+        "warnings": caveats.warnings(runs, pool, tiny, warn_overlap, metric),
         "cost": _cost(runs),
         "provenance": _provenance(runs, pool, tiny, record),
     }
@@ -120,16 +117,6 @@ def _asked(
     """Questions that a method's search may have asked: with `full`, every one."""
     everything = any(found.weights.get("estimator") == "full" for found in searches)
     return list(arms[0].predictions.index) if everything else seen
-
-
-def _refuse_leaks(runs: Runs, seen: Collection[str], protocol: str) -> None:
-    leaked = sorted(set(runs.runs[0].predictions.index) & set(seen))
-    if leaked and protocol != "paper":
-        raise TmapError(
-            f"{len(leaked)} test questions stand in the tiny or confirm set (first: "
-            f"'{leaked[0]}'), though protocol {protocol} holds them out. These tables "
-            "come from different splits: delete the dataset's tables and build again."
-        )
 
 
 def _largest_effect(random: dict[str, Any]) -> float | None:
@@ -163,16 +150,6 @@ def _run(run: Run, seen: Collection[str]) -> dict[str, Any]:
         if outside.all() or not outside.any()
         else float(answers[outside].mean()),
     }
-
-
-def _one_search(arms: list[Run], searches: list[Search]) -> str:
-    """What a reader must know of several runs that share one search."""
-    if len(searches) != 1 or len(arms) == 1:
-        return ""
-    return (
-        f" Its {len(arms)} runs share one search: how searches differ is not in the "
-        "interval (vary_search_seed)."
-    )
 
 
 def _certificate(searches: list[Search]) -> dict[str, Any] | None:
@@ -240,63 +217,6 @@ def _design(random: dict, base: dict, drawn: int, seed: int) -> dict[str, Any]:
         "seed": seed,
         "families": {YARDSTICK: list(random), UNTOUCHED: list(base)},
     }
-
-
-def _warnings(
-    runs: Runs,
-    pool: dict[str, Any],
-    tiny: dict[str, Any],
-    warn_overlap: float,
-    metric: str,
-) -> list[str]:
-    found = [f"pool: {text}" for text in _texts(pool)]
-    share = pool.get("overlap_share")
-    if share is not None and share > warn_overlap:
-        found.append(
-            f"pool: {share:.1%} of the rows contained a benchmark question and were "
-            f"dropped; over {warn_overlap:.1%} the source may be contaminated"
-        )
-    found += [f"tiny set: {text}" for text in _texts(tiny)]
-    for search in runs.searches:
-        texts = search.weights.get("warnings", [])
-        found += [f"search {search.method} s{search.s}: {text}" for text in texts]
-    said: dict[tuple[str, str], list[str]] = {}
-    for run in runs.runs:
-        for text in (run.training or {}).get("warnings", []):
-            said.setdefault((run.method, text), []).append(f"s{run.s} t{run.t}")
-    found += [
-        f"training {m} {', '.join(who)}: {text}" for (m, text), who in said.items()
-    ]
-    found += _unread(runs, metric)
-    for method in runs.methods:
-        n = len(runs.of(method))
-        if method != UNTOUCHED and n < comparisons.MIN_SEEDS:
-            found.append(f"{method}: {n} of {comparisons.MIN_SEEDS} runs for a verdict")
-    codes = {run.code for run in runs.runs}
-    if len(codes) > 1:
-        found.append(f"predictions were written by {len(codes)} versions of the code")
-    return list(dict.fromkeys(found))
-
-
-def _unread(runs: Runs, metric: str) -> list[str]:
-    """Methods with too many answers in which the metric's reader found nothing."""
-    found = []
-    for method in runs.methods if metric in READINGS else []:
-        share = np.mean(
-            [run.predictions[metric].isna().mean() for run in runs.of(method)]
-        )
-        if share > UNREAD:
-            found.append(
-                f"{method}: {share:.1%} of the test answers hold nothing that the "
-                f"reader ({metric}) finds; they count as wrong"
-            )
-    return found
-
-
-def _texts(about: dict[str, Any]) -> list[str]:
-    """Notes `warnings`, a list, and `warning`, one text or None."""
-    one = about.get("warning")
-    return [*about.get("warnings", []), *([one] if one else [])]
 
 
 def _cost(runs: Runs) -> dict[str, Any]:

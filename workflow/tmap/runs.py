@@ -29,6 +29,8 @@ PATTERN = re.compile(
     rf"(?:^|/)(?:{CONSENSUS})?(?P<method>[a-z0-9_]+)"
     r"/s(?P<s>\d+)(?:/t(?P<t>\d+))?/(?P<name>[^/]+)$"
 )
+#: Readings of an answer -> column that says whether it is right by this one.
+READINGS = {"strict": "is_strict", "flexible": "is_flexible", "numeric": "is_numeric"}
 #: Files of a run lie under t{t}; files of a search do not.
 RUN_FILES = ("predictions.parquet", "train.json")
 SEARCH_FILES = ("weights.json", "trace.parquet", "certificate.json")

@@ -11,23 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from tmap import cards, comparisons, statistics, tables
+from tmap import cards, caveats, comparisons, paths, statistics, tables
 from tmap.cards.experiment import ExperimentCard
 from tmap.comparisons import UNTOUCHED
 from tmap.experiments import inputs
 from tmap.experiments.cells import Cells
-from tmap.runs import Run, Runs, load
-
-READINGS = ("strict", "flexible", "numeric")
+from tmap.runs import READINGS, Run, Runs, load
 
 
 def build(card: ExperimentCard) -> Cells:
     """Rows are methods, columns datasets and models (or the other way round)."""
-    loaded = {
-        column(card, dataset, model): read(inputs.accuracy(card, dataset, model))
-        for model, dataset in product(card.models, card.datasets)
-    }
-    return compare(card, loaded, card.methods)
+    loaded, told = {}, []
+    for model, dataset in product(card.models, card.datasets):
+        name = column(card, dataset, model)
+        loaded[name] = read(paths.measured(dataset, model, card.methods, card.seeds))
+        told += [f"{name}: {text}" for text in faults(card, dataset, loaded[name])]
+    found = compare(card, loaded, card.methods)
+    found.lines += [*_runs_line(found, card), *dict.fromkeys(told)]
+    return found
 
 
 def read(files: list[str]) -> Runs:
@@ -35,6 +36,37 @@ def read(files: list[str]) -> Runs:
     first = next(f for f in files if f.endswith("predictions.parquet"))
     asked = tables.read("predictions", first, ["question_id"])["question_id"]
     return load(files, asked)
+
+
+def faults(card: ExperimentCard, dataset: str, runs: Runs) -> list[str]:
+    """What metrics.json would say of these runs besides numbers, a sentence each.
+
+    Raises
+    ------
+    TmapError : a search may have asked a test question, though they are held out
+    """
+    about = cards.load("datasets", dataset)
+    asked = inputs.asked(card, dataset)
+    seen = {q for f in asked for q in tables.read("tiny", f)["question_id"]}
+    caveats.refuse_leaks(runs, seen, about.protocol)
+    found = []
+    if about.protocol == "paper":
+        found.append("protocol paper: a search may have asked the test questions")
+    pool, tiny = (
+        tables.metadata(f) for f in (f"results/{dataset}/pool.parquet", asked[0])
+    )
+    found += caveats.warnings(runs, pool, tiny, about.overlap.warn_above, about.metric)
+    shared = [
+        method
+        for method in runs.methods
+        if caveats.one_search(runs.of(method), runs.searches_of(method))
+    ]
+    if shared:
+        found.append(
+            f"all runs of {', '.join(shared)} share one search: how searches differ is "
+            "not in the interval (vary_search_seed)"
+        )
+    return found
 
 
 def column(card: ExperimentCard, dataset: str, model: str) -> str:
@@ -136,6 +168,20 @@ def _apart(card: ExperimentCard, methods: list[str]) -> frozenset[str]:
         if how.weights in ("none", "oracle") or how.fraction == 1:
             found.add(card.label(method))
     return frozenset(found)
+
+
+def _runs_line(found: Cells, card: ExperimentCard) -> list[str]:
+    """How many runs a cell has, where that differs."""
+    rows: dict[int, list[str]] = {}
+    for cell in found.rows:
+        name = cell["column" if card.transpose else "row"]
+        if cell.get("n_runs") and name not in rows.setdefault(cell["n_runs"], []):
+            rows[cell["n_runs"]].append(name)
+    most = max(rows, default=0)
+    fewer = [
+        f"{n}: {', '.join(names)}" for n, names in sorted(rows.items()) if n < most
+    ]
+    return [f"Runs of a cell: {most}; {'; '.join(fewer)}."] if fewer else []
 
 
 def _effect(effects: list[float | None]) -> str:

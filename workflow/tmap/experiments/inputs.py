@@ -63,7 +63,15 @@ def room(dataset: str, model: str, method: str) -> str:
 
 
 def accuracy(card: ExperimentCard, dataset: str, model: str) -> list[str]:
-    return paths.measured(dataset, model, card.methods, card.seeds)
+    runs = paths.measured(dataset, model, card.methods, card.seeds)
+    return [*runs, f"results/{dataset}/pool.parquet", *asked(card, dataset)]
+
+
+def asked(card: ExperimentCard, dataset: str) -> list[str]:
+    """Tables of the questions that a search may have asked; the tiny set first."""
+    room = f"results/{dataset}"
+    own = paths.own_anchors(dataset, card.methods)
+    return [f"{room}/tiny.parquet", f"{room}/confirm.parquet", *own]
 
 
 def weights(card: ExperimentCard, dataset: str, model: str) -> list[str]:
