@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import finished_runs
 from clones import ROOT
@@ -405,6 +406,22 @@ def test_a_curve_reads_nested_parts(room):
     found = experiments.build(how).frame
     assert found["column"].tolist() == ["10 %", "100 %"]
     assert found["value"].tolist() == [0.5, 0.9]
+
+
+def test_a_curve_is_drawn_as_a_line_per_method_at_its_shares(tmp_path):
+    cells = Cells([], "accuracy, %", along="share of the pool")
+    for row in ("random", "tmap"):
+        for share, value in (("5 %", 0.4), ("30 %", 0.5)):
+            ends = {"value": value, "low": value - 0.1, "high": value + 0.2}
+            cells.rows.append({"row": row, "column": share, **ends})
+    cells.frame = pd.DataFrame(cells.rows)
+    axes = Figure().add_subplot()
+    render._lines(axes, cells)
+    assert axes.get_legend_handles_labels()[1] == ["random", "tmap"]
+    line = axes.containers[0][0]
+    assert line.get_xydata() == pytest.approx(np.array([[5, 40], [30, 50]]))
+    render.picture(cells, tmp_path / "curve.png", "t")
+    assert (tmp_path / "curve.png").stat().st_size > 5000
 
 
 def test_shapley_intervals_of_four_pairs_are_students(room):

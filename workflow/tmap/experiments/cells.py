@@ -20,6 +20,7 @@ class Cells:
     apart : rows that no mark for the best may stand on (they select nothing)
     lines : sentences printed below the table: verdicts, effects, warnings
     best : whether the largest value of a column is marked
+    along : what the columns are values of; then the picture has a line per row
     """
 
     rows: list[dict[str, Any]]
@@ -29,6 +30,7 @@ class Cells:
     apart: frozenset[str] = frozenset()
     lines: list[str] = field(default_factory=list)
     best: bool = False
+    along: str = ""
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def notes(self) -> dict[str, Any]:

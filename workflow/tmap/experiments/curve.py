@@ -13,7 +13,7 @@ from tmap.experiments.cells import Cells
 
 def build(card: ExperimentCard) -> Cells:
     """Rows are methods, columns shares; one block of rows per dataset and model."""
-    found = Cells([], "accuracy, %", best=True)
+    found = Cells([], "accuracy, %", best=True, along="share of the pool")
     several = len(card.datasets) * len(card.models) > 1
     for dataset, model in product(card.datasets, card.models):
         answers = {

@@ -7,7 +7,9 @@ import io
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tmap.experiments.cells import Cells
@@ -107,12 +109,45 @@ def as_csv(cells: Cells) -> str:
 
 
 def picture(cells: Cells, path: str | Path, title: str) -> None:
-    """A column chart: one group per row, one bar per column, intervals as whiskers."""
+    """A chart with intervals as whiskers: lines along the columns, or groups of bars."""
+    rows, columns, _ = grid(cells)
+    size = (2.5 + 0.22 * len(rows) * max(len(columns), 3), 4.2)
+    size = (6.4, 4.2) if cells.along else (min(size[0], 24), size[1])
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    if cells.along:
+        _lines(axes, cells)
+    else:
+        _bars(axes, cells)
+    axes.set_ylabel(cells.unit)
+    axes.set_title(title, loc="left", fontsize=9)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def _lines(axes: Axes, cells: Cells) -> None:
+    """One line per row; columns are numbers with a unit, as `10 %`."""
+    rows, columns, at = grid(cells)
+    places = [float(column.split()[0]) for column in columns]
+    for i, row in enumerate(rows):
+        found = np.array(
+            [[at[row, c][k] for k in ("value", "low", "high")] for c in columns]
+        )
+        value, low, high = cells.scale * found.T
+        reach = np.array([value - low, high - value])
+        colour = SEED_COLOURS[i % len(SEED_COLOURS)]
+        axes.errorbar(
+            places, value, reach, color=colour, marker="o", capsize=3, label=row
+        )
+    axes.set_xticks(places, columns)
+    axes.set_xlabel(cells.along)
+
+
+def _bars(axes: Axes, cells: Cells) -> None:
+    """One group of bars per row, one bar per column."""
     rows, columns, at = grid(cells)
     width = 0.8 / len(columns)
-    size = (2.5 + 0.22 * len(rows) * max(len(columns), 3), 4.2)
-    figure = Figure(figsize=(min(size[0], 24), size[1]), layout="constrained")
-    axes = figure.add_subplot()
     for i, column in enumerate(columns):
         colour = SEED_COLOURS[i % len(SEED_COLOURS)]
         for j, row in enumerate(rows):
@@ -125,11 +160,6 @@ def picture(cells: Cells, path: str | Path, title: str) -> None:
             axes.bar(place, value, width, color=colour, label=name)
             axes.plot([place, place], [low, high], color="black", linewidth=1)
     axes.set_xticks(range(len(rows)), rows, rotation=40, ha="right")
-    axes.set_ylabel(cells.unit)
-    axes.set_title(title, loc="left", fontsize=9)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8)
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
 
 
 def best(cells: Cells) -> dict[tuple[str, str], str]:
