@@ -10,19 +10,6 @@ WRITES  .../sentinels.json                              the selections that are 
 PAPER   3.4 claims that the proxy preserves ranks; Table 8 is its evidence
 """
 
-from snakemake.exceptions import IncompleteCheckpointException
-
-
-def sentinel_runs(w):
-    """As many as the search offers; until it has run, a dry run counts what the card says."""
-    try:
-        chosen = checkpoints.choose_sentinels.get(**w).output[0]
-    except IncompleteCheckpointException:
-        if not workflow.dryrun:
-            raise
-        chosen = ""
-    return paths.sentinel_runs(**w, chosen=chosen)
-
 
 # A checkpoint: a search may offer no sentinels, and then nothing is trained.
 checkpoint choose_sentinels:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from snakemake.exceptions import IncompleteCheckpointException
 from tmap import attempts, embeddings, gradient_paths, indicators, parts, settings
 from tmap.names import one_of
 from tmap.provenance import fingerprint
@@ -80,3 +81,14 @@ def memory(name, models, w, attempt):
     models = models if isinstance(models, list) else [models]
     needed = sum(paths.mem_mb(model) for model in models)
     return attempts.memory(needed, log_of(name, w), attempt)
+
+
+def sentinel_runs(w):
+    """As many as the search offers; until it has run, a dry run counts what the card says."""
+    try:
+        chosen = checkpoints.choose_sentinels.get(**w).output[0]
+    except IncompleteCheckpointException:
+        if not workflow.dryrun:
+            raise
+        chosen = ""
+    return paths.sentinel_runs(**w, chosen=chosen)
