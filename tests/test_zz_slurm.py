@@ -213,7 +213,7 @@ def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, tmp_path
     """First Slurm ends it (it hangs), then its own clock, then it is done."""
     forget_the_search(remote)
     busy = os.getloadavg()[0] > os.cpu_count()  # then loading alone takes a minute
-    minutes, pause = (2, "4") if busy else (1, "1.2")
+    minutes, pause = (2, "4") if busy else (1, "2")
     options = ("--set-resources", f"search_weights:runtime={minutes}")
     hang = str(tmp_path / "hung")
     process = start(remote, TRACE, *options, SLOW_LEDGER=pause, HANG_ONCE=hang)
