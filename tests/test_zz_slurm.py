@@ -214,7 +214,9 @@ def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, tmp_path
     forget_the_search(remote)
     busy = os.getloadavg()[0] > os.cpu_count()  # then loading alone takes a minute
     minutes, pause = (2, "4") if busy else (1, "2")
+    # On the command line they replace all of the profile's, so the partition is named too.
     options = ("--set-resources", f"search_weights:runtime={minutes}")
+    options += ("search_weights:slurm_partition=gpu",)
     hang = str(tmp_path / "hung")
     process = start(remote, TRACE, *options, SLOW_LEDGER=pause, HANG_ONCE=hang)
     finish(remote, process, seconds=1800 if busy else 600)
