@@ -13,30 +13,23 @@ import argparse
 import datetime
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-import yaml
+from embedded import CARDS, ROOT, build, dataset, write, write_card
 
 from tmap import cards, files
 
-ROOT = Path(__file__).resolve().parents[1]
-ROOM = Path(".embedded/tables")
+MADE = ".embedded/tables/cards"
+CONFIG = ".embedded/tables/config.yaml"
 FIRST = "table1"
 SEEDS = "pool seed {pool}; training and selection seeds 0, 1, 2; search seed 0"
 
 
 def names() -> list[str]:
     """Experiment cards of the embedded world, the first one first."""
-    found = (ROOT / "config/embedded/experiments").glob("*.yaml")
+    found = (ROOT / CARDS / "experiments").glob("*.yaml")
     return sorted({path.stem for path in found}, key=lambda name: (name != FIRST, name))
-
-
-def write(folder: str, name: str, card: dict) -> None:
-    path = ROOT / ROOM / "cards" / folder / f"{name}.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(card), encoding="utf-8")
 
 
 def write_cards(pool: int, wanted: list[str]) -> None:
@@ -44,40 +37,26 @@ def write_cards(pool: int, wanted: list[str]) -> None:
     here = dataset(pool)
     teacher = cards.load("datasets", "arith_distilled").distil
     assert teacher is not None
-    write(
-        "datasets",
-        "arith_distilled",
-        {"extends": here, "distil": {"judge": teacher.judge}},
-    )
+    card = {"extends": here, "distil": {"judge": teacher.judge}}
+    write_card(MADE, "datasets", "arith_distilled", card)
     for name in wanted:
         [on] = cards.load("experiments", name).datasets
         other = here if on == "arith" else on
-        write("experiments", name, {"extends": name, "datasets": [other]})
-    config = {
-        "methods": ["base", "random"],
-        "cards": ["config/embedded", str(ROOM / "cards")],
-    }
-    (ROOT / ROOM / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        card = {"extends": name, "datasets": [other]}
+        write_card(MADE, "experiments", name, card)
+    write(CONFIG, {"methods": ["base", "random"], "cards": [CARDS, MADE]})
 
 
-def build(wanted: list[str], cores: int) -> float:
+def minutes(wanted: list[str], cores: int) -> float:
     """Run the workflow for these tables; minutes."""
-    command = ["snakemake", "--profile", "profiles/local", "--cores", str(cores)]
-    command += ["--max-jobs-per-timespan", "1000/15s"]  # hundreds wait: look seldom
-    command += ["--quiet", "rules", "--configfile", str(ROOM / "config.yaml"), "--"]
-    command += [f"results/tables/{name}.parquet" for name in wanted]
     begun = time.monotonic()
-    subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
+    build([f"results/tables/{name}.parquet" for name in wanted], CONFIG, cores)
     return (time.monotonic() - begun) / 60
 
 
 def begun(pool: int) -> bool:
     """Whether something of an earlier run lies here, so that times say little."""
     return any((ROOT / "results").glob(f"{dataset(pool)}/*"))
-
-
-def dataset(pool: int) -> str:
-    return f"arith_p{pool}" if pool else "arith"
 
 
 def page(pool: int, wanted: list[str], cores: int, times: str) -> str:
@@ -121,14 +100,14 @@ def main() -> None:
     args = parser.parse_args()
     wanted = names() if not args.tables else args.tables.split(",")
     wanted = [FIRST, *(name for name in wanted if name != FIRST)]
-    cards.use_folders(["config/embedded"])
+    cards.use_folders([CARDS])
     write_cards(args.pool, wanted)
     continued = begun(args.pool)
-    minutes = [build([FIRST], args.cores), build(wanted, args.cores)]
+    took = [minutes([FIRST], args.cores), minutes(wanted, args.cores)]
     times = (
         "Some of it was finished before, so no times are given."
         if continued
-        else f"Table 1 took {minutes[0]:.0f} minutes, the others {minutes[1]:.0f} more."
+        else f"Table 1 took {took[0]:.0f} minutes, the others {took[1]:.0f} more."
     )
     files.write_text(args.output, page(args.pool, wanted, args.cores, times))
 

@@ -17,29 +17,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from embedded import CARDS, ROOT, build, dataset
 from sklearn.metrics import roc_auc_score
 
 from tmap import cards, gradient_features, gradient_paths, indicators, paths, tables
 from tmap.selection import n_selected
 
-ROOT = Path(__file__).resolve().parents[1]
 OURS = ("less", "evoselect")
-
-
-def build(dataset: str, model: str, cores: int) -> None:
-    """Run the workflow for the columns, and for what is known of the pool."""
-    command = ["snakemake", "--profile", "profiles/local", "--cores", str(cores)]
-    command += ["--quiet", "rules", "--configfile", "config/embedded/config.yaml", "--"]
-    command += [paths.indicator_file(dataset, model, name) for name in OURS]
-    command += [f"results/{dataset}/pool_labels.parquet"]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
 
 
 def ranks(score: pd.Series, clean: pd.Series, n: int) -> dict[str, Any]:
@@ -91,21 +79,23 @@ def main() -> None:
     parser.add_argument("--mu", default="0,0.1,1", help="other values; '': none")
     parser.add_argument("--cores", type=int, default=4)
     args = parser.parse_args()
-    cards.use_folders(["config/embedded"])
-    dataset = f"arith_p{args.pool}" if args.pool else "arith"
-    build(dataset, args.model, args.cores)
-    labels = tables.read("pool_labels", ROOT / f"results/{dataset}/pool_labels.parquet")
+    cards.use_folders([CARDS])
+    pool = dataset(args.pool)
+    wanted = [paths.indicator_file(pool, args.model, name) for name in OURS]
+    wanted += [f"results/{pool}/pool_labels.parquet"]
+    build(wanted, f"{CARDS}/config.yaml", args.cores)
+    labels = tables.read("pool_labels", ROOT / f"results/{pool}/pool_labels.parquet")
     clean = labels.set_index("sample_id")["is_clean"].astype(bool)
-    n = n_selected(cards.load("datasets", dataset).fraction, len(clean))
+    n = n_selected(cards.load("datasets", pool).fraction, len(clean))
     values = [float(mu) for mu in args.mu.split(",") if mu]
     found = {
-        "columns": columns(dataset, args.model),
-        "mu": by_mu(dataset, args.model, values),
+        "columns": columns(pool, args.model),
+        "mu": by_mu(pool, args.model, values),
     }
     report = {
-        "dataset": dataset,
+        "dataset": pool,
         "model": args.model,
-        "proxy": gradient_paths.proxy_of(dataset, args.model),
+        "proxy": gradient_paths.proxy_of(pool, args.model),
         "n_rows": len(clean),
         "clean": round(float(np.mean(clean)), 4),
         "n_best": n,

@@ -19,20 +19,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+from embedded import CARDS, ROOT, build, dataset, write, write_card
 from scipy import stats
 
 from tmap import adaptation, cards, features, paths, settings, tables
 from tmap.ledger import Ledger
 
-ROOT = Path(__file__).resolve().parents[1]
-CARDS = ".embedded/world/cards"
+MADE = ".embedded/world/cards"
+CONFIG = ".embedded/world/config.yaml"
 SHIPPED = ["base", "random", "uniform", "full", "oracle", "tmap"]
 N_TRIED = 20_000  # weight vectors of `by_labels`
 Measured = dict[str, dict[str, dict[str, float]]]
@@ -54,33 +53,18 @@ def write_methods(args: argparse.Namespace) -> list[str]:
         about = {"extends": "tmap", "search": {"exemplars": other}}
         made[f"tmap_{other}"] = about
     for name, card in made.items():
-        write_method(name, card)
+        write_card(MADE, "methods", name, card)
     return list(made)
-
-
-def write_method(name: str, card: dict[str, Any]) -> None:
-    path = ROOT / CARDS / "methods" / f"{name}.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(card), encoding="utf-8")
-
-
-def dataset(pool: int) -> str:
-    return f"arith_p{pool}" if pool else "arith"
 
 
 def metrics(pools: list[int], models: list[str]) -> list[str]:
     return [f"results/{dataset(p)}/{m}/metrics.json" for m in models for p in pools]
 
 
-def build(targets: list[str], methods: list[str], cores: int) -> None:
+def run(targets: list[str], methods: list[str], cores: int) -> None:
     """Run the workflow for these files, one training seed per method."""
-    config = {"methods": methods, "seeds": 1, "cards": ["config/embedded", CARDS]}
-    place = ROOT / ".embedded/world/config.yaml"
-    place.write_text(yaml.safe_dump(config), encoding="utf-8")
-    command = ["snakemake", "--profile", "profiles/local", "--cores", str(cores)]
-    command += ["--max-jobs-per-timespan", "1000/15s"]  # hundreds wait: look seldom
-    command += ["--quiet", "rules", "--configfile", str(place), "--", *targets]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
+    write(CONFIG, {"methods": methods, "seeds": 1, "cards": [CARDS, MADE]})
+    build(targets, CONFIG, cores)
 
 
 def predictions(pool: int, model: str, method: str) -> str:
@@ -227,10 +211,9 @@ def given(
             known = by_labels(pool, pools, model)
             for method, weights in (("swapped", foreign), ("by_labels", known)):
                 names[model, method, pool] = f"{method}_{model}_p{pool}"
-                write_method(names[model, method, pool], {"weights": weights})
-    build(
-        [predictions(p, m, name) for (m, _, p), name in names.items()], SHIPPED, cores
-    )
+                card = {"weights": weights}
+                write_card(MADE, "methods", names[model, method, pool], card)
+    run([predictions(p, m, name) for (m, _, p), name in names.items()], SHIPPED, cores)
     found: Measured = {}
     for (model, method, pool), name in names.items():
         by_pool = found.setdefault(model, {}).setdefault(method, {})
@@ -264,9 +247,9 @@ def main() -> None:
     args = parser.parse_args()
     pools = [int(text) for text in args.pools.split(",")]
     models = args.models.split(",")
-    cards.use_folders(["config/embedded"])
+    cards.use_folders([CARDS])
     made = write_methods(args)
-    cards.use_folders(["config/embedded", CARDS])
+    cards.use_folders([CARDS, MADE])
     drawn = [name for name in made if name.startswith("drawn_")]
     methods = SHIPPED + [name for name in made if name not in drawn]
     on_pool = {p: [drawn[i % len(drawn)]] for i, p in enumerate(pools)}
@@ -275,7 +258,7 @@ def main() -> None:
     for model in models:
         wanted += [predictions(p, model, d) for p in pools for d in on_pool[p]]
         wanted += [weights_file(pools[0], model, s) for s in range(args.search_seeds)]
-    build(wanted, methods, args.cores)
+    run(wanted, methods, args.cores)
     results = measured(pools, models, methods)
     for model, by_method in given(pools, models, args.cores).items():
         results[model] |= by_method

@@ -277,7 +277,7 @@ def long_texts(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("stage", ["output_length", "search"])
+@pytest.mark.parametrize("stage", ["output_length", "model", "shard", "search"])
 def test_memory_does_not_grow_with_the_texts(stage, long_texts):
     """The peak grows by less than 0.4 of the text; all rows at once take twice it."""
     peaks = []

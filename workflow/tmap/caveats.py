@@ -32,9 +32,14 @@ def refuse_leaks(runs: Runs, seen: Collection[str], protocol: str) -> None:
         )
 
 
+def share_one_search(arms: list[Run], searches: list[Search]) -> bool:
+    """Whether several runs come from one search."""
+    return len(searches) == 1 and len(arms) > 1
+
+
 def one_search(arms: list[Run], searches: list[Search]) -> str:
     """What a reader must know of several runs that share one search."""
-    if len(searches) != 1 or len(arms) == 1:
+    if not share_one_search(arms, searches):
         return ""
     return (
         f" Its {len(arms)} runs share one search: how searches differ is not in the "

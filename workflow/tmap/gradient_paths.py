@@ -6,7 +6,7 @@ from typing import Any
 
 from tmap import cards, indicators
 from tmap.errors import TmapError
-from tmap.paths import runtime
+from tmap.paths import judge_minutes
 
 GRADIENTS = (
     "candidates.parquet",
@@ -111,9 +111,7 @@ def generator_model(method: str) -> str | None:
 
 
 def generator_minutes(method: str) -> int:
-    """Minutes to ask for; of a generator on a server, its card says."""
+    """Minutes to ask for to generate a round's candidates."""
     how = cards.load("methods", method).rounds
-    generator = cards.load("judges", how.generator) if how else None
-    if generator and generator.server:
-        return generator.limits.runtime
-    return runtime(generator_model(method), "generate_candidates")
+    assert how is not None  # only methods with rounds have such a job
+    return judge_minutes(how.generator, "generate_candidates")

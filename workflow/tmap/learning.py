@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from tmap import choice, search
+from tmap import choice, files, provenance, search, tables
 from tmap.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,23 @@ class Result:
 
     found: search.Found
     summary: dict[str, Any]
+
+    def write(
+        self,
+        trace: Path,
+        timings: Path,
+        weights: Path,
+        seed: int,
+        code: str,
+        made: dict[str, Any],
+    ) -> None:
+        """Write the tables and weights.json; each says its code and what it is made of."""
+        about: dict[str, Any] = {"seed": seed, "code": code, "made": made}
+        names = self.summary["indicators"]
+        tables.write("trace", self.found.trace, trace, **about, indicators=names)
+        tables.write("search_timings", self.found.timings, timings, **about)
+        versions = provenance.versions()
+        files.write_json(weights, {**self.summary, **about, "versions": versions})
 
 
 def learn(task: Task, card: dict[str, Any], seed: int) -> Result:

@@ -66,13 +66,17 @@ def shards(dataset: str, model: str | None, indicator: str) -> list[str]:
 
 
 def minutes(dataset: str, model: str | None, indicator: str) -> int:
-    """Minutes to ask for; of a judge on a server, its card says."""
+    """Minutes to ask for to measure a column."""
     if indicators.get(indicator).looks_at == "judge":
         options = cards.load("datasets", dataset).indicator_options(indicator)
-        judge = cards.load("judges", options["judge"])
-        if judge.server:
-            return judge.limits.runtime
+        return judge_minutes(options["judge"], "score_indicator")
     return runtime(model_of_indicator(dataset, model, indicator), "score_indicator")
+
+
+def judge_minutes(judge: str, rule: str) -> int:
+    """Minutes to ask for to ask a judge: of one on a server, its card says."""
+    card = cards.load("judges", judge)
+    return card.limits.runtime if card.server else runtime(card.model, rule)
 
 
 def columns_of_indicator(dataset: str, model: str | None, indicator: str) -> list[str]:
@@ -124,12 +128,10 @@ def teacher(dataset: str) -> str | None:
 
 
 def minutes_to_distil(dataset: str) -> int:
-    """Minutes to ask for; of a teacher on a server, its judge card says."""
+    """Minutes to ask for to rewrite a pool."""
     how = cards.load("datasets", dataset).distil
-    judge = cards.load("judges", how.judge) if how else None
-    if judge and judge.server:
-        return judge.limits.runtime
-    return runtime(teacher(dataset), "score_indicator")
+    assert how is not None  # the rule is for datasets of `distilled` only
+    return judge_minutes(how.judge, "score_indicator")
 
 
 def recordings(dataset: str, indicator: str) -> list[str]:

@@ -85,7 +85,7 @@ class Reward:
         ahead = set(self.unbooked)
         keys = [self.key(demos) for demos in groups]
         n_first = len(keys) if beat is None else max(2, (len(keys) + 1) // 2)
-        self.ask(groups[:n_first], since)
+        self._ask(dict(zip(keys[:n_first], groups, strict=False)), since)
         accuracy = self._accuracy(keys[:n_first])
         n_first = min(n_first, len(keys))
         raced = (
@@ -96,7 +96,8 @@ class Reward:
         if raced:
             keys = keys[:n_first]
         else:
-            self.ask(groups[n_first:])
+            rest = dict(zip(keys[n_first:], groups[n_first:], strict=True))
+            self._ask(rest, time.monotonic())
             accuracy = self._accuracy(keys)
         self.used |= set(keys)
         costs = {k: self.unbooked.pop(k) for k in {*keys} & {*self.unbooked}}
@@ -125,7 +126,10 @@ class Reward:
         As many groups at a time as the engine computes together: a kill loses those.
         """
         since = time.monotonic() if since is None else since
-        named = {self.key(demos): demos for demos in groups}
+        self._ask({self.key(demos): demos for demos in groups}, since)
+
+    def _ask(self, named: dict[str, Sequence[Demo]], since: float) -> None:
+        """The same for groups whose keys are known."""
         keys = [key for key in named if key not in self.ledger.answers]
         while keys:
             self._keep_batch()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tmap import adaptation, files, origin, provenance, settings, tables
+from tmap import origin, provenance, settings
 
 
 def run(
@@ -29,7 +29,7 @@ def run(
     ] = "",
     seed: Annotated[int, typer.Option(help="of the search")] = 0,
 ) -> None:
-    from tmap import consensus
+    from tmap import adaptation, consensus
 
     names = {"dataset": dataset, "method": method}
     records = [Path(record) for record in models.split()]
@@ -42,10 +42,4 @@ def run(
     read = [pool, questions, tiny, confirm, *records, *map(Path, past), *indicators]
     code = provenance.fingerprint("search_consensus")
     made = origin.made("search_consensus", read, **names)
-    notes = {"made": made, "indicators": result.summary["indicators"]}
-    tables.write("trace", result.found.trace, trace, code=code, seed=seed, **notes)
-    tables.write(
-        "search_timings", result.found.timings, timings, code=code, seed=seed, made=made
-    )
-    about = {"seed": seed, "code": code, "versions": provenance.versions()}
-    files.write_json(weights, {**result.summary, **about, "made": made})
+    result.write(trace, timings, weights, seed, code, made)

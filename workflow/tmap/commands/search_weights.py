@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tmap import files, origin, provenance, settings, tables
+from tmap import origin, provenance, settings
 
 
 def run(
@@ -50,10 +50,4 @@ def run(
     read += [*map(Path, history.split()), *(indicators or [])]
     code = provenance.fingerprint("search_weights")
     made = origin.made("search_weights", read, **names)
-    notes = {"made": made, "indicators": result.summary["indicators"]}
-    tables.write("trace", result.found.trace, trace, code=code, seed=seed, **notes)
-    tables.write(
-        "search_timings", result.found.timings, timings, code=code, seed=seed, made=made
-    )
-    about = {"seed": seed, "code": code, "versions": provenance.versions()}
-    files.write_json(weights, {**result.summary, **about, "made": made})
+    result.write(trace, timings, weights, seed, code, made)

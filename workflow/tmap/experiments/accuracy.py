@@ -59,7 +59,7 @@ def faults(card: ExperimentCard, dataset: str, runs: Runs) -> list[str]:
     shared = [
         method
         for method in runs.methods
-        if caveats.one_search(runs.of(method), runs.searches_of(method))
+        if caveats.share_one_search(runs.of(method), runs.searches_of(method))
     ]
     if shared:
         found.append(

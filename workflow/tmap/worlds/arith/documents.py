@@ -23,6 +23,11 @@ SEPARATOR = "\n\n"
 #: Shares of problems by number of steps, 1..5.
 STEPS = (0.14, 0.28, 0.28, 0.22, 0.08)
 STEPS_CLEAN = (0.24, 0.32, 0.24, 0.16, 0.04)
+STEPS_TERSE: Mapping[Style, tuple[float, ...]] = {
+    "clean": (0.26, 0.34, 0.26, 0.11, 0.03),
+    "terse": (0.04, 0.08, 0.16, 0.60, 0.12),
+    "skip": (0.10, 0.28, 0.29, 0.28, 0.05),
+}
 #: How often an example of a mixed document has a fault, by number of steps.
 FAULTY = (0.20, 0.35, 0.60, 0.75, 0.75)
 #: After an example: the document ends.
@@ -90,11 +95,7 @@ PRIORS = {
             "noisy_arith": 0.04,
             "offtask": 0.03,
         },
-        steps={
-            "clean": (0.26, 0.34, 0.26, 0.11, 0.03),
-            "terse": (0.04, 0.08, 0.16, 0.60, 0.12),
-            "skip": (0.10, 0.28, 0.29, 0.28, 0.05),
-        },
+        steps=STEPS_TERSE,
         faults={
             "terse": 8,
             "wrong_op": 2,
@@ -116,11 +117,7 @@ PRIORS = {
             "noisy_arith": 0.05,
             "offtask": 0.04,
         },
-        steps={
-            "clean": (0.26, 0.34, 0.26, 0.11, 0.03),
-            "terse": (0.04, 0.08, 0.16, 0.60, 0.12),
-            "skip": (0.10, 0.28, 0.29, 0.28, 0.05),
-        },
+        steps=STEPS_TERSE,
         faults={
             "terse": 8,
             "skip": 2,
