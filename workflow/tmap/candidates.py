@@ -15,6 +15,7 @@ from tmap import exemplars, selection
 from tmap.cards.method import SearchSection
 from tmap.features import Features
 from tmap.ledger import digest
+from tmap.optimiser import N_POINTS
 from tmap.prompts import Demo, Renderer
 from tmap.reward import Reward
 from tmap.samples import answer_of, question_of
@@ -128,6 +129,7 @@ class Candidates:
                 "needed": self.n_needed,
                 "bounds": list(bounds),
                 "search": how,
+                "points": N_POINTS[self.search.proposals],
                 "start": start,
                 "seed": seed,
                 "reward": rewards,

@@ -36,7 +36,7 @@ class SearchSection(Section):
     proposals: Literal["full", "fast"] = Field(
         default="full",
         description="full: as gp_minimize makes them; fast: the process is fitted without "
-        "restarts, and one acquisition function is asked (EI), not three",
+        "restarts, one acquisition function is asked (EI), not three, on fewer points",
     )
     racing: bool = Field(
         default=False,
