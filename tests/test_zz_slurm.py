@@ -48,19 +48,26 @@ def slurm(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory):
-    """The target as one machine builds it."""
-    clone = cluster.small_world(tmp_path_factory.mktemp("local") / "clone")
-    clone.snakemake("--", TARGET, cores=1)
-    return clone
+def built(slurm, tmp_path_factory):
+    """The target as one machine builds it, and meanwhile the cluster."""
+    here = cluster.small_world(tmp_path_factory.mktemp("local") / "clone")
+    there = cluster.small_world(tmp_path_factory.mktemp("remote") / "clone")
+    process = start(there, TARGET, WITNESS=str(there.path / "seen"))
+    try:
+        here.snakemake("--", TARGET, cores=1)
+    finally:
+        finish(there, process)
+    return here, there
 
 
 @pytest.fixture(scope="module")
-def remote(slurm, tmp_path_factory):
-    """The target as the cluster builds it."""
-    clone = cluster.small_world(tmp_path_factory.mktemp("remote") / "clone")
-    finish(clone, start(clone, TARGET, WITNESS=str(clone.path / "seen")))
-    return clone
+def local(built):
+    return built[0]
+
+
+@pytest.fixture(scope="module")
+def remote(built):
+    return built[1]
 
 
 @pytest.fixture(scope="module")
