@@ -86,7 +86,7 @@ rule explain_weights:
         ENVIRONMENT
     threads: lambda w: paths.threads(w.model)
     resources:
-        gpu=lambda w: paths.gpu(w.model),
+        gpu=lambda w: paths.gpus_to_answer(w.model),
         mem_mb=lambda w, attempt: memory("explain_weights", w.model, w, attempt),
         runtime=lambda w: paths.runtime(w.model, "search_weights"),
         attempt=number,

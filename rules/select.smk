@@ -42,7 +42,7 @@ rule search_weights:
         ENVIRONMENT
     threads: lambda w: paths.threads(w.model)
     resources:
-        gpu=lambda w: paths.gpu(w.model),
+        gpu=lambda w: paths.gpus_to_answer(w.model),
         mem_mb=lambda w, attempt: memory("search_weights", w.model, w, attempt),
         runtime=lambda w: paths.runtime(w.model, "search_weights"),
         attempt=number,
@@ -88,7 +88,7 @@ rule search_consensus:
     # All models are in memory at once; a GPU job has one GPU's worth of the largest.
     threads: lambda w: max(paths.threads(m) for m in paths.models_of(w.method))
     resources:
-        gpu=lambda w: max(paths.gpu(m) for m in paths.models_of(w.method)),
+        gpu=lambda w: max(paths.gpus_to_answer(m) for m in paths.models_of(w.method)),
         mem_mb=lambda w, attempt: memory(
             "search_consensus", paths.models_of(w.method), w, attempt
         ),

@@ -68,7 +68,7 @@ rule evaluate_adapter:
         ENVIRONMENT
     threads: lambda w: paths.threads(w.model)
     resources:
-        gpu=lambda w: paths.gpu(w.model),
+        gpu=lambda w: paths.gpus_to_answer(w.model),
         mem_mb=lambda w, attempt: memory("evaluate_adapter", w.model, w, attempt),
         runtime=lambda w: paths.runtime(w.model, "evaluate_adapter"),
         attempt=number,

@@ -15,6 +15,7 @@ from tmap.training import checkpoints
 from tmap.training.arguments import (
     checkpoints_gradients,
     lora_config,
+    one_gpu,
     sft_config,
     total_steps,
 )
@@ -93,6 +94,17 @@ def test_arithmetic_follows_the_dtype_and_not_trls_default(dtype, bf16, fp16, tm
     )
 
     assert (args.bf16, args.fp16) == (bf16, fp16)
+
+
+def test_one_process_trains_on_one_gpu_of_several(tmp_path):
+    args = sft_config(
+        settings(), 12, seed=0, device="cpu", dtype="float32", folder=tmp_path
+    )
+    args._n_gpu = 4  # as transformers says where it sees four
+    rows = args.per_device_train_batch_size
+    assert args.train_batch_size == 4 * rows
+    one_gpu(args)
+    assert args.train_batch_size == rows
 
 
 def test_adapters_are_float32_also_where_the_model_is_not(tiny_llama, tmp_path):

@@ -429,6 +429,11 @@ def gpu(model: str | None) -> int:
     return cards.load("models", model).resources.gpu if model else 0
 
 
+def gpus_to_answer(model: str) -> int:
+    """GPUs of a search or an evaluation with this model."""
+    return cards.load("models", model).gpus_to_answer()
+
+
 def gpus_to_train(model: str) -> int:
     """GPUs of a training of this model."""
     return cards.load("models", model).gpus_to_train()

@@ -41,7 +41,7 @@ def distil_pool(dataset: str) -> dict[str, Any]:
     card = cards.load("datasets", dataset)
     name = card.distil.judge if card.distil else ""
     judge = cards.load("judges", name).with_form("reasoning", name)
-    engine = cards.load("models", judge.model).engine if judge.model else None
+    engine = _judging(judge.model) if judge.model else None
     return {"judge": judge, "engine": engine, "reader": card.reader}
 
 
@@ -124,7 +124,7 @@ def generate_candidates(dataset: str, method: str) -> dict[str, Any]:
         "share": data.overlap.share,
     }
     if generator.model:
-        found["engine"] = cards.load("models", generator.model).engine
+        found["engine"] = _judging(generator.model)
     return found
 
 
@@ -146,7 +146,7 @@ def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, 
         # One form of it: an edit of another form re-runs nothing here.
         found["judge"] = judge.with_form(about.form, options["judge"])
         name = judge.model
-        return found | ({"engine": cards.load("models", name).engine} if name else {})
+        return found | ({"engine": _judging(name)} if name else {})
     if about.looks_at == "gradients":
         return found
     name = model or options.get("proxy")
@@ -247,6 +247,11 @@ def collect_metrics(dataset: str) -> dict[str, Any]:
 def _language_model(model: str) -> dict[str, Any]:
     card = cards.load("models", model)
     return {"prompt": card.prompt, "engine": card.engine}
+
+
+def _judging(model: str) -> EngineSection:
+    """A model that rates or rewrites a pool: one process; shards are what shares that."""
+    return cards.load("models", model).engine.model_copy(update={"data_parallel": 1})
 
 
 def _likelihood(model: str) -> dict[str, Any]:

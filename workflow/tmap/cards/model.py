@@ -138,11 +138,29 @@ class EngineSection(PlaceSection):
         description="rows decoded at once, of several groups where whole groups fit; "
         "auto: what memory allows, sized once per search and kept in its ledger",
     )
+    data_parallel: int = Field(
+        default=1,
+        ge=1,
+        description="processes that each hold the model, one per GPU, and share the "
+        "groups or questions of a search or an evaluation",
+    )
 
     @model_validator(mode="after")
     def _served(self) -> EngineSection:
         if (self.name == "server") != (self.server is not None):
             raise ValueError("name: server and a `server:` section go together")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_on_each(self) -> EngineSection:
+        if self.data_parallel > 1 and (self.server or self.device_map):
+            other = "a server has processes of its own"
+            if self.device_map:
+                other = "device_map spreads one model over all GPUs"
+            raise ValueError(
+                f"data_parallel is {self.data_parallel}, and {other}; leave one of them "
+                "out"
+            )
         return self
 
     def in_process(self) -> EngineSection:
@@ -201,7 +219,8 @@ class ResourceSection(Section):
     gpu: int = Field(
         default=1,
         ge=0,
-        description="GPUs per job; 0 on a CPU; a training has train.processes",
+        description="GPUs per job; 0 on a CPU; a training has train.processes, a search "
+        "and an evaluation have engine.data_parallel",
     )
     threads: int = Field(default=1, ge=1)
     mem_mb: int = Field(default=64_000, ge=100)
@@ -249,6 +268,11 @@ class ModelCard(Section):
         description="names of this model and its derivatives in histories (shell "
         "patterns): the search refuses a history that holds them",
     )
+
+    def gpus_to_answer(self) -> int:
+        """GPUs of a search or an evaluation: one for each of several processes."""
+        n = self.engine.data_parallel
+        return n if n > 1 and self.resources.gpu else self.resources.gpu
 
     def gpus_to_train(self) -> int:
         """GPUs of a training: one for each of several processes; none on a CPU."""

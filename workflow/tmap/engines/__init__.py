@@ -52,6 +52,13 @@ def load(
         served: LanguageModel = Server.start(record, engine, key_of(record, engine))
         return served
     engine = engine.in_process()
+    if engine.data_parallel > 1:
+        from tmap.engines.workers import Workers
+
+        several: LanguageModel = Workers(
+            record, engine, folder, key_of(record, engine, adapter)
+        )
+        return several
     model, device, _ = load_weights(record, engine)
     if folder is not None:
         from peft import PeftModel
@@ -87,6 +94,7 @@ def key_of(
     device, dtype = settle(engine)
     dtype += f"/{engine.quantization}" if engine.quantization else ""
     device += f"/{engine.device_map}" if engine.device_map else ""
+    several = f"x{engine.data_parallel}" if engine.data_parallel > 1 else ""
     return "|".join(
         [
             engine.name,
@@ -95,7 +103,7 @@ def key_of(
             "-" if folder is None else _hash(folder),
             dtype,
             device,
-            f"batch{engine.batch_size}",
+            f"batch{engine.batch_size}{several}",
             _minor("torch"),
             _minor("transformers"),
         ]

@@ -104,14 +104,18 @@ def by_model(job: Job) -> list[Job]:
 def estimate(part: Work, rule: str, model: str, steps: float) -> None:
     """Fill in a model's GPUs, and hours by a roofline; None without a GPU or a size."""
     card = cards.load("models", model)
-    training_job = rule.startswith("train_")
-    part.gpus = card.gpus_to_train() if training_job else card.resources.gpu
+    part.gpus, n = card.resources.gpu, 1
+    if rule.startswith("train_"):
+        part.gpus, n = card.gpus_to_train(), card.train.processes
+    elif rule.startswith(("search_", "evaluate_", "explain_")):
+        # Not n times as fast: a step of writing reads the weights on every GPU.
+        part.gpus = card.gpus_to_answer()
     seconds = (
         hours.roofline(part, hours.parameters(model, card), steps)
         if part.gpus
         else None
     )
-    part.hours = None if seconds is None else seconds / 3600
+    part.hours = None if seconds is None else seconds / n / 3600
 
 
 Found = tuple[Work, str | None, float]

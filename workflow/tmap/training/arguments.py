@@ -41,7 +41,7 @@ def sft_config(
 
     steps = total_steps(settings, n_rows)
     warmup_steps = math.ceil(settings.warmup_share * steps)
-    return SFTConfig(
+    found = SFTConfig(
         output_dir=str(folder),
         seed=seed,
         per_device_train_batch_size=settings.micro_batch_size,
@@ -75,6 +75,17 @@ def sft_config(
         save_steps=max(1, steps // SAVES),
         save_total_limit=2,
     )
+    one_gpu(found)
+    return found
+
+
+def one_gpu(found: Any) -> None:
+    """A process computes on one GPU, however many it sees.
+
+    transformers would spread each batch over all of them (DataParallel) and multiply its
+    size by their number.
+    """
+    found._n_gpu = min(found.n_gpu, 1)
 
 
 def lora_config(settings: TrainSection) -> Any:
