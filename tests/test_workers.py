@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from copy import copy
 from pathlib import Path
@@ -140,18 +143,32 @@ def test_searches_ask_for_a_gpu_per_process(n, gpu, asked):
     assert (card.gpus_to_answer(), card.gpus_to_train()) == (asked, gpu)
 
 
+JOB = """
+import json, os, signal, sys
+from tmap.cards.model import EngineSection
+from tmap.engines.workers import Workers
+lm = Workers(json.loads(sys.argv[1]), EngineSection(data_parallel=2), None, "key")
+print(*(process.pid for process in lm._processes), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_a_process_whose_parent_is_gone_ends(tiny_llama):
     """Killed with -9, a job leaves no process on its GPUs."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if not child:  # in the child: start the processes, say who they are, and die
-        lm = Workers(tiny_llama, EngineSection(data_parallel=2), None, "key")
-        os.write(writer, " ".join(str(p.pid) for p in lm._processes).encode())
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    left = [Path(f"/proc/{pid}") for pid in os.read(reader, 100).decode().split()]
+    job = [sys.executable, "-c", JOB, json.dumps(tiny_llama)]
+    # What it leaves behind holds its output open, and would be waited for.
+    done = subprocess.run(job, text=True, stdout=subprocess.PIPE, timeout=240)
+    assert done.returncode == -signal.SIGKILL
+    left = [Path(f"/proc/{pid}/stat") for pid in done.stdout.split()]
     assert len(left) == 2
-    end = time.monotonic() + 20
-    while any(p.exists() and "zombie" not in (p / "status").read_text() for p in left):
+    end = time.monotonic() + 30
+    while any(map(is_running, left)):
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+def is_running(stat):
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
