@@ -31,6 +31,15 @@ def test_wilson_is_that_of_statsmodels(n, share):
     assert statistics.wilson(right, n) == pytest.approx(theirs, abs=1e-9)
 
 
+def test_an_accuracy_interval_ends_where_accuracies_do():
+    """Three runs of 9, 10 and 4 right of 10 are 77 %, and t reaches far beyond 100 %."""
+    runs = np.array([[1] * n + [0] * (10 - n) for n in (9, 10, 4)])
+    arm = statistics.bootstrap_means({"a": runs}, 4000)["a"]
+    assert statistics.interval(arm.samples)[1] > 1
+    low, high = statistics.accuracy_interval(runs, arm)
+    assert 0 <= low < 0.5 and high == 1
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_that_of_statsmodels(p):

@@ -159,7 +159,9 @@ def lower_bound(samples: np.ndarray, alpha: float = ALPHA) -> float:
 
 
 def accuracy_interval(runs: np.ndarray, arm: Arm) -> tuple[float, float]:
-    """Of an arm's mean accuracy: Wilson's of one run, else `interval`.
+    """Of an arm's mean accuracy: Wilson's of one run, else `interval`; within [0, 1].
+
+    Resamples may leave that range: Student's t knows no bounds.
 
     Parameters
     ----------
@@ -168,7 +170,8 @@ def accuracy_interval(runs: np.ndarray, arm: Arm) -> tuple[float, float]:
     """
     if len(runs) == 1:
         return wilson(int(runs.sum()), runs.size)
-    return interval(arm.samples)
+    low, high = interval(arm.samples)
+    return max(low, 0.0), min(high, 1.0)
 
 
 def interval(samples: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
