@@ -10,7 +10,8 @@ to stdout, progress to stderr; of every column
             card's `fraction:` takes; unscored rows last
 
 `columns` holds the two and every other indicator's table that is there already (none is
-built for this); `mu` holds `evoselect` with other values of mu, on the same gradients.
+built for this); `mu` holds `evoselect` with other values of mu, on the same gradients;
+`median_cosine` is that of the gradients of two candidates, at the last checkpoint.
 """
 
 from __future__ import annotations
@@ -72,6 +73,16 @@ def by_mu(dataset: str, model: str, values: list[float]) -> dict[str, pd.Series]
     }
 
 
+def median_cosine(dataset: str, model: str) -> float:
+    """Of all pairs of candidates, in the last checkpoint."""
+    files = gradient_paths.gradients_of_indicator(dataset, model, "less")
+    found = np.load(ROOT / files[1], mmap_mode="r")[-1].astype(np.float32)
+    size = np.linalg.norm(found, axis=1)
+    unit = found[size > 0] / size[size > 0, None]
+    pairs = np.triu_indices(len(unit), 1)
+    return round(float(np.median((unit @ unit.T)[pairs])), 3)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pool", type=int, default=0, help="pool seed: 0-4, 100-104")
@@ -99,6 +110,7 @@ def main() -> None:
         "n_rows": len(clean),
         "clean": round(float(np.mean(clean)), 4),
         "n_best": n,
+        "median_cosine": median_cosine(pool, args.model),
     }
     report |= {
         kind: {name: ranks(score, clean, n) for name, score in scores.items()}
