@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=0, help="pool seed: 0-4, 100-104")
     parser.add_argument("--tables", default="", help="beside Table 1; '': every one")
     parser.add_argument("--cores", type=int, default=4)
+    parser.add_argument("--note", default="", help="what else readers must know")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/results.md")
     args = parser.parse_args()
     wanted = names() if not args.tables else args.tables.split(",")
@@ -109,6 +110,7 @@ def main() -> None:
         minutes(f"{args.pool} all", wanted, args.cores),
     ]
     times = f"Table 1 took {took[0]:.0f} minutes, the others {took[1]:.0f} more."
+    times += f" {args.note}" if args.note else ""
     files.write_text(args.output, page(args.pool, wanted, args.cores, times))
 
 
