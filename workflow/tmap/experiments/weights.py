@@ -24,12 +24,17 @@ NOT_IDENTIFIED = (
     "when all are scaled: do not read single weights, nor differences between models "
     "whose intervals overlap."
 )
+INTERVALS = (
+    "Intervals say where the reward may be highest as far as the search knows, among its "
+    "points and random ones; these never lie on a bound, so a weight of 0 or 1 may stand "
+    "beside its interval."
+)
 
 
 def build(card: ExperimentCard) -> Cells:
     """Rows are indicators, columns models (and methods, if there are several)."""
     found = Cells([], "weight relative to the largest", 1.0, 3)
-    found.lines.append(NOT_IDENTIFIED)
+    found.lines += [NOT_IDENTIFIED, INTERVALS]
     for dataset, model, method in product(card.datasets, card.models, card.methods):
         name = column(card, dataset, model)
         if len(card.methods) > 1:
