@@ -27,13 +27,13 @@ def predictions(path, is_correct, *, shuffle_seed=None, code="abc"):
     tables.write("predictions", frame, path, code=code)
 
 
-def run(folder, method, s, t, is_correct, warnings=(), **options):
+def run(folder, method, s, t, is_correct, warnings=(), n_samples=30, **options):
     """Write predictions.parquet, and train.json for all but base; return the paths."""
     room = folder / ROOM / method / f"s{s}" / f"t{t}"
     predictions(room / "predictions.parquet", is_correct, **options)
     if method == "base":
         return [str(room / "predictions.parquet")]
-    report = {"n_samples": 30, "n_tokens": 500, "truncated": 1, "dropped": 0}
+    report = {"n_samples": n_samples, "n_tokens": 500, "truncated": 1, "dropped": 0}
     report |= {
         "n_trained_tokens": 1000 + t,
         "steps": 4,

@@ -181,6 +181,17 @@ def test_over_one_unreadable_test_answer_in_twenty_is_named(tmp_path, n_unread, 
     assert [text[: len("tmap: 10.0% of the")] for text in told] == named
 
 
+@pytest.mark.parametrize(("n_samples", "is_told"), [(29, False), (28, True)])
+def test_a_method_that_trained_on_fewer_rows_than_random_is_named(
+    tmp_path, n_samples, is_told
+):
+    paths = finished_runs.run(tmp_path, "random", 0, 0, [1, 0])
+    paths += finished_runs.run(tmp_path, "tmap", 0, 0, [1, 0], n_samples=n_samples)
+    found = collect(paths, n=2)["warnings"]
+    told = f"tmap: trained on {n_samples} rows, random on 30; fewer rows"
+    assert any(text.startswith(told) for text in found) == is_told
+
+
 def test_runs_that_share_one_search_say_so_and_several_give_a_range(tmp_path):
     paths = []
     for seed in range(3):

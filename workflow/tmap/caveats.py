@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from tmap import comparisons
-from tmap.comparisons import UNTOUCHED
+from tmap.comparisons import UNTOUCHED, YARDSTICK
 from tmap.errors import TmapError
 from tmap.runs import READINGS, Run, Runs, Search
 
 UNREAD = 0.05  # share of unreadable answers above which to warn
+FEWER = 0.95  # share of the rows of random below which to warn
 
 
 def refuse_leaks(runs: Runs, seen: Collection[str], protocol: str) -> None:
@@ -80,6 +81,7 @@ def warnings(
     found += [
         f"training {m} {', '.join(who)}: {text}" for (m, text), who in said.items()
     ]
+    found += _smaller(runs)
     found += _unread(runs, metric)
     for method in runs.methods:
         n = len(runs.of(method))
@@ -89,6 +91,21 @@ def warnings(
     if len(codes) > 1:
         found.append(f"predictions were written by {len(codes)} versions of the code")
     return list(dict.fromkeys(found))
+
+
+def _smaller(runs: Runs) -> list[str]:
+    """Methods that trained on clearly fewer rows than random did, as after a filter."""
+    rows = {
+        method: [run.training["n_samples"] for run in runs.of(method) if run.training]
+        for method in runs.methods
+    }
+    usual = min(rows.get(YARDSTICK) or [0])
+    return [
+        f"{method}: trained on {min(sizes)} rows, {YARDSTICK} on {usual}; fewer rows "
+        "alone can change what is learned"
+        for method, sizes in rows.items()
+        if sizes and min(sizes) < FEWER * usual
+    ]
 
 
 def _unread(runs: Runs, metric: str) -> list[str]:
