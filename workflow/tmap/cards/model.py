@@ -271,13 +271,15 @@ class ModelCard(Section):
 
     def gpus_to_answer(self) -> int:
         """GPUs of a search or an evaluation: one for each of several processes."""
-        n = self.engine.data_parallel
-        return n if n > 1 and self.resources.gpu else self.resources.gpu
+        return self._gpus(self.engine.data_parallel)
 
     def gpus_to_train(self) -> int:
         """GPUs of a training: one for each of several processes; none on a CPU."""
-        n = self.train.processes
-        return n if n > 1 and self.resources.gpu else self.resources.gpu
+        return self._gpus(self.train.processes)
+
+    def _gpus(self, n_processes: int) -> int:
+        several = n_processes > 1 and self.resources.gpu
+        return n_processes if several else self.resources.gpu
 
     @model_validator(mode="after")
     def _one_gpu_each(self) -> ModelCard:
