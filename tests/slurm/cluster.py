@@ -7,6 +7,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 from clones import Clone
 
 SCRIPT = Path(__file__).with_name("cluster.sh")
+SNAKEMAKE = Path(__file__).with_name("impatient.py")
 CONFIGURED = Path("/etc/slurm/slurm.conf")
 LEFT_BEHIND = Path("/etc/slurm.before-tests")  # by a run of these tests that was killed
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
@@ -124,9 +126,8 @@ def small_world(path: Path) -> Clone:
 def command(target: str, *options: str, config: str = SMALL) -> list[str]:
     """As the README says it, but for pauses that suit a cluster of one machine."""
     return [
-        *("snakemake", "--profile", "profiles/slurm"),
+        *(sys.executable, str(SNAKEMAKE), "--profile", "profiles/slurm"),
         *("--configfile", config, "--latency-wait", "5"),
-        *("--slurm-init-seconds-before-status-checks", "6"),
         *options,
         *("--", target),
     ]
