@@ -86,7 +86,7 @@ store-gc: $(READY)  ## remove from the store what no card refers to any more
 clean-store:  ## remove all that judges and models said: asked again, and paid again
 	@$(call removed,store,$(STORE))
 
-clean-checkpoints:  ## remove checkpoints: an unfinished training begins again
+clean-checkpoints:  ## remove checkpoints: unfinished trainings, evaluations, embeddings begin again
 	@$(call removed,checkpoints,$(CHECKPOINTS))
 
 clean-adapters:  ## remove LoRA weights: what was measured with them stays

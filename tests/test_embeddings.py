@@ -82,6 +82,35 @@ def test_the_order_of_the_pool_changes_no_bit(pool, record):
     )
 
 
+def test_a_killed_encoder_goes_on_with_the_same_bits(
+    pool, record, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(embeddings, "PIECE", 2)
+    seen, encoder = [], encoder_of(record)
+
+    class Mortal:
+        def encode(self, texts, pooling):
+            seen.append(len(texts))
+            if len(seen) == 5:
+                raise MemoryError
+            return encoder.encode(texts, pooling)
+
+    def embed(name, who="me"):
+        kept = embeddings.Kept(Mortal(), who, tmp_path / name)
+        return embeddings.embed(pool, kept, "question", "last")
+
+    whole = embed("a")
+    with pytest.raises(MemoryError):
+        embed("b")
+    again = embed("b")
+
+    assert seen == [2, 2, 1, 2, 2, 2, 1]
+    pd.testing.assert_frame_equal(again, whole)
+    embed("b", who="another")
+    assert seen[-3:] == [2, 2, 1]
+    assert not len(embeddings.embed(pool[:0], encoder, "question", "last"))
+
+
 def test_a_conversation_is_all_turns_with_blank_lines_between(pool):
     seen = []
 

@@ -89,3 +89,25 @@ def test_a_deferred_engine_has_the_key_and_answers_of_the_loaded_one(tiny_llama,
         deferred.digit_logits([[1, 5, 6]], [7, 8]).tolist()
         == loaded.digit_logits([[1, 5, 6]], [7, 8]).tolist()
     )
+
+
+@pytest.mark.parametrize(
+    ("has_gpu", "card", "rows"),
+    [
+        (False, {}, 128),
+        (False, {"data_parallel": 2}, 256),
+        (True, {}, 512),  # memory decides, and the same in every attempt
+        (True, {"batch_size": 48, "data_parallel": 2}, 96),
+        (
+            False,
+            {"name": "server", "server": {"url": "http://s/v1", "model": "m"}},
+            512,
+        ),
+    ],
+)
+def test_a_deferred_engine_is_asked_whole_batches(
+    monkeypatch, tiny_llama, has_gpu, card, rows
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+
+    assert Deferred(tiny_llama, EngineSection(**card)).batch_size == rows

@@ -235,12 +235,9 @@ def test_another_prompt_or_revision_measures_all_again(lm, tiny_llama, tmp_path)
         assert n.seen == counted.seen
 
 
-@pytest.mark.parametrize("batch_size", [2, "auto"])
 def test_written_answers_are_shared_out_and_stored_by_the_batch(
-    batch_size, lm, tiny_llama, tmp_path, monkeypatch
+    lm, tiny_llama, tmp_path
 ):
-    monkeypatch.setattr("tmap.measured.PIECE_TEXTS", 2)
-    monkeypatch.setattr(Counted, "batch_size", batch_size)
     questions = [[5 + i, 6] for i in range(6)]
     kept, counted = scorer(lm, tiny_llama, tmp_path, Share(1, 3))
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tmap import cli, tables
+from tmap.engines.reference import Reference
 from tmap.errors import TmapError
 from tmap.files import write_json
 from tmap.provenance import fingerprint
@@ -106,6 +107,35 @@ def test_without_an_adapter_the_base_model_is_measured(room):
     about = tables.metadata("base.parquet")
     assert (about["metric"], about["rows"]["total"]) == ("flexible", 2)
     assert about["code"] == fingerprint("evaluate_adapter")
+
+
+def test_a_killed_evaluation_asks_only_what_it_was_not_told(room, monkeypatch):
+    path = room / "cards/models/small.yaml"
+    card = yaml.safe_load(path.read_text())
+    card["engine"]["batch_size"] = 1
+    path.write_text(yaml.safe_dump(card))
+    generate, asked = Reference.generate, []
+
+    def counted(lm, prefixes, questions, **how):
+        asked.append(len(questions))
+        if len(asked) == 2:
+            raise RuntimeError("killed")
+        return generate(lm, prefixes, questions, **how)
+
+    call(*EVALUATE, "--output", "whole/predictions.parquet")
+    monkeypatch.setattr(Reference, "generate", counted)
+    with pytest.raises(RuntimeError, match="killed"):
+        call(*EVALUATE, "--output", "t1/predictions.parquet")
+    assert [p.name for p in (room / "t1").iterdir()] == ["checkpoints"]
+    call(*EVALUATE, "--output", "t1/predictions.parquet")
+
+    assert asked == [1, 1, 1]
+    assert [p.name for p in (room / "t1").iterdir()] == ["predictions.parquet"]
+    one, other = (
+        tables.read("predictions", f"{folder}/predictions.parquet")
+        for folder in ("whole", "t1")
+    )
+    pd.testing.assert_frame_equal(one, other)
 
 
 def test_a_subset_of_another_pool_is_refused(room):

@@ -22,6 +22,8 @@ pytestmark = [
     pytest.mark.slurm,
     pytest.mark.skipif(bool(cluster.missing()), reason=cluster.missing() or "-"),
 ]
+DEMO_TARGET = "results/arith/tiny/metrics.json"
+DEMO_METHODS = ["base", "random", "tmap", "oracle"]
 ROOM = "results/demo/random_llama/tmap/s0"
 TRACE = f"{ROOM}/trace.parquet"
 SEARCH_LOG = "results/logs/search_weights/demo/random_llama/tmap/s0.log"
@@ -77,6 +79,20 @@ def sharded(slurm, tmp_path_factory):
     with open(clone.path / "world/cards/datasets/demo.yaml", "a") as card:
         card.write("shards: 2\n")
     return clone
+
+
+@pytest.fixture(scope="module")
+def demo(slurm, tmp_path_factory):
+    """What `make demo` builds, of some methods and one training seed, under way.
+
+    No test that it runs beside has a time limit.
+    """
+    clone = Clone.make(tmp_path_factory.mktemp("demo") / "clone")
+    options = ("--config", f"methods=[{','.join(DEMO_METHODS)}]", "seeds=1")
+    process = start(clone, DEMO_TARGET, *options, config=DEMO)
+    yield clone, process
+    process.kill()
+    process.wait()
 
 
 def forget(clone, *names):
@@ -185,37 +201,6 @@ def test_a_cancelled_scoring_job_is_submitted_again(local, remote):
     assert same_data(local, remote, IFD)
 
 
-def test_a_cancelled_shard_is_measured_by_its_second_attempt(local, sharded):
-    process = start(sharded, IFD, SLOW_PARTS="3")
-    log = "results/logs/measure_shard/demo/ifd/1-of-2.log"
-    until(lambda: kept_something(sharded, log))
-    number, _ = job_of("measure_shard_wildcards_demo_ifd_1")
-    subprocess.run(["scancel", number], check=True)
-    finish(sharded, process)
-    first, *later = attempts_at(sharded, log)
-    assert first["kept"] and first["end"] is None and later
-    assert same_data(local, sharded, IFD)
-    keys = [key for key, _ in stored(sharded.path / "results/store")]
-    assert len(keys) == len(set(keys)) > 0
-
-
-def test_two_runs_of_different_targets_share_a_store(local, remote, sharded, tmp_path):
-    forget(remote, PERPLEXITY)
-    forget(sharded, IFD)
-    store = {"TMAP_STORE": str(tmp_path / "store")}
-    runs = [
-        (remote, start(remote, PERPLEXITY, **store)),
-        (sharded, start(sharded, IFD, *GROUPED, **store)),
-    ]
-    *_, said = [finish(clone, process) for clone, process in runs]
-    assert same_data(local, remote, PERPLEXITY)
-    assert same_data(local, sharded, IFD)
-    found = stored(tmp_path / "store")
-    # Both may have measured the same at the same time, and then they agree.
-    assert len(dict(found)) == len(set(found)) > 0
-    assert "group_shards_measure_shard" in said  # one job of Slurm for both shards
-
-
 def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, tmp_path):
     """First Slurm ends it (it hangs), then its own clock, then it is done."""
     forget_the_search(remote)
@@ -236,7 +221,7 @@ def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, tmp_path
     assert nothing_was_asked_twice(remote)
 
 
-def test_a_second_run_of_the_same_target_is_told_of_the_lock(local, remote):
+def test_a_second_run_of_the_same_target_is_told_of_the_lock(local, remote, demo):
     forget_the_search(remote)
     process = start(remote, TRACE, SLOW_LEDGER="0.3")
     until(lambda: answers(remote))
@@ -254,24 +239,52 @@ def test_a_second_run_of_the_same_target_is_told_of_the_lock(local, remote):
     assert nothing_was_asked_twice(remote)
 
 
-def test_the_demo_runs_on_the_cluster(slurm, tmp_path):
-    """What `make demo` builds, of four methods and one training seed."""
-    methods = ["base", "random", "tmap", "oracle"]
-    clone = Clone.make(tmp_path / "clone")
-    target = "results/arith/tiny/metrics.json"
-    options = ("--config", f"methods=[{','.join(methods)}]", "seeds=1")
-    process = start(clone, target, *options, config=DEMO)
+def test_a_cancelled_shard_is_measured_by_its_second_attempt(local, sharded, demo):
+    process = start(sharded, IFD, SLOW_PARTS="3")
+    log = "results/logs/measure_shard/demo/ifd/1-of-2.log"
+    until(lambda: kept_something(sharded, log))
+    number, _ = job_of("measure_shard_wildcards_demo_ifd_1")
+    subprocess.run(["scancel", number], check=True)
+    finish(sharded, process)
+    first, *later = attempts_at(sharded, log)
+    assert first["kept"] and first["end"] is None and later
+    assert same_data(local, sharded, IFD)
+    keys = [key for key, _ in stored(sharded.path / "results/store")]
+    assert len(keys) == len(set(keys)) > 0
+
+
+def test_two_runs_of_different_targets_share_a_store(
+    local, remote, sharded, demo, tmp_path
+):
+    forget(remote, PERPLEXITY)
+    forget(sharded, IFD)
+    store = {"TMAP_STORE": str(tmp_path / "store")}
+    runs = [
+        (remote, start(remote, PERPLEXITY, **store)),
+        (sharded, start(sharded, IFD, *GROUPED, **store)),
+    ]
+    *_, said = [finish(clone, process) for clone, process in runs]
+    assert same_data(local, remote, PERPLEXITY)
+    assert same_data(local, sharded, IFD)
+    found = stored(tmp_path / "store")
+    # Both may have measured the same at the same time, and then they agree.
+    assert len(dict(found)) == len(set(found)) > 0
+    assert "group_shards_measure_shard" in said  # one job of Slurm for both shards
+
+
+def test_the_demo_runs_on_the_cluster(demo):
+    clone, process = demo
     finish(clone, process, seconds=3000)
-    about = json.loads((clone.path / target).read_text())
+    about = json.loads((clone.path / DEMO_TARGET).read_text())
     found = about["methods"]
-    assert list(found) == methods
+    assert list(found) == DEMO_METHODS
     assert about["n_questions"] == 300 and about["pool"]["n"] == 1000
     accuracy = {method: one["accuracy"] for method, one in found.items()}
     # As in test_embedded: far below what is reported, far above a broken stage.
     assert accuracy["oracle"] >= accuracy["random"] + 0.15
     assert accuracy["tmap"] >= accuracy["random"] + 0.05
     assert "a verdict needs 3 runs of each" in found["tmap"]["verdict"]
-    for method in methods[1:]:
+    for method in DEMO_METHODS[1:]:
         room = clone.path / "results/arith/tiny" / method / "s0"
         assert len(tables.read("subset", room / "subset.parquet")) == 300
         told = tables.read("predictions", room / "t0/predictions.parquet")

@@ -10,17 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import pandas as pd
 
-from tmap import neighbours, tables
+from tmap import attempts, neighbours, tables
 from tmap.errors import TmapError, unknown
+from tmap.files import atomic
+from tmap.ledger import digest
+from tmap.log import Progress
 from tmap.samples import question_of, turns_of
 
 Text = Literal["question", "conversation"]
 Pooling = Literal["first", "last", "mean"]
+#: Texts that are embedded between two writes: what a kill can cost.
+PIECE = 1024
 TEXTS: tuple[Text, ...] = get_args(Text)
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
@@ -32,6 +37,47 @@ class Encoder(Protocol):
         self, texts: Sequence[str], pooling: Pooling
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `tmap.engines.encoder.Encoder.encode`."""
+
+
+class Kept:
+    """An encoder whose vectors outlive a killed job: on disk piece by piece.
+
+    Parameters
+    ----------
+    encoder : computes what is missing
+    who : what can change a vector, besides text and pooling
+    folder : for the pieces; whoever needs them no longer removes it
+    """
+
+    def __init__(self, encoder: Encoder, who: Any, folder: Path) -> None:
+        self.encoder, self.who, self.folder = encoder, who, folder
+
+    def encode(
+        self, texts: Sequence[str], pooling: Pooling
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `tmap.engines.encoder.Encoder.encode`."""
+        found = []
+        progress = Progress("embed", len(texts))
+        for start in range(0, max(1, len(texts)), PIECE):
+            piece = texts[start : start + PIECE]
+            found.append(self._encode(piece, pooling))
+            progress.advance(len(piece))
+        vectors, n_tokens, status = map(np.concatenate, zip(*found, strict=True))
+        return vectors, n_tokens, status.astype(object)
+
+    def _encode(
+        self, texts: Sequence[str], pooling: Pooling
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        path = self.folder / f"{digest([self.who, pooling, list(texts)])}.npz"
+        if path.exists():
+            with np.load(path) as kept:
+                return kept["vectors"], kept["n_tokens"], kept["status"]
+        vectors, n_tokens, status = self.encoder.encode(texts, pooling)
+        status = status.astype(str)  # objects would be pickled
+        with atomic(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, vectors=vectors, n_tokens=n_tokens, status=status)
+        attempts.kept()
+        return vectors, n_tokens, status
 
 
 def embed(

@@ -12,10 +12,14 @@ import logging
 import pickle
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tmap.files import forget
 from tmap.log import Progress
 from tmap.shares import WHOLE, Share
 from tmap.spool import Spool
@@ -27,8 +31,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 #: Requests and tokens of a piece: what a kill can cost.
 PIECE, PIECE_TOKENS = 512, 65_536
-#: Written answers of a piece, where the card leaves the batch to memory.
-PIECE_TEXTS = 128
 Compute = Callable[[list[Any]], list[Any]]
 
 
@@ -122,10 +124,8 @@ class Measured:
 
             tokens = [len(question) + max_new_tokens for question in questions]
             asked = [list(prefix), how]
-            # Whole batches of answers, however many tokens they have. A size that memory
-            # decides is known to the loaded engine only, and pieces must not differ.
-            batch = self.lm.batch_size
-            size = (batch if isinstance(batch, int) else PIECE_TEXTS, None)
+            # Whole batches of answers, however many tokens they have.
+            size = (self.lm.batch_size, None)
             texts = self._measure("texts", asked, questions, tokens, compute, size)
             found.append([text or [] for text in texts])
         return found
@@ -215,6 +215,22 @@ class Measured:
             self._noted.append(Requests(*about))
         self._call += 1
         return self._noted[self._call - 1]
+
+
+@contextmanager
+def kept_until_done(lm: Any, record: dict[str, Any], folder: Path) -> Iterator[Any]:
+    """An engine whose measurements are kept while the block has not ended well.
+
+    They are of no use to another job, so they are no part of the store.
+
+    Parameters
+    ----------
+    lm, record : as of `Measured`
+    folder : for `answers/`, which goes, and with it a folder that holds nothing else
+    """
+    kept = folder / "answers"
+    yield Measured(lm, {}, record, partial(Store, place=kept))
+    forget(kept)
 
 
 class Requests:

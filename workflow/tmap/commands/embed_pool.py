@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,19 +17,24 @@ def run(
     model_file: Annotated[str, typer.Option(help="Record of the encoder.")],
     output: Annotated[str, typer.Option(help="Table 'embeddings' (out).")],
 ) -> None:
-    from tmap import embeddings, files, origin, provenance, settings, tables
+    from tmap import embeddings, files, origin, settings, tables
     from tmap.engines import encoder as engine
+    from tmap.engines.weights import settle
+    from tmap.provenance import fingerprint
 
     names = {"encoder": encoder, "text": text, "pooling": pooling}
     card = settings.embed_pool(**names)
     record = files.read_json(model_file)
-    model = engine.load(record, card["place"])
+    code = fingerprint("embed_pool")
+    kept = Path(output).parent / "checkpoints" / Path(output).stem
+    who = [record["revision"], *settle(card["place"]), code]
+    model = embeddings.Kept(engine.load(record, card["place"]), who, kept)
     rows = tables.read("pool", pool)
     tables.write(
         "embeddings",
         embeddings.embed(rows, model, card["text"], card["pooling"]),
         output,
-        code=provenance.fingerprint("embed_pool"),
+        code=code,
         made=origin.made("embed_pool", [pool, model_file], **names),
         dataset=dataset,
         encoder=encoder,
@@ -36,3 +42,4 @@ def run(
         text=text,
         pooling=pooling,
     )
+    files.forget(kept)

@@ -25,29 +25,33 @@ def run(
     ] = "",
     pool: Annotated[str, typer.Option(help="pool.parquet, with --demos")] = "",
 ) -> None:
-    from tmap import engines, shown
+    from tmap import shown
+    from tmap.engines.deferred import Deferred
     from tmap.evaluate import evaluate
     from tmap.examine import Marking
+    from tmap.measured import kept_until_done
     from tmap.prompts import Renderer
 
     card = settings.evaluate_adapter(dataset, model)
-    lm = engines.load(read_json(model_file), card["engine"], adapter)
+    record = read_json(model_file)
+    engine = Deferred(record, card["engine"], adapter)
     marking = Marking(card["reader"], card["metric"], card["engine"].max_new_tokens)
-    renderer = Renderer(lm.tokenizer, card["prompt"])
+    renderer = Renderer(engine.tokenizer, card["prompt"])
     asked = tables.read("questions", questions)
-    if demos:
-        rows = shown.rows(tables.read("pool", pool), tables.read("subset", demos))
-        predictions = shown.answer(lm, renderer, asked, rows, marking)
-    else:
-        predictions = evaluate(lm, renderer, asked, marking)
     read: list[Path | str] = [adapter, questions, model_file, demos, pool]
-    tables.write(
-        "predictions",
-        predictions,
-        output,
-        code=fingerprint("evaluate_adapter"),
-        made=origin.made("evaluate_adapter", read, dataset=dataset, model=model),
-        reader=card["reader"],
-        metric=card["metric"],
-        engine_key=lm.key,
-    )
+    with kept_until_done(engine, record, output.parent / "checkpoints") as lm:
+        if demos:
+            rows = shown.rows(tables.read("pool", pool), tables.read("subset", demos))
+            predictions = shown.answer(lm, renderer, asked, rows, marking)
+        else:
+            predictions = evaluate(lm, renderer, asked, marking)
+        tables.write(
+            "predictions",
+            predictions,
+            output,
+            code=fingerprint("evaluate_adapter"),
+            made=origin.made("evaluate_adapter", read, dataset=dataset, model=model),
+            reader=card["reader"],
+            metric=card["metric"],
+            engine_key=engine.key,
+        )

@@ -1,36 +1,56 @@
 """An engine that is loaded when something must be computed, not before.
 
-A column whose measurements are all in the store needs a tokenizer only: reading them
-another way costs no GPU second.
+Where all measurements are in the store, a tokenizer is enough: reading them another way
+costs no GPU second.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmap import engines
+from tmap.engines.local import CPU_ROWS
+from tmap.engines.weights import settle
 
 if TYPE_CHECKING:
     from tmap.cards.model import EngineSection
     from tmap.engines.base import LanguageModel
 
 MEASURES = ("generate", "option_nll", "answer_nll", "digit_logits", "attention")
+#: Answers asked for at once where only the loaded engine would know its batch, or a
+#: server has none: enough for a GPU, and the same in every attempt at a job.
+MANY = 512
 
 
 class Deferred:
-    """Stands for `engines.load(record, engine)`: the same key, tokenizer and answers."""
+    """Stands for `engines.load(...)` of the same: its key, tokenizer and answers.
 
-    def __init__(self, record: dict[str, Any], engine: EngineSection) -> None:
-        self._record, self._engine = record, engine
-        self.key = engines.key_of(record, engine)
+    Parameters
+    ----------
+    record, engine, adapter : as `engines.load` takes them
+
+    Attributes
+    ----------
+    batch_size : answers to ask for at once; whole batches, unless memory sets them
+    """
+
+    def __init__(
+        self,
+        record: dict[str, Any],
+        engine: EngineSection,
+        adapter: str | Path | None = None,
+    ) -> None:
+        self._record, self._engine, self._adapter = record, engine, adapter
+        self.key = engines.key_of(record, engine, adapter)
         self.tokenizer = engines.load_tokenizer(record)
         self.context: int | None = record.get("max_positions")
-        self.batch_size = engine.batch_size
+        self.batch_size = _answers_at_once(engine, bool(str(adapter or "").strip()))
 
     @cached_property
     def lm(self) -> LanguageModel:
-        return engines.load(self._record, self._engine)
+        return engines.load(self._record, self._engine, self._adapter)
 
     @cached_property
     def n_layers(self) -> int:
@@ -42,3 +62,13 @@ class Deferred:
         if name not in MEASURES:
             raise AttributeError(name)
         return getattr(self.lm, name)
+
+
+def _answers_at_once(engine: EngineSection, has_adapter: bool) -> int:
+    if engine.server is not None and not has_adapter:
+        return MANY
+    engine = engine.in_process()
+    rows = engine.batch_size
+    if rows == "auto" and settle(engine)[0] == "cpu":
+        rows = CPU_ROWS
+    return MANY if rows == "auto" else rows * engine.data_parallel

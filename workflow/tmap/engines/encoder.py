@@ -10,7 +10,6 @@ import torch
 
 from tmap.engines.likelihood import in_batches
 from tmap.engines.weights import load_tokenizer, load_weights
-from tmap.log import Progress
 
 if TYPE_CHECKING:
     from tmap.cards.model import PlaceSection
@@ -68,14 +67,15 @@ class Encoder:
         vectors = np.zeros((len(texts), config.hidden_size), dtype=np.float32)
         todo = np.flatnonzero(status != "empty")
         rows = [whole[i][:limit] for i in todo]
-        lengths = [len(ids) for ids in rows]
-        progress = Progress("embed", len(rows), tokens=sum(lengths))
 
         def add(batch: list[int]) -> None:
             vectors[todo[batch]] = self._pool([rows[i] for i in batch], pooling)
-            progress.advance(len(batch), tokens=sum(lengths[i] for i in batch))
 
-        in_batches(lengths, TOKEN_BUDGET.get(self.model.device.type, 1024), add)
+        in_batches(
+            [len(ids) for ids in rows],
+            TOKEN_BUDGET.get(self.model.device.type, 1024),
+            add,
+        )
         return vectors, n_tokens, status
 
     def _ids(self, text: str) -> list[int]:
