@@ -81,6 +81,73 @@ def test_a_job_that_a_later_attempt_finished_is_not_told(tmp_path):
     assert "It is lost." in said and "It is late." in said
 
 
+GROUP = """\
+[Sat Nov 21 09:17:25 2026]
+    message: Error in group shards
+    jobs:
+        rule measure_shard:
+            jobid: 3
+            output: {room}/1.parquet
+            log: {room}/1.log (check log file(s) for error details)
+Logfile {room}/1.slurm:
+=====
+[Sat Nov 21 09:17:24 2026]
+Error in rule measure_shard:
+    jobid: 0
+    output: {room}/1.parquet
+    log: {room}/1.log (check log file(s) for error details)
+=====
+    [Sat Nov 21 09:17:25 2026]
+    Error in rule measure_shard:
+        jobid: 3
+        output: {room}/1.parquet
+        log: {room}/1.log, {room}/1.slurm (check log file(s) for error details)
+    [Sat Nov 21 09:17:25 2026]
+    Error in rule measure_shard:
+        jobid: 4
+        output: {room}/2.parquet
+        log: {room}/2.log (check log file(s) for error details)
+"""
+
+
+@pytest.fixture
+def group(tmp_path):
+    """The summary of a run on a cluster, of whose two jobs in a group the first said."""
+
+    def of(words):
+        (tmp_path / "1.log").write_text(words)
+        run = tmp_path / "run.log"
+        run.write_text(GROUP.format(room=tmp_path))
+        return failures.summary([run], COMMAND).replace(f"{tmp_path}/", "")
+
+    return of
+
+
+def test_of_a_group_those_are_told_that_say_why(group):
+    assert group("error: No.\n").splitlines()[1:3] == [
+        "measure_shard failed: No.",
+        "  its log: 1.log",
+    ]
+    assert "2.log" not in group("error: No.\n")
+
+
+def test_of_a_group_that_was_killed_all_jobs_are_told(tmp_path):
+    run = tmp_path / "run.log"
+    run.write_text(GROUP[GROUP.rindex("=====\n") :].format(room=tmp_path))
+
+    said = failures.summary([run], COMMAND)
+
+    assert said.count("ended without a word") == 2
+
+
+def test_a_job_whose_output_is_there_was_made_good(group, tmp_path):
+    (tmp_path / "1.parquet").touch()
+
+    said = group("error: Time is up.\n")
+
+    assert "Time is up" not in said and "2.log" in said
+
+
 def test_an_unforeseen_fault_ends_in_a_sentence_below_its_traceback(
     monkeypatch, capsys
 ):

@@ -7,10 +7,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-JOB = re.compile(r"^Error in rule (\w+):\n((?: {4}.*\n)*)", re.M)
+#: Indented: of a group of jobs, all of which are listed, whichever failed.
+JOB = re.compile(r"^( *)Error in rule (\w+):\n((?:\1 {4}.*\n)*)", re.M)
 DONE = re.compile(r"^Finished jobid: (\d+) ", re.M)
-ID = re.compile(r"^ {4}jobid: (\d+)$", re.M)
-LOG = re.compile(r"^ {4}log: ([^\s,]+)", re.M)
+ID = re.compile(r"^ +jobid: (\d+)$", re.M)
+LOG = re.compile(r"^ +log: ([^\s,]+)", re.M)
+OUTPUT = re.compile(r"^ +output: (.+)$", re.M)
 #: What the command line writes before its last sentence (`tmap.cli`).
 ERROR = "error: "
 
@@ -24,10 +26,9 @@ def summary(snakemake_logs: Sequence[str | Path], command: Sequence[str]) -> str
     command : how the run was started
     """
     text = "".join(_read(path) for path in snakemake_logs)
-    failed = dict.fromkeys((rule, _log(block)) for rule, block in _last_blocks(text))
     told = [
-        f"{rule} failed: {sentence(log)}" + (f"\n  its log: {log}" if log else "")
-        for rule, log in failed
+        f"{rule} failed: {words}" + (f"\n  its log: {log}" if log else "")
+        for rule, log, words in _failed(text)
     ]
     told.append(f"Finished jobs are kept. To go on: {shlex.join(command)}")
     return "\n".join(["", *told])
@@ -35,28 +36,41 @@ def summary(snakemake_logs: Sequence[str | Path], command: Sequence[str]) -> str
 
 def sentence(log: str | None) -> str:
     """The last sentence of a job's log; without one, what its silence means."""
-    lines = _read(log).splitlines() if log else []
-    for number in range(len(lines) - 1, -1, -1):
-        if lines[number].startswith(ERROR):
-            return " ".join(lines[number:]).removeprefix(ERROR)
-    return (
+    return _sentence(log) or (
         "it ended without a word, so it was killed or never started; most often it had "
         "too little memory (`resources: mem_mb` in the model card) or time (`runtime`)."
     )
 
 
-def _last_blocks(text: str) -> list[tuple[str, str]]:
-    """(rule, what is told of it) of each error that no later attempt made good."""
+def _sentence(log: str | None) -> str:
+    lines = _read(log).splitlines() if log else []
+    for number in range(len(lines) - 1, -1, -1):
+        if lines[number].startswith(ERROR):
+            return " ".join(lines[number:]).removeprefix(ERROR)
+    return ""
+
+
+def _failed(text: str) -> list[tuple[str, str | None, str]]:
+    """(rule, its log, why) of each job that no later attempt made good."""
     done = {found[1]: found.start() for found in DONE.finditer(text)}
-    return [
-        (found[1], found[2])
-        for found in JOB.finditer(text)
-        if done.get(_first(ID, found[2]) or "", -1) < found.start()
-    ]
+    alone: dict[tuple[str, str | None], None] = {}
+    grouped: dict[tuple[str, str | None], None] = {}
+    for found in JOB.finditer(text):
+        indent, rule, block = found.groups()
+        # A job's own log is quoted, where it bears another number: its files tell.
+        is_done = done.get(_first(ID, block) or "", -1) > found.start()
+        if not is_done and not _has_output(block):
+            (grouped if indent else alone)[rule, _first(LOG, block)] = None
+    speaking = {job: None for job in grouped if _sentence(job[1])}
+    # Of a group, those who say why; the others were only not reached.
+    failed = alone | speaking or grouped
+    return [(rule, log, sentence(log)) for rule, log in failed]
 
 
-def _log(block: str) -> str | None:
-    return _first(LOG, block)
+def _has_output(block: str) -> bool:
+    """Whether an output is there: Snakemake removes those of a job that fails."""
+    files = (_first(OUTPUT, block) or "").split(", ")
+    return any(Path(file.partition(" (")[0]).exists() for file in files if file)
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str | None:
