@@ -97,7 +97,10 @@ def test_a_deferred_engine_has_the_key_and_answers_of_the_loaded_one(tiny_llama,
         (False, {}, 128),
         (False, {"data_parallel": 2}, 256),
         (True, {}, 512),  # memory decides, and the same in every attempt
+        (True, {"data_parallel": 8}, 4096),
         (True, {"batch_size": 48, "data_parallel": 2}, 96),
+        (True, {"batch_size": 8}, 64),
+        (True, {"batch_size": 48}, 48),
         (
             False,
             {"name": "server", "server": {"url": "http://s/v1", "model": "m"}},

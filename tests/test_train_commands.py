@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tmap import cli, tables
+from tmap.engines import deferred
 from tmap.engines.reference import Reference
 from tmap.errors import TmapError
 from tmap.files import write_json
@@ -109,33 +110,77 @@ def test_without_an_adapter_the_base_model_is_measured(room):
     assert about["code"] == fingerprint("evaluate_adapter")
 
 
-def test_a_killed_evaluation_asks_only_what_it_was_not_told(room, monkeypatch):
-    path = room / "cards/models/small.yaml"
-    card = yaml.safe_load(path.read_text())
+@pytest.fixture
+def one_at_a_time(room, monkeypatch):
+    """Calls of the engine, each with one question; the second one is a kill."""
+    monkeypatch.setattr(deferred, "FEW", 1)
+    card = yaml.safe_load((room / "cards/models/small.yaml").read_text())
     card["engine"]["batch_size"] = 1
-    path.write_text(yaml.safe_dump(card))
-    generate, asked = Reference.generate, []
+    (room / "cards/models/small.yaml").write_text(yaml.safe_dump(card))
+    asked = []
 
-    def counted(lm, prefixes, questions, **how):
-        asked.append(len(questions))
-        if len(asked) == 2:
-            raise RuntimeError("killed")
-        return generate(lm, prefixes, questions, **how)
+    def mortal(name):
+        answer = getattr(Reference, name)
 
-    call(*EVALUATE, "--output", "whole/predictions.parquet")
-    monkeypatch.setattr(Reference, "generate", counted)
+        def asking(lm, prefixes, questions, *given, **how):
+            asked.append(len(questions))
+            if len(asked) == 2:
+                raise RuntimeError("killed")
+            return answer(lm, prefixes, questions, *given, **how)
+
+        monkeypatch.setattr(Reference, name, asking)
+        return asked
+
+    return mortal
+
+
+@pytest.mark.parametrize(
+    "shown", [[], ["--demos", "subset.parquet", "--pool", "pool.parquet"]]
+)
+@pytest.mark.parametrize("reader", ["number", "option"])
+def test_a_killed_evaluation_asks_only_what_it_was_not_told(
+    room, one_at_a_time, reader, shown
+):
+    if reader == "option":
+        make_questions_multiple_choice(room)
+    command = [*EVALUATE, *shown, "--output"]
+    call(*command, "whole/predictions.parquet")
+    asked = one_at_a_time("generate" if reader == "number" else "option_nll")
     with pytest.raises(RuntimeError, match="killed"):
-        call(*EVALUATE, "--output", "t1/predictions.parquet")
+        call(*command, "t1/predictions.parquet")
     assert [p.name for p in (room / "t1").iterdir()] == ["checkpoints"]
-    call(*EVALUATE, "--output", "t1/predictions.parquet")
+    call(*command, "t1/predictions.parquet")
 
     assert asked == [1, 1, 1]
     assert [p.name for p in (room / "t1").iterdir()] == ["predictions.parquet"]
-    one, other = (
+    whole, resumed = (
         tables.read("predictions", f"{folder}/predictions.parquet")
         for folder in ("whole", "t1")
     )
-    pd.testing.assert_frame_equal(one, other)
+    pd.testing.assert_frame_equal(whole, resumed)
+
+
+def make_questions_multiple_choice(room):
+    path = room / "cards/datasets/small.yaml"
+    card = yaml.safe_load(path.read_text())
+    task = {"task": "multiple_choice", "reader": "option", "metric": "acc_norm"}
+    path.write_text(yaml.safe_dump(card | task))
+    rows = tables.read("questions", "test.parquet")
+    rows["choices"], rows["gold"] = [["7", "seven"], ["4", "8", "9"]], ["0", "1"]
+    rows["permutation"] = [[0, 1], [0, 1, 2]]
+    tables.write("questions", rows, "test.parquet", code="0")
+
+
+def test_an_option_without_a_finite_likelihood_stops_the_evaluation(room, monkeypatch):
+    make_questions_multiple_choice(room)
+    monkeypatch.setattr(
+        Reference,
+        "option_nll",
+        lambda lm, p, q, options: [[[1.0, float("inf")]] * len(q)],
+    )
+
+    with pytest.raises(TmapError, match=r"not a finite number.*bfloat16"):
+        call(*EVALUATE, "--output", "t1/predictions.parquet")
 
 
 def test_a_subset_of_another_pool_is_refused(room):

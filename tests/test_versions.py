@@ -17,7 +17,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "ENGINE_VERSION",
             ENGINE_VERSION,
             [f"tmap.engines.{name}" for name in ENGINES],
-            (3, "0d3148690f17a24d"),
+            (3, "34f33b39cbbbd3bf"),
         ),
     ],
 )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tmap.errors import TmapError
 from tmap.files import forget
 from tmap.log import Progress
 from tmap.shares import WHOLE, Share
@@ -217,6 +218,42 @@ class Measured:
         return self._noted[self._call - 1]
 
 
+class _ByQuestion(Measured):
+    """Of multiple choice, too, what is kept are single questions."""
+
+    def option_nll(
+        self,
+        prefixes: Sequence[Ids],
+        questions: Sequence[Ids],
+        options: Sequence[Sequence[Ids]],
+    ) -> list[list[list[float]]]:
+        """As `LanguageModel.option_nll`.
+
+        Raises
+        ------
+        TmapError : a likelihood is not finite
+        """
+        asked = list(zip(questions, options, strict=True))
+        tokens = [len(q) + sum(map(len, its)) for q, its in asked]
+        found = []
+        for prefix in prefixes:
+
+            def compute(some: list[Any], prefix: Ids = prefix) -> list[Any]:
+                nll = self.lm.option_nll([prefix], *zip(*some, strict=True))[0]
+                if not all(map(_finite, nll)):
+                    raise TmapError(
+                        "The model's likelihood of an option is not a finite number, so "
+                        "none can be chosen; float16 overflows. Set `engine: {dtype: "
+                        "bfloat16}` (or float32) in the model card."
+                    )
+                return nll
+
+            size = (self.lm.batch_size, None)
+            how = list(prefix)
+            found.append(self._measure("choices", how, asked, tokens, compute, size))
+        return found
+
+
 @contextmanager
 def kept_until_done(lm: Any, record: dict[str, Any], folder: Path) -> Iterator[Any]:
     """An engine whose measurements are kept while the block has not ended well.
@@ -229,7 +266,7 @@ def kept_until_done(lm: Any, record: dict[str, Any], folder: Path) -> Iterator[A
     folder : for `answers/`, which goes, and with it a folder that holds nothing else
     """
     kept = folder / "answers"
-    yield Measured(lm, {}, record, partial(Store, place=kept))
+    yield _ByQuestion(lm, {}, record, partial(Store, place=kept))
     forget(kept)
 
 

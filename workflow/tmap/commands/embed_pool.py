@@ -20,15 +20,16 @@ def run(
     from tmap import embeddings, files, origin, settings, tables
     from tmap.engines import encoder as engine
     from tmap.engines.weights import settle
-    from tmap.provenance import fingerprint
+    from tmap.provenance import fingerprint, versions
 
     names = {"encoder": encoder, "text": text, "pooling": pooling}
     card = settings.embed_pool(**names)
     record = files.read_json(model_file)
     code = fingerprint("embed_pool")
-    kept = Path(output).parent / "checkpoints" / Path(output).stem
-    who = [record["revision"], *settle(card["place"]), code]
-    model = embeddings.Kept(engine.load(record, card["place"]), who, kept)
+    place = card["place"]
+    kept = Path(output).with_suffix("") / "checkpoints"
+    who = [record["revision"], place.model_dump(), *settle(place), versions(), code]
+    model = embeddings.Kept(engine.load(record, place), who, kept)
     rows = tables.read("pool", pool)
     tables.write(
         "embeddings",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tmap.cards.model import EngineSection
     from tmap.engines.base import LanguageModel
 
-__all__ = ["key_of", "load", "load_config", "load_tokenizer"]
+__all__ = ["is_served", "key_of", "load", "load_config", "load_tokenizer"]
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -46,7 +46,7 @@ def load(
         If the device is missing, or model or adapter hold no safetensors weights.
     """
     folder = _adapter_folder(adapter)
-    if engine.server is not None and folder is None:
+    if is_served(engine, folder):
         from tmap.engines.server import Server
 
         served: LanguageModel = Server.start(record, engine, key_of(record, engine))
@@ -80,6 +80,11 @@ def load(
     return found
 
 
+def is_served(engine: EngineSection, adapter: str | Path | None) -> bool:
+    """Whether a server answers, which it does for the bare model only."""
+    return engine.server is not None and not str(adapter or "").strip()
+
+
 def key_of(
     record: dict[str, Any],
     engine: EngineSection,
@@ -87,7 +92,8 @@ def key_of(
 ) -> str:
     """What `load` would give as the engine's key, without loading it."""
     folder = _adapter_folder(adapter)
-    if engine.server is not None and folder is None:
+    if is_served(engine, folder):
+        assert engine.server is not None
         who = json.dumps(engine.server.identity())
         return f"server|v{ENGINE_VERSION}|{record['revision']}|{who}"
     engine = engine.in_process()

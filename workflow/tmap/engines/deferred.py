@@ -22,6 +22,9 @@ MEASURES = ("generate", "option_nll", "answer_nll", "digit_logits", "attention")
 #: Answers asked for at once where only the loaded engine would know its batch, or a
 #: server has none: enough for a GPU, and the same in every attempt at a job.
 MANY = 512
+#: Answers asked for at once at least, in whole batches: each time, what all prompts share
+#: is read again.
+FEW = 64
 
 
 class Deferred:
@@ -33,7 +36,7 @@ class Deferred:
 
     Attributes
     ----------
-    batch_size : answers to ask for at once; whole batches, unless memory sets them
+    batch_size : answers to ask for at once
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class Deferred:
         self.key = engines.key_of(record, engine, adapter)
         self.tokenizer = engines.load_tokenizer(record)
         self.context: int | None = record.get("max_positions")
-        self.batch_size = _answers_at_once(engine, bool(str(adapter or "").strip()))
+        self.batch_size = _answers_at_once(engine, adapter)
 
     @cached_property
     def lm(self) -> LanguageModel:
@@ -64,11 +67,12 @@ class Deferred:
         return getattr(self.lm, name)
 
 
-def _answers_at_once(engine: EngineSection, has_adapter: bool) -> int:
-    if engine.server is not None and not has_adapter:
+def _answers_at_once(engine: EngineSection, adapter: str | Path | None) -> int:
+    if engines.is_served(engine, adapter):
         return MANY
     engine = engine.in_process()
     rows = engine.batch_size
-    if rows == "auto" and settle(engine)[0] == "cpu":
-        rows = CPU_ROWS
-    return MANY if rows == "auto" else rows * engine.data_parallel
+    if rows == "auto":
+        rows = CPU_ROWS if settle(engine)[0] == "cpu" else MANY
+    rows *= engine.data_parallel
+    return rows * max(1, FEW // rows)
