@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
+import cluster
 import pandas as pd
 import pytest
+from cluster import TARGET, finish, job_of, start, until
 
-sys.path.insert(0, str(Path(__file__).parent / "slurm"))
-import cluster
-from cluster import DEMO, TARGET, finish, job_of, start, until
-
+import embedded
 from clones import Clone
-from tmap import attempts, tables
+from tmap import attempts
 
 pytestmark = [
     pytest.mark.slurm,
     pytest.mark.skipif(bool(cluster.missing()), reason=cluster.missing() or "-"),
 ]
-DEMO_TARGET = "results/arith/tiny/metrics.json"
-DEMO_METHODS = ["base", "random", "tmap", "oracle"]
 ROOM = "results/demo/random_llama/tmap/s0"
 TRACE = f"{ROOM}/trace.parquet"
 SEARCH_LOG = "results/logs/search_weights/demo/random_llama/tmap/s0.log"
@@ -83,13 +78,9 @@ def sharded(slurm, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def demo(slurm, tmp_path_factory):
-    """What `make demo` builds, of some methods and one training seed, under way.
-
-    No test that it runs beside has a time limit.
-    """
+    """The demo, under way while other tests wait."""
     clone = Clone.make(tmp_path_factory.mktemp("demo") / "clone")
-    options = ("--config", f"methods=[{','.join(DEMO_METHODS)}]", "seeds=1")
-    process = start(clone, DEMO_TARGET, *options, config=DEMO)
+    process = start(clone, embedded.TARGET, *embedded.OPTIONS, config=embedded.CONFIG)
     yield clone, process
     process.kill()
     process.wait()
@@ -201,22 +192,20 @@ def test_a_cancelled_scoring_job_is_submitted_again(local, remote):
     assert same_data(local, remote, IFD)
 
 
-def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, tmp_path):
+def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, demo, tmp_path):
     """First Slurm ends it (it hangs), then its own clock, then it is done."""
     forget_the_search(remote)
-    busy = os.getloadavg()[0] > os.cpu_count()  # then loading alone takes a minute
-    minutes, pause = (2, "4") if busy else (1, "2")
     # On the command line they replace all of the profile's, so the partition is named too.
-    options = ("--set-resources", f"search_weights:runtime={minutes}")
+    options = ("--set-resources", "search_weights:runtime=2")
     options += ("search_weights:slurm_partition=gpu",)
-    hang = str(tmp_path / "hung")
-    process = start(remote, TRACE, *options, SLOW_LEDGER=pause, HANG_ONCE=hang)
-    finish(remote, process, seconds=1800 if busy else 600)
+    # The clock leaves an attempt 90 s: enough to load and to write twice on a machine
+    # that is busy, and too little for the 16 lines of this ledger on any.
+    slow = {"SLOW_LEDGER": "8", "HANG_ONCE": str(tmp_path / "hung")}
+    process = start(remote, TRACE, *options, **slow)
+    finish(remote, process, seconds=1800)
     ends = [one["end"] for one in attempts_at(remote, SEARCH_LOG)]
     assert ends[0] is None and ends[-1] is None and len(ends) > 2
-    stopped = [end for end in ends if end is not None]
-    assert all(end.startswith("Time is up: ") for end in stopped)
-    assert stopped or busy
+    assert all(end.startswith("Time is up: ") for end in ends[1:-1])
     assert same_data(local, remote, TRACE)
     assert nothing_was_asked_twice(remote)
 
@@ -275,17 +264,4 @@ def test_two_runs_of_different_targets_share_a_store(
 def test_the_demo_runs_on_the_cluster(demo):
     clone, process = demo
     finish(clone, process, seconds=3000)
-    about = json.loads((clone.path / DEMO_TARGET).read_text())
-    found = about["methods"]
-    assert list(found) == DEMO_METHODS
-    assert about["n_questions"] == 300 and about["pool"]["n"] == 1000
-    accuracy = {method: one["accuracy"] for method, one in found.items()}
-    # As in test_embedded: far below what is reported, far above a broken stage.
-    assert accuracy["oracle"] >= accuracy["random"] + 0.15
-    assert accuracy["tmap"] >= accuracy["random"] + 0.05
-    assert "a verdict needs 3 runs of each" in found["tmap"]["verdict"]
-    for method in DEMO_METHODS[1:]:
-        room = clone.path / "results/arith/tiny" / method / "s0"
-        assert len(tables.read("subset", room / "subset.parquet")) == 300
-        told = tables.read("predictions", room / "t0/predictions.parquet")
-        assert told["is_correct"].mean() == pytest.approx(accuracy[method])
+    embedded.check(clone)

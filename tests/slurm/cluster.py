@@ -23,7 +23,6 @@ LEFT_BEHIND = Path("/etc/slurm.before-tests")  # by a run of these tests that wa
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 TARGET = "results/demo/random_llama/metrics.json"
 SMALL = "world/config.yaml"
-DEMO = "config/embedded/config.yaml"
 
 #: Six jobs: two indicators, search, training, and two evaluations. The card asks for a GPU.
 METHOD = """\
@@ -50,7 +49,7 @@ def slow(file, data):
         written += 1
         time.sleep(float(os.environ.get("SLOW_LEDGER", "0")))
         hang = os.environ.get("HANG_ONCE")
-        if hang and written == 5 and not os.path.exists(hang):
+        if hang and written == 2 and not os.path.exists(hang):
             open(hang, "w").close()
             time.sleep(600)
     return write(file, data)
