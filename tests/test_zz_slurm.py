@@ -199,8 +199,8 @@ def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, demo, tm
     options = ("--set-resources", "search_weights:runtime=2")
     options += ("search_weights:slurm_partition=gpu",)
     # The clock leaves an attempt 90 s: enough to load and to write twice on a machine
-    # that is busy, and too little for the 16 lines of this ledger on any.
-    slow = {"SLOW_LEDGER": "8", "HANG_ONCE": str(tmp_path / "hung")}
+    # that is busy, and too little for the 21 lines of this ledger on any.
+    slow = {"SLOW_LEDGER": "5", "HANG_ONCE": str(tmp_path / "hung")}
     process = start(remote, TRACE, *options, **slow)
     finish(remote, process, seconds=1800)
     ends = [one["end"] for one in attempts_at(remote, SEARCH_LOG)]
