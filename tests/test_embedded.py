@@ -3,7 +3,7 @@
 import cluster
 import pytest
 
-import embedded
+import embedded_demo
 from clones import CORES, Clone
 
 pytestmark = [
@@ -18,6 +18,12 @@ def test_the_demo_finds_what_teaches(tmp_path):
     clone = Clone.make(tmp_path / "clone")
     clone.run(
         *["snakemake", "--profile", "profiles/local", "--cores", str(CORES)],
-        *["--configfile", embedded.CONFIG, *embedded.OPTIONS, "--", embedded.TARGET],
+        *[
+            "--configfile",
+            embedded_demo.CONFIG,
+            *embedded_demo.OPTIONS,
+            "--",
+            embedded_demo.TARGET,
+        ],
     )
-    embedded.check(clone)
+    embedded_demo.check(clone)

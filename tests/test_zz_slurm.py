@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from cluster import TARGET, finish, job_of, start, until
 
-import embedded
+import embedded_demo
 from clones import Clone
 from tmap import attempts
 
@@ -80,7 +80,9 @@ def sharded(slurm, tmp_path_factory):
 def demo(slurm, tmp_path_factory):
     """The demo, under way while other tests wait."""
     clone = Clone.make(tmp_path_factory.mktemp("demo") / "clone")
-    process = start(clone, embedded.TARGET, *embedded.OPTIONS, config=embedded.CONFIG)
+    process = start(
+        clone, embedded_demo.TARGET, *embedded_demo.OPTIONS, config=embedded_demo.CONFIG
+    )
     yield clone, process
     process.kill()
     process.wait()
@@ -264,4 +266,4 @@ def test_two_runs_of_different_targets_share_a_store(
 def test_the_demo_runs_on_the_cluster(demo):
     clone, process = demo
     finish(clone, process, seconds=3000)
-    embedded.check(clone)
+    embedded_demo.check(clone)
