@@ -142,3 +142,14 @@ def test_no_tracked_file_names_a_place_on_one_machine():
     ]
 
     assert found == []
+
+
+@pytest.mark.parametrize("command", ["check", "format --check"])
+def test_ruff_has_nothing_to_say(command):
+    found = subprocess.run(
+        ["ruff", *command.split(), "--no-cache", "."],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
