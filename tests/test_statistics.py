@@ -40,7 +40,7 @@ def test_an_accuracy_interval_ends_where_accuracies_do():
     assert 0 <= low < 0.5 and high == 1
 
 
-@settings(max_examples=10, deadline=None)  # theirs collects garbage in every call
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_that_of_statsmodels(p):
     theirs = multipletests(p, method="holm")[1]

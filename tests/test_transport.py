@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 from scipy.special import logsumexp
@@ -95,7 +95,8 @@ def test_weights_stay_on_the_simplex_and_the_objective_never_rises(
     cost = rng.random((n, m))
     how = {"mu": mu, "reg": reg, "rate": rate}
     found = transport.minimise(cost, gram(vectors), steps=5, **how)
-    assume(max(found.error) <= transport.TOLERANCE)  # else F is known less well
+    is_exact = max(found.error) <= transport.TOLERANCE
+    assert is_exact or reg == 0.05  # slow there: one problem in twenty takes longer
     again = []
     for steps in range(len(found.objective)):
         part = transport.minimise(cost, gram(vectors), steps=steps, **how)
@@ -103,6 +104,8 @@ def test_weights_stay_on_the_simplex_and_the_objective_never_rises(
         assert logsumexp(part.log_p) == pytest.approx(0, abs=1e-9)
         p = np.exp(part.log_p)
         again.append(primal(p, cost, reg) + mu * float(np.square(p @ vectors).sum()))
+    if not is_exact:
+        return  # F is known less well, and may have risen unseen
     assert len(again) > 1 and again == pytest.approx(found.objective, abs=1e-5)
     assert (np.diff(again) < 1e-6).all() and again[-1] < again[0]
 
