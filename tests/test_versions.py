@@ -17,7 +17,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "ENGINE_VERSION",
             ENGINE_VERSION,
             [f"tmap.engines.{name}" for name in ENGINES],
-            (3, "34f33b39cbbbd3bf"),
+            (3, "0c7c498e86649e91"),
         ),
     ],
 )

@@ -53,17 +53,16 @@ def _sentence(log: str | None) -> str:
 def _failed(text: str) -> list[tuple[str, str | None, str]]:
     """(rule, its log, why) of each job that no later attempt made good."""
     done = {found[1]: found.start() for found in DONE.finditer(text)}
-    alone: dict[tuple[str, str | None], None] = {}
-    grouped: dict[tuple[str, str | None], None] = {}
+    alone, grouped = list[tuple[str, str | None]](), list[tuple[str, str | None]]()
     for found in JOB.finditer(text):
         indent, rule, block = found.groups()
         # A job's own log is quoted, where it bears another number: its files tell.
         is_done = done.get(_first(ID, block) or "", -1) > found.start()
         if not is_done and not _has_output(block):
-            (grouped if indent else alone)[rule, _first(LOG, block)] = None
-    speaking = {job: None for job in grouped if _sentence(job[1])}
+            (grouped if indent else alone).append((rule, _first(LOG, block)))
     # Of a group, those who say why; the others were only not reached.
-    failed = alone | speaking or grouped
+    speaking = [(rule, log) for rule, log in grouped if _sentence(log)]
+    failed = dict.fromkeys(alone + speaking or grouped)
     return [(rule, log, sentence(log)) for rule, log in failed]
 
 

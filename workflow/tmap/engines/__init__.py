@@ -82,7 +82,7 @@ def load(
 
 def is_served(engine: EngineSection, adapter: str | Path | None) -> bool:
     """Whether a server answers, which it does for the bare model only."""
-    return engine.server is not None and not str(adapter or "").strip()
+    return engine.server is not None and _adapter_folder(adapter) is None
 
 
 def key_of(
