@@ -31,10 +31,12 @@ test: $(READY)  ## every test
 	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder -m "workflow"
 	$(RUN) pytest -m "slurm" -rs   # last: it needs a Slurm, and says why where it has none
 
-lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint
+lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint, layers, laws of the code base
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(RUN) pytest tests/house/test_laws.py
 	$(BIN)/snakefmt --check Snakefile rules
 	$(RUN) snakemake --lint
 

@@ -9,7 +9,8 @@ import sys
 
 from snakemake.utils import min_version
 
-from tmap import cards, failures, paths
+from tmap import cards, dag
+from tmap.jobs import failures
 
 min_version("9.27")
 
@@ -23,23 +24,25 @@ cards.use_folders(SETTINGS.cards)
 
 for name in [*SETTINGS.methods, *SETTINGS.certify]:
     cards.load("methods", name)
-paths.certified(SETTINGS.methods, SETTINGS.certify)
+dag.certificate.certified(SETTINGS.methods, SETTINGS.certify)
 for target in [*SETTINGS.targets, *sys.argv[1:]]:  # known before the DAG is built
-    paths.check(target)
+    dag.targets.check(target)
 
 
 include: "rules/common.smk"
 include: "rules/data.smk"
-include: "rules/gradients.smk"
 include: "rules/indicators.smk"
+include: "rules/gradients.smk"
 include: "rules/tiny.smk"
-include: "rules/select.smk"
-include: "rules/export.smk"
-include: "rules/train.smk"
+include: "rules/search.smk"
+include: "rules/selection.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/comparison.smk"
+include: "rules/experiments.smk"
 include: "rules/rounds.smk"
-include: "rules/parts.smk"
-include: "rules/certify.smk"
-include: "rules/tables.smk"
+include: "rules/variants.smk"
+include: "rules/certificate.smk"
 
 
 rule all:

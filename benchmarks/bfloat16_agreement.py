@@ -19,8 +19,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 from tmap import cards, engines
 from tmap.cards.model import EngineSection
-from tmap.prompts import Demo, Renderer
-from tmap.sources import models
+from tmap.data import models
+from tmap.prompts.renderer import Demo, Renderer
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = (

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from embedded import CARDS, ROOT, build, dataset, write, write_card
 
-from tmap import cards, files
+from tmap import cards
+from tmap.artifacts import files
 
 MADE = ".embedded/tables/cards"
 CONFIG = ".embedded/tables/config.yaml"

@@ -25,8 +25,10 @@ import pandas as pd
 from embedded import CARDS, ROOT, build, dataset
 from sklearn.metrics import roc_auc_score
 
-from tmap import cards, gradient_features, gradient_paths, indicators, paths, tables
-from tmap.selection import n_selected
+from tmap import cards, dag, indicators
+from tmap.artifacts import tables
+from tmap.gradients import similarity
+from tmap.selection.ranking import n_selected
 
 OURS = ("less", "evoselect")
 
@@ -52,7 +54,7 @@ def columns(dataset: str, model: str) -> dict[str, pd.Series]:
     """Scores by sample id: ours, then what else there is."""
     found = {}
     for name in dict.fromkeys([*OURS, *indicators.names()]):
-        path = ROOT / paths.indicator_file(dataset, model, name)
+        path = ROOT / dag.indicators.indicator_file(dataset, model, name)
         if path.exists():
             table = tables.read("indicator", path)
             found[name] = table.set_index("sample_id")["score"]
@@ -62,8 +64,8 @@ def columns(dataset: str, model: str) -> dict[str, pd.Series]:
 def by_mu(dataset: str, model: str, values: list[float]) -> dict[str, pd.Series]:
     """`evoselect` with each mu, on the gradients that the workflow measured."""
     pool = tables.read("pool", ROOT / f"results/{dataset}/pool.parquet")
-    files = gradient_paths.gradients_of_indicator(dataset, model, "evoselect")
-    features = gradient_features.read([ROOT / file for file in files])
+    files = dag.gradients.gradients_of_indicator(dataset, model, "evoselect")
+    features = similarity.read([ROOT / file for file in files])
     column = indicators.get("evoselect")
     return {
         f"{mu:g}": pd.Series(
@@ -75,7 +77,7 @@ def by_mu(dataset: str, model: str, values: list[float]) -> dict[str, pd.Series]
 
 def median_cosine(dataset: str, model: str) -> float:
     """Of all pairs of candidates, in the last checkpoint."""
-    files = gradient_paths.gradients_of_indicator(dataset, model, "less")
+    files = dag.gradients.gradients_of_indicator(dataset, model, "less")
     found = np.load(ROOT / files[1], mmap_mode="r")[-1].astype(np.float32)
     size = np.linalg.norm(found, axis=1)
     unit = found[size > 0] / size[size > 0, None]
@@ -92,7 +94,7 @@ def main() -> None:
     args = parser.parse_args()
     cards.use_folders([CARDS])
     pool = dataset(args.pool)
-    wanted = [paths.indicator_file(pool, args.model, name) for name in OURS]
+    wanted = [dag.indicators.indicator_file(pool, args.model, name) for name in OURS]
     wanted += [f"results/{pool}/pool_labels.parquet"]
     build(wanted, f"{CARDS}/config.yaml", args.cores)
     labels = tables.read("pool_labels", ROOT / f"results/{pool}/pool_labels.parquet")
@@ -106,7 +108,7 @@ def main() -> None:
     report = {
         "dataset": pool,
         "model": args.model,
-        "proxy": gradient_paths.proxy_of(pool, args.model),
+        "proxy": dag.gradients.proxy_of(pool, args.model),
         "n_rows": len(clean),
         "clean": round(float(np.mean(clean)), 4),
         "n_best": n,

@@ -22,8 +22,10 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
-from tmap import indicators, neighbours, scoring
+from tmap import indicators
+from tmap.embeddings import neighbours
 from tmap.engines import load_tokenizer
+from tmap.indicators.scoring import columns
 
 WORDS = ("the weight of a red apple is given in grams so we then add both sums and "
          "therefore compare first second because it follows that").split()  # fmt: skip
@@ -76,7 +78,7 @@ def text_indicators(n: int, rng: np.random.Generator) -> dict[str, Any]:
             label = " ".join([name, *options.values()])
 
             def score(name: str = name, how: dict[str, str] = options) -> pd.DataFrame:
-                return scoring.score(pool, name, tokenizer, how)
+                return columns.score(pool, name, tokenizer, how)
 
             found[label], _ = seconds(score)
     usual = [

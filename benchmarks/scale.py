@@ -31,12 +31,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
-from tmap import features, losses, scoring, subset, tables
+from tmap.artifacts import schemas, tables
 from tmap.cards.model import PromptSection
-from tmap.measured import Measured
-from tmap.prompts import Renderer
-from tmap.shares import WHOLE, Share
-from tmap.store import Store
+from tmap.indicators.scoring import losses
+from tmap.indicators.scoring.columns import measure_table, score_table
+from tmap.prompts.renderer import Renderer
+from tmap.selection import features, subset
+from tmap.store.caching_engine import CachingEngine
+from tmap.store.measurements import Store
+from tmap.store.shards import WHOLE, Share
 
 TEXT, MODEL = ("output_length", "reason_steps"), ("model", "shard")
 STAGES = (*TEXT, *MODEL, "top_m")
@@ -67,7 +70,7 @@ class Stub:
 def stub_scorer(place: Path, share: Share = WHOLE) -> losses.Scorer:
     """A scorer of the stub with its store at `place`."""
     about = {"revision": "0" * 40, "model": "stub"}
-    kept = Measured(Stub(), {}, about, lambda *who: Store(*who, place), share)
+    kept = CachingEngine(Stub(), {}, about, lambda *who: Store(*who, place), share)
     renderer = Renderer(Stub.tokenizer, PromptSection(template="plain"))
     return losses.Scorer(kept, renderer, None)
 
@@ -75,8 +78,8 @@ def stub_scorer(place: Path, share: Share = WHOLE) -> losses.Scorer:
 def make_pool(path: Path, n: int, *, with_text: bool) -> None:
     """A pool of `n` rows, written in parts."""
     line = "First there are 12 of them, and {i} more come: that makes {i} + 12.\n"
-    schema = tables.SCHEMAS["pool"].arrow()
-    about = {"schema": "pool", "schema_version": tables.SCHEMAS["pool"].version}
+    schema = schemas.SCHEMAS["pool"].arrow()
+    about = {"schema": "pool", "schema_version": schemas.SCHEMAS["pool"].version}
     with pq.ParquetWriter(
         path, schema.with_metadata({"tmap": json.dumps(about)})
     ) as out:
@@ -109,16 +112,16 @@ def run_stage(stage: str, folder: Path) -> int:
     """Do what the command of this stage does; number of rows."""
     pool = folder / "pool.parquet"
     if stage in TEXT:
-        frame = scoring.score_table(pool, stage, None, {})
+        frame = score_table(pool, stage, None, {})
         tables.write("indicator", frame, folder / f"{stage}.parquet", code="bench")
         return len(frame)
     if stage == "shard":
         part = stub_scorer(folder / "shard", Share(1, 8))
-        scoring.measure_table(pool, "perplexity", part, {})
+        measure_table(pool, "perplexity", part, {})
         return pq.read_metadata(pool).num_rows
     if stage == "model":
         lm = stub_scorer(folder / "store")
-        frame = scoring.score_table(pool, "perplexity", lm, {})
+        frame = score_table(pool, "perplexity", lm, {})
         tables.write("indicator", frame, folder / "ppl.parquet", code="bench")
         return len(frame)
     rows = tables.read("pool", pool, ["sample_id", "text_hash"])

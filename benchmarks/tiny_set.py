@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tmap import calibration, estimators, history, irt, log, tiny
-from tmap.history import History
+from tmap.jobs import log
+from tmap.tiny import calibration, choose, estimators, history, irt
+from tmap.tiny.history import History
 
 TEST_SHARE = 0.25
 RANDOM_DRAWS = 5  # per seed, so that the yardstick is not noise itself
@@ -84,7 +85,7 @@ def errors_of_split(
     responses = long(learned)
     errors = {}
     for size in sizes:
-        table, _ = tiny.from_history(
+        table, _ = choose.from_history(
             estimators.items(found.items), learned, size, 0, seed
         )
         for name in estimators.ANCHOR_SETS:
@@ -143,7 +144,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0, help="seed of the first")
     given = parser.parse_args()
     log.setup()
-    logging.getLogger("tmap.calibration").setLevel(logging.WARNING)
+    logging.getLogger("tmap.tiny.calibration").setLevel(logging.WARNING)
     sizes = [int(s) for s in given.sizes.split(",")]
     result = measure(load(given.responses), sizes, given.seeds, given.first_seed)
     print(json.dumps(result, indent=2))

@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tmap import gradient_features, indicators, tables
+from tmap import indicators
+from tmap.artifacts import tables
+from tmap.gradients import similarity
 
 CHUNK = 1000
 
@@ -64,7 +66,7 @@ def run(n: int, questions: int, dim: int, steps: int, folder: Path) -> dict[str,
     tables.write("targets", pd.DataFrame(about), files[4], code="benchmark")
     before = peak_mb()
     pool = pd.DataFrame({"sample_id": ids})
-    features = gradient_features.read(files)
+    features = similarity.read(files)
     start = time.monotonic()
     indicators.get("less")(pool, features)
     influence = time.monotonic() - start

@@ -27,14 +27,17 @@ import numpy as np
 from embedded import CARDS, ROOT, build, dataset, write, write_card
 from scipy import stats
 
-from tmap import adaptation, cards, features, paths, settings, tables
-from tmap.ledger import Ledger
+from tmap import cards, dag
+from tmap.artifacts import tables
+from tmap.search import prepare
+from tmap.search.ledger import Ledger
+from tmap.selection import features
 
 MADE = ".embedded/world/cards"
 CONFIG = ".embedded/world/config.yaml"
 SHIPPED = ["base", "random", "uniform", "full", "oracle", "tmap"]
 N_TRIED = 20_000  # weight vectors of `by_labels`
-Measured = dict[str, dict[str, dict[str, float]]]
+CachingEngine = dict[str, dict[str, dict[str, float]]]
 
 
 def write_methods(args: argparse.Namespace) -> list[str]:
@@ -76,7 +79,7 @@ def accuracy(pool: int, model: str, method: str) -> float:
     return float(answers["is_correct"].mean())
 
 
-def measured(pools: list[int], models: list[str], methods: list[str]) -> Measured:
+def measured(pools: list[int], models: list[str], methods: list[str]) -> CachingEngine:
     """Test accuracy after training: model -> method -> pool."""
     return {
         model: {
@@ -113,17 +116,19 @@ def compared(by_method: dict[str, dict[str, float]]) -> dict[str, Any]:
 def rewards(pool: int, model: str, methods: list[str]) -> list[float]:
     """Few-shot reward of each method's fixed weights on the search's own questions."""
     name, room = dataset(pool), f"results/{dataset(pool)}"
-    inputs = adaptation.Inputs(
+    inputs = prepare.Inputs(
         pool=Path(f"{room}/pool.parquet"),
         questions=Path(f"{room}/questions_reward.parquet"),
         tiny=Path(f"{room}/tiny.parquet"),
         confirm=Path(f"{room}/confirm.parquet"),
-        model=Path(paths.model_file(model)),
-        history=paths.history_files(name),
-        indicators=[Path(p) for p in paths.indicator_files(name, model, "tmap")],
+        model=Path(dag.data.model_file(model)),
+        history=dag.tiny.history_files(name),
+        indicators=[
+            Path(p) for p in dag.indicators.indicator_files(name, model, "tmap")
+        ],
     )
-    card = settings.search_weights(name, model, "tmap")
-    ready = adaptation.prepare(
+    card = dag.params.search_weights(name, model, "tmap")
+    ready = prepare.prepare(
         card, inputs, Ledger(f".embedded/world/{name}_{model}.jsonl")
     )
     order = ready.candidates.features.names
@@ -180,7 +185,10 @@ def by_labels(pool: int, pools: list[int], model: str) -> dict[str, float]:
         labels = tables.read(
             "pool_labels", ROOT / f"results/{dataset(other)}/pool_labels.parquet"
         )
-        files = [Path(p) for p in paths.indicator_files(dataset(other), model, "tmap")]
+        files = [
+            Path(p)
+            for p in dag.indicators.indicator_files(dataset(other), model, "tmap")
+        ]
         matrix = features.load(
             list(labels["sample_id"]),
             files,
@@ -214,7 +222,7 @@ def given(
                 card = {"weights": weights}
                 write_card(MADE, "methods", names[model, method, pool], card)
     run([predictions(p, m, name) for (m, _, p), name in names.items()], SHIPPED, cores)
-    found: Measured = {}
+    found: CachingEngine = {}
     for (model, method, pool), name in names.items():
         by_pool = found.setdefault(model, {}).setdefault(method, {})
         by_pool[str(pool)] = accuracy(pool, model, name)

@@ -7,7 +7,8 @@ import inspect
 import json
 from pathlib import Path
 
-from tmap import cards, indicators, tables
+from tmap import cards, indicators
+from tmap.artifacts import schemas
 
 DOCS = Path(__file__).parent
 MADE = "<!-- Made by `make docs`; edit the code it describes. -->\n"
@@ -61,7 +62,7 @@ def table_page() -> str:
         "`tmap status` reads them), and notes of its own. Tables join by id, never by "
         "row order.",
     ]
-    for kind, schema in tables.SCHEMAS.items():
+    for kind, schema in schemas.SCHEMAS.items():
         lines += [f"\n## {kind}\n", f"Version {schema.version}.\n"]
         lines += ["| column | type | meaning |\n|---|---|---|"]
         lines += [

@@ -4,18 +4,12 @@ import re
 from pathlib import Path
 
 from snakemake.exceptions import IncompleteCheckpointException
-from tmap import attempts, embeddings, gradient_paths, indicators, parts, settings
-from tmap.names import one_of
-from tmap.provenance import fingerprint
+from tmap.artifacts.names import one_of
+from tmap.artifacts.provenance import fingerprint
+from tmap.artifacts.rules import repeats
+from tmap.jobs import attempts
 
 METHODS = cards.names("methods")
-LOOKS_AT_TARGET = [n for n in indicators.names() if indicators.get(n).per_model]
-LOOKS_AT_JUDGE = [
-    n for n in indicators.names() if indicators.get(n).looks_at == "judge"
-]
-LOOKS_AT_PROXY = [
-    n for n in indicators.names() if indicators.get(n).looks_at == "proxy"
-]
 
 
 wildcard_constraints:
@@ -26,12 +20,12 @@ wildcard_constraints:
     seed="[0-9]+",
     training_seed="[0-9]+",
     round="[0-9]+",
-    part=parts.PATTERN,
+    part=dag.variants.PATTERN,
 
 
 def computes(w):
     """The model card that an indicator's job computes with, or None."""
-    return paths.model_of_indicator(w.dataset, w.get("model"), w.indicator)
+    return dag.indicators.model_of_indicator(w.dataset, w.get("model"), w.indicator)
 
 
 # One environment for the whole workflow, with the versions of constraints.txt.
@@ -48,28 +42,14 @@ else:
 def number(w, attempt):
     """Which attempt at a scheduler's job this is; 0 where none sets a time limit.
 
-    `tmap --job` stops before the limit, and the next attempt goes on (tmap.attempts).
+    `tmap --job` stops before the limit, and the next attempt goes on (tmap.jobs.attempts).
     """
     return attempt if workflow.remote_exec else 0
 
 
-# Rules that are another one on other files (`use rule ... as`).
-DERIVED = {
-    "measure_shard": ["measure_shard_per_model"],
-    "score_indicator": ["score_indicator_per_model", "score_indicator_of_round"],
-    "gradients": ["gradients_of_round"],
-    "train_adapter": ["train_part", "train_adapter_of_round"],
-    "evaluate_adapter": [
-        "evaluate_part",
-        "evaluate_shown",
-        "evaluate_on_reward_questions",
-    ],
-}
-
-
 def log_of(name, w):
     """Log of the job of this rule, or of one derived from it, with these wildcards."""
-    for kind in (name, *DERIVED.get(name, [])):
+    for kind in repeats(name):
         pattern = str(getattr(rules, kind).log[0])
         if set(re.findall(r"{(\w+)}", pattern)) == set(w.keys()):
             return pattern.format(**w)
@@ -79,7 +59,7 @@ def log_of(name, w):
 def memory(name, models, w, attempt):
     """Megabytes for a job with these models: more only after it ran out of them."""
     models = models if isinstance(models, list) else [models]
-    needed = sum(paths.mem_mb(model) for model in models)
+    needed = sum(dag.machines.mem_mb(model) for model in models)
     return attempts.memory(needed, log_of(name, w), attempt)
 
 
@@ -91,4 +71,4 @@ def sentinel_runs(w):
         if not workflow.dryrun:
             raise
         chosen = ""
-    return paths.sentinel_runs(**w, chosen=chosen)
+    return dag.certificate.sentinel_runs(**w, chosen=chosen)

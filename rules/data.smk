@@ -15,7 +15,7 @@ PAPER   sections 4.1, 4.4.2 and C.1
 
 rule fetch_questions:
     input:
-        paths.local_source("questions"),
+        dag.data.local_source("questions"),
     output:
         reward="results/{dataset}/questions_reward.parquet",
         test="results/{dataset}/questions_test.parquet",
@@ -27,7 +27,7 @@ rule fetch_questions:
     conda:
         ENVIRONMENT
     params:
-        card=lambda w: settings.params("fetch_questions", dataset=w.dataset),
+        card=lambda w: dag.params.of("fetch_questions", dataset=w.dataset),
         code=fingerprint("fetch_questions"),
     shell:
         "tmap fetch-questions {wildcards.dataset} --reward {output.reward}"
@@ -36,7 +36,7 @@ rule fetch_questions:
 
 rule fetch_pool:
     input:
-        paths.local_source("pool"),
+        dag.data.local_source("pool"),
         ngrams="results/{dataset}/question_ngrams.parquet",
     output:
         pool="results/{dataset}/pool.parquet",
@@ -44,13 +44,13 @@ rule fetch_pool:
     log:
         "results/logs/fetch_pool/{dataset}.log",
     wildcard_constraints:
-        dataset=one_of(set(cards.names("datasets")) - set(paths.distilled())),
+        dataset=one_of(set(cards.names("datasets")) - set(dag.data.distilled())),
     retries: 0
     localrule: True
     conda:
         ENVIRONMENT
     params:
-        card=lambda w: settings.params("fetch_pool", dataset=w.dataset),
+        card=lambda w: dag.params.of("fetch_pool", dataset=w.dataset),
         code=fingerprint("fetch_pool"),
     shell:
         "tmap fetch-pool {wildcards.dataset} --ngrams {input.ngrams}"
@@ -62,13 +62,15 @@ use rule fetch_pool as fetch_undistilled_pool with:
         pool="results/{dataset}/undistilled.parquet",
         rejected="results/{dataset}/undistilled.rejected.parquet",
     wildcard_constraints:
-        dataset=one_of(paths.distilled()),
+        dataset=one_of(dag.data.distilled()),
 
 
 rule distil_pool:
     input:
         pool="results/{dataset}/undistilled.parquet",
-        models=lambda w: [paths.model_file(m) for m in [paths.teacher(w.dataset)] if m],
+        models=lambda w: [
+            dag.data.model_file(m) for m in [dag.data.teacher(w.dataset)] if m
+        ],
     output:
         pool="results/{dataset}/pool.parquet",
         rejected="results/{dataset}/pool.rejected.parquet",
@@ -77,19 +79,19 @@ rule distil_pool:
     benchmark:
         "results/benchmarks/distil_pool/{dataset}.tsv"
     wildcard_constraints:
-        dataset=one_of(paths.distilled()),
+        dataset=one_of(dag.data.distilled()),
     conda:
         ENVIRONMENT
-    threads: lambda w: paths.threads(paths.teacher(w.dataset))
+    threads: lambda w: dag.machines.threads(dag.data.teacher(w.dataset))
     resources:
-        gpu=lambda w: paths.gpu(paths.teacher(w.dataset)),
+        gpu=lambda w: dag.machines.gpu(dag.data.teacher(w.dataset)),
         mem_mb=lambda w, attempt: memory(
-            "distil_pool", paths.teacher(w.dataset), w, attempt
+            "distil_pool", dag.data.teacher(w.dataset), w, attempt
         ),
-        runtime=lambda w: paths.minutes_to_distil(w.dataset),
+        runtime=lambda w: dag.machines.minutes_to_distil(w.dataset),
         attempt=number,
     params:
-        card=lambda w: settings.params("distil_pool", dataset=w.dataset),
+        card=lambda w: dag.params.of("distil_pool", dataset=w.dataset),
         code=fingerprint("distil_pool"),
     shell:
         "tmap --job {log} {resources.attempt} {resources.runtime}"
@@ -110,7 +112,7 @@ rule label_pool:
     conda:
         ENVIRONMENT
     params:
-        card=lambda w: settings.params("label_pool", dataset=w.dataset),
+        card=lambda w: dag.params.of("label_pool", dataset=w.dataset),
         code=fingerprint("label_pool"),
     shell:
         "tmap label-pool {wildcards.dataset} --pool {input} --output {output}"
@@ -119,7 +121,7 @@ rule label_pool:
 
 rule fetch_responses:
     input:
-        paths.local_source("responses"),
+        dag.data.local_source("responses"),
         questions="results/{dataset}/questions_reward.parquet",
     output:
         "results/{dataset}/responses.parquet",
@@ -130,7 +132,7 @@ rule fetch_responses:
     conda:
         ENVIRONMENT
     params:
-        card=lambda w: settings.params("fetch_responses", dataset=w.dataset),
+        card=lambda w: dag.params.of("fetch_responses", dataset=w.dataset),
         code=fingerprint("fetch_responses"),
     shell:
         "tmap fetch-responses {wildcards.dataset} --questions {input.questions}"
@@ -139,7 +141,7 @@ rule fetch_responses:
 
 rule fetch_model:
     input:
-        paths.local_model,
+        dag.data.local_model,
     output:
         "results/models/{model}.json",
     log:
@@ -149,7 +151,7 @@ rule fetch_model:
     conda:
         ENVIRONMENT
     params:
-        card=lambda w: settings.params("fetch_model", model=w.model),
+        card=lambda w: dag.params.of("fetch_model", model=w.model),
         code=fingerprint("fetch_model"),
     shell:
         "tmap fetch-model {wildcards.model} --output {output} 2>&1 | tee {log}"

@@ -13,7 +13,7 @@ PAPER   LESS (arXiv:2402.04333), section 3; EvoSelect
 
 rule fetch_targets:
     input:
-        paths.local_source("questions"),
+        dag.data.local_source("questions"),
         questions="results/{dataset}/questions_reward.parquet",
         confirm="results/{dataset}/confirm.parquet",
     output:
@@ -25,7 +25,7 @@ rule fetch_targets:
     conda:
         ENVIRONMENT
     params:
-        card=lambda w: settings.params("fetch_targets", dataset=w.dataset),
+        card=lambda w: dag.params.of("fetch_targets", dataset=w.dataset),
         code=fingerprint("fetch_targets"),
     shell:
         "tmap fetch-targets {wildcards.dataset} --questions {input.questions}"
@@ -45,16 +45,14 @@ rule warm_up_proxy:
         "results/benchmarks/warm_up_proxy/{dataset}/{proxy}.tsv"
     conda:
         ENVIRONMENT
-    threads: lambda w: paths.threads(w.proxy)
+    threads: lambda w: dag.machines.threads(w.proxy)
     resources:
-        gpu=lambda w: paths.gpu(w.proxy),
+        gpu=lambda w: dag.machines.gpu(w.proxy),
         mem_mb=lambda w, attempt: memory("warm_up_proxy", w.proxy, w, attempt),
-        runtime=lambda w: paths.runtime(w.proxy, "warm_up_proxy"),
+        runtime=lambda w: dag.machines.runtime(w.proxy, "warm_up_proxy"),
         attempt=number,
     params:
-        card=lambda w: settings.params(
-            "warm_up_proxy", dataset=w.dataset, proxy=w.proxy
-        ),
+        card=lambda w: dag.params.of("warm_up_proxy", dataset=w.dataset, proxy=w.proxy),
         code=fingerprint("warm_up_proxy"),
     shell:
         "tmap --job {log} {resources.attempt} {resources.runtime}"
@@ -65,7 +63,7 @@ rule warm_up_proxy:
 
 rule measure_gradients:
     input:
-        warm=lambda w: gradient_paths.warmup_file(w.dataset, w.proxy),
+        warm=lambda w: dag.gradients.warmup_file(w.dataset, w.proxy),
         pool="results/{dataset}/pool.parquet",
         model="results/models/{proxy}.json",
     output:
@@ -79,14 +77,14 @@ rule measure_gradients:
         shards="[0-9]+",
     conda:
         ENVIRONMENT
-    threads: lambda w: paths.threads(w.proxy)
+    threads: lambda w: dag.machines.threads(w.proxy)
     resources:
-        gpu=lambda w: paths.gpu(w.proxy),
+        gpu=lambda w: dag.machines.gpu(w.proxy),
         mem_mb=lambda w, attempt: memory("measure_gradients", w.proxy, w, attempt),
-        runtime=lambda w: paths.runtime(w.proxy, "gradients"),
+        runtime=lambda w: dag.machines.runtime(w.proxy, "gradients"),
         attempt=number,
     params:
-        card=lambda w: settings.params(
+        card=lambda w: dag.params.of(
             "measure_gradients", dataset=w.dataset, proxy=w.proxy
         ),
         code=fingerprint("measure_gradients"),
@@ -100,8 +98,8 @@ rule measure_gradients:
 
 rule gradients:
     input:
-        shards=lambda w: gradient_paths.shards(w.dataset, w.proxy),
-        warm=lambda w: gradient_paths.warmup_file(w.dataset, w.proxy),
+        shards=lambda w: dag.gradients.shards(w.dataset, w.proxy),
+        warm=lambda w: dag.gradients.warmup_file(w.dataset, w.proxy),
         pool="results/{dataset}/pool.parquet",
         targets="results/{dataset}/targets.parquet",
         model="results/models/{proxy}.json",
@@ -116,16 +114,16 @@ rule gradients:
         "results/benchmarks/gradients/{dataset}/{proxy}.tsv"
     conda:
         ENVIRONMENT
-    threads: lambda w: paths.threads(w.proxy)
+    threads: lambda w: dag.machines.threads(w.proxy)
     resources:
-        gpu=lambda w: paths.gpu(w.proxy),
+        gpu=lambda w: dag.machines.gpu(w.proxy),
         mem_mb=lambda w, attempt: memory("gradients", w.proxy, w, attempt),
-        runtime=lambda w: paths.runtime(w.proxy, "gradients"),
+        runtime=lambda w: dag.machines.runtime(w.proxy, "gradients"),
         attempt=number,
     params:
         proxy=lambda w: w.proxy,
         folder=lambda w, output: str(Path(output.candidates).parent),
-        card=lambda w: settings.params("gradients", dataset=w.dataset, proxy=w.proxy),
+        card=lambda w: dag.params.of("gradients", dataset=w.dataset, proxy=w.proxy),
         code=fingerprint("gradients"),
     shell:
         "tmap --job {log} {resources.attempt} {resources.runtime}"

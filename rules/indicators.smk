@@ -28,18 +28,18 @@ rule embed_pool:
         "results/benchmarks/embed_pool/{dataset}/{encoder}/{text}_{pooling}.tsv"
     wildcard_constraints:
         encoder=one_of(cards.names("models")),
-        text=one_of(embeddings.TEXTS),
-        pooling=one_of(embeddings.POOLINGS),
+        text=one_of(dag.indicators.TEXTS),
+        pooling=one_of(dag.indicators.POOLINGS),
     conda:
         ENVIRONMENT
-    threads: lambda w: paths.threads(w.encoder)
+    threads: lambda w: dag.machines.threads(w.encoder)
     resources:
-        gpu=lambda w: paths.gpu(w.encoder),
+        gpu=lambda w: dag.machines.gpu(w.encoder),
         mem_mb=lambda w, attempt: memory("embed_pool", w.encoder, w, attempt),
-        runtime=lambda w: paths.runtime(w.encoder, "embed_pool"),
+        runtime=lambda w: dag.machines.runtime(w.encoder, "embed_pool"),
         attempt=number,
     params:
-        card=lambda w: settings.params(
+        card=lambda w: dag.params.of(
             "embed_pool", encoder=w.encoder, text=w.text, pooling=w.pooling
         ),
         code=fingerprint("embed_pool"),
@@ -53,8 +53,12 @@ rule embed_pool:
 # Jobs of `shards:` in a dataset card: each puts its share into the store.
 rule measure_shard:
     input:
-        models=lambda w: paths.models_of_indicator(w.dataset, None, w.indicator),
-        embeddings=lambda w: paths.embeddings_of_indicator(w.dataset, None, w.indicator),
+        models=lambda w: dag.indicators.models_of_indicator(
+            w.dataset, None, w.indicator
+        ),
+        embeddings=lambda w: dag.indicators.embeddings_of_indicator(
+            w.dataset, None, w.indicator
+        ),
         pool="results/{dataset}/pool.parquet",
     output:
         temp("results/{dataset}/indicators/{indicator}/shard-{shard}-of-{shards}.json"),
@@ -63,20 +67,20 @@ rule measure_shard:
     benchmark:
         "results/benchmarks/measure_shard/{dataset}/{indicator}/{shard}-of-{shards}.tsv"
     wildcard_constraints:
-        indicator=one_of(set(indicators.names()) - set(LOOKS_AT_TARGET)),
+        indicator=one_of(dag.indicators.of_pool()),
         shard="[0-9]+",
         shards="[0-9]+",
     priority: 1
     conda:
         ENVIRONMENT
-    threads: lambda w: paths.threads(computes(w))
+    threads: lambda w: dag.machines.threads(computes(w))
     resources:
-        gpu=lambda w: paths.gpu(computes(w)),
+        gpu=lambda w: dag.machines.gpu(computes(w)),
         mem_mb=lambda w, attempt: memory("measure_shard", computes(w), w, attempt),
-        runtime=lambda w: paths.minutes(w.dataset, w.get("model"), w.indicator),
+        runtime=lambda w: dag.machines.minutes(w.dataset, w.get("model"), w.indicator),
         attempt=number,
     params:
-        card=lambda w: settings.params(
+        card=lambda w: dag.params.of(
             "measure_shard", dataset=w.dataset, indicator=w.indicator
         ),
         code=lambda w: fingerprint("measure_shard", f"tmap.indicators.{w.indicator}"),
@@ -90,8 +94,10 @@ rule measure_shard:
 
 use rule measure_shard as measure_shard_per_model with:
     input:
-        models=lambda w: paths.models_of_indicator(w.dataset, w.model, w.indicator),
-        embeddings=lambda w: paths.embeddings_of_indicator(
+        models=lambda w: dag.indicators.models_of_indicator(
+            w.dataset, w.model, w.indicator
+        ),
+        embeddings=lambda w: dag.indicators.embeddings_of_indicator(
             w.dataset, w.model, w.indicator
         ),
         pool="results/{dataset}/pool.parquet",
@@ -104,11 +110,11 @@ use rule measure_shard as measure_shard_per_model with:
     benchmark:
         "results/benchmarks/measure_shard/{dataset}/{model}/{indicator}/{shard}-of-{shards}.tsv"
     wildcard_constraints:
-        indicator=one_of(LOOKS_AT_TARGET),
+        indicator=one_of(dag.indicators.per_model()),
         shard="[0-9]+",
         shards="[0-9]+",
     params:
-        card=lambda w: settings.params(
+        card=lambda w: dag.params.of(
             "measure_shard", dataset=w.dataset, indicator=w.indicator, model=w.model
         ),
         code=lambda w: fingerprint("measure_shard", f"tmap.indicators.{w.indicator}"),
@@ -116,11 +122,17 @@ use rule measure_shard as measure_shard_per_model with:
 
 rule score_indicator:
     input:
-        models=lambda w: paths.models_of_indicator(w.dataset, None, w.indicator),
-        columns=lambda w: paths.columns_of_indicator(w.dataset, None, w.indicator),
-        embeddings=lambda w: paths.embeddings_of_indicator(w.dataset, None, w.indicator),
-        recorded=lambda w: paths.recordings(w.dataset, w.indicator),
-        shards=lambda w: paths.shards(w.dataset, None, w.indicator),
+        models=lambda w: dag.indicators.models_of_indicator(
+            w.dataset, None, w.indicator
+        ),
+        columns=lambda w: dag.indicators.columns_of_indicator(
+            w.dataset, None, w.indicator
+        ),
+        embeddings=lambda w: dag.indicators.embeddings_of_indicator(
+            w.dataset, None, w.indicator
+        ),
+        recorded=lambda w: dag.indicators.recordings(w.dataset, w.indicator),
+        shards=lambda w: dag.indicators.shards(w.dataset, None, w.indicator),
         gradients=[],
         pool="results/{dataset}/pool.parquet",
     output:
@@ -130,22 +142,19 @@ rule score_indicator:
     benchmark:
         "results/benchmarks/score_indicator/{dataset}/{indicator}.tsv"
     wildcard_constraints:
-        indicator=one_of(
-            set(indicators.names())
-            - {*LOOKS_AT_TARGET, *LOOKS_AT_JUDGE, *LOOKS_AT_PROXY}
-        ),
+        indicator=one_of(dag.indicators.of_pool("text", "columns")),
     # The longest way through the graph: it starts before trainings that could wait.
     priority: 1
     conda:
         ENVIRONMENT
-    threads: lambda w: paths.threads(computes(w))
+    threads: lambda w: dag.machines.threads(computes(w))
     resources:
-        gpu=lambda w: paths.gpu(computes(w)),
+        gpu=lambda w: dag.machines.gpu(computes(w)),
         mem_mb=lambda w, attempt: memory("score_indicator", computes(w), w, attempt),
-        runtime=lambda w: paths.minutes(w.dataset, w.get("model"), w.indicator),
+        runtime=lambda w: dag.machines.minutes(w.dataset, w.get("model"), w.indicator),
         attempt=number,
     params:
-        card=lambda w: settings.params(
+        card=lambda w: dag.params.of(
             "score_indicator", dataset=w.dataset, indicator=w.indicator
         ),
         code=lambda w: fingerprint("score_indicator", f"tmap.indicators.{w.indicator}"),
@@ -160,23 +169,27 @@ rule score_indicator:
 # The same with names of their own: a profile sends each kind to its machines.
 use rule score_indicator as score_indicator_by_judge with:
     wildcard_constraints:
-        indicator=one_of(LOOKS_AT_JUDGE),
+        indicator=one_of(dag.indicators.looking_at("judge")),
 
 
 use rule score_indicator as score_indicator_by_proxy with:
     wildcard_constraints:
-        indicator=one_of(LOOKS_AT_PROXY),
+        indicator=one_of(dag.indicators.looking_at("proxy")),
 
 
 use rule score_indicator as score_indicator_per_model with:
     input:
-        models=lambda w: paths.models_of_indicator(w.dataset, w.model, w.indicator),
-        columns=lambda w: paths.columns_of_indicator(w.dataset, w.model, w.indicator),
-        embeddings=lambda w: paths.embeddings_of_indicator(
+        models=lambda w: dag.indicators.models_of_indicator(
             w.dataset, w.model, w.indicator
         ),
-        shards=lambda w: paths.shards(w.dataset, w.model, w.indicator),
-        gradients=lambda w: gradient_paths.gradients_of_indicator(
+        columns=lambda w: dag.indicators.columns_of_indicator(
+            w.dataset, w.model, w.indicator
+        ),
+        embeddings=lambda w: dag.indicators.embeddings_of_indicator(
+            w.dataset, w.model, w.indicator
+        ),
+        shards=lambda w: dag.indicators.shards(w.dataset, w.model, w.indicator),
+        gradients=lambda w: dag.gradients.gradients_of_indicator(
             w.dataset, w.model, w.indicator
         ),
         pool="results/{dataset}/pool.parquet",
@@ -187,9 +200,9 @@ use rule score_indicator as score_indicator_per_model with:
     benchmark:
         "results/benchmarks/score_indicator/{dataset}/{model}/{indicator}.tsv"
     wildcard_constraints:
-        indicator=one_of(LOOKS_AT_TARGET),
+        indicator=one_of(dag.indicators.per_model()),
     params:
-        card=lambda w: settings.params(
+        card=lambda w: dag.params.of(
             "score_indicator", dataset=w.dataset, indicator=w.indicator, model=w.model
         ),
         code=lambda w: fingerprint("score_indicator", f"tmap.indicators.{w.indicator}"),

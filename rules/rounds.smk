@@ -12,20 +12,18 @@ WRITES  results/{dataset}/{model}/{method}/s{seed}/r{round}/pool.parquet, pool.r
 PAPER   EvoSelect
 """
 
-IN_ROUNDS = [name for name in METHODS if gradient_paths.rounds_of(name)]
+IN_ROUNDS = [name for name in METHODS if dag.methods.rounds_of(name)]
 ROUND = "results/{dataset}/{model}/{method}/s{seed}/r{round}"
 
 
 rule generate_candidates:
     input:
         model=lambda w: [
-            paths.model_file(name)
-            for name in [gradient_paths.generator_model(w.method)]
+            dag.data.model_file(name)
+            for name in [dag.rounds.generator_model(w.method)]
             if name
         ],
-        earlier=lambda w: gradient_paths.round_files(
-            w, int(w.round) - 1, "pool.parquet"
-        ),
+        earlier=lambda w: dag.rounds.round_files(w, int(w.round) - 1, "pool.parquet"),
         targets="results/{dataset}/targets.parquet",
         ngrams="results/{dataset}/question_ngrams.parquet",
     output:
@@ -39,19 +37,19 @@ rule generate_candidates:
         method=one_of(IN_ROUNDS),
     conda:
         ENVIRONMENT
-    threads: lambda w: paths.threads(gradient_paths.generator_model(w.method))
+    threads: lambda w: dag.machines.threads(dag.rounds.generator_model(w.method))
     resources:
-        gpu=lambda w: paths.gpu(gradient_paths.generator_model(w.method)),
+        gpu=lambda w: dag.machines.gpu(dag.rounds.generator_model(w.method)),
         mem_mb=lambda w, attempt: memory(
             "generate_candidates",
-            gradient_paths.generator_model(w.method),
+            dag.rounds.generator_model(w.method),
             w,
             attempt,
         ),
-        runtime=lambda w: gradient_paths.generator_minutes(w.method),
+        runtime=lambda w: dag.machines.generator_minutes(w.method),
         attempt=number,
     params:
-        card=lambda w: settings.params(
+        card=lambda w: dag.params.of(
             "generate_candidates", dataset=w.dataset, method=w.method
         ),
         code=fingerprint("generate_candidates"),
@@ -65,10 +63,10 @@ rule generate_candidates:
 
 use rule gradients as gradients_of_round with:
     input:
-        warm=gradient_paths.round_adapter,
+        warm=dag.rounds.round_adapter,
         pool=f"{ROUND}/pool.parquet",
         targets="results/{dataset}/targets.parquet",
-        model=lambda w: paths.model_file(gradient_paths.proxy_of(w.dataset, w.model)),
+        model=lambda w: dag.data.model_file(dag.gradients.proxy_of(w.dataset, w.model)),
     output:
         candidates=f"{ROUND}/gradients/candidates.parquet",
         vectors=f"{ROUND}/gradients/candidates.npy",
@@ -80,23 +78,23 @@ use rule gradients as gradients_of_round with:
         "results/benchmarks/gradients/{dataset}/{model}/{method}/s{seed}/r{round}.tsv"
     wildcard_constraints:
         method=one_of(IN_ROUNDS),
-    threads: lambda w: paths.threads(gradient_paths.proxy_of(w.dataset, w.model))
+    threads: lambda w: dag.machines.threads(dag.gradients.proxy_of(w.dataset, w.model))
     resources:
-        gpu=lambda w: paths.gpu(gradient_paths.proxy_of(w.dataset, w.model)),
+        gpu=lambda w: dag.machines.gpu(dag.gradients.proxy_of(w.dataset, w.model)),
         mem_mb=lambda w, attempt: memory(
-            "gradients", gradient_paths.proxy_of(w.dataset, w.model), w, attempt
+            "gradients", dag.gradients.proxy_of(w.dataset, w.model), w, attempt
         ),
-        runtime=lambda w: paths.runtime(
-            gradient_paths.proxy_of(w.dataset, w.model), "gradients"
+        runtime=lambda w: dag.machines.runtime(
+            dag.gradients.proxy_of(w.dataset, w.model), "gradients"
         ),
         attempt=number,
     params:
         folder=lambda w, output: str(Path(output.candidates).parent),
-        proxy=lambda w: gradient_paths.proxy_of(w.dataset, w.model),
-        card=lambda w: settings.params(
+        proxy=lambda w: dag.gradients.proxy_of(w.dataset, w.model),
+        card=lambda w: dag.params.of(
             "gradients",
             dataset=w.dataset,
-            proxy=gradient_paths.proxy_of(w.dataset, w.model),
+            proxy=dag.gradients.proxy_of(w.dataset, w.model),
         ),
         code=fingerprint("gradients"),
 
@@ -107,7 +105,7 @@ use rule score_indicator as score_indicator_of_round with:
         columns=[],
         embeddings=[],
         shards=[],
-        gradients=gradient_paths.round_gradients,
+        gradients=dag.rounds.round_gradients,
         pool=f"{ROUND}/pool.parquet",
     output:
         f"{ROUND}/indicators/{{indicator}}.parquet",
@@ -121,13 +119,13 @@ use rule score_indicator as score_indicator_of_round with:
 
 rule select_round:
     input:
-        indicators=lambda w: gradient_paths.round_columns(w, int(w.round)),
+        indicators=lambda w: dag.rounds.round_columns(w, int(w.round)),
         earlier=lambda w: [
             file
             for name in ("subset.parquet", "chosen.parquet")
-            for file in gradient_paths.round_file(w, int(w.round) - 1, name)
+            for file in dag.rounds.round_file(w, int(w.round) - 1, name)
         ],
-        pools=lambda w: gradient_paths.round_files(w, int(w.round), "pool.parquet"),
+        pools=lambda w: dag.rounds.round_files(w, int(w.round), "pool.parquet"),
     output:
         subset="results/{dataset}/{model}/{method}/s{seed}/r{round}/subset.parquet",
         chosen="results/{dataset}/{model}/{method}/s{seed}/r{round}/chosen.parquet",
@@ -140,9 +138,7 @@ rule select_round:
     conda:
         ENVIRONMENT
     params:
-        card=lambda w: settings.params(
-            "select_round", dataset=w.dataset, method=w.method
-        ),
+        card=lambda w: dag.params.of("select_round", dataset=w.dataset, method=w.method),
         code=fingerprint("select_round"),
     shell:
         "tmap select-round {wildcards.dataset} {wildcards.method}"
@@ -153,18 +149,16 @@ rule select_round:
 
 use rule select_round as select_last_round with:
     input:
-        indicators=lambda w: gradient_paths.round_columns(
-            w, gradient_paths.rounds_of(w.method)
-        ),
+        indicators=lambda w: dag.rounds.round_columns(w, dag.methods.rounds_of(w.method)),
         earlier=lambda w: [
             file
             for name in ("subset.parquet", "chosen.parquet")
-            for file in gradient_paths.round_file(
-                w, gradient_paths.rounds_of(w.method) - 1, name
+            for file in dag.rounds.round_file(
+                w, dag.methods.rounds_of(w.method) - 1, name
             )
         ],
-        pools=lambda w: gradient_paths.round_files(
-            w, gradient_paths.rounds_of(w.method), "pool.parquet"
+        pools=lambda w: dag.rounds.round_files(
+            w, dag.methods.rounds_of(w.method), "pool.parquet"
         ),
     output:
         subset="results/{dataset}/{model}/{method}/s{seed}/subset.parquet",

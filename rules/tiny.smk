@@ -25,7 +25,7 @@ rule fit_irt:
     conda:
         ENVIRONMENT
     params:
-        card=lambda w: settings.params("fit_irt", dataset=w.dataset),
+        card=lambda w: dag.params.of("fit_irt", dataset=w.dataset),
         code=fingerprint("fit_irt"),
     shell:
         "tmap fit-irt {wildcards.dataset} --responses {input}"
@@ -35,7 +35,7 @@ rule fit_irt:
 rule choose_tiny:
     input:
         questions="results/{dataset}/questions_reward.parquet",
-        history=lambda w: paths.history_files(w.dataset),
+        history=lambda w: dag.tiny.history_files(w.dataset),
     output:
         tiny="results/{dataset}/tiny.parquet",
         confirm="results/{dataset}/confirm.parquet",
@@ -49,7 +49,7 @@ rule choose_tiny:
         ENVIRONMENT
     params:
         own="",
-        card=lambda w: settings.params("choose_tiny", dataset=w.dataset),
+        card=lambda w: dag.params.of("choose_tiny", dataset=w.dataset),
         code=fingerprint("choose_tiny"),
     shell:
         "tmap choose-tiny {wildcards.dataset} {params.own} --questions {input.questions}"
@@ -70,7 +70,7 @@ use rule choose_tiny as choose_tiny_of_size with:
         n_anchors="[0-9]+",
     params:
         own="--n-anchors {n_anchors}",
-        card=lambda w: settings.params(
+        card=lambda w: dag.params.of(
             "choose_tiny", dataset=w.dataset, n_anchors=w.n_anchors
         ),
         code=fingerprint("choose_tiny"),

@@ -105,7 +105,7 @@ def running(folder: Path) -> Iterator[None]:
 def small_world(path: Path) -> Clone:
     """A clone whose target is six jobs; its pool is measured in pieces of 32 rows."""
     clone = Clone.make(path)
-    code = clone.path / "workflow/tmap/measured.py"
+    code = clone.path / "workflow/tmap/store/caching_engine.py"
     text, n = re.subn(r"^(PIECE, .* = )512,", r"\g<1>32,", code.read_text(), flags=re.M)
     assert n == 1, "the size of a piece stands elsewhere"
     code.write_text(text)

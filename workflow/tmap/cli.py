@@ -2,71 +2,64 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import sys
 import traceback
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from tmap import __version__, attempts, log
+from tmap import __version__
+from tmap.artifacts.rules import CHAPTERS, RULES
 from tmap.errors import BudgetSpent, OutOfMemory, TmapError
-from tmap.failures import ERROR
+from tmap.jobs import attempts, log
+from tmap.jobs.failures import ERROR
 
-#: Subcommands in the order of use; `fit-irt` lives in commands/fit_irt.py.
-COMMANDS = {
-    "init": "Write cards, a config and profiles of your own, outside the clone.",
-    "check": "Show what a dataset and a model card come to, before any job.",
-    "fetch-questions": "Split and store the benchmark questions.",
-    "fetch-pool": "Read, check and store the instruction pool.",
-    "distil-pool": "Let a teacher write the reasoning to each known answer.",
-    "label-pool": "Store what is known of a generated pool's faults.",
-    "fetch-responses": "Store who answered which question before.",
-    "fetch-model": "Download a model, or check a local one, and pin its revision.",
-    "fetch-targets": "Store reward questions with a right answer: what gradients aim at.",
-    "warm-up-proxy": "Train a proxy briefly and keep a checkpoint per epoch.",
-    "measure-gradients": "Measure one job's share of the gradients, into the store.",
-    "gradients": "Measure the gradient of every candidate and target question.",
-    "generate-candidates": "Let a generator write candidates after worked examples.",
-    "select-round": "Take a round's best candidates, and keep those of the rounds before.",
-    "embed-pool": "Turn every candidate's text into a vector.",
-    "measure-shard": "Measure one job's share of what an indicator needs.",
-    "score-indicator": "Score every candidate with one indicator.",
-    "fit-irt": "Fit the M-2PL item response model to the history.",
-    "choose-tiny": "Choose the tiny and the confirm question sets.",
-    "search-weights": "Search indicator weights by Bayesian optimisation.",
-    "search-consensus": "Search the weights that several models agree on.",
-    "select-subset": "Take the top M samples.",
-    "export-subset": "Write a subset for trainers, with its data card.",
-    "train-adapter": "Fine-tune a LoRA adapter on a subset.",
-    "evaluate-adapter": "Answer the test questions, with or without an adapter.",
-    "collect-metrics": "Compare all methods: intervals, tests, verdicts, plots.",
-    "explain-weights": "Say what each indicator gives to the reward.",
-    "choose-sentinels": "Choose the selections that a certificate trains on.",
-    "certify-proxy": "Say whether the reward ranks subsets as fine-tuning does.",
-    "make-table": "Build the table of an experiment card.",
-    "make-world": "Write a small random world to try the workflow on (no network).",
-    "train-world-judge": "Train the embedded world's judge and test it.",
-    "make-world-history": "Let small models answer the embedded world's questions.",
-    "train-world-model": "Train a model of the embedded world from scratch.",
-    "check-world-model": "Measure such a model and refuse one that teaches nothing.",
-    "plan": "Say what a target will cost before anything runs.",
-    "status": "Say which results are current, and what differs where they are not.",
-    "store-gc": "Remove from the store what no card refers to any more.",
-    "show-metrics": "Print the results table of a metrics.json.",
-}
+#: What people type, in the order of use. Other commands are jobs of the workflow, or
+#: make the worlds that it is tried on.
+PEOPLE = ("init", "check", "plan", "status", "show-metrics", "store-gc")
+FOLDER = Path(__file__).parent / "commands"
+
+
+@cache
+def summaries() -> dict[str, str]:
+    """Every subcommand and the first line of its help, read without importing it."""
+    return {
+        path.stem.replace("_", "-"): _summary(path)
+        for path in sorted(FOLDER.glob("[!_]*.py"))
+    }
+
+
+def _summary(path: Path) -> str:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n\n")[0].replace("\n", " ")
+
+
+def panels() -> dict[str, list[str]]:
+    """Heading -> subcommands: for people, for the workflow by chapter, for worlds."""
+    found = {"Commands": list(PEOPLE)}
+    for chapter, about in CHAPTERS.items():
+        names = [r.name for r in RULES.values() if r.chapter == chapter and not r.base]
+        heading = f"Jobs of the workflow: {chapter} ({about[0].lower()}{about[1:]})"
+        found[heading] = [name.replace("_", "-") for name in names]
+    told = {name for names in found.values() for name in names}
+    found["Worlds to try it on"] = [n for n in summaries() if n not in told]
+    return {heading: names for heading, names in found.items() if names}
 
 
 class LazyGroup(TyperGroup):
     """Import a subcommand's module only when it is asked for: help stays fast."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        return list(COMMANDS)
+        return [name for names in panels().values() for name in names]
 
     def get_command(self, ctx: typer.Context, name: str) -> Any:  # type: ignore[override]
-        if name not in COMMANDS:
+        if not (FOLDER / f"{name.replace('-', '_')}.py").is_file() or "_" in name:
             return None
         module = importlib.import_module(f"tmap.commands.{name.replace('-', '_')}")
         single = typer.Typer(add_completion=False)
@@ -74,8 +67,9 @@ class LazyGroup(TyperGroup):
         return typer.main.get_command(single)
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for heading, names in panels().items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, summaries()[name]) for name in names])
 
 
 app = typer.Typer(
@@ -138,7 +132,7 @@ def main() -> None:
 
 
 def _end(sentence: str, starved: bool = False, final: bool = False) -> None:
-    """The last line of a log, which `tmap.failures` looks for."""
+    """The last line of a log, which `tmap.jobs.failures` looks for."""
     attempts.ended(sentence, out_of_memory=starved, final=final)
     print(f"{ERROR}{sentence}", file=sys.stderr)
     sys.exit(1)

@@ -17,6 +17,7 @@ from typing import Any, Literal, overload
 import yaml
 from pydantic import ValidationError
 
+from tmap.artifacts.names import LEGAL, RESERVED
 from tmap.cards.base import Section
 from tmap.cards.dataset import DatasetCard
 from tmap.cards.experiment import ExperimentCard
@@ -25,7 +26,6 @@ from tmap.cards.method import MethodCard
 from tmap.cards.model import ModelCard
 from tmap.cards.workflow import WorkflowConfig
 from tmap.errors import TmapError, nearest, unknown
-from tmap.names import LEGAL, RESERVED
 
 SHIPPED = Path(__file__).resolve().parents[3] / "config"
 KINDS: dict[str, type[Section]] = {

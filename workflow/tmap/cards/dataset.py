@@ -322,9 +322,3 @@ class DatasetCard(Section):
                 "takes number, multiple_choice option or letter"
             )
         return self
-
-    def indicator_options(self, name: str) -> dict[str, Any]:
-        """All options of one indicator: its defaults, overlaid by this card's."""
-        from tmap import indicators
-
-        return indicators.get(name).check_options(self.indicators.get(name, {}))

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tmap.artifacts.rules import RULES, TIMED
 from tmap.cards.base import Section
 from tmap.cards.judge import LimitSection, bare_address
+from tmap.errors import nearest
 
 
 class ModelSource(Section):
@@ -224,34 +226,26 @@ class ResourceSection(Section):
     )
     threads: int = Field(default=1, ge=1)
     mem_mb: int = Field(default=64_000, ge=100)
-    runtime: dict[
-        Literal[
-            "embed_pool",
-            "warm_up_proxy",
-            "gradients",
-            "generate_candidates",
-            "score_indicator",
-            "search_weights",
-            "train_adapter",
-            "evaluate_adapter",
-        ],
-        int,
-    ] = Field(default={}, description="minutes per rule")
+    runtime: dict[str, int] = Field(
+        default={}, description=f"minutes per rule: {', '.join(TIMED)}"
+    )
+
+    @field_validator("runtime")
+    @classmethod
+    def _rules(cls, runtime: dict[str, int]) -> dict[str, int]:
+        for name in runtime:
+            if name not in TIMED:
+                raise ValueError(
+                    f"no minutes can be set for '{name}'.{nearest(name, TIMED)} "
+                    f"Known: {', '.join(TIMED)}"
+                )
+        return runtime
 
     def minutes(self, rule: str) -> int:
         """Run time to ask for, in minutes."""
-        usual = {
-            "embed_pool": 120,
-            "warm_up_proxy": 240,
-            "gradients": 480,
-            "generate_candidates": 240,
-            "score_indicator": 240,
-            "search_weights": 720,
-            "train_adapter": 480,
-            "evaluate_adapter": 120,
-        }
-        asked = {str(name): minutes for name, minutes in self.runtime.items()}
-        return asked.get(rule, usual[rule])
+        usual = RULES[rule].minutes
+        assert usual is not None  # callers ask for rules of TIMED only
+        return self.runtime.get(rule, usual)
 
 
 class ModelCard(Section):

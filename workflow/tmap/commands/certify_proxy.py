@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from tmap import files, origin, provenance, settings, tables
+from tmap import dag
+from tmap.artifacts import files, provenance, tables
 
 
 def run(
@@ -22,9 +23,9 @@ def run(
         list[Path] | None, typer.Argument(metavar="FILES", help="After --.")
     ] = None,
 ) -> None:
-    from tmap import certificate
+    from tmap.search import certificate
 
-    card = settings.certify_proxy(method)
+    card = dag.params.certify_proxy(method)
     asked = tables.read("tiny", tiny, ["question_id"])["question_id"]
     measured = measured or []
     frames = [tables.read("predictions", path) for path in measured]
@@ -40,7 +41,7 @@ def run(
         "dataset": dataset,
         "code": provenance.fingerprint("certify_proxy"),
         "versions": provenance.versions(),
-        "made": origin.made(
+        "made": dag.origin.made(
             "certify_proxy", [sentinels, tiny, *measured], method=method
         ),
     }

@@ -18,13 +18,14 @@ def run(
         list[str] | None, typer.Option(help="Folder of your own cards; repeatable.")
     ] = None,
 ) -> None:
-    from tmap import preflight, report
     from tmap.cards import use_folders
-    from tmap.preflight import show
+    from tmap.jobs import console
+    from tmap.operations import preflight
+    from tmap.operations.preflight import show
 
     use_folders(cards or [])
     found = preflight.look(dataset, model)
-    show.show(found, report.console())
+    show.show(found, console.console())
     if found.missing:
         raise TmapError(
             f"{len(found.missing)} of what a job needs is missing or broken; the list "

@@ -16,7 +16,7 @@ def run(
     ],
     questions: Annotated[int, typer.Option(min=20, help="Problems to ask.")] = 200,
 ) -> None:
-    from tmap.worlds.arith import gate, model_card
+    from tmap.embedded import gate, model_card
 
     numbers = gate.measure(folder, questions)
     print(json.dumps(dataclasses.asdict(numbers), indent=2))

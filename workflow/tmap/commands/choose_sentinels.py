@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tmap import files, origin, provenance, settings, tables
+from tmap import dag
+from tmap.artifacts import files, provenance, tables
 
 
 def run(
@@ -20,10 +21,11 @@ def run(
         list[Path], typer.Argument(help="indicator tables, in the card's order")
     ],
 ) -> None:
-    from tmap import certificate, features
+    from tmap.search import certificate
+    from tmap.selection import features
 
     names = {"dataset": dataset, "method": method}
-    card = settings.choose_sentinels(**names)
+    card = dag.params.choose_sentinels(**names)
     rows = tables.read("pool", pool)
     columns = features.load(
         rows["sample_id"],
@@ -44,5 +46,5 @@ def run(
         "versions": provenance.versions(),
     }
     read = [pool, trace, weights, *indicators]
-    made = origin.made("choose_sentinels", read, **names)
+    made = dag.origin.made("choose_sentinels", read, **names)
     files.write_json(output, {**found, **about, "made": made})

@@ -23,10 +23,11 @@ def run(
         list[Path] | None, typer.Argument(help="irt, abilities, responses; or none")
     ] = None,
 ) -> None:
-    from tmap import origin, settings, tables
-    from tmap import tiny as library
+    from tmap import dag
+    from tmap.artifacts import tables
+    from tmap.artifacts.provenance import fingerprint
     from tmap.errors import TmapError
-    from tmap.provenance import fingerprint
+    from tmap.tiny import choose as library
 
     if len(history or []) not in (0, 3):
         raise TmapError(
@@ -34,7 +35,7 @@ def run(
             "abilities.parquet and responses.parquet after `--`, or none of them."
         )
     names = {"dataset": dataset} | ({"n_anchors": n_anchors} if n_anchors else {})
-    card = settings.choose_tiny(**names)["tiny"]
+    card = dag.params.choose_tiny(**names)["tiny"]
     irt, _, responses = history or (None, None, None)
     sets = library.choose(
         tables.read("questions", questions),
@@ -46,7 +47,7 @@ def run(
         estimator=card.estimator,
         seed=card.seed,
     )
-    made = origin.made("choose_tiny", [questions, *(history or [])], **names)
+    made = dag.origin.made("choose_tiny", [questions, *(history or [])], **names)
     about = {"code": fingerprint("choose_tiny"), "seed": card.seed, "made": made}
     tables.write("tiny", sets.tiny, tiny, **about, **sets.tiny_notes)
     tables.write("tiny", sets.confirm, confirm, **about, **sets.confirm_notes)

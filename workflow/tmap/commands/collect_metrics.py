@@ -26,7 +26,9 @@ def run(
         str, typer.Option(help="Tiny sets of methods' own, if any.")
     ] = "",
 ) -> None:
-    from tmap import files, metrics, origin, plots, runs, settings, tables
+    from tmap import dag
+    from tmap.artifacts import files, tables
+    from tmap.comparison import metrics, plots, runs
 
     asked = tables.read("questions", questions, ["question_id"])["question_id"]
     finished = runs.load(measured, asked)
@@ -44,11 +46,13 @@ def run(
         },
         protocol=tables.metadata(questions)["protocol"],
         record=files.read_json(model_file),
-        **settings.collect_metrics(dataset),
+        **dag.params.collect_metrics(dataset),
     )
     read = [questions, pool, rejected, tiny, confirm, model_file]
     read += [*anchors.split(), *measured]
-    found["provenance"]["made"] = origin.made("collect_metrics", read, dataset=dataset)
+    found["provenance"]["made"] = dag.origin.made(
+        "collect_metrics", read, dataset=dataset
+    )
     plots.accuracy(found, accuracy_plot)
     plots.search(finished, search_plot)
     files.write_json(output, found)

@@ -12,10 +12,12 @@ def run(
     rejected: Annotated[str, typer.Option(help="Rejected rows (parquet, out).")],
     model_file: Annotated[str, typer.Option(help="Record of a local teacher.")] = "",
 ) -> None:
-    from tmap import distil, files, judges, origin, settings, tables
-    from tmap.provenance import fingerprint
+    from tmap import dag, judges
+    from tmap.artifacts import files, tables
+    from tmap.artifacts.provenance import fingerprint
+    from tmap.data import distil
 
-    card = settings.distil_pool(dataset)
+    card = dag.params.distil_pool(dataset)
     record = files.read_json(model_file) if model_file else None
     found = distil.distil(
         tables.read("pool", pool),
@@ -25,6 +27,6 @@ def run(
     code = fingerprint("distil_pool")
     about = tables.notes(pool) | found.notes
     about["teacher"] = card["judge"].model_dump(mode="json")
-    about["made"] = origin.made("distil_pool", [pool, model_file], dataset=dataset)
+    about["made"] = dag.origin.made("distil_pool", [pool, model_file], dataset=dataset)
     tables.write("pool", found.kept, output, code=code, **about)
     tables.write("pool_rejected", found.rejected, rejected, code=code, **about)

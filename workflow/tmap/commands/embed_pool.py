@@ -17,26 +17,28 @@ def run(
     model_file: Annotated[str, typer.Option(help="Record of the encoder.")],
     output: Annotated[str, typer.Option(help="Table 'embeddings' (out).")],
 ) -> None:
-    from tmap import embeddings, files, origin, settings, tables
-    from tmap.engines import encoder as engine
+    from tmap import dag
+    from tmap.artifacts import files, tables
+    from tmap.artifacts.provenance import fingerprint, versions
+    from tmap.embeddings import embed
+    from tmap.embeddings import encoder as engine
     from tmap.engines.weights import settle
-    from tmap.provenance import fingerprint, versions
 
     names = {"encoder": encoder, "text": text, "pooling": pooling}
-    card = settings.embed_pool(**names)
+    card = dag.params.embed_pool(**names)
     record = files.read_json(model_file)
     code = fingerprint("embed_pool")
     place = card["place"]
     kept = Path(output).with_suffix("") / "checkpoints"
     who = [record["revision"], place.model_dump(), *settle(place), versions(), code]
-    model = embeddings.Kept(engine.load(record, place), who, kept)
+    model = embed.Kept(engine.load(record, place), who, kept)
     rows = tables.read("pool", pool)
     tables.write(
         "embeddings",
-        embeddings.embed(rows, model, card["text"], card["pooling"]),
+        embed.embed(rows, model, card["text"], card["pooling"]),
         output,
         code=code,
-        made=origin.made("embed_pool", [pool, model_file], **names),
+        made=dag.origin.made("embed_pool", [pool, model_file], **names),
         dataset=dataset,
         encoder=encoder,
         revision=record["revision"],

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from tmap import origin, settings, tables
-from tmap.files import read_json
-from tmap.provenance import fingerprint
+from tmap import dag
+from tmap.artifacts import tables
+from tmap.artifacts.files import read_json
+from tmap.artifacts.provenance import fingerprint
 
 
 def run(
@@ -25,14 +26,15 @@ def run(
     ] = "",
     pool: Annotated[str, typer.Option(help="pool.parquet, with --demos")] = "",
 ) -> None:
-    from tmap import shown
     from tmap.engines.deferred import Deferred
-    from tmap.evaluate import evaluate
-    from tmap.examine import Marking
-    from tmap.measured import kept_until_done
-    from tmap.prompts import Renderer
+    from tmap.evaluation import few_shot
+    from tmap.evaluation.evaluate import evaluate
+    from tmap.evaluation.marking import Marking
+    from tmap.prompts.renderer import Renderer
+    from tmap.store.caching_engine import kept_until_done
 
-    card = settings.evaluate_adapter(dataset, model)
+    card = dag.params.evaluate_adapter(dataset, model)
+    names = {"dataset": dataset, "model": model}
     record = read_json(model_file)
     engine = Deferred(record, card["engine"], adapter)
     marking = Marking(card["reader"], card["metric"], card["engine"].max_new_tokens)
@@ -41,8 +43,9 @@ def run(
     read: list[Path | str] = [adapter, questions, model_file, demos, pool]
     with kept_until_done(engine, record, output.parent / "checkpoints") as lm:
         if demos:
-            rows = shown.rows(tables.read("pool", pool), tables.read("subset", demos))
-            predictions = shown.answer(lm, renderer, asked, rows, marking)
+            chosen = tables.read("subset", demos)
+            rows = few_shot.rows(tables.read("pool", pool), chosen)
+            predictions = few_shot.answer(lm, renderer, asked, rows, marking)
         else:
             predictions = evaluate(lm, renderer, asked, marking)
         tables.write(
@@ -50,7 +53,7 @@ def run(
             predictions,
             output,
             code=fingerprint("evaluate_adapter"),
-            made=origin.made("evaluate_adapter", read, dataset=dataset, model=model),
+            made=dag.origin.made("evaluate_adapter", read, **names),
             reader=card["reader"],
             metric=card["metric"],
             engine_key=engine.key,

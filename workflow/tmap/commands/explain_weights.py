@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tmap import files, origin, provenance, settings
+from tmap import dag
+from tmap.artifacts import files, provenance
 
 
 def run(
@@ -23,17 +24,18 @@ def run(
     indicators: Annotated[list[Path], typer.Argument(help="in the card's order")],
     history: Annotated[str, typer.Option(help="irt, abilities, responses")] = "",
 ) -> None:
-    from tmap import adaptation, explain, selection
-    from tmap.ledger import Ledger
+    from tmap.search import explain, prepare
+    from tmap.search.ledger import Ledger
+    from tmap.selection.weights import read_weights
 
     names = {"dataset": dataset, "model": model, "method": method}
-    card = settings.explain_weights(**names)
+    card = dag.params.explain_weights(**names)
     past = history.split()
-    inputs = adaptation.Inputs(
+    inputs = prepare.Inputs(
         pool, questions, tiny, confirm, model_file, past, indicators
     )
-    task = adaptation.prepare(card, inputs, Ledger(ledger))
-    learned = selection.read_weights(card["weights"], task.names, str(weights))
+    task = prepare.prepare(card, inputs, Ledger(ledger))
+    learned = read_weights(card["weights"], task.names, str(weights))
     found = explain.explain(
         lambda w: task.evaluate(w).outcome.reward, learned, card["n_orders"]
     )
@@ -42,6 +44,6 @@ def run(
         "indicators": task.names,
         "code": provenance.fingerprint("explain_weights"),
         "versions": provenance.versions(),
-        "made": origin.made("explain_weights", [*read, *map(Path, past)], **names),
+        "made": dag.origin.made("explain_weights", [*read, *map(Path, past)], **names),
     }
     files.write_json(output, {**found, **about})

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from tmap import exports, files, origin, settings, tables
-from tmap.provenance import versions
+from tmap import dag
+from tmap.artifacts import files, tables
+from tmap.artifacts.provenance import versions
+from tmap.selection import export
 
 
 def run(
@@ -23,22 +25,24 @@ def run(
 ) -> None:
     names = {"dataset": dataset, "model": model, "method": method}
     chosen = tables.read("subset", subset)
-    rows = exports.in_order(tables.rows("pool", pool, chosen["sample_id"]), chosen)
+    rows = export.in_order(tables.rows("pool", pool, chosen["sample_id"]), chosen)
     about = tables.metadata(subset)
-    files.write_text(alpaca, exports.alpaca_lines(rows))
-    files.write_text(messages, exports.message_lines(rows))
-    name = exports.title(seed=about["seed"], **names)
-    files.write_json(info, exports.dataset_info(name, exports.with_chats(rows)))
-    made = origin.made(
+    files.write_text(alpaca, export.alpaca_lines(rows))
+    files.write_text(messages, export.message_lines(rows))
+    name = export.title(seed=about["seed"], **names)
+    files.write_json(info, export.dataset_info(name, export.with_chats(rows)))
+    made = dag.origin.made(
         "export_subset", [subset, pool, weights], dataset=dataset, method=method
     )
-    beside = {path.name: origin.digest(path) for path in (alpaca, messages, info)}
-    text = exports.card(
+    beside = {
+        path.name: dag.origin.file_digest(path) for path in (alpaca, messages, info)
+    }
+    text = export.card(
         names,
-        settings.export_subset(dataset, method),
+        dag.params.export_subset(dataset, method),
         tables.metadata(pool),
         about,
         files.read_json(weights) if weights else None,
     )
     origins = {"made": made, "versions": versions(), "beside": beside}
-    files.write_text(card, text + "\n" + origin.comment(origins))
+    files.write_text(card, text + "\n" + dag.origin.comment(origins))

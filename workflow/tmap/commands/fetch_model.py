@@ -9,10 +9,14 @@ def run(
     model: Annotated[str, typer.Argument(help="Model card.")],
     output: Annotated[str, typer.Option(help="The record (JSON, out).")],
 ) -> None:
-    from tmap import files, origin, settings
-    from tmap.provenance import versions
-    from tmap.sources import models
+    from tmap import dag
+    from tmap.artifacts import files
+    from tmap.artifacts.provenance import versions
+    from tmap.data import models
 
-    found = models.read(**settings.fetch_model(model))
-    about = {"made": origin.made("fetch_model", model=model), "versions": versions()}
+    found = models.read(**dag.params.fetch_model(model))
+    about = {
+        "made": dag.origin.made("fetch_model", model=model),
+        "versions": versions(),
+    }
     files.write_json(output, found | about)

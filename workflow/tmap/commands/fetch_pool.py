@@ -11,17 +11,21 @@ def run(
     output: Annotated[str, typer.Option(help="The pool (parquet, out).")],
     rejected: Annotated[str, typer.Option(help="Rejected rows (parquet, out).")],
 ) -> None:
-    from tmap import origin, settings, tables
-    from tmap.provenance import fingerprint
-    from tmap.sources import pool
+    from tmap import dag
+    from tmap.artifacts import tables
+    from tmap.artifacts.provenance import fingerprint
+    from tmap.data import pool
 
-    card = settings.fetch_pool(dataset)
+    card = dag.params.fetch_pool(dataset)
     found = pool.read(
         **card,
         question_ngrams=tables.read("question_ngrams", ngrams),
     )
     code = fingerprint("fetch_pool")
     sources = [card["source"].path, ngrams]
-    about = {"made": origin.made("fetch_pool", sources, dataset=dataset), **found.notes}
+    about = {
+        "made": dag.origin.made("fetch_pool", sources, dataset=dataset),
+        **found.notes,
+    }
     tables.write("pool", found.kept, output, code=code, **about)
     tables.write("pool_rejected", found.rejected, rejected, code=code, **about)

@@ -11,14 +11,15 @@ def run(
     test: Annotated[str, typer.Option(help="Test questions (parquet, out).")],
     ngrams: Annotated[str, typer.Option(help="Hashed n-grams of all (parquet, out).")],
 ) -> None:
-    from tmap import origin, settings, tables
-    from tmap.provenance import fingerprint
-    from tmap.sources import questions
+    from tmap import dag
+    from tmap.artifacts import tables
+    from tmap.artifacts.provenance import fingerprint
+    from tmap.data import questions
 
-    card = settings.fetch_questions(dataset)
+    card = dag.params.fetch_questions(dataset)
     found = questions.read(**card)
     code = fingerprint("fetch_questions")
-    made = origin.made("fetch_questions", [card["source"].path], dataset=dataset)
+    made = dag.origin.made("fetch_questions", [card["source"].path], dataset=dataset)
     about = {"made": made, **found.notes}
     tables.write("questions", found.reward, reward, code=code, **about)
     tables.write("questions", found.test, test, code=code, **about)

@@ -10,12 +10,13 @@ def run(
     questions: Annotated[str, typer.Option(help="Reward questions (parquet).")],
     output: Annotated[str, typer.Option(help="The history (parquet, out).")],
 ) -> None:
-    from tmap import origin, settings, tables
+    from tmap import dag
+    from tmap.artifacts import tables
+    from tmap.artifacts.provenance import fingerprint
+    from tmap.data import responses
     from tmap.errors import TmapError
-    from tmap.provenance import fingerprint
-    from tmap.sources import responses
 
-    source = settings.fetch_responses(dataset)["source"]
+    source = dag.params.fetch_responses(dataset)["source"]
     if source is None:
         raise TmapError(
             f"Dataset card '{dataset}' names no history. Add `responses:` to it, or go "
@@ -27,6 +28,8 @@ def run(
         found.responses,
         output,
         code=fingerprint("fetch_responses"),
-        made=origin.made("fetch_responses", [source.path, questions], dataset=dataset),
+        made=dag.origin.made(
+            "fetch_responses", [source.path, questions], dataset=dataset
+        ),
         **found.notes,
     )

@@ -11,10 +11,11 @@ def run(
     confirm: Annotated[str, typer.Option(help="Table 'tiny' of those left out.")],
     output: Annotated[str, typer.Option(help="Table 'targets' (out).")],
 ) -> None:
-    from tmap import origin, provenance, settings, tables
-    from tmap.sources import targets
+    from tmap import dag
+    from tmap.artifacts import provenance, tables
+    from tmap.data import targets
 
-    card = settings.fetch_targets(dataset)
+    card = dag.params.fetch_targets(dataset)
     asked = tables.read("questions", questions)
     held_out = set(tables.read("tiny", confirm)["question_id"])
     read = [card["source"].path, questions, confirm]
@@ -23,5 +24,5 @@ def run(
         targets.read(card["source"], card["reader"], asked, held_out),
         output,
         code=provenance.fingerprint("fetch_targets"),
-        made=origin.made("fetch_targets", read, dataset=dataset),
+        made=dag.origin.made("fetch_targets", read, dataset=dataset),
     )

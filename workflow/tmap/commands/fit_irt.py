@@ -14,15 +14,17 @@ def run(
     output: Annotated[Path, typer.Option(help="irt.parquet to write")],
     abilities: Annotated[Path, typer.Option(help="abilities.parquet to write")],
 ) -> None:
-    from tmap import calibration, origin, settings, tables
-    from tmap.provenance import fingerprint
+    from tmap import dag
+    from tmap.artifacts import tables
+    from tmap.artifacts.provenance import fingerprint
+    from tmap.tiny import calibration
 
-    card = settings.fit_irt(dataset)["irt"]
+    card = dag.params.fit_irt(dataset)["irt"]
     found = calibration.calibrate(
         tables.read("responses", responses), card.dimensions, card.seed
     )
     code = fingerprint("fit_irt")
-    about = {"made": origin.made("fit_irt", [responses], dataset=dataset)}
+    about = {"made": dag.origin.made("fit_irt", [responses], dataset=dataset)}
     for kind, frame, path in (
         ("irt", found.items, output),
         ("abilities", found.subjects, abilities),

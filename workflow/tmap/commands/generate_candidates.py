@@ -20,19 +20,21 @@ def run(
         str, typer.Option(help="Candidates of the rounds before; '' if none.")
     ] = "",
 ) -> None:
-    from tmap import files, judges, origin, provenance, rounds, settings, tables
-    from tmap.sources.overlap import OverlapIndex
+    from tmap import dag, judges
+    from tmap.artifacts import files, provenance, tables
+    from tmap.data import generate
+    from tmap.data.overlap import OverlapIndex
 
     names = {"dataset": dataset, "method": method}
-    card = settings.generate_candidates(**names)
+    card = dag.params.generate_candidates(**names)
     record = files.read_json(model_file) if model_file else None
     known = [tables.read("pool", path, ["text_hash"]) for path in earlier.split()]
     asked = tables.read("targets", targets)
     index = tables.read("question_ngrams", ngrams)
-    requests = rounds.examples(
+    requests = generate.examples(
         asked, card["n_candidates"], card["n_shots"], card["seed"], number
     )
-    found = rounds.generate(
+    found = generate.generate(
         judges.load(card["judge"], record, card.get("engine")),
         requests,
         reader=card["reader"],
@@ -43,7 +45,7 @@ def run(
     )
     read = [targets, ngrams, model_file, *earlier.split()]
     code = provenance.fingerprint("generate_candidates")
-    made = origin.made("generate_candidates", read, **names)
+    made = dag.origin.made("generate_candidates", read, **names)
     about: dict[str, Any] = {
         "code": code,
         "made": made,

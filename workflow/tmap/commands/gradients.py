@@ -20,13 +20,15 @@ def run(
         str, typer.Option(help="Checkpoints of a warm-up, or an adapter; '' for none.")
     ] = "",
 ) -> None:
-    from tmap import files, gradients, origin, provenance, settings, tables
-    from tmap.proxy import Proxy
-    from tmap.samples import turns_of
-    from tmap.vector_store import VectorStore
+    from tmap import dag
+    from tmap.artifacts import files, provenance, tables
+    from tmap.gradients import measure
+    from tmap.gradients.proxy import Proxy
+    from tmap.prompts.conversation import turns_of
+    from tmap.store.vectors import VectorStore
 
     names = {"dataset": dataset, "proxy": proxy}
-    card = settings.gradients(**names)
+    card = dag.params.gradients(**names)
     model = Proxy(files.read_json(model_file), **card, warm=warm)
     # In the order that the columns read them in.
     rows = tables.read("pool", pool).sort_values("text_hash", kind="stable")
@@ -36,7 +38,9 @@ def run(
     chats = [turns_of(row) for row in rows.to_dict("records")]
     about: dict[str, Any] = {
         "code": provenance.fingerprint("gradients"),
-        "made": origin.made("gradients", [pool, targets, model_file, warm], **names),
+        "made": dag.origin.made(
+            "gradients", [pool, targets, model_file, warm], **names
+        ),
         "rates": model.rates(),
     }
     store = VectorStore("gradients")
@@ -44,9 +48,9 @@ def run(
         ("candidates", rows["sample_id"], chats, True),
         ("questions", asked["question_id"], aims, False),
     ):
-        given = gradients.encode(model, talks)
-        keys = gradients.measure(model, given, adam=adam, store=store)
+        given = measure.encode(model, talks)
+        keys = measure.measure(model, given, adam=adam, store=store)
         dim = model.projection.dim
-        found = gradients.gather(given, list(ids), keys, dim, store)
+        found = measure.gather(given, list(ids), keys, dim, store)
         found.write(output / f"{name}.npy")
         tables.write("gradients", found.table, output / f"{name}.parquet", **about)

@@ -14,7 +14,7 @@ def run(
         Path, typer.Argument(metavar="DIR", help="Folder to write; made if absent.")
     ],
 ) -> None:
-    from tmap import starter
+    from tmap.cards import starter
 
     for path in starter.write(folder):
         typer.echo(f"wrote {path}")

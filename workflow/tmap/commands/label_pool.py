@@ -13,14 +13,15 @@ def run(
     pool: Annotated[str, typer.Option(help="The pool (parquet).")],
     output: Annotated[str, typer.Option(help="The labels (parquet, out).")],
 ) -> None:
-    from tmap import origin, settings, tables
-    from tmap.provenance import fingerprint
-    from tmap.sources import labels
+    from tmap import dag
+    from tmap.artifacts import tables
+    from tmap.artifacts.provenance import fingerprint
+    from tmap.data import labels
 
     found = labels.read(
-        **settings.label_pool(dataset),
+        **dag.params.label_pool(dataset),
         sample_ids=tables.read("pool", pool, ["sample_id"])["sample_id"],
     )
     code = fingerprint("label_pool")
-    made = origin.made("label_pool", [pool], dataset=dataset)
+    made = dag.origin.made("label_pool", [pool], dataset=dataset)
     tables.write("pool_labels", found, output, code=code, made=made)

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tmap import cards, files, origin, tables
-from tmap.provenance import fingerprint
+from tmap import cards
+from tmap.artifacts import files, tables
+from tmap.artifacts.provenance import fingerprint
 
 
 def run(
@@ -17,8 +18,8 @@ def run(
     latex: Annotated[Path, typer.Option(help="the table as LaTeX, to write")],
     picture: Annotated[Path, typer.Option(help="the table as a chart (PNG), to write")],
 ) -> None:
-    from tmap import experiments
-    from tmap.experiments import inputs, render
+    from tmap import dag, experiments
+    from tmap.experiments import render
 
     card = cards.load("experiments", experiment)
     found = experiments.build(card)
@@ -32,7 +33,9 @@ def run(
         found.frame,
         output,
         code=fingerprint("make_table", f"tmap.experiments.{card.kind}"),
-        made=origin.made("make_table", inputs.of(experiment), experiment=experiment),
+        made=dag.origin.made(
+            "make_table", dag.experiments.of(experiment), experiment=experiment
+        ),
         experiment=experiment,
         **found.notes(),
     )

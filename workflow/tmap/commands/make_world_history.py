@@ -16,6 +16,6 @@ def run(
     out: Annotated[Path, typer.Option(help="Long table to write, parquet.")],
     seed: Annotated[int, typer.Option(help="Of demonstrations and fine-tuning.")] = 0,
 ) -> None:
-    from tmap.worlds.arith import history
+    from tmap.embedded import history
 
     history.save(history.make(solver, seed), out)

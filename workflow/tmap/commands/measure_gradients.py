@@ -19,16 +19,19 @@ def run(
         str, typer.Option(help="Checkpoints of a warm-up; '' if none.")
     ] = "",
 ) -> None:
-    from tmap import files, gradients, settings, shares, tables
-    from tmap.proxy import Proxy
-    from tmap.samples import turns_of
-    from tmap.vector_store import VectorStore
+    from tmap import dag
+    from tmap.artifacts import files, tables
+    from tmap.gradients import measure
+    from tmap.gradients.proxy import Proxy
+    from tmap.prompts.conversation import turns_of
+    from tmap.store import shards
+    from tmap.store.vectors import VectorStore
 
-    card = settings.measure_gradients(dataset, proxy)
+    card = dag.params.measure_gradients(dataset, proxy)
     model = Proxy(files.read_json(model_file), **card, warm=warm)
     rows = tables.read("pool", pool)
     chats = [turns_of(row) for row in rows.to_dict("records")]
-    given = gradients.encode(model, chats)
-    store, part = VectorStore("gradients"), shares.parse(share)
-    gradients.measure(model, given, adam=True, store=store, share=part)
+    given = measure.encode(model, chats)
+    store, part = VectorStore("gradients"), shards.parse(share)
+    measure.measure(model, given, adam=True, store=store, share=part)
     files.write_json(output, {"proxy": proxy, "share": share})

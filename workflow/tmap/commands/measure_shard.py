@@ -21,14 +21,17 @@ def run(
         str, typer.Option(help="Table 'embeddings' that it reads; '' if none.")
     ] = "",
 ) -> None:
-    from tmap import files, indicators, scoring, settings, shares
+    from tmap import dag, indicators
+    from tmap.artifacts import files
+    from tmap.indicators.scoring import columns
+    from tmap.store import shards
 
     record = files.read_json(model_file)
     names = {"dataset": dataset, "indicator": indicator}
     names |= {"model": record["model"]} if indicators.get(indicator).per_model else {}
-    card = settings.measure_shard(**names)
-    lm = scoring.instrument(
-        indicator, card, record, embeddings=embeddings, share=shares.parse(share)
+    card = dag.params.measure_shard(**names)
+    lm = columns.instrument(
+        indicator, card, record, embeddings=embeddings, share=shards.parse(share)
     )
-    scoring.measure_table(pool, indicator, lm, card["options"])
+    columns.measure_table(pool, indicator, lm, card["options"])
     files.write_json(output, {"indicator": indicator, "share": share})

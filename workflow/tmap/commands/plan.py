@@ -24,15 +24,16 @@ def run(
         float | None, typer.Option(help="GPU-hours to propose T, S and m within.")
     ] = None,
 ) -> None:
-    from tmap import cards, paths, report
-    from tmap.planning import estimate, jobs
+    from tmap import cards, dag
+    from tmap.jobs import console
+    from tmap.operations.planning import estimate, jobs
 
     cards.read_config(configfile or [])
-    paths.check(target)
+    dag.targets.check(target)
     n_rows = estimate.counts("--rows", rows or [])
     n_questions = estimate.counts("--questions", questions or [])
     wanted = jobs.planned(target, configfile or [])
     found = estimate.make(wanted, n_rows, n_questions)
-    estimate.show(found, report.console())
+    estimate.show(found, console.console())
     if budget_gpuh is not None:
         typer.echo(estimate.propose(found, budget_gpuh))

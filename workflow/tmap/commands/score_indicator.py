@@ -25,25 +25,27 @@ def run(
         str, typer.Option(help="Files of `tmap gradients` that it reads; '' if none.")
     ] = "",
 ) -> None:
-    from tmap import files, indicators, origin, provenance, scoring, settings, tables
-    from tmap.paths import recordings
+    from tmap import dag, indicators
+    from tmap.artifacts import files, provenance, tables
+    from tmap.dag.indicators import recordings
+    from tmap.indicators.scoring.columns import counts, instrument, score_table
 
     record = files.read_json(model_file) if model_file else {}
     about = indicators.get(indicator)
     names = {"dataset": dataset, "indicator": indicator}
     names |= {"model": record["model"]} if about.per_model and record else {}
-    card = settings.score_indicator(**names)
+    card = dag.params.score_indicator(**names)
     read = [pool, model_file, *columns.split(), embeddings, *gradients.split()]
     read += recordings(dataset, indicator)
     files_of = (columns.split(), embeddings, gradients.split())
-    lm = scoring.instrument(indicator, card, record, *files_of)
-    frame = scoring.score_table(pool, indicator, lm, card["options"])
+    lm = instrument(indicator, card, record, *files_of)
+    frame = score_table(pool, indicator, lm, card["options"])
     tables.write(
         "indicator",
         frame,
         output,
         code=provenance.fingerprint("score_indicator", f"tmap.indicators.{indicator}"),
-        made=origin.made("score_indicator", read, **names),
+        made=dag.origin.made("score_indicator", read, **names),
         indicator=indicator,
         unit=about.unit,
         source=about.source,
@@ -51,6 +53,6 @@ def run(
         judge=card["judge"].model_dump(mode="json") if "judge" in card else None,
         model=record.get("model"),
         revision=record.get("revision"),
-        n_unscored=scoring.counts(frame),
+        n_unscored=counts(frame),
         **frame.attrs["notes"],
     )

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tmap import origin, provenance, settings
+from tmap import dag
+from tmap.artifacts import provenance
 
 
 def run(
@@ -29,17 +30,17 @@ def run(
     ] = "",
     seed: Annotated[int, typer.Option(help="of the search")] = 0,
 ) -> None:
-    from tmap import adaptation, consensus
+    from tmap.search import consensus, prepare
 
     names = {"dataset": dataset, "method": method}
     records = [Path(record) for record in models.split()]
     past = history.split()
-    inputs = adaptation.Inputs(
+    inputs = prepare.Inputs(
         pool, questions, tiny, confirm, records[0], past, indicators
     )
-    card = settings.search_consensus(**names)
+    card = dag.params.search_consensus(**names)
     result = consensus.run(card, inputs, records, ledger, seed)
     read = [pool, questions, tiny, confirm, *records, *map(Path, past), *indicators]
     code = provenance.fingerprint("search_consensus")
-    made = origin.made("search_consensus", read, **names)
+    made = dag.origin.made("search_consensus", read, **names)
     result.write(trace, timings, weights, seed, code, made)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tmap import origin, provenance, settings
+from tmap import dag
+from tmap.artifacts import provenance
 
 
 def run(
@@ -29,12 +30,12 @@ def run(
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,
 ) -> None:
-    from tmap import adaptation
+    from tmap.search import prepare
 
     names = {"dataset": dataset, "model": model, "method": method}
-    result = adaptation.run(
-        settings.search_weights(**names),
-        adaptation.Inputs(
+    result = prepare.run(
+        dag.params.search_weights(**names),
+        prepare.Inputs(
             pool,
             questions,
             tiny,
@@ -49,5 +50,5 @@ def run(
     read = [pool, questions, tiny, confirm, model_file]
     read += [*map(Path, history.split()), *(indicators or [])]
     code = provenance.fingerprint("search_weights")
-    made = origin.made("search_weights", read, **names)
+    made = dag.origin.made("search_weights", read, **names)
     result.write(trace, timings, weights, seed, code, made)

@@ -22,16 +22,18 @@ def run(
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,
 ) -> None:
-    from tmap import origin, provenance, rounds, settings, tables
+    from tmap import dag
+    from tmap.artifacts import provenance, tables
+    from tmap.selection import rounds
 
     names = {"dataset": dataset, "method": method}
-    card = settings.select_round(**names)
+    card = dag.params.select_round(**names)
     before = rounds.Chosen.read(earlier.split())
     candidates = tables.read("pool", pools.split()[-1])
     found = rounds.select(candidates, indicators or [], card, seed, before)
     read: list[str | Path] = [*pools.split(), *earlier.split(), *(indicators or [])]
     code = provenance.fingerprint("select_round")
-    made = origin.made("select_round", read, **names)
+    made = dag.origin.made("select_round", read, **names)
     about: dict[str, Any] = {"code": code, "made": made}
     notes = {"indicators": card["indicators"], "fraction": card["fraction"]}
     notes |= {"weights": found.weights, "warnings": found.warnings, "filter": {}}

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tmap import origin, provenance, settings, tables
+from tmap import dag
+from tmap.artifacts import provenance, tables
 
 
 def run(
@@ -17,14 +18,15 @@ def run(
     weights: Annotated[str, typer.Option(help="weights.json of a learned method")] = "",
     labels: Annotated[str, typer.Option(help="pool_labels.parquet of an oracle")] = "",
     embeddings: Annotated[str, typer.Option(help="of a diversity filter")] = "",
-    part: Annotated[str, typer.Option(help="f0.1, n16 or k3: see tmap.parts")] = "",
+    part: Annotated[str, typer.Option(help="f0.1, n16, k3, or '' for all")] = "",
     indicators: Annotated[
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,
 ) -> None:
-    from tmap import features, parts, sieve, subset
+    from tmap.selection import features, filters, subset, variants
+    from tmap.selection.weights import weights_of
 
-    card = settings.select_subset(dataset=dataset, method=method)
+    card = dag.params.select_subset(dataset=dataset, method=method)
     candidates = tables.read("pool", pool, ["sample_id", "text_hash"])
     loaded, vector, clean = None, None, None
     if card["weights"] == "oracle":
@@ -36,21 +38,19 @@ def run(
             normalise=card["normalise"],
             max_unscored=card["max_unscored"],
         )
-        vector = subset.weights_of(card, loaded.names, weights, seed, part)
-    how = sieve.load(card["filter"], candidates, indicators or [], embeddings)
+        vector = weights_of(card, loaded.names, weights, seed, part)
+    how = filters.load(card["filter"], candidates, indicators or [], embeddings)
     product = card["weights"] == "product"
-    fraction = parts.fraction(part, card["fraction"], len(candidates))
-    chosen = subset.choose(
-        candidates, loaded, vector, fraction, seed, clean, how, product
-    )
+    fraction = variants.fraction(part, card["fraction"], len(candidates))
+    given = (loaded, vector, fraction, seed, clean, how, product)
     read: list[Path | str] = [pool, weights, labels, embeddings, *(indicators or [])]
     tables.write(
         "subset",
-        chosen,
+        subset.choose(candidates, *given),
         output,
         code=provenance.fingerprint("select_subset"),
         seed=seed,
-        made=origin.made("select_subset", read, dataset=dataset, method=method),
+        made=dag.origin.made("select_subset", read, dataset=dataset, method=method),
         indicators=card["indicators"],
         fraction=fraction,
         weights=None if vector is None else vector.tolist(),

@@ -9,10 +9,11 @@ def run(
     metrics: Annotated[str, typer.Argument(help="results/.../metrics.json")],
     markdown: Annotated[bool, typer.Option(help="As Markdown, for a page.")] = False,
 ) -> None:
-    from tmap import report
+    from tmap.comparison import report
+    from tmap.jobs import console
 
     found = report.read(metrics)
     if markdown:
         typer.echo(report.markdown(found), nl=False)
     else:
-        report.show(found, report.console())
+        report.show(found, console.console())

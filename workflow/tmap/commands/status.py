@@ -17,10 +17,12 @@ def run(
         typer.Option(help="As for snakemake; may stand several times."),
     ] = None,
 ) -> None:
-    from tmap import cards, report, status
+    from tmap import cards
+    from tmap.jobs import console
+    from tmap.operations import status
 
     config = cards.read_config(configfile or [])
     found = status.look(target, config)
-    status.show(found, report.console())
+    status.show(found, console.console())
     if any(one.state != "current" for one in found):
         raise typer.Exit(1)

@@ -17,14 +17,16 @@ def run(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    from tmap import cards, report, store_gc
+    from tmap import cards
+    from tmap.jobs import console
+    from tmap.operations import store_gc
 
     cards.read_config(configfile or [])
     found = store_gc.survey()
-    if not store_gc.show(found, report.console()):
+    if not store_gc.show(found, console.console()):
         return
     if not (yes or typer.confirm("Remove it?")):
         print("Nothing was removed (--yes does not ask).")
         raise typer.Exit(1)
     store_gc.remove(found)
-    store_gc.show(store_gc.survey(), report.console())
+    store_gc.show(store_gc.survey(), console.console())

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from tmap import origin, settings, tables
-from tmap.files import read_json, write_json
-from tmap.provenance import fingerprint, versions
+from tmap import dag
+from tmap.artifacts import tables
+from tmap.artifacts.files import read_json, write_json
+from tmap.artifacts.provenance import fingerprint, versions
 
 
 def run(
@@ -23,11 +24,11 @@ def run(
         bool, typer.Option("--keep-checkpoints", help="Do not remove them at the end.")
     ] = False,
 ) -> None:
-    from tmap.samples import chosen, turns_of
-    from tmap.train import train
+    from tmap.prompts.conversation import chosen, turns_of
     from tmap.training import launch
+    from tmap.training.train import train
 
-    card = settings.train_adapter(model)
+    card = dag.params.train_adapter(model)
     if card["train"].processes > 1 and launch.rank() is None:
         launch.run(card["train"], sys.argv[sys.argv.index("train-adapter") :])
         return
@@ -49,7 +50,9 @@ def run(
     about = {
         "settings": {name: part.model_dump(mode="json") for name, part in card.items()},
         "code": fingerprint("train_adapter"),
-        "made": origin.made("train_adapter", [subset, pool, model_file], model=model),
+        "made": dag.origin.made(
+            "train_adapter", [subset, pool, model_file], model=model
+        ),
         "seed": seed,
         "versions": versions(),
     }

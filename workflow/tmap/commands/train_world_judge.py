@@ -17,6 +17,6 @@ def run(
     ] = 1000,
     pools: Annotated[int, typer.Option(help="Pools that the gate looks at.")] = 3,
 ) -> None:
-    from tmap.worlds.arith import judge
+    from tmap.embedded import judge
 
     judge.make(solver, out, seed=seed, steps=steps, pools=pools)

@@ -19,6 +19,6 @@ def run(
         int, typer.Option(min=0, help="Optimiser steps; 0: the recipe's.")
     ] = 0,
 ) -> None:
-    from tmap.worlds.arith import pretrain
+    from tmap.embedded import pretrain
 
     pretrain.train(name, out, seed, steps or None)

@@ -14,16 +14,18 @@ def run(
     output: Annotated[Path, typer.Option(help="Checkpoints (safetensors, out).")],
     report: Annotated[Path, typer.Option(help="What happened (JSON, out).")],
 ) -> None:
-    from tmap import files, origin, provenance, selection, settings, tables
-    from tmap.samples import turns_of
-    from tmap.training import warmup
+    from tmap import dag
+    from tmap.artifacts import files, provenance, tables
+    from tmap.gradients import warmup
+    from tmap.prompts.conversation import turns_of
+    from tmap.selection import ranking
 
     names = {"dataset": dataset, "proxy": proxy}
-    card = settings.warm_up_proxy(**names)
+    card = dag.params.warm_up_proxy(**names)
     rows = tables.read("pool", pool)
-    n = selection.n_selected(card["share"], len(rows))
-    ties = selection.tie_rank(rows["text_hash"], rows["sample_id"])
-    drawn = rows.iloc[selection.random_rows(ties, n, card["seed"])]
+    n = ranking.n_selected(card["share"], len(rows))
+    ties = ranking.tie_rank(rows["text_hash"], rows["sample_id"])
+    drawn = rows.iloc[ranking.random_rows(ties, n, card["seed"])]
     found = warmup.warm_up(
         files.read_json(model_file),
         card["prompt"],
@@ -37,7 +39,7 @@ def run(
     about = {
         "sample_ids": sorted(drawn["sample_id"]),
         "code": provenance.fingerprint("warm_up_proxy"),
-        "made": origin.made("warm_up_proxy", [pool, model_file], **names),
+        "made": dag.origin.made("warm_up_proxy", [pool, model_file], **names),
         "versions": provenance.versions(),
     }
     files.write_json(report, {**found, **about})

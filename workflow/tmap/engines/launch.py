@@ -19,7 +19,7 @@ import httpx
 
 from tmap.cards.model import PORT
 from tmap.errors import TmapError
-from tmap.log import duration
+from tmap.jobs.log import duration
 
 if TYPE_CHECKING:
     from tmap.cards.model import AnsweringSection

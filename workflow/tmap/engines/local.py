@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from tmap.engines import attention_paid
+from tmap.engines import attention_weights
 from tmap.engines.base import Ids, Spent, room
 from tmap.engines.roofline import Roofline
 from tmap.errors import TmapError
@@ -70,7 +70,7 @@ class Local:
     ) -> list[np.ndarray]:
         """As `LanguageModel.attention`."""
         self.check_fits(zip(prefixes, questions, strict=True))
-        return attention_paid.paid(self.model, prefixes, questions, layer)
+        return attention_weights.paid(self.model, prefixes, questions, layer)
 
     def _fitting(self, max_new_tokens: int) -> int:
         """Rows whose keys and values take 60 % of the free memory of a GPU at most."""

@@ -21,7 +21,7 @@ from tmap.engines.likelihood import Head, in_batches
 from tmap.engines.local import Local
 from tmap.engines.shared_prefix import Row, SharedPrefixes
 from tmap.engines.stops import StopTexts
-from tmap.log import Progress
+from tmap.jobs.log import Progress
 
 LOGGER = logging.getLogger(__name__)
 #: Tokens per forward pass with padding, where given answers are measured.

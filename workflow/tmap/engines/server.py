@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from tmap.engines import base
 from tmap.engines.base import Ids, cut, room
+from tmap.engines.client import Client, OverBudget, Refused
 from tmap.engines.launch import Launched
 from tmap.engines.weights import load_tokenizer
 from tmap.errors import TmapError
-from tmap.judges.line import Line, Refused, Spent
-from tmap.log import Progress
+from tmap.jobs.log import Progress
 
 if TYPE_CHECKING:
     from tmap.cards.model import AnsweringSection, EngineSection
@@ -47,7 +47,7 @@ class Server:
     ) -> None:
         self.card, self.tokenizer, self.key = card, tokenizer, key
         self.context = context
-        self.line = Line(f"{card.url}/completions", card.limits, "model")
+        self.line = Client(f"{card.url}/completions", card.limits, "model")
         self.spent = base.Spent()
         self._warned = False
 
@@ -167,7 +167,7 @@ class Server:
         }
         try:
             answer = self.line.post(body)
-        except (Refused, Spent) as fault:
+        except (Refused, OverBudget) as fault:
             raise TmapError(
                 f"The model's server at {self.card.url} does not answer: {fault}. Start "
                 "it again or mend `engine: server:` in the model card; answers of "

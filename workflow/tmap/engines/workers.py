@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tmap import engines, log
+from tmap import engines
 from tmap.engines.base import Ids, Spent
 from tmap.engines.weights import load_tokenizer, settle
 from tmap.errors import TmapError
+from tmap.jobs import log
 
 if TYPE_CHECKING:
     from tmap.cards.model import EngineSection
@@ -39,7 +40,7 @@ class Call(NamedTuple):
     how: dict[str, Any]
 
 
-class Reply(NamedTuple):
+class WorkerReply(NamedTuple):
     """What came of a call: an answer, or a fault; and what the engine is like after it."""
 
     found: Any = None
@@ -200,9 +201,9 @@ class Workers:
             self.spent = self.spent + _together([reply.spent for reply in replies])
         return [reply.found for reply in replies]
 
-    def _replies(self, numbers: range) -> list[Reply]:
+    def _replies(self, numbers: range) -> list[WorkerReply]:
         """Of these processes; all are heard before a fault is raised."""
-        replies: list[Reply] = []
+        replies: list[WorkerReply] = []
         for number in numbers:
             try:
                 replies.append(self._pipes[number].recv())
@@ -241,7 +242,7 @@ def work(
         logging.getLogger("tmap").setLevel(logging.WARNING)
     try:
         lm = engines.load(record, engine, adapter)
-        reply = Reply((lm.context, lm.n_layers), rows=lm.batch_size)
+        reply = WorkerReply((lm.context, lm.n_layers), rows=lm.batch_size)
     except Exception as fault:
         reply = _fault(fault)
     while True:
@@ -254,15 +255,15 @@ def work(
         lm.batch_size = rows
         try:
             found = getattr(lm, call.name)(*call.given, **call.how)
-            reply = Reply(found, spent=lm.spent.since(before), rows=lm.batch_size)
+            reply = WorkerReply(found, spent=lm.spent.since(before), rows=lm.batch_size)
         except Exception as fault:
             reply = _fault(fault)
 
 
-def _fault(fault: Exception) -> Reply:
+def _fault(fault: Exception) -> WorkerReply:
     is_ours = isinstance(fault, TmapError)
     words = str(fault) if is_ours else "".join(traceback.format_exception(fault))
-    return Reply(fault=words, is_ours=is_ours)
+    return WorkerReply(fault=words, is_ours=is_ours)
 
 
 def _deal(size: int, n: int) -> list[range]:

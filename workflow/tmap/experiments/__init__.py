@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
+from tmap.artifacts.schemas import SCHEMAS
 from tmap.cards.experiment import ExperimentCard
 from tmap.experiments.cells import Cells
-from tmap.tables import SCHEMAS
 
 
 def build(card: ExperimentCard) -> Cells:

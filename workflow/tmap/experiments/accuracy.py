@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from tmap import cards, caveats, comparisons, paths, statistics, tables
+from tmap import cards, dag
+from tmap.artifacts import tables
 from tmap.cards.experiment import ExperimentCard
-from tmap.comparisons import UNTOUCHED
-from tmap.experiments import inputs
+from tmap.comparison import caveats, claims, statistics
+from tmap.comparison.claims import UNTOUCHED
+from tmap.comparison.runs import READINGS, Run, Runs, load
 from tmap.experiments.cells import Cells
-from tmap.runs import READINGS, Run, Runs, load
 
 
 def build(card: ExperimentCard) -> Cells:
@@ -24,7 +25,9 @@ def build(card: ExperimentCard) -> Cells:
     loaded, told = {}, []
     for model, dataset in product(card.models, card.datasets):
         name = column(card, dataset, model)
-        loaded[name] = read(paths.measured(dataset, model, card.methods, card.seeds))
+        loaded[name] = read(
+            dag.comparison.measured(dataset, model, card.methods, card.seeds)
+        )
         told += [f"{name}: {text}" for text in faults(card, dataset, loaded[name])]
     found = compare(card, loaded, card.methods)
     found.lines += [*_runs_line(found, card), *dict.fromkeys(told)]
@@ -46,7 +49,7 @@ def faults(card: ExperimentCard, dataset: str, runs: Runs) -> list[str]:
     TmapError : a search may have asked a test question, though they are held out
     """
     about = cards.load("datasets", dataset)
-    asked = inputs.asked(card, dataset)
+    asked = dag.experiments.asked(card, dataset)
     seen = {q for f in asked for q in tables.read("tiny", f)["question_id"]}
     caveats.refuse_leaks(runs, seen, about.protocol)
     found = []
@@ -85,19 +88,19 @@ def compare(card: ExperimentCard, loaded: dict[str, Runs], methods: list[str]) -
         c: statistics.bootstrap_means({n: runs.arm(n) for n in runs.methods}, drawn)
         for c, runs in loaded.items()
     }
-    families = {c: comparisons.random_family(means[c]) for c in loaded}
-    random = comparisons.jointly(families, comparisons.random_claims)
-    families = {c: comparisons.base_family(means[c]) for c in loaded}
-    base = comparisons.jointly(families, comparisons.base_claims)
+    families = {c: claims.random_family(means[c]) for c in loaded}
+    random = claims.jointly(families, claims.random_claims)
+    families = {c: claims.base_family(means[c]) for c in loaded}
+    base = claims.jointly(families, claims.base_claims)
     found = Cells([], "accuracy, %", best=True, apart=_apart(card, methods))
     effects = []
     for name in loaded:
-        against = comparisons.against_random(arms[name], means[name], random[name])
-        harms = comparisons.against_base(arms[name], means[name], base[name])
+        against = claims.against_random(arms[name], means[name], random[name])
+        harms = claims.against_base(arms[name], means[name], base[name])
         for method in methods:
             cell = _cell(arms[name][method], means[name][method])
             cell |= _tests(against.get(method), harms.get(method))
-            cell["note"] = comparisons.sentence(
+            cell["note"] = claims.sentence(
                 method, against.get(method), harms.get(method)
             )
             _add(found, card, card.label(method), name, cell)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tmap import tables
+from tmap.artifacts import tables
 from tmap.errors import TmapError
 
 

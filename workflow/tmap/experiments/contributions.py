@@ -6,12 +6,12 @@ from itertools import product
 
 from scipy import stats
 
-from tmap import statistics
+from tmap import dag
+from tmap.artifacts.files import read_json
 from tmap.cards.experiment import ExperimentCard
-from tmap.experiments import inputs
+from tmap.comparison import statistics
 from tmap.experiments.accuracy import column
 from tmap.experiments.cells import Cells
-from tmap.files import read_json
 
 
 def build(card: ExperimentCard) -> Cells:
@@ -21,7 +21,7 @@ def build(card: ExperimentCard) -> Cells:
         name = column(card, dataset, model)
         if len(card.methods) > 1:
             name += f" {card.label(method)}"
-        room = inputs.room(dataset, model, method)
+        room = dag.experiments.room(dataset, model, method)
         about = read_json(f"{room}/s0/explain.json")
         n = about["n_pairs"]
         wide = stats.t.ppf(1 - statistics.ALPHA, n - 1) if n > 1 else float("nan")

@@ -14,11 +14,12 @@ from typing import Any
 
 import pandas as pd
 
-from tmap import cards, indicators, paths, tables
+from tmap import cards, dag, indicators
+from tmap.artifacts import tables
+from tmap.artifacts.files import read_json
 from tmap.cards.experiment import ExperimentCard
 from tmap.experiments.accuracy import column
 from tmap.experiments.cells import Cells
-from tmap.files import read_json
 
 BENCHMARKS = Path("results/benchmarks")
 ABSENT = "no benchmark file: it was not computed here"
@@ -55,7 +56,7 @@ def stages(card: ExperimentCard, dataset: str, model: str, n: int) -> Iterator[R
     names: list[str] = []
     for method in card.methods:
         how = cards.load("methods", method)
-        search = paths.search_room(dataset, model, method)
+        search = dag.search.search_room(dataset, model, method)
         if search:
             timings = tables.read("search_timings", f"{search}/s0/timings.parquet")
             trace = tables.read("trace", f"{search}/s0/trace.parquet", ["exemplars"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from itertools import product
 
-from tmap import parts, paths, statistics
+from tmap import dag
 from tmap.cards.experiment import ExperimentCard
-from tmap.experiments import arms, inputs
+from tmap.comparison import statistics
+from tmap.experiments import arms
 from tmap.experiments.accuracy import column
 from tmap.experiments.cells import Cells
+from tmap.selection import variants
 
 
 def build(card: ExperimentCard) -> Cells:
@@ -19,9 +21,9 @@ def build(card: ExperimentCard) -> Cells:
         answers = {
             (method, f): arms.matrix(
                 [
-                    f"{inputs.room(dataset, model, method)}/s{s}/{parts.of_fraction(f)}"
-                    f"/t{t}/predictions.parquet"
-                    for s, t in paths.arms(method, card.seeds)
+                    f"{dag.experiments.room(dataset, model, method)}/s{s}"
+                    f"/{variants.of_fraction(f)}/t{t}/predictions.parquet"
+                    for s, t in dag.training.arms(method, card.seeds)
                 ]
             )
             for method, f in product(card.methods, card.fractions)

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from tmap import cards, estimators, tables
+from tmap import cards
+from tmap.artifacts import tables
 from tmap.cards.experiment import ExperimentCard
 from tmap.experiments.accuracy import column
 from tmap.experiments.cells import Cells
+from tmap.tiny import estimators
 
 N_DRAWS = 2000
 SHOWN = {"kmeans_mean": "K-means mean", "gp_irt": "gp-IRT"}

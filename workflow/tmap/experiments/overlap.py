@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from itertools import product
 
-from tmap import tables
+from tmap import dag
+from tmap.artifacts import tables
 from tmap.cards.experiment import ExperimentCard
-from tmap.experiments import inputs
 from tmap.experiments.accuracy import column
 from tmap.experiments.cells import Cells
 
@@ -27,7 +27,7 @@ def build(card: ExperimentCard) -> Cells:
         chosen = {
             method: set(tables.read("subset", path, ["sample_id"])["sample_id"])
             for method, path in zip(
-                card.methods, inputs.overlap(card, dataset, model), strict=True
+                card.methods, dag.experiments.overlap(card, dataset, model), strict=True
             )
         }
         start = f"{column(card, dataset, model)}, " if several else ""

@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tmap.artifacts.files import atomic
+from tmap.comparison.plots import SEED_COLOURS
 from tmap.experiments.cells import Cells
-from tmap.files import atomic
-from tmap.plots import SEED_COLOURS
 
 ESCAPES = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"})
 MARKS = (

@@ -12,9 +12,10 @@ from itertools import product
 import numpy as np
 from scipy import stats
 
-from tmap import paths, statistics
+from tmap import dag
 from tmap.cards.experiment import ExperimentCard
-from tmap.experiments import arms, inputs
+from tmap.comparison import statistics
+from tmap.experiments import arms
 from tmap.experiments.accuracy import column
 from tmap.experiments.cells import Cells
 
@@ -29,9 +30,9 @@ def build(card: ExperimentCard) -> Cells:
         answers = {
             f"{n} {kind}": arms.matrix(
                 [
-                    f"{inputs.room(dataset, model, method)}/s{s}/n{n}"
+                    f"{dag.experiments.room(dataset, model, method)}/s{s}/n{n}"
                     f"/{'shown' if kind == 'ICL' else f't{t}'}/predictions.parquet"
-                    for s, t in paths.arms(method, card.seeds)
+                    for s, t in dag.training.arms(method, card.seeds)
                 ]
             )
             for n, kind in product(card.shots, ("ICL", "SFT"))

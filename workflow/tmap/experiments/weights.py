@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tmap import cards, features, paths, tables
+from tmap import cards, dag
+from tmap.artifacts import tables
+from tmap.artifacts.files import read_json
 from tmap.cards.experiment import ExperimentCard
 from tmap.experiments.accuracy import column
 from tmap.experiments.cells import Cells
-from tmap.files import read_json
+from tmap.selection import features
 
 #: Correlation from which on two columns are named.
 TOGETHER = 0.7
@@ -39,7 +41,7 @@ def build(card: ExperimentCard) -> Cells:
         name = column(card, dataset, model)
         if len(card.methods) > 1:
             name += f" {card.label(method)}"
-        about = read_json(paths.weights_file(dataset, model, method, "0")[0])
+        about = read_json(dag.search.weights_file(dataset, model, method, "0")[0])
         intervals = about["interval"] or [[np.nan] * 2] * len(about["indicators"])
         for indicator, weight, (low, high) in zip(
             about["indicators"], about["weights_relative"], intervals, strict=True
@@ -54,7 +56,7 @@ def _together(dataset: str, model: str, method: str, name: str) -> str:
     how = cards.load("methods", method)
     columns = features.load(
         tables.read("pool", f"results/{dataset}/pool.parquet")["sample_id"].tolist(),
-        [Path(f) for f in paths.indicator_files(dataset, model, method)],
+        [Path(f) for f in dag.indicators.indicator_files(dataset, model, method)],
         normalise=how.normalise,
         max_unscored=1.0,
     )

@@ -132,13 +132,13 @@ def indicator(
 
 def names() -> list[str]:
     """All indicators, by file name."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name[0] != "_")
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg)
 
 
 def get(name: str) -> Indicator:
     """The indicator of this name; an unknown one is an error with the nearest name."""
     module = f"{__name__}.{name}"
-    if (name[:1] == "_" or module not in sys.modules) and name not in names():
+    if (name == "scoring" or module not in sys.modules) and name not in names():
         cure = f"To add one, write workflow/tmap/indicators/{name}.py."
         raise unknown("indicator", name, names(), cure)
     found = getattr(importlib.import_module(module), name)

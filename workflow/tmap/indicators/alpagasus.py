@@ -27,7 +27,7 @@ import re
 import pandas as pd
 
 from tmap.indicators import Scores, indicator
-from tmap.indicators._ratings import written_number
+from tmap.indicators.scoring.ratings import written_number
 from tmap.judges import Judge
 
 LOW, HIGH = 0.0, 5.0

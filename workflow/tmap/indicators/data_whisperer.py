@@ -49,9 +49,9 @@ import pandas as pd
 
 from tmap.errors import TmapError, unknown
 from tmap.indicators import Scores, indicator
-from tmap.indicators import _whisper as whisper
-from tmap.indicators._examples import complete, demos_of, prefix_lengths
-from tmap.losses import Scorer
+from tmap.indicators.scoring import whisper
+from tmap.indicators.scoring.examples import complete, demos_of, prefix_lengths
+from tmap.indicators.scoring.losses import Scorer
 
 MODES = ("paper", "original")
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 import pandas as pd
 
 from tmap.indicators import Scores, indicator
-from tmap.indicators._ratings import digit_notes, expected_digit
+from tmap.indicators.scoring.ratings import digit_notes, expected_digit
 from tmap.judges import Judge
 
 

@@ -10,12 +10,13 @@ target questions, plus `mu` times their similarity among themselves::
 
     score = log(N p_i)      0 for a weight of 1 / N, log 2 = 0.693 for twice that
 
-where s is the mean cosine of `less` (checkpoints by learning rate). `steps` exponentiated
-gradient steps go down from uniform weights (`tmap.transport`), the first of `rate`;
-`regularisation` is the entropy's weight in OT, in the unit of the cost. A selection takes
-the highest weights. Few steps keep many rows in play; the minimum itself, with mu = 0,
-needs no more rows than there are questions. With little `regularisation` the transport may
-not converge in 2000 iterations; then the table's notes have a `warning`.
+where s is the mean cosine of `less` (checkpoints by learning rate). `steps`
+exponentiated gradient steps go down from uniform weights
+(`tmap.gradients.optimal_transport`), the first of `rate`; `regularisation` is the
+entropy's weight in OT, in the unit of the cost. A selection takes the highest weights.
+Few steps keep many rows in play; the minimum itself, with mu = 0, needs no more rows
+than there are questions. With little `regularisation` the transport may not converge in
+2000 iterations; then the table's notes have a `warning`.
 
 Gradients and statuses are those of `less`. The weights depend on the whole pool.
 
@@ -31,9 +32,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from tmap import gradient_features, transport
 from tmap.errors import unknown
-from tmap.gradient_features import Features
+from tmap.gradients import optimal_transport, similarity
+from tmap.gradients.similarity import Features
 from tmap.indicators import Scores, indicator
 
 COSTS = ("cosine", "euclidean")
@@ -78,11 +79,11 @@ def evoselect(
             COSTS,
             "Set `indicators: evoselect: cost:` in the dataset card.",
         )
-    at = gradient_features.aligned(lm, pool)
+    at = similarity.aligned(lm, pool)
     score = np.full(len(pool), np.nan)
     if not len(at.known):
         return Scores(score, at.status)
-    found = transport.minimise(
+    found = optimal_transport.minimise(
         costs(lm.similarities(at.rows, at.questions), cost),
         _spread(lm, at.rows),
         mu=mu,
@@ -95,15 +96,15 @@ def evoselect(
     return Scores(score, at.status, notes)
 
 
-def _doubt(found: transport.Weights, regularisation: float) -> dict[str, str]:
+def _doubt(found: optimal_transport.Weights, regularisation: float) -> dict[str, str]:
     """A warning where the transport was not solved to its tolerance."""
     worst = max(found.error)
-    if worst <= transport.TOLERANCE:
+    if worst <= optimal_transport.TOLERANCE:
         return {}
     return {
         "warning": f"the transport's plan misses its marginals by {worst:.1e} (wanted "
-        f"{transport.TOLERANCE:.0e}), so the objective may have risen unseen; raise "
-        f"regularisation above {regularisation:g}"
+        f"{optimal_transport.TOLERANCE:.0e}), so the objective may have risen unseen; "
+        f"raise regularisation above {regularisation:g}"
     }
 
 

@@ -38,12 +38,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tmap.encoding import Encoder, Text
 from tmap.errors import TmapError, unknown
 from tmap.indicators import Scores, indicator
-from tmap.losses import Scorer, exchange_ids, finite, mean_nll
-from tmap.prompts import Renderer, clean
-from tmap.samples import answer_of, question_of
+from tmap.indicators.scoring.losses import Scorer, exchange_ids, finite, mean_nll
+from tmap.prompts.conversation import answer_of, question_of
+from tmap.prompts.encoding import SafeTokenizer, Text
+from tmap.prompts.renderer import Renderer, clean
 
 VARIANTS = ("ppl_ratio", "loss_ratio")
 ALONE = ("nothing", "bos")
@@ -93,7 +93,7 @@ def _bare_ids(
     pool: pd.DataFrame, renderer: Renderer
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Prompts and answers without a template: a line break stands between them."""
-    encoder = Encoder(renderer.tokenizer, "")
+    encoder = SafeTokenizer(renderer.tokenizer, "")
     texts = [
         (f"{clean(question_of(row))}\n", clean(answer_of(row)))
         for row in pool.to_dict("records")

@@ -27,8 +27,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tmap import gradient_features
-from tmap.gradient_features import Features
+from tmap.gradients import similarity
+from tmap.gradients.similarity import Features
 from tmap.indicators import Scores, indicator
 
 
@@ -50,7 +50,7 @@ def less(pool: pd.DataFrame, lm: Features) -> Scores:
     -------
     (n_samples,) in [-1, 1]; higher means more help
     """
-    at = gradient_features.aligned(lm, pool)
+    at = similarity.aligned(lm, pool)
     score = np.full(len(pool), np.nan)
     near = lm.similarities(at.rows, at.questions)
     subtasks = np.array(lm.subtasks, dtype=object)[at.questions]

@@ -31,11 +31,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tmap import neighbours
+from tmap.embeddings import neighbours
 from tmap.indicators import Scores, indicator
-from tmap.indicators._examples import complete, demos_of, prefix_lengths, vectors
-from tmap.losses import Scorer, exchange_ids, finite, mean_nll
-from tmap.prompts import Demo
+from tmap.indicators.scoring.examples import complete, demos_of, prefix_lengths, vectors
+from tmap.indicators.scoring.losses import Scorer, exchange_ids, finite, mean_nll
+from tmap.prompts.renderer import Demo
 
 
 @indicator(

@@ -33,12 +33,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tmap import anchors
 from tmap.errors import TmapError
 from tmap.indicators import Scores, indicator
-from tmap.indicators._examples import complete, demos_of, prefix_lengths, vectors
-from tmap.losses import Scorer
-from tmap.prompts import Demo
+from tmap.indicators.scoring.examples import complete, demos_of, prefix_lengths, vectors
+from tmap.indicators.scoring.losses import Scorer
+from tmap.prompts.renderer import Demo
+from tmap.tiny import anchors
 
 
 class Asked(NamedTuple):

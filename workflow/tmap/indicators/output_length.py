@@ -25,7 +25,7 @@ import pandas as pd
 
 from tmap.errors import TmapError, unknown
 from tmap.indicators import Scores, indicator
-from tmap.indicators._turns import total, total_of_all
+from tmap.indicators.scoring.turns import total, total_of_all
 
 COUNTS: dict[str, Callable[[str], int]] = {
     "characters": len,

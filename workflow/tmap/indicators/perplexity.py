@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from tmap.indicators import Scores, indicator
-from tmap.losses import Scorer, exchange_ids, finite, mean_nll
+from tmap.indicators.scoring.losses import Scorer, exchange_ids, finite, mean_nll
 
 
 @indicator(unit="perplexity", source="arXiv:2605.09665", looks_at="target")

@@ -29,7 +29,7 @@ import pandas as pd
 
 from tmap.errors import unknown
 from tmap.indicators import Scores, indicator
-from tmap.indicators._turns import total
+from tmap.indicators.scoring.turns import total
 
 #: What opens a step in English prose.
 CONNECTIVES = (

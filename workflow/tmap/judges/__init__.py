@@ -2,7 +2,7 @@
 
 A judge is a language model in this process, an OpenAI-compatible server, or a file of
 recorded replies. All give raw replies; what number a reply means is the indicator's
-business (`tmap.indicators._ratings`), so another formula asks nobody anything.
+business (`tmap.indicators.scoring.ratings`), so another formula asks nobody anything.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tmap.judges.base import Asker, Reply, Want
+from tmap.judges.base import Asker, JudgeReply, Want
 from tmap.judges.forms import fill
-from tmap.shares import WHOLE, Share
+from tmap.store.shards import WHOLE, Share
 
 if TYPE_CHECKING:
     from tmap.cards.judge import FormSection, JudgeCard
@@ -37,7 +37,7 @@ class Judge:
 
     @property
     def kept(self) -> Any:
-        """A local model as `tmap.measured.Measured`; None if there is none."""
+        """A local model as a `CachingEngine`; None if there is none."""
         lm = getattr(self.asker, "lm", None)
         return lm if hasattr(lm, "measure_noted") else None
 
@@ -46,12 +46,12 @@ class Judge:
         """Whether some rows may be asked without the others: replies are stored."""
         return self.kept is not None or hasattr(self.asker, "open_store")
 
-    def ask(self, rows: Sequence[Mapping[str, Any]], want: Want) -> list[Reply]:
+    def ask(self, rows: Sequence[Mapping[str, Any]], want: Want) -> list[JudgeReply]:
         """One reply per pool row; `empty`, unasked, without question or answer."""
         filled = [fill(self.form, row) for row in rows]
         asked = [question for question in filled if question is not None]
         replies = iter(self.asker.ask(asked, want) if asked else [])
-        return [Reply("empty") if q is None else next(replies) for q in filled]
+        return [JudgeReply("empty") if q is None else next(replies) for q in filled]
 
 
 def load(
@@ -79,11 +79,11 @@ def load(
         return Judge(form, Server(card.server, card.limits, card.style, form))
     from tmap.engines.deferred import Deferred
     from tmap.judges.local import Local
-    from tmap.measured import Measured
+    from tmap.store.caching_engine import CachingEngine
 
     if record is None or engine is None:
         raise ValueError("a local judge needs its model's record and engine section")
     known = dict(record)
     lm: Any = Deferred(known, engine)
-    lm = Measured(lm, form.words(card.style), known, share=share)
+    lm = CachingEngine(lm, form.words(card.style), known, share=share)
     return Judge(form, Local(lm, card.style, form))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
-from tmap.encoding import Text
+from tmap.prompts.encoding import Text
 
 #: digits: probabilities of 1 to 6 as the first token; text: a written reply.
 Want = Literal["digits", "text"]
@@ -24,7 +24,7 @@ class Question(NamedTuple):
         return "".join(piece.text for piece in self.pieces)
 
 
-class Reply(NamedTuple):
+class JudgeReply(NamedTuple):
     """A raw reply, None unless ok, and a status of `tmap.indicators.STATUSES`.
 
     Raw replies: {"digits": [6 natural log-probabilities over the whole vocabulary]} of a
@@ -39,5 +39,5 @@ class Reply(NamedTuple):
 class Asker(Protocol):
     """Whoever replies: one reply per question, in order."""
 
-    def ask(self, questions: Sequence[Question], want: Want) -> list[Reply]:
+    def ask(self, questions: Sequence[Question], want: Want) -> list[JudgeReply]:
         """Replies to questions; the order of the questions changes none."""

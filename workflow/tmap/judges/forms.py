@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tmap.cards.judge import FIELDS
-from tmap.encoding import Text
 from tmap.judges.base import Question
-from tmap.samples import answer_of, has_turns, question_of
+from tmap.prompts.conversation import answer_of, has_turns, question_of
+from tmap.prompts.encoding import Text
 
 if TYPE_CHECKING:
     from tmap.cards.judge import FormSection

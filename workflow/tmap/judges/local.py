@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tmap.cards.model import PromptSection
-from tmap.encoding import Encoder, Text
 from tmap.errors import TmapError
-from tmap.judges.base import DIGITS, Question, Reply, Style, Want
-from tmap.prompts import Renderer
+from tmap.judges.base import DIGITS, JudgeReply, Question, Style, Want
+from tmap.prompts.encoding import SafeTokenizer, Text
+from tmap.prompts.renderer import Renderer
 
 if TYPE_CHECKING:
     from tmap.cards.judge import FormSection
@@ -42,14 +42,14 @@ class Local:
         self.lm, self.form = lm, form
         self.limit = max_positions or lm.context
         tokenizer = lm.tokenizer
-        self._encoder = Encoder(tokenizer, form.template)
+        self._encoder = SafeTokenizer(tokenizer, form.template)
         self._bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         self._chat = None
         if style == "chat":
             settings = PromptSection(template="chat", system=form.system or None)
             self._chat = Renderer(tokenizer, settings)
 
-    def ask(self, questions: Sequence[Question], want: Want) -> list[Reply]:
+    def ask(self, questions: Sequence[Question], want: Want) -> list[JudgeReply]:
         """As `Asker.ask`; `truncated` where prompt and reply do not fit the context."""
         prompts = [self.prompt(question) for question in questions]
         room = self.form.max_new_tokens if want == "text" else 0
@@ -57,7 +57,7 @@ class Local:
         fits = [len(ids) + room <= limit for ids in prompts]
         asked = [ids for ids, good in zip(prompts, fits, strict=True) if good]
         raw = iter((self._digits if want == "digits" else self._texts)(asked))
-        return [next(raw) if good else Reply("truncated") for good in fits]
+        return [next(raw) if good else JudgeReply("truncated") for good in fits]
 
     def prompt(self, question: Question) -> Ids:
         """Token ids of a question; control tokens inside data stay words."""
@@ -79,18 +79,18 @@ class Local:
             )
         return [ids[0] for ids in found]
 
-    def _digits(self, prompts: list[Ids]) -> list[Reply]:
+    def _digits(self, prompts: list[Ids]) -> list[JudgeReply]:
         log_p = self.lm.digit_logits(prompts, self.digit_ids())
         sound = np.isfinite(log_p).all(axis=1)
         return [
-            Reply("ok", {"digits": row.tolist()}) if good else Reply("failed")
+            JudgeReply("ok", {"digits": row.tolist()}) if good else JudgeReply("failed")
             for row, good in zip(log_p, sound, strict=True)
         ]
 
-    def _texts(self, prompts: list[Ids]) -> list[Reply]:
+    def _texts(self, prompts: list[Ids]) -> list[JudgeReply]:
         how: dict[str, Any] = {"max_new_tokens": self.form.max_new_tokens}
         (written,) = self.lm.generate([[]], prompts, **how, stop=self.form.stop)
-        return [Reply("ok", {"text": self._decode(ids)}) for ids in written]
+        return [JudgeReply("ok", {"text": self._decode(ids)}) for ids in written]
 
     def _decode(self, ids: list[int]) -> str:
         text: str = self.lm.tokenizer.decode(

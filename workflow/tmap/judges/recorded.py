@@ -18,11 +18,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tmap import store_parts
 from tmap.errors import TmapError
 from tmap.judges import wire
-from tmap.judges.base import Question, Reply, Style, Want
-from tmap.store import digest
+from tmap.judges.base import JudgeReply, Question, Style, Want
+from tmap.store import parts
+from tmap.store.measurements import digest
 
 if TYPE_CHECKING:
     from tmap.cards.judge import RecordedSection
@@ -40,7 +40,7 @@ class Recorded:
         for request, reply in _rows(self.path):
             self._add(request, reply)
 
-    def ask(self, questions: Sequence[Question], want: Want) -> list[Reply]:
+    def ask(self, questions: Sequence[Question], want: Want) -> list[JudgeReply]:
         """As `Asker.ask`.
 
         Raises
@@ -61,7 +61,7 @@ class Recorded:
             logger.warning(
                 "%s has no reply to %d of %d requests", self.path, missing, len(found)
             )
-        return [Reply("ok", raw) if raw else Reply("failed") for raw in found]
+        return [JudgeReply("ok", raw) if raw else JudgeReply("failed") for raw in found]
 
     def _add(self, request: Any, reply: Any) -> None:
         wants = [w for w, names in FITS.items() if any(n in reply for n in names)]
@@ -101,8 +101,8 @@ def _texts(path: Path) -> Iterator[tuple[Any, Any]]:
         files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
         for file in files:
             try:
-                part = store_parts.read(file, ("request", "reply"))
-            except store_parts.Vanished:
+                part = parts.read(file, ("request", "reply"))
+            except parts.Vanished:
                 raise TmapError(
                     f"{file} is there no more: a job that runs has merged it. Name a copy "
                     "of the store under `recorded: path:` in the judge card, or run again."

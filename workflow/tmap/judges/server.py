@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
+from tmap.engines.client import Client, OverBudget, Refused
 from tmap.errors import BudgetSpent, TmapError
+from tmap.jobs.log import Progress
 from tmap.judges import wire
-from tmap.judges.base import Question, Reply, Style, Want
-from tmap.judges.line import Line, Refused, Spent
-from tmap.log import Progress
-from tmap.store import Entry, OpenStore, Store
+from tmap.judges.base import JudgeReply, Question, Style, Want
+from tmap.store.measurements import Entry, OpenStore, Store
 
 if TYPE_CHECKING:
     from tmap.cards.judge import FormSection, LimitSection, ServerSection
@@ -53,7 +53,7 @@ class Server:
         self.server, self.limits, self.style = server, limits, style
         self.form, self.open_store = form, open_store
 
-    def ask(self, questions: Sequence[Question], want: Want) -> list[Reply]:
+    def ask(self, questions: Sequence[Question], want: Want) -> list[JudgeReply]:
         """As `Asker.ask`; `failed` where the server gave no usable reply.
 
         Raises
@@ -73,7 +73,7 @@ class Server:
         if todo:
             known |= self._ask_all(todo, fields, want, store)
         return [
-            Reply("ok", known[name]) if name in known else Reply("failed")
+            JudgeReply("ok", known[name]) if name in known else JudgeReply("failed")
             for name in keys
         ]
 
@@ -100,7 +100,7 @@ class Server:
         progress = Progress("judge", len(names), "replies")
         failures = 0
         with (
-            Line(self.server.url + wire.PATHS[self.style], self.limits) as line,
+            Client(self.server.url + wire.PATHS[self.style], self.limits) as line,
             ThreadPoolExecutor(self.limits.concurrency) as workers,
         ):
             for start in range(0, len(names), size):
@@ -109,7 +109,7 @@ class Server:
                 found |= {k: o for k, o in outcomes.items() if isinstance(o, dict)}
                 for outcome in outcomes.values():
                     failures = 0 if isinstance(outcome, dict) else failures + 1
-                    ends = isinstance(outcome, (Spent, TmapError))
+                    ends = isinstance(outcome, (OverBudget, TmapError))
                     if ends or failures == PATIENCE:
                         raise self._stopped(outcome, len(found), len(names))
                 progress.advance(len(chunk), f"{line.tokens} tokens")
@@ -121,7 +121,7 @@ class Server:
         requests: dict[str, dict[str, Any]],
         fields: dict[str, Any],
         want: Want,
-        means: tuple[Line, ThreadPoolExecutor, Store],
+        means: tuple[Client, ThreadPoolExecutor, Store],
     ) -> dict[str, Any]:
         """Outcomes by key; replies are stored, also when this is interrupted."""
         line, workers, store = means
@@ -140,11 +140,11 @@ class Server:
             store.put([Entry(k, requests[k], raw) for k, raw in good.items()])
         return outcomes
 
-    def _ask_one(self, line: Line, body: dict[str, Any], want: Want) -> Any:
+    def _ask_one(self, line: Client, body: dict[str, Any], want: Want) -> Any:
         """The raw reply, or the exception that stands for it."""
         try:
             raw = wire.read(line.post(body), self.style, want)
-        except (Refused, Spent, TmapError) as fault:
+        except (Refused, OverBudget, TmapError) as fault:
             if isinstance(fault, Refused):
                 logger.warning("judge: one row has no reply: %s", fault)
             return fault
@@ -153,7 +153,7 @@ class Server:
 
     def _stopped(self, reason: object, done: int, total: int) -> TmapError:
         kept = f"{done} of {total} replies are stored; the same command continues."
-        if isinstance(reason, Spent):
+        if isinstance(reason, OverBudget):
             return BudgetSpent(f"The judge's budget is spent: {reason}. {kept}")
         if isinstance(reason, TmapError):
             return TmapError(f"{reason} {kept}")

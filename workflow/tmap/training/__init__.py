@@ -1,1 +1,1 @@
-"""Parts of fine-tuning: rows, trainer settings, the watch over a run, the adapter."""
+"""Fine-tune a LoRA adapter on a subset."""

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tmap import attempts
 from tmap.errors import OutOfMemory, TmapError
-from tmap.failures import ERROR
+from tmap.jobs import attempts
+from tmap.jobs.failures import ERROR
 
 if TYPE_CHECKING:
     from tmap.cards.model import TrainSection

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tmap.errors import TmapError
-from tmap.prompts import Renderer
-from tmap.samples import Turn
+from tmap.prompts.conversation import Turn
+from tmap.prompts.renderer import Renderer
 
 IGNORED = -100  # torch's label of a token that does not count
 WARN_ABOVE = 0.05

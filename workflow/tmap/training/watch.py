@@ -8,9 +8,9 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from tmap import attempts
 from tmap.errors import TmapError
-from tmap.log import Progress
+from tmap.jobs import attempts
+from tmap.jobs.log import Progress
 from tmap.training import launch
 
 

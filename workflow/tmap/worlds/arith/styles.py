@@ -16,14 +16,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from tmap.worlds.arith.problems import (
-    OPERATE,
-    Operator,
-    Problem,
-    Step,
-    between,
-    pick,
-)
+from tmap.worlds.arith.problems import OPERATE, Operator, Problem, Step, between, pick
 
 Style = Literal[
     "clean",

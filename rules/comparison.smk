@@ -1,0 +1,56 @@
+"""
+Compare all methods: intervals, tests, verdicts, pictures.
+
+READS   results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/predictions.parquet,
+        train.json; weights.json, trace.parquet and certificates of searches
+        results/{dataset}/questions_test.parquet, tiny.parquet, confirm.parquet
+WRITES  results/{dataset}/{model}/metrics.json, accuracy.png, search.png
+PAPER   section 4.2
+"""
+
+
+rule collect_metrics:
+    input:
+        questions="results/{dataset}/questions_test.parquet",
+        pool="results/{dataset}/pool.parquet",
+        rejected="results/{dataset}/pool.rejected.parquet",
+        tiny="results/{dataset}/tiny.parquet",
+        confirm="results/{dataset}/confirm.parquet",
+        anchors=lambda w: dag.tiny.own_anchors(w.dataset, SETTINGS.methods),
+        model="results/models/{model}.json",
+        measured=lambda w: dag.comparison.measured(
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, SETTINGS.certify
+        ),
+        cards=lambda w: dag.selection.data_cards(
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
+        ),
+    output:
+        metrics="results/{dataset}/{model}/metrics.json",
+        accuracy=report(
+            "results/{dataset}/{model}/accuracy.png",
+            category="{dataset}",
+            labels={"model": "{model}", "figure": "accuracy by method"},
+        ),
+        search=report(
+            "results/{dataset}/{model}/search.png",
+            category="{dataset}",
+            labels={"model": "{model}", "figure": "reward by iteration"},
+        ),
+    log:
+        "results/logs/collect_metrics/{dataset}/{model}.log",
+    retries: 0
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        card=lambda w: dag.params.of("collect_metrics", dataset=w.dataset),
+        code=fingerprint("collect_metrics"),
+    shell:
+        "tmap collect-metrics {wildcards.dataset} {wildcards.model}"
+        " --questions {input.questions} --pool {input.pool}"
+        " --rejected {input.rejected} --tiny {input.tiny} --confirm {input.confirm}"
+        " --anchors '{input.anchors}' --model-file {input.model}"
+        " --output {output.metrics} --accuracy-plot {output.accuracy}"
+        " --search-plot {output.search}"
+        " -- {input.measured}"
+        " 2>&1 | tee {log}"

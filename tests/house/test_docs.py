@@ -1,0 +1,144 @@
+"""What the docs tell people to type: how-to pages are planned, the tutorial is followed.
+
+A block without a language is typed as it stands, `python` runs, `text` is what is printed,
+and a block with a file name (`yaml datasets/mine.yaml`) is that file: a card of the user's
+folder, or a file of the clone.
+"""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer
+
+from clones import Clone
+from project import ROOT
+from tmap import cards
+from tmap.cli import app, summaries
+
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+PAGES = [*sorted((ROOT / "docs/how-to").glob("*.md")), ROOT / "docs/troubleshooting.md"]
+#: What a page may say beside make, tmap and snakemake; looked at, not run.
+PLAIN = {"cat", "diff", "echo", "export", "git", "sed", "source"}
+MADE = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+LINK = re.compile(r"\]\((?!http)([^)#]+)")
+
+
+def blocks(path):
+    """(language, file name or "", text) of every fenced block."""
+    text = path.read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w*) ?([^\n]*)\n(.*?)^```", text, re.M | re.S)
+    assert text.count("```") == 2 * len(found)
+    return found
+
+
+def commands(path):
+    """Words of every command, in order."""
+    typed = "".join(text for language, _, text in blocks(path) if not language)
+    lines = typed.replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def parse(words):
+    """Let `tmap` read its arguments without doing anything."""
+    assert words[1] in summaries()
+    group = typer.main.get_command(app)
+    group.get_command(None, words[1]).make_context(words[1], words[2:])
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone with a user's folder beside it, as `tmap init` leaves it, and data."""
+    clone = Clone.make(tmp_path_factory.mktemp("docs") / "clone")
+    clone.run("tmap", "init", "../mine")
+    mine = clone.path.parent / "mine"
+    for name in ("pool.jsonl", "questions.jsonl", "train.parquet", "test.parquet"):
+        (mine / name).touch()
+    for name in ("exam_train.parquet", "exam_test.parquet", "responses.parquet"):
+        (mine / name).touch()
+    return clone
+
+
+def write(clone, path):
+    for language, name, text in blocks(path):
+        if name:
+            room = clone.path if language == "python" else clone.path.parent / "mine"
+            (room / name).parent.mkdir(parents=True, exist_ok=True)
+            (room / name).write_text(text)
+
+
+@pytest.mark.parametrize("path", [*PAGES, TUTORIAL], ids=lambda p: p.stem)
+def test_every_command_is_one_that_exists_and_reads_its_options(path):
+    assert commands(path)
+    for words in commands(path):
+        if words[0] == "make":
+            assert set(words[1:]) <= set(MADE)
+        elif words[0] == "tmap":
+            parse(words)
+        else:
+            assert words[0] in PLAIN | {"snakemake"}, words
+
+
+@pytest.mark.parametrize("path", [*PAGES, TUTORIAL], ids=lambda p: p.stem)
+def test_every_link_leads_somewhere(path):
+    for target in LINK.findall(path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+def test_cards_are_read_and_snakemake_commands_are_planned(clone, path, monkeypatch):
+    write(clone, path)
+    monkeypatch.setenv("TMAP_CARDS", str(clone.path.parent / "mine"))
+    for language, name, _ in blocks(path):
+        if name and language == "yaml":
+            cards.load(name.partition("/")[0], Path(name).stem)
+    for words in commands(path):
+        if words[0] == "snakemake":
+            said = clone.run(words[0], "-n", *words[1:])
+            assert "fetch_" in said or {"--unlock", "--touch"} & set(words)
+
+
+@pytest.mark.workflow
+def test_the_tutorial_followed_literally_prints_what_it_says(tmp_path):
+    clone = Clone.make(tmp_path / "tmap")
+    said = ""
+    for language, _, text in blocks(TUTORIAL):
+        if language == "text":
+            assert_printed(text, said)
+        elif language == "python":
+            said = clone.run("python", "-c", text)
+        elif not language and "make setup" not in text:
+            said = clone.run("bash", "-ec", text)
+    assert (clone.path / "results/my_data/my_model/metrics.json").is_file()
+
+
+def assert_printed(shown, said):
+    """Every line as printed, in order; `...` stands for others.
+
+    Of measured accuracies the digits, and so the verdicts, may differ, for processors
+    round differently.
+    """
+    measured = "95 % intervals" in shown
+    lines = iter(clean(said, measured))
+    for line in clean(shown, measured):
+        if line != "...":
+            assert line in lines, f"{line!r} is not printed after what stands before it"
+
+
+def clean(text, measured):
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    if not measured:
+        return lines
+    lines = [re.sub(r"[-+]?\d+\.\d", "N", line) for line in lines]
+    lines = [re.sub(r"\b(yes|no|unclear)\b", "V", line) for line in lines]
+    return [" ".join(line.split()) for line in lines]
+
+
+def test_shell_blocks_are_good_bash():
+    for path in [*PAGES, TUTORIAL]:
+        for language, _, text in blocks(path):
+            if not language:
+                subprocess.run(["bash", "-n", "-c", text], check=True)

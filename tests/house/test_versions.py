@@ -1,0 +1,33 @@
+"""Versions that ledger keys carry, pinned to the code that they stand for."""
+
+import pytest
+
+from tmap.artifacts.provenance import fingerprint
+from tmap.engines.base import ENGINE_VERSION
+from tmap.evaluation.readers import READER_VERSION
+
+ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "modules", "pinned"),
+    [
+        (
+            "READER_VERSION",
+            READER_VERSION,
+            ["tmap.evaluation.readers"],
+            (1, "88dfd5aaa618540e"),
+        ),
+        (
+            "ENGINE_VERSION",
+            ENGINE_VERSION,
+            [f"tmap.engines.{name}" for name in ENGINES],
+            (3, "87da6ae915e81c1d"),
+        ),
+    ],
+)
+def test_code_that_can_change_a_recorded_answer_is_pinned(
+    name, version, modules, pinned
+):
+    """If it fails: raise the version where a mark or token can differ, then pin anew."""
+    assert (version, fingerprint(*modules)) == pinned, name

@@ -1,0 +1,336 @@
+"""`tmap check`: what is found before any job, on files worked out by hand."""
+
+import json
+import shutil
+import socket
+from types import SimpleNamespace
+
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub import errors
+
+from project import ROOT
+from tmap.cards.model import EngineSection, ModelCard, ModelSource, ResourceSection
+from tmap.commands import check
+from tmap.errors import TmapError
+from tmap.operations import preflight
+from tmap.operations.preflight import memory, prompts, target
+from tmap.prompts import conversation
+from tmap.prompts.renderer import Renderer
+from tmap.training import rows
+
+TINY = ROOT / "resources" / "models" / "tiny"
+#: Spelt in a terminal's own language: clear the screen, turn the text around, a NUL.
+HOSTILE = "\x1b[2J\u202eevil\x00 [bold]{x}"
+POOL = [
+    {"q": "One and one?", "a": "#### 2", "topic": "sums"},
+    {"q": "Two and two make how many?", "a": "Two more.\n#### 4", "topic": "sums"},
+    {"q": "One and one?", "a": "#### 2", "topic": "again"},
+    {"q": "Four?", "a": "", "topic": "sums"},
+    {"q": "Five?", "a": " ", "topic": "sums"},
+    {"q": "What is question one?", "a": "#### 1", "topic": "leaked"},
+    {"q": f"{HOSTILE}?", "a": "word " * 600, "topic": "long"},
+]
+QUESTIONS = [
+    {"question": f"What is question {n}?", "answer": f"#### {n}"}
+    for n in ("one", *range(2, 41))
+]
+DATASET = """\
+task: generation
+pool: {path: pool.jsonl, columns: {instruction: q, response: a}, licence: MIT}
+questions: {path: questions.jsonl}
+reward_share: 0.5
+tiny: {n_anchors: 4, n_confirm: 4}
+"""
+MODEL = """\
+source: {path: model}
+prompt: {template: plain}
+engine: {device: cpu, dtype: float32}
+train: {max_length: 100, micro_batch_size: 2, batch_size: 2}
+resources: {gpu: 0, mem_mb: 2000}
+"""
+
+
+@pytest.fixture
+def room(tmp_path, monkeypatch):
+    """Cards `mine`, their files, and no network."""
+    for kind, text in (("datasets", DATASET), ("models", MODEL)):
+        (tmp_path / "cards" / kind).mkdir(parents=True)
+        (tmp_path / "cards" / kind / "mine.yaml").write_text(text)
+    lines = [json.dumps(row) for row in POOL] + ["{broken"]
+    (tmp_path / "pool.jsonl").write_text("\n".join(lines))
+    asked = "\n".join(json.dumps(row) for row in QUESTIONS)
+    (tmp_path / "questions.jsonl").write_text(asked)
+    shutil.copytree(TINY, tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMAP_CARDS", str(tmp_path / "cards"))
+
+    def refuse(*address):
+        raise AssertionError("the network was asked for")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    return tmp_path
+
+
+def change(room, kind, old, new):
+    path = room / "cards" / kind / "mine.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_rows_are_counted_by_what_became_of_them(room):
+    found = preflight.look("mine").pool
+    assert found.columns == [("instruction", "q"), ("response", "a")]
+    assert (found.format, found.unread) == ("qa", ["topic"])
+    assert (found.n_rows, len(found.kept), found.n_rejected) == (8, 3, 5)
+    assert found.reasons == {
+        "empty response": (2, ["line 3", "line 4"]),
+        "contains benchmark question": (1, ["line 5, mine-00000"]),
+        "duplicate": (1, ["line 2, of line 0"]),
+        "invalid JSON": (1, [found.reasons["invalid JSON"][1][0]]),
+    }
+    assert found.overlap == pytest.approx(1 / 4)  # one of four otherwise good rows
+    assert found.n_chosen == 1  # 0.30 x 3
+
+
+def test_questions_are_counted_on_both_sides(room):
+    found = preflight.look("mine").questions
+    assert found.columns == [("question", "question"), ("gold", "answer")]
+    assert found.n_reward + found.n_test == len(QUESTIONS)
+
+
+def test_the_loss_mask_covers_the_answer_and_its_end(room):
+    found = preflight.look("mine", "mine").rows
+    shortest = found.shown[0]
+    assert [(piece.text, piece.trained) for piece in shortest.pieces] == [
+        ("<bos>Question: One and one?\nAnswer:", False),
+        (" #### 2<eos>", True),
+    ]
+    assert shortest.n_tokens == sum(piece.n_tokens for piece in shortest.pieces)
+    assert shortest.n_loss_tokens == shortest.pieces[1].n_tokens
+
+
+def test_what_is_cut_is_what_training_cuts(room):
+    found = preflight.look("mine", "mine")
+    renderer = Renderer(
+        target.tokenizer(found.model), preflight.cards.load("models", "mine").prompt
+    )
+    chats = [conversation.turns_of(row) for row in found.pool.kept.to_dict("records")]
+    trained = rows.encode(renderer, chats, 100, "key")
+    assert (found.rows.truncated, found.rows.dropped) == (1, 0)
+    assert (trained.truncated, trained.dropped) == (1, 0)
+    assert found.rows.longest == 100
+    assert max(len(row.input_ids) for row in trained.rows) == 100
+    assert [n for n in found.notes if "33.3% of the rows do not fit into 100" in n]
+
+
+def test_the_shorter_of_card_and_context_limits_a_row():
+    model = target.ModelFindings("x", TINY, False, 1, 1, 64, None)
+    settings = ModelCard(source=ModelSource(path="x")).train
+    assert target.max_length(model, settings) == (64, "the model's context")
+    model.context = 4096
+    assert target.max_length(model, settings) == (2048, "`train.max_length`")
+
+
+def test_of_a_large_pool_an_even_sample_is_rendered(room, monkeypatch):
+    monkeypatch.setattr(prompts, "SAMPLE", 2)
+    found = preflight.look("mine", "mine").rows
+    assert (found.n_rows, found.n_pool) == (2, 3)
+    assert {row.sample_id for row in found.shown} == {"mine-0000000", "mine-0000006"}
+
+
+def test_memory_of_an_eight_billion_model_as_worked_by_hand():
+    llama = memory.Shape(8_030_000_000, 32, 4096, 1024, 14336, 128_256)
+    assert memory.weights(llama, 2, None) == 16_060_000_000
+    assert memory.weights(llama, 2, "nf4") == pytest.approx(6.03e9, rel=1e-3)
+    assert memory.answering(llama, 2, 100, 1000) == 32 * 2 * 1024 * 2 * 100_000
+    adapter = 16 * 32 * 81_920 * 16
+    logits = 16_000 * 128_256 * 10
+    kept, layer = 32 * 4096 * 2 * 16_000, 92_160 * 2 * 16_000
+    fixed = adapter + logits
+    assert memory.training(llama, 2, 16, 16_000, True) == fixed + kept + layer
+    assert memory.training(llama, 2, 16, 16_000, False) == fixed + 32 * layer
+
+
+def test_the_shape_is_read_from_configs_that_name_it_otherwise():
+    from transformers import GPT2Config
+
+    found = memory.shape(GPT2Config(n_embd=96, n_layer=3, n_head=4, vocab_size=50), 7)
+    assert found == memory.Shape(7, 3, 96, 96, 384, 50)
+
+
+def a_gpu(monkeypatch, gigabytes):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gigabytes is not None)
+    about = SimpleNamespace(total_memory=int((gigabytes or 0) * 1e9))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: about)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "fits", "told"),
+    [
+        (80, True, "fits into the 80.0 GB of the GPU"),
+        (24, False, "does NOT fit into the 24.0 GB of the GPU"),
+        (None, None, "no GPU is visible here"),
+    ],
+)
+def test_whether_a_model_fits_the_gpu(room, monkeypatch, capsys, gigabytes, fits, told):
+    a_gpu(monkeypatch, gigabytes)
+    change(room, "models", "{device: cpu, dtype: float32}", "{}")
+    change(room, "models", "{gpu: 0, mem_mb: 2000}", "{gpu: 1}")
+    monkeypatch.setattr(memory, "shape", lambda *a: memory.Shape(15 * 10**9, *[1] * 5))
+    found = preflight.look("mine", "mine")
+    assert found.needs.dtype == "bfloat16"
+    assert found.needs.answering == pytest.approx(30e9, rel=0.01)
+    assert found.needs.fits is fits
+    assert bool(found.missing) == (fits is False)
+    preflight_shown(found)
+    assert told in " ".join(capsys.readouterr().out.split())
+
+
+def test_four_bits_and_a_device_map_are_counted(room, monkeypatch):
+    a_gpu(monkeypatch, 24)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    change(room, "models", "device: cpu, dtype: float32", "quantization: nf4")
+    change(room, "models", "{gpu: 0, mem_mb: 2000}", "{gpu: 3}")
+    monkeypatch.setattr(memory, "shape", lambda *a: memory.Shape(32 * 10**9, *[1] * 5))
+    found = preflight.look("mine", "mine").needs
+    assert found.answering == pytest.approx(18e9, rel=0.01)  # 4.5 bits each
+    assert (found.available, found.fits) == (24e9, True)
+    change(room, "models", "nf4", "nf4, device_map: auto")
+    preflight.cards._load.cache_clear()
+    assert preflight.look("mine", "mine").needs.available == 72e9
+
+
+def preflight_shown(found):
+    from tmap.jobs import console
+    from tmap.operations.preflight import show
+
+    show.show(found, console.console())
+
+
+def test_on_a_cpu_the_memory_is_what_the_card_asks_for():
+    card = ModelCard(
+        source=ModelSource(path="x"),
+        engine=EngineSection(batch_size=1, max_new_tokens=1),
+        resources=ResourceSection(gpu=0, mem_mb=100),
+    )
+    big = memory.Shape(25_000_000, 1, 1, 1, 1, 1)  # 100 MB in float32
+    model = target.ModelFindings("x", TINY, False, 25_000_000, 1, None, big)
+    found = target.needs(card, model, longest=1)
+    assert (found.device, found.dtype, found.fits) == ("cpu", "float32", False)
+    with pytest.raises(TmapError, match=r"0.1 GB, but `resources.mem_mb` asks for 0.1"):
+        target.check_needs(found)
+
+
+def test_everything_is_shown_and_nothing_has_power_over_the_terminal(room, capsys):
+    check.run("mine", "mine")
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "\x00" not in out and "\u202e" not in out
+    assert r"<bos>Question: \x1b[2J\u202eevil\x00 [bold]{x}?" in out
+    assert "Answer:⟦ #### 2<eos>⟧" in out
+    assert "rejected  5 of 8 (62.5%)" in out
+    assert "truncated  1 of 3 (33.3%)" in out
+    assert "25.0% hold a benchmark question" in out
+    assert not [line for line in out.splitlines() if line != line.rstrip()]
+
+
+def tear_tokenizer(room):
+    (room / "model" / "tokenizer.json").write_text("{}")
+
+
+def other_config(room):
+    (room / "model" / "config.json").write_text('{"model_type": "novel"}')
+
+
+FAULTS = [
+    (lambda room: (room / "pool.jsonl").unlink(), "No file 'pool.jsonl'"),
+    (lambda room: (room / "questions.jsonl").unlink(), "No file 'questions.jsonl'"),
+    (lambda room: change(room, "datasets", "a}", "b}"), "The pool has no column 'b'"),
+    (
+        lambda room: change(room, "datasets", "confirm: 4", "confirm: 400"),
+        "tiny.n_confirm 400",
+    ),
+    (lambda room: shutil.rmtree(room / "model"), "No folder 'model'"),
+    (
+        lambda room: (room / "model" / "model.safetensors").unlink(),
+        "'model' has no weights",
+    ),
+    (tear_tokenizer, "The tokenizer of 'model' does not load"),
+    (other_config, "transformers does not know the model 'model'"),
+    (lambda room: change(room, "models", "plain", "chat"), "no chat template"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "told"), FAULTS)
+def test_every_fault_is_one_sentence_and_the_rest_is_still_looked_at(
+    room, spoil, told, capsys
+):
+    spoil(room)
+    with pytest.raises(TmapError, match="1 of what a job needs is missing"):
+        check.run("mine", "mine")
+    out = " ".join(capsys.readouterr().out.split())
+    assert told in out.partition(" missing - ")[2]
+    assert "pool pool.jsonl" in out or "model model" in out
+
+
+def test_a_misspelt_card_is_told_with_the_nearest(room):
+    with pytest.raises(TmapError, match="Did you mean 'mine'"):
+        check.run("mina")
+
+
+def test_without_questions_the_overlap_is_not_claimed(room):
+    (room / "questions.jsonl").unlink()
+    found = preflight.look("mine")
+    assert found.pool.overlap is None
+    assert len(found.pool.kept) == 4
+
+
+@pytest.fixture
+def fake_hub(room, monkeypatch):
+    """A hub that has `model` and says how many parameters it has."""
+    fake = SimpleNamespace(raises=None, asked=[])
+
+    def model_info(self, name, *, revision, files_metadata):
+        if fake.raises:
+            raise fake.raises
+        files = [
+            SimpleNamespace(rfilename=path.name, size=path.stat().st_size)
+            for path in (room / "model").iterdir()
+        ]
+        size = SimpleNamespace(total=8_000_000_000)
+        return SimpleNamespace(sha="c0ffee", siblings=files, safetensors=size)
+
+    def snapshot_download(name, *, local_files_only=False, **how):
+        fake.asked.append(how["allow_patterns"])
+        return str(room / "model")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    change(room, "models", "{path: model}", "{hub: org/name}")
+    return fake
+
+
+def test_of_a_hub_model_only_the_small_files_are_fetched(fake_hub):
+    found = preflight.look("mine", "mine")
+    assert found.model.n_parameters == 8_000_000_000
+    assert found.rows.n_rows == 3
+    assert "*.json" in fake_hub.asked[0]
+    assert "*.safetensors" not in fake_hub.asked[0]
+
+
+def test_without_network_the_cached_copy_of_a_hub_model_is_measured(fake_hub):
+    fake_hub.raises = errors.OfflineModeIsEnabled("offline")
+    layer = 4 * 192 * 192 + 3 * 192 * 512 + 2 * 192
+    expected = 597 * 192 + 4 * layer + 192
+    assert preflight.look("mine", "mine").model.n_parameters == expected
+
+
+def test_a_gated_model_is_named_before_any_job(fake_hub):
+    import httpx2
+
+    request = httpx2.Request("GET", "https://huggingface.co/api")
+    reply = httpx2.Response(403, request=request)
+    fake_hub.raises = errors.GatedRepoError("no", response=reply)
+    (told,) = preflight.look("mine", "mine").missing
+    assert "'org/name' is gated" in told

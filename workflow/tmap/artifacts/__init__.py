@@ -1,0 +1,1 @@
+"""Files that rules write: names, schemas, tables, what made them."""

@@ -1,0 +1,139 @@
+"""Fingerprints of meaning: what code made a file, and with which versions.
+
+Snakemake notices an edited library module only through its rule's params, so every rule
+carries `code=fingerprint(...)`: a hash over the syntax trees of its command module and of
+every project module that this imports, transitively. Comments, docstrings and layout do
+not count. Card values travel in params of their own, therefore cards, settings and other
+plumbing are left out.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+#: Packages whose effect is visible elsewhere (params, schema versions) or that only print.
+PLUMBING = frozenset(
+    f"tmap.{name}" for name in ("artifacts", "cards", "dag", "jobs", "operations")
+)
+#: Single modules of the same kind; what else is in their packages counts.
+FACES = frozenset(
+    {"tmap", "tmap.cli", "tmap.commands", "tmap.errors", "tmap.indicators"}
+)
+PACKAGES = (
+    "numpy scipy scikit-learn scikit-optimize pandas pyarrow girth torch "
+    "transformers peft trl lm_eval accelerate POT snakemake"
+).split()
+
+
+def _path(module: str) -> Path | None:
+    base = PACKAGE.joinpath(*module.split(".")[1:])
+    path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+    return path if path.is_file() else None
+
+
+def _is_plumbing(module: str) -> bool:
+    return module in FACES or ".".join(module.split(".")[:2]) in PLUMBING
+
+
+@cache
+def _imports(path: Path, module: str) -> set[str]:
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(_parse(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            root = parts[: len(parts) - node.level + 1] if node.level else []
+            origin = ".".join(root + ([node.module] if node.module else []))
+            found |= {origin, *(f"{origin}.{alias.name}" for alias in node.names)}
+    return {name for name in found if name.split(".")[0] == "tmap"}
+
+
+@cache
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def closure(*modules: str) -> dict[str, Path]:
+    """The modules and every project module that they import, without plumbing."""
+    seen: dict[str, Path] = {}
+    queue = list(modules)
+    while queue:
+        module = queue.pop()
+        path = _path(module)
+        if path is None or module in seen or _is_plumbing(module):
+            continue
+        seen[module] = path
+        queue += _imports(path, module)
+    return dict(sorted(seen.items()))
+
+
+def normal(node: object) -> object:
+    """A syntax tree as nested tuples that do not differ between Python minors.
+
+    `ast.dump` changes its text between minors (new fields, hidden defaults), so empty
+    fields are dropped, and with them docstrings and positions.
+    """
+    if isinstance(node, ast.AST):
+        fields = []
+        for name, value in ast.iter_fields(node):
+            if name in ("kind", "type_comment", "ctx") or value in (None, []):
+                continue
+            if name == "body" and isinstance(value, list):
+                value = [item for item in value if not _is_docstring(item)]
+            fields.append((name, normal(value)))
+        return (type(node).__name__, *fields)
+    if isinstance(node, list):
+        return tuple(normal(item) for item in node)
+    return f"{type(node).__name__}:{node!r}"
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+@cache
+def fingerprint(*modules: str) -> str:
+    """16 hex digits over the code of these modules and all that they import.
+
+    A bare name is a rule: `fingerprint("fit_irt")` starts at `tmap.commands.fit_irt`.
+    """
+    text = "".join(f"{name} {code}\n" for name, code in codes(*modules).items())
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def codes(*modules: str) -> dict[str, str]:
+    """16 hex digits over the code of each of these modules and all that they import."""
+    roots = [name if "." in name else f"tmap.commands.{name}" for name in modules]
+    missing = [name for name in roots if _path(name) is None]
+    if missing:
+        raise LookupError(f"no such module: {', '.join(missing)}")
+    return {name: _code(path) for name, path in closure(*roots).items()}
+
+
+@cache
+def _code(path: Path) -> str:
+    return hashlib.sha256(repr(normal(_parse(path))).encode()).hexdigest()[:16]
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that can change a number."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,253 @@
+"""The columns of every parquet artifact, with their types and meanings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+TEXT, FLOAT, INT, BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
+TEXTS, FLOATS, INTS = pa.list_(TEXT), pa.list_(FLOAT), pa.list_(INT)
+VECTOR = pa.list_(pa.float32())
+TURNS = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One kind of table: its version and `{column: (type, meaning)}`."""
+
+    version: int
+    columns: dict[str, tuple[pa.DataType, str]]
+
+    def arrow(self) -> pa.Schema:
+        return pa.schema([(name, kind) for name, (kind, _) in self.columns.items()])
+
+
+SCHEMAS = {
+    "pool": Schema(
+        1,
+        {
+            "sample_id": (TEXT, "unique; from the source's id column or row number"),
+            "instruction": (TEXT, "what is asked; the first user turn of a chat"),
+            "input": (TEXT, "Alpaca's input, else empty"),
+            "response": (TEXT, "what is answered; the last assistant turn of a chat"),
+            "turns": (TURNS, "all turns of a chat of several turns, else null"),
+            "source": (TEXT, "the file, hub id or address that it came from"),
+            "text_hash": (TEXT, "SHA-256 of all its text, 16 hex digits"),
+        },
+    ),
+    "pool_labels": Schema(
+        1,
+        {
+            "sample_id": (TEXT, "a candidate of a pool that was made here"),
+            "style": (TEXT, "clean, or the fault that its response was given"),
+            "is_clean": (BOOL, "style is clean"),
+            "n_steps": (INT, "equations of the worked answer; 0: no problem is asked"),
+        },
+    ),
+    "pool_rejected": Schema(
+        1,
+        {
+            "line": (INT, "row of the source, from 0"),
+            "reason": (TEXT, "why it was left out"),
+        },
+    ),
+    "questions": Schema(
+        1,
+        {
+            "question_id": (TEXT, "unique; from the source's id column or row number"),
+            "question": (TEXT, "the text that a model is asked"),
+            "choices": (TEXTS, "options in the order asked; null if generated freely"),
+            "permutation": (INTS, "choices[i] is the source's option permutation[i]"),
+            "gold": (TEXT, "the right answer: text, or index into choices as text"),
+            "row": (INT, "row of the source, from 0"),
+        },
+    ),
+    "targets": Schema(
+        1,
+        {
+            "question_id": (TEXT, "a reward question"),
+            "question": (TEXT, "the text that a model is asked"),
+            "answer": (TEXT, "a right answer as the source works it out, or the gold"),
+            "subtask": (TEXT, "part of the task that it belongs to; empty: one task"),
+        },
+    ),
+    "question_ngrams": Schema(
+        1,
+        {
+            "question_id": (TEXT, "reward and test questions alike"),
+            "n_words": (INT, "length of the normalised question in words"),
+            "hashes": (
+                pa.list_(pa.uint64()),
+                "its distinct 13-grams; under 13 words, all",
+            ),
+        },
+    ),
+    "responses": Schema(
+        1,
+        {
+            "subject_id": (TEXT, "a model that answered the benchmark before"),
+            "question_id": (TEXT, "a reward question"),
+            "is_correct": (BOOL, "whether it answered rightly"),
+        },
+    ),
+    "irt": Schema(
+        1,
+        {
+            "question_id": (TEXT, "a reward question"),
+            "discrimination": (FLOATS, "alpha, one per ability dimension"),
+            "intercept": (FLOAT, "beta in logit = alpha . theta + beta"),
+        },
+    ),
+    "abilities": Schema(
+        1,
+        {
+            "subject_id": (TEXT, "a subject of the history"),
+            "ability": (FLOATS, "theta (MAP), one per dimension"),
+            "accuracy": (FLOAT, "share of reward questions answered rightly"),
+        },
+    ),
+    "tiny": Schema(
+        1,
+        {
+            "anchor_set": (TEXT, "kmeans | stratified | greedy: whose item it is"),
+            "question_id": (TEXT, "a reward question, once per anchor_set"),
+            "weight": (FLOAT, "share of the reward questions that it stands for"),
+            "cluster": (INT, "its cluster or stratum"),
+            "girth_difficulty": (
+                FLOAT,
+                "girth's 1-D 2PL; NaN outside kmeans and if it failed",
+            ),
+        },
+    ),
+    "indicator": Schema(
+        1,
+        {
+            "sample_id": (TEXT, "a candidate of the pool"),
+            "score": (FLOAT, "raw value in the indicator's unit; NaN unless ok"),
+            "status": (TEXT, "ok | truncated | empty | unparsable | failed"),
+        },
+    ),
+    "embeddings": Schema(
+        1,
+        {
+            "sample_id": (TEXT, "a candidate of the pool"),
+            "embedding": (VECTOR, "one hidden state, or their mean; 0 where empty"),
+            "n_tokens": (INT, "of the text, special tokens included"),
+            "status": (TEXT, "ok | truncated (of its beginning only) | empty"),
+        },
+    ),
+    "gradients": Schema(
+        1,
+        {
+            "id": (TEXT, "a candidate of the pool, or a target question"),
+            "norm": (FLOATS, "of the gradient per checkpoint, before its projection"),
+            "n_tokens": (INT, "that its loss counts"),
+            "status": (TEXT, "ok | truncated (of its beginning only) | empty | failed"),
+        },
+    ),
+    "vectors": Schema(
+        1,
+        {
+            "key": (TEXT, "of the exact request: 8 hex digits who, 32 what"),
+            "norm": (FLOAT, "of the gradient before its projection"),
+            "vector": (pa.list_(pa.float16()), "its projection, of length 1"),
+        },
+    ),
+    "measurements": Schema(
+        1,
+        {
+            "key": (TEXT, "of the exact request: 8 hex digits who, 32 what"),
+            "request": (TEXT, "messages or prompt as sent, JSON; null of token ids"),
+            "reply": (
+                TEXT,
+                "what came back, JSON: losses, digits, texts or attention",
+            ),
+        },
+    ),
+    "trace": Schema(
+        1,
+        {
+            "iteration": (INT, "from 0"),
+            "weights": (FLOATS, "w, in the order of metadata 'indicators'"),
+            "reward": (FLOAT, "mean over groups of the estimated accuracy"),
+            "reward_se_items": (
+                FLOAT,
+                "of the choice of questions; gp_irt: sqrt(lambda v / 4S)",
+            ),
+            "reward_se_groups": (FLOAT, "sd over groups / sqrt(m)"),
+            "group_accuracy": (FLOATS, "the estimate of each of the m groups"),
+            "exemplars": (pa.list_(TEXTS), "sample_ids per group, best last"),
+            "raced": (BOOL, "stopped early: not comparable, never the incumbent"),
+        },
+    ),
+    "search_timings": Schema(
+        2,
+        {
+            "iteration": (INT, "from 0"),
+            "reward_seconds": (
+                FLOAT,
+                "time for the reward, ranking and prompts included; 0 when replayed",
+            ),
+            "prefill_seconds": (FLOAT, "of it, the engine read prompts and options"),
+            "decode_seconds": (FLOAT, "of it, the engine wrote; on a server all"),
+            "score_seconds": (FLOAT, "the rest: prompts made, answers marked and kept"),
+            "floor_seconds": (FLOAT, "roofline of the device; NaN where not known"),
+            "prompt_tokens": (INT, "tokens read; a shared prefix counts once"),
+            "optimizer_seconds": (FLOAT, "time in the optimiser before this point"),
+            "new_tokens": (INT, "tokens generated"),
+            "ledger_hits": (INT, "groups answered from the ledger"),
+        },
+    ),
+    "subset": Schema(
+        1,
+        {
+            "sample_id": (TEXT, "a chosen candidate"),
+            "rank": (INT, "from 0, best first"),
+            "score": (FLOAT, "S = F w; NaN for a random subset"),
+            "contributions": (
+                FLOATS,
+                "w_j f_ij, in the order of 'indicators'; of a product f_ij",
+            ),
+        },
+    ),
+    "cells": Schema(
+        1,
+        {
+            "row": (TEXT, "of the printed table"),
+            "column": (TEXT, "of the printed table"),
+            "value": (FLOAT, "in the unit of metadata 'unit'; NaN: not measured"),
+            "low": (FLOAT, "end of its interval; NaN: none"),
+            "high": (FLOAT, "end of its interval; NaN: none"),
+            "n_runs": (INT, "runs behind it; 0: not of runs"),
+            "note": (TEXT, "a verdict, or why the value is not there"),
+            "against_random": (FLOAT, "accuracies: difference from random, a share"),
+            "random_low": (FLOAT, "end of its interval"),
+            "random_high": (FLOAT, "end of its interval"),
+            "p_random": (FLOAT, "Holm's p of not better, over the whole table"),
+            "better": (TEXT, "than random: yes | no | unclear; '' if not compared"),
+            "against_base": (FLOAT, "accuracies: difference from base, a share"),
+            "harms": (TEXT, "base: yes | no | unclear; '' if not compared"),
+            "strict": (FLOAT, "accuracy by the strict reader, mean over runs"),
+            "flexible": (FLOAT, "accuracy by the flexible reader"),
+            "numeric": (FLOAT, "accuracy by the value of the number"),
+        },
+    ),
+    "predictions": Schema(
+        1,
+        {
+            "question_id": (TEXT, "a test question"),
+            "text": (TEXT, "what the model wrote; the chosen option if it chose"),
+            "strict": (TEXT, "answer by the strict reader, null if none"),
+            "flexible": (TEXT, "answer by the flexible reader, null if none"),
+            "numeric": (
+                TEXT,
+                "value after the first '####', else of the last number; null if none",
+            ),
+            "is_strict": (BOOL, "strict equals gold"),
+            "is_flexible": (BOOL, "flexible equals gold"),
+            "is_numeric": (BOOL, "numeric equals gold"),
+            "is_correct": (BOOL, "by the dataset card's metric"),
+        },
+    ),
+}

@@ -1,0 +1,1 @@
+"""From finished runs to metrics.json: statistics, claims, pictures, the table."""

@@ -1,0 +1,46 @@
+"""What the rules ask: files, parameters, machines and methods, by chapter.
+
+Rules hold their own paths as literals; lists whose length depends on cards are made here.
+"""
+
+from tmap.dag import (
+    certificate,
+    comparison,
+    data,
+    evaluation,
+    experiments,
+    gradients,
+    indicators,
+    machines,
+    methods,
+    origin,
+    params,
+    rounds,
+    search,
+    selection,
+    targets,
+    tiny,
+    training,
+    variants,
+)
+
+__all__ = [
+    "certificate",
+    "comparison",
+    "data",
+    "evaluation",
+    "experiments",
+    "gradients",
+    "indicators",
+    "machines",
+    "methods",
+    "origin",
+    "params",
+    "rounds",
+    "search",
+    "selection",
+    "targets",
+    "tiny",
+    "training",
+    "variants",
+]

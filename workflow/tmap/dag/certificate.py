@@ -1,0 +1,55 @@
+"""Files behind the certificate of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tmap import cards
+from tmap.artifacts.files import read_json
+from tmap.dag.methods import agreed, searched
+from tmap.errors import TmapError
+
+
+def certifiable(methods: list[str]) -> list[str]:
+    """Those of `methods` whose weights a search, of one model or of several, ends with."""
+    return [m for m in methods if m in (*searched(methods), *agreed(methods))]
+
+
+def sentinel_runs(
+    dataset: str, model: str, method: str, seed: str, chosen: str = ""
+) -> list[str]:
+    """Answers after training on each sentinel, a sentinel's seeds together.
+
+    Parameters
+    ----------
+    chosen : sentinels.json, which may hold none; "": as many as the method's card wants
+    """
+    how = cards.load("methods", method).certificate
+    n = len(read_json(chosen)["sentinels"]) if chosen else how.n_sentinels
+    return [
+        f"results/{dataset}/{model}/{method}/s{seed}/k{k}/t{t}/predictions.parquet"
+        for k in range(n)
+        for t in range(how.n_seeds)
+    ]
+
+
+def certified(methods: Sequence[str], certify: Sequence[str]) -> list[str]:
+    """The methods under `certify:` of a config, each of which must have a search.
+
+    Raises
+    ------
+    TmapError : one is no row of the table, or searches for no weights
+    """
+    for method in certify:
+        if method not in methods:
+            raise TmapError(
+                f"`certify:` names '{method}', which is not among `methods:` "
+                f"({', '.join(methods)}). Add it there, or take it out of `certify:`."
+            )
+        if not certifiable([method]):
+            able = ", ".join(certifiable(list(methods))) or "none of these"
+            raise TmapError(
+                f"`certify:` names '{method}', which has no search of its own. "
+                f"Of `methods:`, {able} can be certified. Mend `certify:` in the config."
+            )
+    return list(certify)

@@ -1,0 +1,123 @@
+"""Files behind each indicator's column, and which model computes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tmap import cards, indicators
+from tmap.dag.data import model_file
+from tmap.embeddings.embed import POOLINGS, TEXTS, check_pooling
+
+__all__ = ["POOLINGS", "TEXTS"]  # for rules, besides the functions here
+
+
+def options(dataset: str, indicator: str) -> dict[str, Any]:
+    """All options of an indicator: its defaults, overlaid by the dataset card's."""
+    own = cards.load("datasets", dataset).indicators.get(indicator, {})
+    return indicators.get(indicator).check_options(own)
+
+
+def looking_at(what: str) -> set[str]:
+    """Indicators that look at `what`: "text", "target", "proxy", "judge", ..."""
+    return {n for n in indicators.names() if indicators.get(n).looks_at == what}
+
+
+def of_pool(*kinds: str) -> set[str]:
+    """Indicators with one column for all target models; only those that look at `kinds`."""
+    wanted = set().union(*map(looking_at, kinds)) if kinds else set(indicators.names())
+    return wanted - per_model()
+
+
+def per_model() -> set[str]:
+    """Indicators whose column is another one for every target model."""
+    return {n for n in indicators.names() if indicators.get(n).per_model}
+
+
+def indicator_file(dataset: str, model: str, indicator: str) -> str:
+    """Where an indicator's table lies: beside the pool unless it looks at the target."""
+    room = f"{dataset}/{model}" if indicators.get(indicator).per_model else dataset
+    return f"results/{room}/indicators/{indicator}.parquet"
+
+
+def indicator_files(dataset: str, model: str, method: str) -> list[str]:
+    """The tables that a method weighs, in the order of its card."""
+    names = cards.load("methods", method).indicator_names()
+    return [indicator_file(dataset, model, name) for name in names]
+
+
+def model_of_indicator(dataset: str, model: str | None, indicator: str) -> str | None:
+    """The model card that computes a column: target, proxy or judge; None if none does."""
+    looks_at = indicators.get(indicator).looks_at
+    given = options(dataset, indicator)
+    if looks_at == "judge":
+        return cards.load("judges", given["judge"]).model
+    return {"target": model, "proxy": given.get("proxy")}.get(looks_at)
+
+
+def models_of_indicator(dataset: str, model: str | None, indicator: str) -> list[str]:
+    """Model records that scoring one indicator reads: one, or none."""
+    name = model_of_indicator(dataset, model, indicator)
+    if not name:  # text may be counted by a model's tokenizer, which computes nothing
+        given = options(dataset, indicator)
+        name = given.get("tokenizer")
+        if name:
+            cards.load("models", name)
+    return [model_file(name)] if name else []
+
+
+def shards(dataset: str, model: str | None, indicator: str) -> list[str]:
+    """What the jobs leave that measure a column together; none if a single job does.
+
+    A server is asked by one job: its card says by how many requests at once.
+    """
+    n = cards.load("datasets", dataset).shards
+    if n == 1 or not model_of_indicator(dataset, model, indicator):
+        return []
+    room = indicator_file(dataset, model or "", indicator).removesuffix(".parquet")
+    return [f"{room}/shard-{k}-of-{n}.json" for k in range(n)]
+
+
+def columns_of_indicator(dataset: str, model: str | None, indicator: str) -> list[str]:
+    """The tables that an indicator is made from, if it looks at columns."""
+    names = indicators.get(indicator).made_from
+    return [indicator_file(dataset, model or "", name) for name in names]
+
+
+def embeddings_file(dataset: str, encoder: str, text: str, pooling: str) -> str:
+    """Vectors of a pool's texts: whose hidden states, of which text, how pooled."""
+    return f"results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet"
+
+
+def embeddings_of_indicator(
+    dataset: str, model: str | None, indicator: str
+) -> list[str]:
+    """The embeddings that an indicator reads: one file, or none."""
+    about = indicators.get(indicator)
+    if not about.embeds:
+        return []
+    given = options(dataset, indicator)
+    encoder = given["encoder"] or model or ""
+    cards.load("models", encoder)
+    check_pooling(
+        given["pooling"], f"under `indicators: {indicator}:` in the dataset card"
+    )
+    return [embeddings_file(dataset, encoder, about.embeds, given["pooling"])]
+
+
+def embeddings_of_method(dataset: str, model: str, method: str) -> list[str]:
+    """The embeddings that a method's diversity filter compares: one file, or none."""
+    how = cards.load("methods", method).filter
+    if how.diversity is None:
+        return []
+    encoder = how.encoder or model
+    cards.load("models", encoder)
+    return [embeddings_file(dataset, encoder, "conversation", how.pooling)]
+
+
+def recordings(dataset: str, indicator: str) -> list[str]:
+    """The recorded replies that stand in for a judge, if its card names some."""
+    if indicators.get(indicator).looks_at != "judge":
+        return []
+    given = options(dataset, indicator)
+    recorded = cards.load("judges", given["judge"]).recorded
+    return [recorded.path] if recorded else []

@@ -1,0 +1,27 @@
+"""Which methods search for weights, and of which kind."""
+
+from __future__ import annotations
+
+from tmap import cards
+from tmap.cards.method import SEARCHED
+
+
+def searched(methods: list[str]) -> list[str]:
+    """Those of `methods` whose weights one model's search of their own ends with."""
+    return [m for m in methods if _own(m) in SEARCHED]
+
+
+def agreed(methods: list[str]) -> list[str]:
+    """Those of `methods` whose weights models agree on, by a search of their own."""
+    return [m for m in methods if _own(m) == "consensus"]
+
+
+def _own(method: str) -> object:
+    card = cards.load("methods", method)
+    return None if card.weights_of else card.weights
+
+
+def rounds_of(method: str) -> int:
+    """How many rounds a method goes; 0 for one that selects from the dataset's pool."""
+    how = cards.load("methods", method).rounds
+    return how.n if how else 0

@@ -1,0 +1,124 @@
+"""What made a file, written into it: rule, cards, code and inputs.
+
+It lies under `made`: in a table's metadata, in a JSON file at the top (of metrics.json
+under `provenance`), in a Markdown file in a comment at its end. `tmap status` compares
+it with the cards and the code of today, so results tell what they are wherever they are
+copied to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tmap import cards
+from tmap.artifacts import tables
+from tmap.artifacts.files import read_json
+from tmap.artifacts.provenance import codes
+from tmap.dag import params
+
+#: Files that say nothing of themselves -> the file beside them that does.
+WITNESSES = {
+    "subset.jsonl": "README.md",
+    "subset.messages.jsonl": "README.md",
+    "dataset_info.json": "README.md",
+    "adapter_model.safetensors": "../train.json",
+    "adapter_config.json": "../train.json",
+    "accuracy.png": "metrics.json",
+    "search.png": "metrics.json",
+    "warmup.safetensors": "warmup.json",
+    "candidates.npy": "candidates.parquet",
+    "questions.npy": "questions.parquet",
+}
+#: Begins the last line of a Markdown file; JSON and ` -->` follow.
+COMMENT = "<!-- tmap: "
+
+
+def made(
+    rule: str, inputs: Iterable[str | Path | None] = (), **names: str
+) -> dict[str, Any]:
+    """What a rule's outputs say of their making.
+
+    Parameters
+    ----------
+    rule : its name, which is also that of its command and of its `settings`
+    inputs : the files it reads; None and "" are passed over
+    names : the cards, as `settings.params` takes them
+    """
+    return {
+        "rule": rule,
+        "names": names,
+        "card": card(rule, names),
+        "modules": codes(*roots(rule, names)),
+        "inputs": {str(path): file_digest(path) for path in inputs if path},
+    }
+
+
+def card(rule: str, names: dict[str, str]) -> dict[str, Any]:
+    """The card values that a rule reads today, as plain JSON."""
+    values: dict[str, Any] = json.loads(params.of(rule, **names))
+    return values
+
+
+def roots(rule: str, names: dict[str, str]) -> list[str]:
+    """Where a rule's code begins: its command, its indicator or kind of table."""
+    own = [f"tmap.indicators.{names['indicator']}"] if "indicator" in names else []
+    if "experiment" in names:
+        kind = cards.load("experiments", names["experiment"]).kind
+        own.append(f"tmap.experiments.{kind}")
+    return [rule, *own]
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file, 16 hex digits; of a model's record without `path`.
+
+    Where one machine keeps a model must not show in what is made from it.
+    """
+    path = Path(path)
+    if path.suffix == ".json" and path.parent.name == "models":
+        record = {key: v for key, v in read_json(path).items() if key != "path"}
+        text = json.dumps(record, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def witness(path: str | Path) -> Path:
+    """The file that says what made `path`: itself, or one beside it."""
+    path = Path(path)
+    if path.parent.name == "tables":
+        return path.with_suffix(".parquet")
+    other = WITNESSES.get(path.name)
+    if other is None:
+        return path
+    return path.parent.parent / other[3:] if other[:3] == "../" else path.parent / other
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """What a table or JSON file says of itself; without `made` if it does not say."""
+    path = Path(path)
+    if path.suffix == ".parquet":
+        return tables.metadata(path)
+    if path.suffix == ".md":
+        return _of_comment(path)
+    found = read_json(path)
+    about: dict[str, Any] = found.get("provenance", found)
+    return about
+
+
+def comment(about: dict[str, Any]) -> str:
+    """What a Markdown file says of itself, where a reader does not see it."""
+    text = json.dumps(about, sort_keys=True)
+    text = text.replace("<", "\\u003c").replace(">", "\\u003e")
+    return f"{COMMENT}{text} -->\n"
+
+
+def _of_comment(path: Path) -> dict[str, Any]:
+    _, found, text = path.read_text(encoding="utf-8").rpartition(COMMENT)
+    if not found:
+        return {}
+    about: dict[str, Any] = json.loads(text.removesuffix(" -->\n"))
+    return about

@@ -1,0 +1,28 @@
+"""Refuse a target that no card explains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from tmap import cards
+from tmap.artifacts.names import CONSENSUS, RESERVED
+
+
+def check(target: str) -> None:
+    """Refuse a target whose path names an unknown card, with the nearest known one.
+
+    Snakemake itself would only say that no rule makes it.
+    """
+    parts = Path(target).parts
+    if len(parts) < 3 or parts[0] != "results":
+        return
+    if parts[1] == "tables":
+        cards.load("experiments", Path(target).stem)
+        return
+    kinds: list[Literal["datasets", "models", "methods"]]
+    kinds = ["datasets", "models", "methods"]
+    for kind, name in zip(kinds, parts[1:-1], strict=False):
+        if name in RESERVED or name.startswith(CONSENSUS):
+            return
+        cards.load(kind, name)

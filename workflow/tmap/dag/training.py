@@ -1,0 +1,36 @@
+"""Trained arms: which seeds a method runs, and their files."""
+
+from __future__ import annotations
+
+from tmap import cards
+
+
+def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
+    """(s, t) seeds of a method: base runs once; random and learned vary s and t.
+
+    A deterministic selection has s0 only, and so has the whole pool; its training seeds
+    vary. There are `n_seeds` of them, or as many as the method's card says.
+    """
+    card = cards.load("methods", method)
+    if card.weights == "none":
+        return [(0, 0)]
+    drawn = card.weights in ("random", "drawn") and card.fraction != 1
+    varies = drawn or card.vary_search_seed
+    return [(i if varies else 0, i) for i in range(card.seeds or n_seeds)]
+
+
+def arm_files(
+    dataset: str, model: str, methods: list[str], n_seeds: int, name: str
+) -> list[str]:
+    """File `name` of every arm of these methods, in the order of the methods."""
+    return [
+        f"results/{dataset}/{model}/{method}/s{s}/t{t}/{name}"
+        for method in methods
+        for s, t in arms(method, n_seeds)
+        if not (name == "train.json" and not trains(method))
+    ]
+
+
+def trains(method: str) -> bool:
+    """Whether a method fine-tunes on a subset; `base` and its like do not."""
+    return cards.load("methods", method).weights != "none"

@@ -1,0 +1,1 @@
+"""Bring in pools, questions, histories and models; check, distil and generate rows."""

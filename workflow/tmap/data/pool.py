@@ -1,0 +1,191 @@
+"""The instruction pool: every row ends kept, or rejected with a reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from tmap.cards.dataset import PoolSource
+from tmap.data import rows
+from tmap.data.formats import Candidate, Unusable, reader
+from tmap.data.overlap import OverlapIndex
+from tmap.errors import TmapError
+
+OVERLAP = "contains benchmark question"
+SHOWN = 3
+
+
+@dataclass
+class Pool:
+    """What `read` returns: two tables and what is to be noted of them."""
+
+    kept: pd.DataFrame
+    rejected: pd.DataFrame
+    notes: dict[str, Any]
+
+
+@dataclass
+class _Ledger:
+    """Rows so far, and what must be unique among them."""
+
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    hashes: dict[str, int] = field(default_factory=dict)
+    ids: dict[str, int] = field(default_factory=dict)
+
+    def reject(self, line: int, fault: Unusable) -> None:
+        self.kinds[fault.kind] += 1
+        self.rejected.append({"line": line, "reason": str(fault)})
+
+
+def text_hash(candidate: Candidate) -> str:
+    """SHA-256 of all text of a candidate as canonical JSON, 16 hex digits."""
+    parts = {
+        "instruction": candidate.instruction,
+        "input": candidate.input,
+        "response": candidate.response,
+        "turns": candidate.turns,
+    }
+    canonical = json.dumps(
+        parts, ensure_ascii=False, sort_keys=True, separators=(",", ":")
+    )
+    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:16]
+
+
+def read(
+    dataset: str,
+    source: PoolSource,
+    question_ngrams: pd.DataFrame,
+    *,
+    ngram: int = 13,
+    share: float = 0.5,
+    by_letter: bool = False,
+) -> Pool:
+    """Read, check and sort out a pool.
+
+    Parameters
+    ----------
+    dataset : card name; part of the sample ids of a source without an id column
+    source : where it lies, its format and columns
+    question_ngrams : table 'question_ngrams' of this dataset, made with the same n
+    ngram : words per n-gram
+    share : share of a question's n-grams that drops a row
+    by_letter : how a question with options becomes a sample: see `formats.reader`
+
+    Returns
+    -------
+    Pool
+        Kept rows in the order of the source; rejected rows with line and reason; notes
+        with counts by kind of reason and `overlap_share` in [0, 1]: rows dropped for
+        overlap among all that were otherwise good.
+
+    Raises
+    ------
+    TmapError
+        No row is left, the source cannot be read, or its format cannot be told.
+    """
+    table = rows.open_source(source)
+    index = OverlapIndex(question_ngrams, ngram, share)
+    ledger = _Ledger()
+    read_row: Callable[[Mapping[str, Any]], Candidate] | None = None
+    for row in table:
+        if read_row is None and isinstance(row.value, Mapping):
+            read_row = reader(source, columns(table), by_letter=by_letter)
+        try:
+            _admit(dataset, source, ledger, index, row, read_row)
+        except Unusable as fault:
+            ledger.reject(row.number, fault)
+    if not ledger.kept:
+        raise TmapError(_nothing_left(table.place, ledger))
+    return Pool(
+        kept=pd.DataFrame(ledger.kept).assign(source=table.place),
+        rejected=pd.DataFrame(ledger.rejected, columns=["line", "reason"]),
+        notes=table.about() | _notes(ledger),
+    )
+
+
+def columns(table: rows.Table, look_at: int = 100) -> Iterable[str]:
+    """Column names of the first rows, in order of appearance."""
+    seen: dict[str, None] = {}
+    for row in table:
+        if isinstance(row.value, Mapping):
+            seen |= dict.fromkeys(map(str, row.value))
+            look_at -= 1
+        if look_at == 0:
+            break
+    return seen
+
+
+def _admit(
+    dataset: str,
+    source: PoolSource,
+    ledger: _Ledger,
+    index: OverlapIndex,
+    row: rows.Row,
+    read_row: Callable[[Mapping[str, Any]], Candidate] | None,
+) -> None:
+    """Keep the row or raise Unusable; the first of two equal rows stays."""
+    if row.fault is not None:
+        kind, _, detail = row.fault.partition(": ")
+        raise Unusable(kind, detail)
+    if not isinstance(row.value, Mapping) or read_row is None:
+        raise Unusable("not an object", type(row.value).__name__)
+    candidate = read_row(row.value)
+    sample_id = _sample_id(dataset, source, row)
+    digest = text_hash(candidate)
+    if digest in ledger.hashes:
+        raise Unusable("duplicate", f"of line {ledger.hashes[digest]}")
+    if sample_id in ledger.ids:
+        raise Unusable("duplicate id", f"of line {ledger.ids[sample_id]}")
+    question = index.find(candidate.asked)
+    if question is not None:
+        raise Unusable(OVERLAP, question)
+    ledger.hashes[digest] = ledger.ids[sample_id] = row.number
+    ledger.kept.append(
+        {
+            "sample_id": sample_id,
+            "instruction": candidate.instruction,
+            "input": candidate.input,
+            "response": candidate.response,
+            "turns": candidate.turns,
+            "text_hash": digest,
+        }
+    )
+
+
+def _sample_id(dataset: str, source: PoolSource, row: rows.Row) -> str:
+    name = source.columns.get("id")
+    if name is None:
+        return f"{dataset}-{row.number:07d}"
+    value = row.value.get(name)
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+        raise Unusable("missing id", f"no '{name}'")
+    return str(value)
+
+
+def _notes(ledger: _Ledger) -> dict[str, Any]:
+    dropped = ledger.kinds[OVERLAP]
+    return {
+        "rejected": dict(sorted(ledger.kinds.items())),
+        "overlap_share": dropped / (dropped + len(ledger.kept)),
+    }
+
+
+def _nothing_left(place: str, ledger: _Ledger) -> str:
+    if not ledger.rejected:
+        return f"The pool '{place}' has no rows. Name a file with rows."
+    first = "; ".join(
+        f"line {fault['line']}: {fault['reason']}" for fault in ledger.rejected[:SHOWN]
+    )
+    return (
+        f"No row of the pool '{place}' can be used: all {len(ledger.rejected)} were "
+        f"rejected ({first}). Mend `pool.format:` and `pool.columns:` in the dataset "
+        "card, or the file."
+    )

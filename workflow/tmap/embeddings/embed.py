@@ -1,0 +1,148 @@
+"""Texts of a pool as vectors: what nearest neighbours and diversity are measured by.
+
+Two texts, for two uses: `question`, what a row asks (MIWV, Nuggets), and `conversation`,
+all its turns with a blank line between them (the diversity filter). Three ways to pool
+the last hidden states: `first` token (BERT-like encoders), `last` token (causal models;
+DEITA's), or `mean` over all tokens. Texts go in as they are, without a prompt template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+import pandas as pd
+
+from tmap.artifacts import tables
+from tmap.artifacts.files import atomic
+from tmap.embeddings import neighbours
+from tmap.errors import TmapError, unknown
+from tmap.jobs import attempts
+from tmap.jobs.log import Progress
+from tmap.prompts.conversation import question_of, turns_of
+from tmap.store.measurements import digest
+
+Text = Literal["question", "conversation"]
+Pooling = Literal["first", "last", "mean"]
+#: Texts that are embedded between two writes: what a kill can cost.
+PIECE = 1024
+TEXTS: tuple[Text, ...] = get_args(Text)
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors."""
+
+    def encode(
+        self, texts: Sequence[str], pooling: Pooling
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `tmap.embeddings.encoder.HiddenStateEncoder.encode`."""
+
+
+class Kept:
+    """An encoder whose vectors outlive a killed job: on disk piece by piece.
+
+    Parameters
+    ----------
+    encoder : computes what is missing
+    who : what can change a vector, besides text and pooling
+    folder : for the pieces; whoever needs them no longer removes it
+    """
+
+    def __init__(self, encoder: Encoder, who: Any, folder: Path) -> None:
+        self.encoder, self.who, self.folder = encoder, who, folder
+
+    def encode(
+        self, texts: Sequence[str], pooling: Pooling
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `tmap.embeddings.encoder.HiddenStateEncoder.encode`."""
+        found = []
+        progress = Progress("embed", len(texts))
+        for start in range(0, max(1, len(texts)), PIECE):
+            piece = texts[start : start + PIECE]
+            found.append(self._encode(piece, pooling))
+            progress.advance(len(piece))
+        vectors, n_tokens, status = map(np.concatenate, zip(*found, strict=True))
+        return vectors, n_tokens, status.astype(object)
+
+    def _encode(
+        self, texts: Sequence[str], pooling: Pooling
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        path = self.folder / f"{digest([self.who, pooling, list(texts)])}.npz"
+        if path.exists():
+            with np.load(path) as kept:
+                return kept["vectors"], kept["n_tokens"], kept["status"]
+        vectors, n_tokens, status = self.encoder.encode(texts, pooling)
+        status = status.astype(str)  # objects would be pickled
+        with atomic(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, vectors=vectors, n_tokens=n_tokens, status=status)
+        attempts.kept()
+        return vectors, n_tokens, status
+
+
+def embed(
+    pool: pd.DataFrame, encoder: Encoder, text: Text, pooling: Pooling
+) -> pd.DataFrame:
+    """Table 'embeddings' of one pool, in its order.
+
+    Parameters
+    ----------
+    pool : table 'pool'
+    encoder : the loaded model
+    text : question | conversation
+    pooling : first | last | mean
+    """
+    # One order for the model, whatever the pool's: batches, and so bits, are the same.
+    order = np.argsort(pool["sample_id"].to_numpy(dtype=str), kind="stable")
+    rows = pool.to_dict("records")
+    texts = [_text(rows[i], text) for i in order]
+    vectors, n_tokens, status = encoder.encode(texts, pooling)
+    back = np.argsort(order)
+    return pd.DataFrame(
+        {
+            "sample_id": pool["sample_id"].to_numpy(),
+            "embedding": list(vectors[back]),
+            "n_tokens": n_tokens[back],
+            "status": status[back],
+        }
+    )
+
+
+def _text(row: dict, text: Text) -> str:
+    if text == "question":
+        return question_of(row).strip()
+    return "\n\n".join(said.strip() for _, said in turns_of(row)).strip()
+
+
+def check_pooling(pooling: str, where: str) -> None:
+    """Refuse a pooling that there is not; `where` says which card to mend."""
+    if pooling not in POOLINGS:
+        raise unknown("pooling", pooling, POOLINGS, f"Set `pooling:` {where}.")
+
+
+def unit_rows(frame: pd.DataFrame, sample_ids: Sequence[str]) -> np.ndarray:
+    """The vectors of these samples, (n, d) float32 of length 1, in their order.
+
+    Raises
+    ------
+    TmapError
+        If the table lacks one of them.
+    """
+    known = frame.set_index("sample_id")["embedding"]
+    wanted = pd.Index(sample_ids)
+    missing = wanted.difference(known.index)
+    if len(missing):
+        raise TmapError(
+            f"The embeddings lack {len(missing)} samples of the pool (first: "
+            f"'{missing[0]}'); each must have one. Delete the file and build it again."
+        )
+    if not len(wanted):
+        return np.empty((0, 0), dtype=np.float32)
+    return neighbours.unit(np.stack(known.loc[wanted].to_numpy()))
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """Table 'embeddings', without the columns that only people read."""
+    return tables.read("embeddings", path, ["sample_id", "embedding"])

@@ -1,0 +1,1 @@
+"""Ask a model questions, read its answers and mark them."""

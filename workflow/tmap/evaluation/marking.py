@@ -1,0 +1,195 @@
+"""Ask a model questions and mark its answers: reward and evaluation mark alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tmap.engines.base import Ids, LanguageModel
+from tmap.evaluation.readers import choose, letters, mark, read_number
+from tmap.prompts.renderer import Demo, Renderer
+
+
+@dataclass(frozen=True)
+class Marking:
+    """How answers are asked for and marked: keys of a dataset card, and a model card's.
+
+    Attributes
+    ----------
+    reader : number (written freely), option or letter (the likeliest is chosen)
+    metric : strict, flexible or numeric of an answer; acc or acc_norm of a choice
+    max_new_tokens : of a written answer
+    """
+
+    reader: Literal["number", "option", "letter"]
+    metric: str
+    max_new_tokens: int
+
+    @property
+    def is_choice(self) -> bool:
+        return self.reader != "number"
+
+
+class Marked(NamedTuple):
+    """One marked answer: the columns that table 'predictions' adds to a question id.
+
+    Of a choice, `strict`, `flexible` and `numeric` are all the index of the option
+    chosen, and every mark is `is_correct`: there is nothing to read.
+    """
+
+    text: str
+    strict: str | None
+    flexible: str | None
+    numeric: str | None
+    is_strict: bool
+    is_flexible: bool
+    is_numeric: bool
+    is_correct: bool
+
+
+class Examination(NamedTuple):
+    """Marks of S questions after each of m groups of examples.
+
+    Attributes
+    ----------
+    is_correct : (m, S) bool
+    replies : [m][S]
+    n_new_tokens : (m,) tokens generated; 0 where options are chosen from
+    """
+
+    is_correct: np.ndarray
+    replies: list[list[Marked]]
+    n_new_tokens: np.ndarray
+
+
+def examine(
+    lm: LanguageModel,
+    renderer: Renderer,
+    questions: pd.DataFrame,
+    groups: Sequence[Sequence[Demo]],
+    marking: Marking,
+) -> Examination:
+    """Ask every question after every group of worked examples (paper eq. 2).
+
+    Parameters
+    ----------
+    questions : table 'questions', S rows; the answers keep their order
+    groups : m groups of examples, best last; `[()]` asks with none
+    """
+    rows = questions.to_dict("records")
+    replies: list[list[Marked]] = [[] for _ in groups]
+    n_new_tokens = np.zeros(len(groups), dtype=int)
+    for where, prefixes, asked in _batches(renderer, rows, groups):
+        if marking.is_choice:
+            options = [option_ids(renderer, row, marking) for row in rows]
+            found = lm.option_nll(prefixes, asked, options)
+            marked = [_choices(nll, rows, marking) for nll in found]
+        else:
+            written = lm.generate(
+                prefixes,
+                asked,
+                max_new_tokens=marking.max_new_tokens,
+                stop=renderer.stop,
+            )
+            n_new_tokens[where] = [sum(map(len, group)) for group in written]
+            marked = [_answers(renderer, group, rows, marking) for group in written]
+        for group, its_replies in zip(where, marked, strict=True):
+            replies[group] = its_replies
+    marks = np.array([[r.is_correct for r in group] for group in replies], dtype=bool)
+    return Examination(marks.reshape(len(groups), len(rows)), replies, n_new_tokens)
+
+
+def mark_answer(text: str, gold: str, metric: str) -> Marked:
+    """Read the number out of a written answer and compare it with `gold`.
+
+    A gold answer without a number is refused by the metric "numeric"; under another
+    metric it only leaves `is_numeric` false.
+    """
+    reading = read_number(text)
+    marks = {name: mark(reading, gold, name) for name in ("strict", "flexible")}
+    has_value = metric == "numeric" or read_number(gold).numeric is not None
+    marks["numeric"] = has_value and mark(reading, gold, "numeric")
+    return Marked(
+        text,
+        reading.strict,
+        reading.flexible,
+        reading.numeric,
+        is_strict=marks["strict"],
+        is_flexible=marks["flexible"],
+        is_numeric=marks["numeric"],
+        is_correct=marks[metric],
+    )
+
+
+def mark_choice(nll: Sequence[float], row: dict[str, Any], marking: Marking) -> Marked:
+    """Take the likeliest option of a question row and compare its index with gold.
+
+    `nll` holds the negative log-likelihood of each option in nats, in their order.
+    """
+    chosen = choose(list(nll), option_texts(row, marking), marking.metric)
+    is_correct = chosen == int(row["gold"])
+    read = str(chosen)
+    text = str(row["choices"][chosen])
+    return Marked(
+        text, read, read, read, is_correct, is_correct, is_correct, is_correct
+    )
+
+
+def option_texts(row: dict[str, Any], marking: Marking) -> list[str]:
+    """What is scored for each option: its text, or its letter in brackets."""
+    if marking.reader == "letter":
+        return letters(len(row["choices"]))
+    return [str(choice) for choice in row["choices"]]
+
+
+def option_ids(
+    renderer: Renderer, row: dict[str, Any], marking: Marking
+) -> list[list[int]]:
+    """Token ids of each option as an answer that follows the prompt, not closed."""
+    return [renderer.answer(text) for text in option_texts(row, marking)]
+
+
+def _choices(
+    nll: list[list[float]], rows: list[dict[str, Any]], marking: Marking
+) -> list[Marked]:
+    return [mark_choice(n, row, marking) for n, row in zip(nll, rows, strict=True)]
+
+
+def _answers(
+    renderer: Renderer,
+    written: list[list[int]],
+    rows: list[dict[str, Any]],
+    marking: Marking,
+) -> list[Marked]:
+    return [
+        mark_answer(renderer.read(ids), row["gold"], marking.metric)
+        for ids, row in zip(written, rows, strict=True)
+    ]
+
+
+def _batches(
+    renderer: Renderer,
+    rows: list[dict[str, Any]],
+    groups: Sequence[Sequence[Demo]],
+) -> list[tuple[list[int], list[Ids], list[list[int]]]]:
+    """(group numbers, prefixes, questions) of groups that share the questions' ids.
+
+    Groups of one size always do; groups of several sizes may not, as a template can set
+    the first question apart.
+    """
+    found: list[tuple[list[int], list[Ids], list[list[int]]]] = []
+    for number, demos in enumerate(groups):
+        prompts = [renderer.render(row["question"], demos) for row in rows]
+        asked = [prompt.question for prompt in prompts]
+        for where, prefixes, known in found:
+            if known == asked:
+                where.append(number)
+                prefixes.append(prompts[0].prefix)
+                break
+        else:
+            found.append(([number], [prompts[0].prefix], asked))
+    return found

@@ -1,0 +1,1 @@
+"""Gradients of a proxy model: what `less` and `evoselect` compare."""

@@ -1,0 +1,1 @@
+"""What indicators measure with, and the columns that they fill."""

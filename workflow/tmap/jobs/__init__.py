@@ -1,0 +1,1 @@
+"""A job's clock, log, console and last words."""

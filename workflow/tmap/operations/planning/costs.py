@@ -1,0 +1,283 @@
+"""Work behind one job: model passes, tokens, calls and bytes.
+
+How long that takes: `tmap.operations.planning.hours`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tmap import cards, dag, indicators
+from tmap.artifacts.rules import RULES
+from tmap.cards.judge import JudgeCard
+from tmap.operations.planning import hours
+from tmap.operations.planning.jobs import Job
+from tmap.selection.variants import fraction
+
+#: Forward passes over a row that each indicator makes, where it is not one.
+PASSES = {"ifd": 2, "miwv": 2, "nuggets": 101, "data_whisperer": 1}
+#: Rows at once where the engine takes what memory allows.
+ROWS = 500
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a cost depends on; tokens are means.
+
+    Attributes
+    ----------
+    rows, row_tokens : of the pool
+    reward, test, question_tokens, answer_tokens : of the questions
+    """
+
+    rows: int
+    row_tokens: int
+    reward: int
+    test: int
+    question_tokens: int
+    answer_tokens: int
+
+
+@dataclass
+class Work:
+    """What jobs come to. `hours` is None where it can neither be known nor estimated."""
+
+    jobs: int = 0
+    passes: float = 0.0
+    read: float = 0.0
+    written: float = 0.0
+    trained: float = 0.0
+    calls: float = 0.0
+    hours: float | None = 0.0
+    gpus: int = 0
+    disk: float = 0.0
+    measured: int = 0
+
+    def add(self, other: Work) -> None:
+        """Sum; unknown hours stay unknown."""
+        for name in "jobs passes read written trained calls disk measured".split():
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.gpus = max(self.gpus, other.gpus)
+        both = (self.hours, other.hours)
+        self.hours = None if None in both else sum(h for h in both if h is not None)
+
+
+def work(job: Job, sizes: Sizes) -> Work:
+    """The work behind one job."""
+    kind = RULES[job.rule].work
+    if kind == "none":
+        return Work(jobs=1)
+    found, computes = Work(), False
+    for one in by_model(job):
+        part, model, steps = KINDS[kind](one, sizes)
+        if model is not None:
+            computes = True
+            estimate(part, kind, model, steps)
+        found.add(part)
+    found.jobs = 1
+    seconds = hours.clocked(job) if computes else None
+    if seconds is not None:
+        found.measured, found.hours = 1, seconds / 3600
+    return found
+
+
+def by_model(job: Job) -> list[Job]:
+    """A consensus as a search of each of its models, one after the other; else the job."""
+    if job.rule != "search_consensus":
+        return [job]
+    models = dag.search.models_of(job.names["method"])
+    return [Job(job.rule, {**job.names, "model": model}) for model in models]
+
+
+def estimate(part: Work, kind: str, model: str, steps: float) -> None:
+    """Fill in a model's GPUs, and hours by a roofline; None without a GPU or a size."""
+    card = cards.load("models", model)
+    part.gpus, n = card.resources.gpu, 1
+    if kind == "training":
+        part.gpus, n = card.gpus_to_train(), card.train.processes
+    elif kind in ("searching", "evaluating"):
+        # Not n times as fast: a step of writing reads the weights on every GPU.
+        part.gpus = card.gpus_to_answer()
+    seconds = (
+        hours.roofline(
+            part.read + part.written,
+            part.trained,
+            hours.parameters(model, card),
+            steps,
+        )
+        if part.gpus
+        else None
+    )
+    part.hours = None if seconds is None else seconds / n / 3600
+
+
+Found = tuple[Work, str | None, float]
+
+
+def scoring(job: Job, sizes: Sizes) -> Found:
+    name, dataset = job.names["indicator"], job.names["dataset"]
+    about = indicators.get(name)
+    disk = 24.0 * sizes.rows
+    if about.looks_at in ("text", "columns", "gradients"):
+        return Work(disk=disk), None, 0
+    model = dag.indicators.model_of_indicator(dataset, job.names.get("model"), name)
+    if about.looks_at == "judge":
+        given = dag.indicators.options(dataset, name)
+        judge = cards.load("judges", given["judge"])
+        return asked_of(judge, sizes.rows, sizes.row_tokens, 0, disk)
+    passes = sizes.rows * PASSES.get(name, 1)
+    return Work(passes=passes, read=passes * sizes.row_tokens, disk=disk), model, 0
+
+
+def distilling(job: Job, sizes: Sizes) -> Found:
+    """A reasoning path per row, as long as an answer is taken to be."""
+    how = cards.load("datasets", job.names["dataset"]).distil
+    assert how is not None
+    judge = cards.load("judges", how.judge)
+    written = min(sizes.answer_tokens, judge.forms["reasoning"].max_new_tokens)
+    disk = 4.0 * 512 * sizes.rows
+    return asked_of(judge, sizes.rows, sizes.row_tokens, written, disk)
+
+
+def generating(job: Job, sizes: Sizes) -> Found:
+    """A round's candidates: each request shows solved questions and writes one row."""
+    how = cards.load("methods", job.names["method"]).rounds
+    assert how is not None
+    judge = cards.load("judges", how.generator)
+    written = min(sizes.row_tokens, judge.forms["candidate"].max_new_tokens)
+    read = how.n_shots * (sizes.question_tokens + sizes.answer_tokens)
+    return asked_of(
+        judge, how.n_candidates, read, written, 4.0 * 512 * how.n_candidates
+    )
+
+
+def asked_of(judge: JudgeCard, n: int, read: int, written: int, disk: float) -> Found:
+    """n requests of a judge: calls of a server, passes of a model, nothing if recorded."""
+    if judge.recorded:
+        return Work(disk=disk), None, 0
+    found = Work(read=n * read, written=n * written, disk=disk)
+    if judge.model is None:
+        found.calls = n
+        return found, None, 0
+    found.passes = n
+    rows = batch(judge.model)
+    return found, judge.model, math.ceil(n / rows) * written
+
+
+def embedding(job: Job, sizes: Sizes) -> Found:
+    found = Work(passes=sizes.rows, read=sizes.rows * sizes.row_tokens)
+    found.disk = 4.0 * 4096 * sizes.rows
+    return found, job.names["encoder"], 0
+
+
+def warming(job: Job, sizes: Sizes) -> Found:
+    how = cards.load("datasets", job.names["dataset"]).gradients
+    tokens = how.share * sizes.rows * sizes.row_tokens * how.epochs
+    return Work(trained=tokens), job.names["proxy"], 0
+
+
+def gradients(job: Job, sizes: Sizes) -> Found:
+    """Forward and backward over rows and target questions, at every checkpoint."""
+    dataset, method = job.names["dataset"], job.names.get("method")
+    how = cards.load("datasets", dataset).gradients
+    points, rows = how.epochs if how.share else 1, sizes.rows
+    rounds = cards.load("methods", method).rounds if method else None
+    if rounds:
+        points, rows = 1, rounds.n_candidates
+    model = job.names.get("proxy") or how.proxy or job.names["model"]
+    passes = points * (rows + sizes.reward)
+    disk = 4.0 * passes * how.dim  # float16, in the store and beside the pool
+    trained = passes * sizes.row_tokens
+    return Work(passes=passes, trained=trained, disk=disk), model, 0
+
+
+def searching(job: Job, sizes: Sizes) -> Found:
+    """Evaluations x m groups x S questions; prefixes of n rows are read once each."""
+    how = cards.load("methods", job.names["method"])
+    n = how.search.n_initial + how.search.n_iterations
+    k = len(how.indicators)
+    if how.weights == "best_single":
+        n = k
+    if job.rule == "explain_weights":
+        n = how.explain_orders * (k - 1) + k + 2
+    n += how.search.confirm_top + 1
+    s = questions_of(job.names["dataset"], job.names["method"], sizes)
+    prefix, model = how.search.n_shots * sizes.row_tokens, job.names["model"]
+    found, steps = asking(model, n, how.search.n_groups, s, prefix, sizes, job)
+    return found, model, steps
+
+
+def training(job: Job, sizes: Sizes) -> Found:
+    model = job.names["model"]
+    card = cards.load("models", model).train
+    share = share_of(job, sizes)
+    tokens = share * sizes.rows * sizes.row_tokens * card.epochs
+    return Work(trained=tokens, disk=4.0 * 160 * 2**20), model, 0
+
+
+def evaluating(job: Job, sizes: Sizes) -> Found:
+    model = job.names["model"]
+    on_reward = job.rule == "evaluate_on_reward_questions"
+    n = (
+        sizes.reward
+        if on_reward or job.names.get("part", "")[:1] == "k"
+        else sizes.test
+    )
+    found, steps = asking(model, 1, 1, n, 0, sizes, job)
+    found.disk = 4.0 * sizes.answer_tokens * n
+    return found, model, steps
+
+
+def asking(
+    model: str, times: int, m: int, n: int, prefix: int, sizes: Sizes, job: Job
+) -> tuple[Work, float]:
+    """`times` n questions after each of m prefixes, and the decoding steps of batches.
+
+    Prefixes of one evaluation share a batch where their questions fit; evaluations follow
+    one another.
+    """
+    engine = cards.load("models", model).engine
+    choice = cards.load("datasets", job.names["dataset"]).task == "multiple_choice"
+    written = 0 if choice else min(sizes.answer_tokens, engine.max_new_tokens)
+    groups, rows = times * m, batch(model)
+    found = Work(passes=groups * n, read=groups * (prefix + n * sizes.question_tokens))
+    found.written = groups * n * written
+    batches = times * math.ceil(m / max(1, rows // n)) * math.ceil(n / rows)
+    return found, batches * written
+
+
+def batch(model: str) -> int:
+    """Rows that a model writes at once."""
+    size = cards.load("models", model).engine.batch_size
+    return ROWS if size == "auto" else size
+
+
+def questions_of(dataset: str, method: str, sizes: Sizes) -> int:
+    """S of a method: the dataset card's, its own, or all reward questions."""
+    how, data = cards.load("methods", method), cards.load("datasets", dataset)
+    if (how.estimator or data.tiny.estimator) == "full":
+        return sizes.reward
+    return min(how.n_anchors or data.tiny.n_anchors, sizes.reward)
+
+
+def share_of(job: Job, sizes: Sizes) -> float:
+    """M / N of the subset that is trained on."""
+    own = cards.load("methods", job.names["method"]).fraction
+    card = cards.load("datasets", job.names["dataset"]).fraction if own is None else own
+    return fraction(job.names.get("part", ""), card, sizes.rows)
+
+
+#: Kinds of work, as `tmap.artifacts.rules` names them -> what counts them.
+KINDS: dict[str, Callable[[Job, Sizes], Found]] = {
+    "distilling": distilling,
+    "generating": generating,
+    "scoring": scoring,
+    "embedding": embedding,
+    "warming": warming,
+    "gradients": gradients,
+    "searching": searching,
+    "training": training,
+    "evaluating": evaluating,
+}

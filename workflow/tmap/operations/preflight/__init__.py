@@ -1,0 +1,77 @@
+"""What `tmap check` looks at before any job: data, prompts, memory, and what is missing.
+
+Every part is tried, whatever became of the others; a fault is a sentence in `missing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tmap import cards
+from tmap.cards.model import ModelCard
+from tmap.errors import TmapError
+from tmap.operations.preflight import data, prompts, target
+from tmap.prompts.renderer import Renderer
+
+T = TypeVar("T")
+
+
+@dataclass
+class Findings:
+    """What was found; None where it could not be looked at, or was not asked for."""
+
+    dataset: str
+    questions: data.QuestionFindings | None = None
+    pool: data.PoolFindings | None = None
+    model: target.ModelFindings | None = None
+    rows: prompts.RowFindings | None = None
+    needs: target.Needs | None = None
+    missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def look(dataset: str, name: str = "") -> Findings:
+    """Look at a dataset card and, if one is named, a model card.
+
+    Local files are read without the network; of a hub model only the small files come.
+
+    Raises
+    ------
+    TmapError
+        A card is not there or faulty.
+    """
+    card = cards.load("datasets", dataset)
+    named = cards.load("models", name) if name else None
+    found = Findings(dataset)
+
+    def attempt(part: Callable[[], T]) -> T | None:
+        try:
+            return part()
+        except TmapError as fault:
+            if str(fault) not in found.missing:
+                found.missing.append(str(fault))
+            return None
+
+    asked = attempt(lambda: data.read_questions(dataset))
+    if asked:
+        found.questions = data.about_questions(card, asked)
+        attempt(lambda: data.check_tiny(card, len(asked.reward)))
+    pool = found.pool = attempt(lambda: data.look_at_pool(dataset, card, asked))
+    model = found.model = attempt(lambda: target.look(named)) if named else None
+    if model and named:
+        if pool:
+            found.rows = attempt(lambda: _render(model, named, pool))
+        longest = found.rows.longest if found.rows else named.train.max_length
+        needs = found.needs = target.needs(named, model, longest)
+        attempt(lambda: target.check_needs(needs))
+    found.notes = data.notes(card, pool, found.questions) + prompts.notes(found.rows)
+    return found
+
+
+def _render(
+    model: target.ModelFindings, card: ModelCard, pool: data.PoolFindings
+) -> prompts.RowFindings:
+    renderer = Renderer(target.tokenizer(model), card.prompt)
+    return prompts.look(renderer, pool.kept, target.max_length(model, card.train))

@@ -1,0 +1,168 @@
+"""Pool and questions of a dataset card, read as the workflow will read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from tmap import dag
+from tmap.cards.dataset import DatasetCard
+from tmap.data import formats, options, pool, questions, rows
+from tmap.data.overlap import question_ngrams
+from tmap.selection import ranking
+from tmap.tiny import choose
+
+Columns = list[tuple[str, str]]
+EXAMPLES = 2
+ASKED = ("id", "question", "context", "gold")
+CHOSEN = (*ASKED, "choices", "labels")
+
+
+@dataclass
+class QuestionFindings:
+    """Benchmark questions: where from, ours -> theirs, and how many on each side."""
+
+    place: str
+    columns: Columns
+    n_reward: int
+    n_test: int
+
+
+@dataclass
+class PoolFindings:
+    """The pool: what was understood of it, and what was not.
+
+    Attributes
+    ----------
+    columns, unread : ours -> theirs; columns that nothing is taken from
+    kept : table 'pool'
+    reasons : kind of reason -> rows rejected for it, examples as "line N, detail"
+    overlap : rows with a benchmark question among rows that are otherwise good, in
+        [0, 1]; None if there are no questions to compare with
+    n_chosen : rows that a method would take
+    """
+
+    place: str
+    licence: str
+    format: str
+    columns: Columns
+    unread: list[str]
+    kept: pd.DataFrame
+    reasons: dict[str, tuple[int, list[str]]]
+    overlap: float | None
+    n_chosen: int
+
+    @property
+    def n_rejected(self) -> int:
+        return sum(count for count, _ in self.reasons.values())
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.kept) + self.n_rejected
+
+
+def read_questions(dataset: str) -> questions.Questions:
+    """Both sides of the benchmark, and its n-grams."""
+    return questions.read(**dag.params.fetch_questions(dataset))
+
+
+def about_questions(card: DatasetCard, found: questions.Questions) -> QuestionFindings:
+    """Where the questions come from and what is read as what."""
+    table = rows.open_source(card.questions)
+    own = {str(ours): theirs for ours, theirs in card.questions.columns.items()}
+    columns = _asked(card, table, own)
+    return QuestionFindings(table.place, columns, len(found.reward), len(found.test))
+
+
+def check_tiny(card: DatasetCard, n_reward: int) -> None:
+    """Refuse a tiny set that is larger than the reward questions."""
+    choose.check_size(n_reward, card.tiny.n_anchors, card.tiny.n_confirm)
+
+
+def look_at_pool(
+    dataset: str, card: DatasetCard, asked: questions.Questions | None
+) -> PoolFindings:
+    """Read the pool as `fetch_pool` does, without questions if there are none."""
+    grams = asked.ngrams if asked else question_ngrams([], [], card.overlap.ngram)
+    found = pool.read(**dag.params.fetch_pool(dataset), question_ngrams=grams)
+    table = rows.open_source(card.pool)
+    seen = list(pool.columns(table))
+    form, columns = _mapping(card, table, seen)
+    taken = {part.strip() for _, theirs in columns for part in theirs.split(",")}
+    return PoolFindings(
+        place=table.place,
+        licence=table.licence,
+        format=form,
+        columns=columns,
+        unread=[name for name in seen if name not in taken],
+        kept=found.kept,
+        reasons=_reasons(found),
+        overlap=found.notes["overlap_share"] if asked else None,
+        n_chosen=ranking.n_selected(card.fraction, len(found.kept)),
+    )
+
+
+def notes(
+    card: DatasetCard, found: PoolFindings | None, asked: QuestionFindings | None
+) -> list[str]:
+    """What stops nothing but should be known."""
+    told = []
+    limit = card.overlap.warn_above
+    if found and found.overlap is not None and found.overlap > limit:
+        told.append(
+            f"{found.overlap:.1%} of the pool hold a benchmark question, over "
+            f"{limit:.0%}: they are dropped, but ask where the pool comes from."
+        )
+    if found and found.licence == "unknown":
+        told.append("`pool.licence:` is unknown, and will stand so in the data cards.")
+    if card.responses is None:
+        told.append(
+            "No history (`responses:`): the tiny set is chosen by the questions' texts."
+        )
+    if asked and asked.n_test < 100:
+        told.append(f"{asked.n_test} test questions tell only large differences apart.")
+    return told
+
+
+def _mapping(
+    card: DatasetCard, table: rows.Table, seen: list[str]
+) -> tuple[str, Columns]:
+    form, columns = formats.mapping(card.pool, seen)
+    if form == "multiple_choice":
+        return form, _asked(card, table, columns)
+    if form in ("alpaca", "qa") and "input" in seen:
+        columns = {"input": "input", **columns}
+    order = ("id", "instruction", "input", "response", "messages")
+    return form, [(ours, columns[ours]) for ours in order if ours in columns]
+
+
+def _asked(card: DatasetCard, table: rows.Table, own: Mapping[str, str]) -> Columns:
+    """Columns of the first question."""
+    names = CHOSEN if card.task == "multiple_choice" else ASKED
+    first: Mapping[str, Any] = next(
+        (row.value for row in table if isinstance(row.value, Mapping)), {}
+    )
+    found = ((ours, options.column(first, own, ours)) for ours in names)
+    return [(ours, theirs) for ours, theirs in found if theirs]
+
+
+def _reasons(found: pool.Pool) -> dict[str, tuple[int, list[str]]]:
+    """By kind of reason, the commonest first."""
+    counts: dict[str, int] = found.notes["rejected"]
+    lines = found.rejected.to_dict("records")
+    told = {}
+    for kind in sorted(counts, key=lambda kind: (-counts[kind], kind)):
+        told[kind] = counts[kind], _examples(lines, kind)
+    return told
+
+
+def _examples(lines: list[dict[str, Any]], kind: str) -> list[str]:
+    told: list[str] = []
+    for row in lines:
+        what, _, detail = str(row["reason"]).partition(": ")
+        if what == kind and len(told) < EXAMPLES:
+            told.append(f"line {row['line']}" + (f", {detail}" if detail else ""))
+    return told

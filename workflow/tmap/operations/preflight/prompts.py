@@ -1,0 +1,118 @@
+"""Pool rows as the trainer will get them: token by token, and what is cut off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tmap.prompts.conversation import turns_of
+from tmap.prompts.renderer import Renderer
+from tmap.training.rows import IGNORED, WARN_ABOVE, Row
+
+#: Rows that are rendered; of a larger pool, this many, evenly spread.
+SAMPLE = 2000
+
+
+class Piece(NamedTuple):
+    """A stretch of a row: its text, its number of tokens, and whether the loss counts."""
+
+    text: str
+    n_tokens: int
+    trained: bool
+
+
+@dataclass
+class Rendered:
+    """One row as it is trained on, after cutting."""
+
+    what: str
+    sample_id: str
+    n_tokens: int
+    n_loss_tokens: int
+    pieces: list[Piece]
+
+
+@dataclass
+class RowFindings:
+    """Lengths of the rows that were rendered, and three of them.
+
+    Attributes
+    ----------
+    limit : tokens of a row at most, and what sets it
+    truncated : rows that lose their end and keep something to learn
+    dropped : rows with nothing left to learn
+    median, longest : tokens, before cutting and after
+    """
+
+    limit: tuple[int, str]
+    n_rows: int
+    n_pool: int
+    truncated: int
+    dropped: int
+    median: float
+    longest: int
+    shown: list[Rendered]
+
+
+def look(renderer: Renderer, pool: pd.DataFrame, limit: tuple[int, str]) -> RowFindings:
+    """Render the pool, or an even sample of a large one.
+
+    Parameters
+    ----------
+    renderer : of the target model
+    pool : table 'pool', at least one row
+    limit : tokens of a row at most, and what sets it
+    """
+    places = np.linspace(0, len(pool) - 1, min(SAMPLE, len(pool))).round().astype(int)
+    records = pool.iloc[np.unique(places)].to_dict("records")
+    whole = [renderer.training(turns_of(record)) for record in records]
+    rows = [
+        Row(
+            row.ids[: limit[0]],
+            [i if n else IGNORED for i, n in zip(*row, strict=True)][: limit[0]],
+        )
+        for row in whole
+    ]
+    lengths = np.array([len(row.ids) for row in whole])
+    empty = np.array([row.n_loss_tokens == 0 for row in rows])
+    order = np.argsort(lengths, kind="stable")
+    names = {"shortest": order[0], "middle": order[len(order) // 2]}
+    return RowFindings(
+        limit=limit,
+        n_rows=len(rows),
+        n_pool=len(pool),
+        truncated=int(((lengths > limit[0]) & ~empty).sum()),
+        dropped=int(empty.sum()),
+        median=float(np.median(lengths)),
+        longest=int(min(lengths.max(), limit[0])),
+        shown=[
+            _rendered(what, str(records[at]["sample_id"]), rows[at], renderer.tokenizer)
+            for what, at in (names | {"longest": order[-1]}).items()
+        ],
+    )
+
+
+def notes(found: RowFindings | None) -> list[str]:
+    """A sentence where too many rows are cut, as training will warn."""
+    cut = 0 if found is None else found.truncated + found.dropped
+    if found is None or cut <= WARN_ABOVE * found.n_rows:
+        return []
+    limit, key = found.limit
+    return [
+        f"{cut / found.n_rows:.1%} of the rows do not fit into {limit:,} tokens ({key}): "
+        "raise it, or leave long rows out of the pool."
+    ]
+
+
+def _rendered(what: str, sample_id: str, row: Row, tokenizer: Any) -> Rendered:
+    pieces = []
+    pairs = zip(row.input_ids, row.labels, strict=True)
+    for trained, group in groupby(pairs, lambda pair: pair[1] != IGNORED):
+        ids = [number for number, _ in group]
+        text = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+        pieces.append(Piece(text, len(ids), trained))
+    return Rendered(what, sample_id, len(row.input_ids), row.n_loss_tokens, pieces)

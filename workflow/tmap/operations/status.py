@@ -1,0 +1,262 @@
+"""Whether results are what the cards and the code of today would give.
+
+Everything is read from the files themselves (`tmap.dag.origin`), nothing from Snakemake's
+own records, so results that were copied or fetched from elsewhere can be asked too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tmap import dag
+from tmap.artifacts import schemas
+from tmap.artifacts.provenance import codes, versions
+from tmap.cards.workflow import WorkflowConfig
+from tmap.errors import TmapError
+
+State = Literal["current", "stale", "missing", "unknown"]
+STYLES = {"current": "green", "stale": "red", "missing": "yellow", "unknown": "yellow"}
+SHOWN = 60  # characters of a card value
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One artifact: whether it is current, and what differs if not.
+
+    Attributes
+    ----------
+    state : stale: made by another card, code, version or input; unknown: it does not say
+    """
+
+    path: str
+    state: State
+    differences: list[str] = field(default_factory=list)
+
+
+def look(target: str, config: WorkflowConfig) -> list[Finding]:
+    """Every artifact behind `target` that can be found, inputs before what reads them.
+
+    What stands behind an artifact is what it says it was made from. A target that is
+    not there is shown with what lies around it; a folder, with all that lies in it.
+    """
+    if not Path(target).exists():
+        dag.targets.check(target)
+    found: dict[str, Finding] = {}
+    for path in _starts(Path(target)):
+        _visit(str(path), found, config)
+    if not found:
+        raise TmapError(
+            f"There is no result in '{target}'. Name a file or folder below results/, "
+            "from the folder that holds results/."
+        )
+    return list(found.values())
+
+
+def _starts(target: Path) -> Iterator[Path]:
+    if not target.is_dir():
+        yield target
+        if dag.origin.witness(target).is_file():
+            return
+    room = target if target.is_dir() else target.parent
+    for folder in reversed(room.parents):
+        if folder.parts[:1] == ("results",) and len(folder.parts) > 1:
+            yield from _artifacts([*folder.glob("*"), *folder.glob("indicators/*")])
+    yield from _artifacts(room.rglob("*"))
+
+
+def _artifacts(found: Any) -> list[Path]:
+    """Those files that say what made them; checkpoints and stores do not."""
+    apart = {"store", "checkpoints", "logs", "benchmarks", "adapter"}
+    return sorted(
+        path
+        for path in found
+        if (path.suffix in (".parquet", ".json") or path.name == "README.md")
+        and not apart & set(path.parts)
+    )
+
+
+def _visit(path: str, found: dict[str, Finding], config: WorkflowConfig) -> None:
+    """Add the findings of an artifact and of all that it was made from."""
+    own = str(dag.origin.witness(path))
+    if own in found:
+        return
+    if not Path(own).is_file():
+        found[own] = Finding(own, "missing")
+        return
+    try:
+        about = dag.origin.read(own)
+    except (TmapError, ValueError) as fault:  # torn on its way here
+        found[own] = Finding(own, "unknown", [f"it cannot be read: {fault}"])
+        return
+    made = about.get("made")
+    if made is None:
+        text = "it does not say what made it; an earlier version of tmap wrote it"
+        found[own] = Finding(own, "unknown", [text])
+        return
+    inputs = _behind(made)
+    for name in inputs:
+        _visit(name, found, config)
+    differences = compare(about, config) + _beside(Path(own).parent, about)
+    differences += [
+        f"input {dag.origin.witness(name)}: {found[str(dag.origin.witness(name))].state}"
+        for name in inputs
+        if found[str(dag.origin.witness(name))].state != "current"
+    ]
+    found[own] = Finding(own, "stale" if differences else "current", differences)
+
+
+def _behind(made: dict[str, Any]) -> list[str]:
+    """Results that it was made from; of a results table, data cards of subsets too."""
+    inputs = [name for name in made["inputs"] if _is_result(name)]
+    if made["rule"] != "collect_metrics":
+        return inputs
+    runs = [Path(name).parents[1] for name in inputs if name.endswith("/train.json")]
+    return inputs + list(dict.fromkeys(str(run / "README.md") for run in runs))
+
+
+def _beside(folder: Path, about: dict[str, Any]) -> list[str]:
+    """Files written together with a data card that are gone, or are others now."""
+    found = []
+    for name, digest in about.get("beside", {}).items():
+        path = folder / name
+        if not path.is_file():
+            found.append(f"file {name}: missing")
+        elif dag.origin.file_digest(path) != digest:
+            found.append(f"file {name}: edited or torn")
+    return found
+
+
+def _is_result(path: str) -> bool:
+    return Path(path).parts[:1] == ("results",)
+
+
+def compare(about: dict[str, Any], config: WorkflowConfig) -> list[str]:
+    """What differs between what a file says of its making and today, one text each."""
+    made = about["made"]
+    rule, names = made["rule"], made["names"]
+    try:
+        card = dag.origin.card(rule, names)
+    except TmapError as fault:
+        return [f"card: {fault}"]
+    code = codes(*dag.origin.roots(rule, names))
+    return [
+        *_schema(about),
+        *(f"card {text}" for text in _changes(_flat(made["card"]), _flat(card))),
+        *_modules(made["modules"], code),
+        *_changes(about["versions"], versions()),
+        *_inputs(made["inputs"]),
+        *_asked(made, config),
+    ]
+
+
+def _schema(about: dict[str, Any]) -> list[str]:
+    kind = about.get("schema")
+    if kind is None:
+        return []
+    now = schemas.SCHEMAS[kind].version if kind in schemas.SCHEMAS else None
+    then = about["schema_version"]
+    return [] if now == then else [f"table {kind}: version {then} -> {now}"]
+
+
+def _flat(value: Any, name: str = "") -> dict[str, str]:
+    """Nested keys as `a.b`, their values as short JSON; a list is one value."""
+    if isinstance(value, dict) and value:
+        found: dict[str, str] = {}
+        for key, part in value.items():
+            found |= _flat(part, f"{name}.{key}" if name else key)
+        return found
+    text = json.dumps(value, ensure_ascii=False)
+    return {name: text}
+
+
+def _changes(then: dict[str, str], now: dict[str, str]) -> list[str]:
+    return [
+        f"{key}: {_short(then.get(key))} -> {_short(now.get(key))}"
+        for key in dict.fromkeys([*then, *now])
+        if then.get(key) != now.get(key)
+    ]
+
+
+def _short(text: str | None) -> str:
+    if text is None:
+        return "absent"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def _modules(then: dict[str, str], now: dict[str, str]) -> list[str]:
+    found = []
+    for name in sorted({*then, *now}):
+        if then.get(name) != now.get(name):
+            what = (
+                "gone" if name not in now else "new" if name not in then else "edited"
+            )
+            found.append(f"code {name}: {what}")
+    return found
+
+
+def _inputs(then: dict[str, str]) -> list[str]:
+    """Inputs that are there with other content; one that is not there is passed over."""
+    return [
+        f"input {path}: another file"
+        for path, digest in then.items()
+        if Path(path).is_file()
+        and _digest(path, Path(path).stat().st_mtime_ns) != digest
+    ]
+
+
+@cache
+def _digest(path: str, _time: int) -> str:
+    """Of a file that many artifacts were made from, computed once."""
+    return dag.origin.file_digest(path)
+
+
+def _asked(made: dict[str, Any], config: WorkflowConfig) -> list[str]:
+    """What the config asks of a results table beyond, or short of, what is in it."""
+    if made["rule"] != "collect_metrics":
+        return []
+    where = next(p for p in made["inputs"] if p.endswith("predictions.parquet"))
+    dataset, model = Path(where).parts[1:3]
+    asked = set(
+        dag.comparison.measured(
+            dataset, model, config.methods, config.seeds, config.certify
+        )
+    )
+    there = {
+        path
+        for path in made["inputs"]
+        if path.count("/") > 3 and Path(path).parts[2] != "anchors"
+    }
+    found = [f"config asks for {path}" for path in sorted(asked - there)]
+    return found + [f"config leaves out {path}" for path in sorted(there - asked)]
+
+
+def show(findings: Sequence[Finding], console: Console) -> None:
+    """Print one row per artifact, then what to do."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("artifact", overflow="fold")
+    table.add_column("is", no_wrap=True)
+    table.add_column("what differs: then -> now", overflow="fold")
+    for found in findings:
+        state = Text(found.state, STYLES[found.state])
+        table.add_row(Text(found.path), state, Text("\n".join(found.differences)))
+    console.print(table)
+    late = sum(found.state != "current" for found in findings)
+    console.print()
+    if late:
+        text = (
+            f"{late} of {len(findings)} artifacts are not current. `snakemake -n` with "
+            "your profile and config says what it would build again; docs/upgrades.md "
+            "says how to accept a change that alters no number."
+        )
+    else:
+        text = f"All {len(findings)} artifacts are current."
+    console.print(text, markup=False, highlight=False)

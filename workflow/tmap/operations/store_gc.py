@@ -1,0 +1,201 @@
+"""What the store holds that no card refers to any more, and its removal.
+
+Every part says who was asked (`tmap.store.measurements.Who`). A local model's measurements
+are referred to while its card is there, with the same revision and the same words: those of
+its prompt, or of a judge card's form. A proxy's gradients are while its card and revision
+are. A server's replies are referred to while a judge card would send the same request for
+some row. Pools are not looked at: what was measured of a pool that is gone stays as long
+as its model and words.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tmap import cards, dag
+from tmap.artifacts.files import read_json
+from tmap.judges.base import Want
+from tmap.store import measurements, parts
+
+#: Seconds after which a file that was never finished is nobody's any more.
+ABANDONED = 86_400
+#: Forms of judge cards of which digits are read.
+RATED_BY_DIGIT = ("quality", "complexity")
+
+
+@dataclass
+class Kind:
+    """One kind of measurement: rows in all and rows that go, and the files that change.
+
+    Attributes
+    ----------
+    size : bytes on disk
+    gone : rows to remove, by who was asked (for people)
+    """
+
+    name: str
+    size: int = 0
+    rows: int = 0
+    gone: dict[str, int] = field(default_factory=dict)
+    torn: list[Path] = field(default_factory=list)
+    changed: list[Path] = field(default_factory=list)
+
+
+def survey() -> list[Kind]:
+    """What lies in the store, by kind; nothing is changed."""
+    found = []
+    folders = measurements.root().glob("*") if measurements.root().is_dir() else []
+    for folder in sorted(path for path in folders if path.is_dir()):
+        kind = Kind(folder.name)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                _look(path, kind)
+        found.append(kind)
+    return found
+
+
+def _look(path: Path, kind: Kind) -> None:
+    try:
+        about = path.stat()
+        kind.size += about.st_size
+        if path.suffix == ".tmp":
+            if time.time() - about.st_mtime > ABANDONED:
+                kind.torn.append(path)
+            return
+        part = parts.read(path, ["key"])
+    except (parts.Vanished, FileNotFoundError):
+        return  # a job that runs has merged it
+    if part is None:
+        kind.torn.append(path)
+        return
+    kind.rows += len(part.rows)
+    dead = _dead(part)
+    if dead:
+        kind.changed.append(path)
+    owner = part.rows["key"].str[: measurements.WHO]
+    for prefix, n in owner[owner.isin(dead)].value_counts().items():
+        name = named(part.asked.get(prefix))
+        kind.gone[name] = kind.gone.get(name, 0) + int(n)
+
+
+def remove(kinds: list[Kind]) -> None:
+    """Write the parts again without what `survey` found; broken files go."""
+    for kind in kinds:
+        for path in kind.torn:
+            path.unlink(missing_ok=True)
+        for path in kind.changed:
+            try:
+                part = parts.read(path, ["key"])
+                if part and set(part.rows["key"].str[: measurements.WHO]) <= _dead(
+                    part
+                ):
+                    path.unlink(missing_ok=True)  # vectors are of one model each
+                    continue
+                part = parts.read(path)
+            except parts.Vanished:
+                continue
+            if part is not None:
+                _rewrite(path, part)
+
+
+def _rewrite(path: Path, part: parts.Part) -> None:
+    dead = _dead(part)
+    rows = part.rows[~part.rows["key"].str[: measurements.WHO].isin(dead)]
+    asked = {prefix: who for prefix, who in part.asked.items() if prefix not in dead}
+    if len(rows):
+        parts.write(path.parent, parts.Part(rows, asked), instead_of=path)
+    path.unlink(missing_ok=True)
+
+
+def _dead(part: parts.Part) -> set[str]:
+    """Prefixes of keys that no card refers to, or that the part does not explain."""
+    owners = set(part.rows["key"].str[: measurements.WHO])
+    return {p for p in owners if p not in part.asked or not referred(part.asked[p])}
+
+
+def referred(who: dict[str, Any]) -> bool:
+    """Whether a card that is there today asks this model in these words."""
+    if "gradients" in who:
+        return _is_there(who)
+    if "server" in who:
+        return any(who == asked for asked in _servers())
+    if not _is_there(who):
+        return False
+    return any(who["words"] == words for words in _words(who["card"]))
+
+
+def _is_there(who: dict[str, Any]) -> bool:
+    """Whether the model has a card, and the same revision where it is fetched."""
+    name = who["card"]
+    record = Path(dag.data.model_file(name))
+    if record.is_file() and read_json(record)["revision"] != who["revision"]:
+        return False
+    return name in cards.names("models")
+
+
+def named(who: dict[str, Any] | None) -> str:
+    """Who was asked, in a line."""
+    if who is None:
+        return "an earlier version of tmap"
+    if "server" in who:
+        return f"{who['fields'].get('model')} at {who['server']}"
+    return f"{who['card']} ({who['revision'][:12]})"
+
+
+def _judges() -> Iterator[Any]:
+    return (cards.load("judges", name) for name in cards.names("judges"))
+
+
+@cache
+def _servers() -> list[dict[str, Any]]:
+    """Every `Server.who` that the judge cards come to."""
+    from tmap.judges.server import Server
+
+    found = []
+    for card in _judges():
+        for name, form in card.forms.items() if card.server else ():
+            want: Want = "digits" if name in RATED_BY_DIGIT else "text"
+            found.append(Server(card.server, card.limits, card.style, form).who(want))
+    return found
+
+
+@cache
+def _words(model: str) -> list[dict[str, Any]]:
+    """The words that a model card, and judge cards of this model, put into prompts."""
+    own = dag.params.prompt_words(model).model_dump(mode="json")
+    forms = [
+        form.words(card.style)
+        for card in _judges()
+        if card.model == model
+        for form in card.forms.values()
+    ]
+    return [own, *forms]
+
+
+def show(kinds: list[Kind], console: Console) -> bool:
+    """Print sizes, and what would go; whether there is anything."""
+    console.print(f"{measurements.root()}: {_bytes(sum(kind.size for kind in kinds))}")
+    for kind in kinds:
+        n = sum(kind.gone.values())
+        line = f"  {_bytes(kind.size):>8}  {kind.name}: {kind.rows} rows, {n} go"
+        console.print(line, markup=False, highlight=False)
+        for name, rows in sorted(kind.gone.items()):
+            console.print(f"            {rows} of {name}", markup=False)
+        if kind.torn:
+            console.print(f"            {len(kind.torn)} broken files go", markup=False)
+    return any(kind.gone or kind.torn for kind in kinds)
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "K", "M", "G"):
+        if size < 1024 or unit == "G":
+            break
+        size /= 1024
+    return f"{size:.0f}{unit}"

@@ -1,0 +1,1 @@
+"""Search indicator weights: reward, demonstrations, optimiser, choice."""

@@ -1,0 +1,260 @@
+"""Whether the few-shot reward ranks subsets as fine-tuning does, for a task and a model.
+
+Sentinels are selections that a search has already given a reward: half spread over the
+range of rewards, half near the weights that it chose. Each is trained on and measured on
+reward-role questions outside the tiny set, never on test questions. Spearman's rank
+correlation of reward and trained accuracy then says what the reward is worth::
+
+    trust     the lower end of its 90 % interval exceeds 0.3
+    abstain   the upper end is below 0.3, or the correlation is at most 0
+    weak      else
+
+Under `abstain` the recommended subset is the safe choice that the method's card named
+before anything was measured. A search whose rewards are all equal, or with too few
+different selections, has no sentinels: it abstains, and nothing is trained. The
+interval resamples sentinels (pairs of reward and accuracy); noise of questions and
+training seeds weakens the correlation and so counts against the proxy. Ours; the paper
+has one table of four pairs (its Table 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tmap.errors import TmapError
+from tmap.selection import ranking
+from tmap.selection.features import Features
+
+THRESHOLD, LEVEL = 0.3, 0.90
+N_RESAMPLES = 10_000
+
+
+class Sentinel(NamedTuple):
+    """An evaluated point of a search; `role` is spread or near."""
+
+    iteration: int
+    weights: list[float]
+    reward: float
+    role: str
+
+
+def subsets(
+    matrix: np.ndarray, points: np.ndarray, ties: np.ndarray, n: int
+) -> list[frozenset[int]]:
+    """The n best rows under each of the (T, K) weights."""
+    return [
+        frozenset(ranking.top(ranking.scores(matrix, w), ties, n).tolist())
+        for w in points
+    ]
+
+
+def overlaps(chosen: Sequence[frozenset[int]]) -> np.ndarray:
+    """(T, T) Jaccard index of every pair of sets, none of them empty."""
+    return np.array([[len(a & b) / len(a | b) for b in chosen] for a in chosen])
+
+
+def choose(
+    rewards: np.ndarray, chosen: Sequence[frozenset[int]], incumbent: int, n: int
+) -> list[tuple[int, str]]:
+    """n points with different subsets: n // 2 near the incumbent, the rest spread.
+
+    Near: the incumbent, then those whose subsets share most with its own. Spread: those
+    closest to evenly spaced rewards from the lowest to the highest.
+
+    Parameters
+    ----------
+    rewards, chosen : (T,) of a search, and the subset of each point
+    incumbent : the point whose weights the search chose
+
+    Returns
+    -------
+    (point, role), spread ones first; at least n different subsets are needed
+    """
+    own = chosen[incumbent]
+    first: dict[frozenset[int], int] = {own: incumbent}
+    for t, rows in enumerate(chosen):
+        first.setdefault(rows, t)
+
+    def far(t: int) -> tuple[float, int]:
+        return -len(own & chosen[t]) / len(own | chosen[t]), t
+
+    near = sorted(first.values(), key=far)[: n // 2]
+    left = sorted(set(first.values()) - set(near))
+    spread = []
+    for target in np.linspace(rewards.min(), rewards.max(), n - n // 2):
+        t = min(left, key=lambda t: (abs(rewards[t] - target), t))
+        spread.append(t)
+        left.remove(t)
+    return [(t, "spread") for t in sorted(spread)] + [(t, "near") for t in near]
+
+
+def sentinels(
+    pool: pd.DataFrame,
+    columns: Features,
+    trace: pd.DataFrame,
+    incumbent: int | None,
+    fraction: float,
+    n: int,
+) -> dict[str, Any]:
+    """The content of sentinels.json: n sentinels, and how much their subsets share.
+
+    Parameters
+    ----------
+    pool, columns : table 'pool', and the normalised columns that are weighed
+    trace : table 'trace' of the search; raced rows, whose rewards are partial, stay out
+    incumbent : the iteration that it chose; None where it abstained
+    fraction : M / N
+
+    Returns
+    -------
+    Without sentinels, and with a `reason`, if the search has none to offer
+    """
+    trace = trace[~trace["raced"].astype(bool)].reset_index(drop=True)
+    rewards = trace["reward"].to_numpy(dtype=float)
+    found: dict[str, Any] = {"indicators": list(columns.names), "reason": None}
+    if incumbent is None or np.ptp(rewards) == 0:
+        return found | _none("all rewards of the search are equal, so nothing ranks")
+    points = np.stack(trace["weights"].to_numpy())
+    ties = ranking.tie_rank(pool["text_hash"], pool["sample_id"])
+    size = ranking.n_selected(fraction, len(pool))
+    chosen = subsets(columns.matrix, points, ties, size)
+    if len(set(chosen)) < n:
+        return found | _none(
+            f"the search measured {len(set(chosen))} different subsets in full, and "
+            f"{n} sentinels are needed"
+        )
+    iterations = trace["iteration"].tolist()
+    named = choose(rewards, chosen, iterations.index(incumbent), n)
+    shared = overlaps([chosen[t] for t, _ in named])
+    pairs = shared[np.triu_indices(n, 1)]
+    return found | {
+        "sentinels": [
+            Sentinel(
+                iterations[t], points[t].tolist(), float(rewards[t]), role
+            )._asdict()
+            for t, role in named
+        ],
+        "jaccard": shared.round(4).tolist(),
+        "jaccard_range": [float(f(pairs)) for f in (np.min, np.median, np.max)],
+    }
+
+
+def _none(reason: str) -> dict[str, Any]:
+    return {"sentinels": [], "reason": reason, "jaccard": [], "jaccard_range": None}
+
+
+def judge(rewards: np.ndarray, accuracies: np.ndarray, seed: int = 0) -> dict[str, Any]:
+    """Verdict, correlation, one-sided permutation p and bootstrap interval.
+
+    Parameters
+    ----------
+    rewards : (n,) of the sentinels
+    accuracies : (n,) after training, mean over training seeds
+    seed : of permutations and resamples
+    """
+    if np.ptp(rewards) == 0 or np.ptp(accuracies) == 0:
+        what = "rewards" if np.ptp(rewards) == 0 else "accuracies"
+        reason = f"all {what} are equal, so nothing ranks: abstain"
+        found = {"rho": 0.0, "p": 1.0, "interval": [0.0, 0.0]}
+        return {"verdict": "abstain", **found, "reason": reason}
+    rng = np.random.default_rng(seed)
+    rho = spearman(rewards[None], accuracies[None])[0]
+    shuffled = rng.permuted(np.tile(accuracies, (N_RESAMPLES, 1)), axis=1)
+    above = spearman(np.tile(rewards, (N_RESAMPLES, 1)), shuffled) >= rho - 1e-12
+    p = (1 + above.sum()) / (N_RESAMPLES + 1)
+    rows = rng.integers(0, len(rewards), (N_RESAMPLES, len(rewards)))
+    drawn = spearman(rewards[rows], accuracies[rows])
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    name = verdict(float(rho), float(low), float(high))
+    return {
+        "verdict": name,
+        "rho": float(rho),
+        "p": float(p),
+        "interval": [float(low), float(high)],
+        "reason": f"rank correlation {rho:+.2f}, {LEVEL:.0%} interval {low:+.2f} to "
+        f"{high:+.2f}, against {THRESHOLD}: {name}",
+    }
+
+
+def verdict(rho: float, low: float, high: float) -> str:
+    """trust, weak or abstain: see the head of this module."""
+    if rho <= 0 or high < THRESHOLD:
+        return "abstain"
+    return "trust" if low > THRESHOLD else "weak"
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Rank correlation of each pair of rows, ties at their mean rank; 0 of a constant."""
+    x, y = (stats.rankdata(values, axis=1) for values in (a, b))
+    x, y = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (x, y))
+    size = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+    return np.divide((x * y).sum(axis=1), size, out=np.zeros(len(x)), where=size > 0)
+
+
+def certify(
+    about: dict[str, Any],
+    answers: Sequence[Sequence[pd.DataFrame]],
+    seen: set[str],
+    method: str,
+    safe: str,
+) -> dict[str, Any]:
+    """The content of certificate.json.
+
+    Parameters
+    ----------
+    about : content of sentinels.json
+    answers : sentinel -> training seed -> table 'predictions' of reward questions
+    seen : ids of the questions that the search asked
+    method, safe : what is recommended, under `abstain` the second
+
+    Raises
+    ------
+    TmapError : no reward question was left out of the tiny set, or answers are missing
+    """
+    if len(answers) != len(about["sentinels"]):
+        raise TmapError(
+            f"{len(about['sentinels'])} sentinels were chosen, and {len(answers)} were "
+            "measured. Name the predictions of every one, its seeds together."
+        )
+    rewards = np.array([sentinel["reward"] for sentinel in about["sentinels"]])
+    accuracies = np.array(
+        [[_accuracy(frame, seen) for frame in runs] for runs in answers]
+    )
+    n = 0
+    if about["sentinels"]:
+        found = judge(rewards, accuracies.mean(axis=1))
+        n = int((~answers[0][0]["question_id"].isin(seen)).sum())
+    else:
+        nothing = {"rho": None, "p": None, "interval": None}
+        found = {"verdict": "abstain", **nothing, "reason": about["reason"]}
+    return {
+        **found,
+        "recommended": safe if found["verdict"] == "abstain" else method,
+        "safe": safe,
+        "threshold": THRESHOLD,
+        "n_sentinels": len(rewards),
+        "n_seeds": len(answers[0]) if answers else 0,
+        "n_questions": n,
+        "sentinels": [
+            {**sentinel, "accuracies": row.tolist(), "accuracy": float(row.mean())}
+            for sentinel, row in zip(about["sentinels"], accuracies, strict=True)
+        ],
+        "jaccard": about["jaccard"],
+        "jaccard_range": about["jaccard_range"],
+    }
+
+
+def _accuracy(frame: pd.DataFrame, seen: set[str]) -> float:
+    outside = frame[~frame["question_id"].isin(seen)]
+    if outside.empty:
+        raise TmapError(
+            "The search asked every reward question, so none is left to certify its "
+            "reward with. Certify a method whose reward uses a tiny set."
+        )
+    return float(outside["is_correct"].mean())

@@ -1,0 +1,129 @@
+"""From a finished search to weights that one can stand by.
+
+w* is the evaluated point with the best posterior mean; the best few and uniform weights
+are then measured on questions and a dealing that the search never saw.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tmap.search import posterior
+from tmap.search.ledger import short_digest
+from tmap.search.loop import Found
+from tmap.search.outcome import Evaluation
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The weights that a search ends with.
+
+    Attributes
+    ----------
+    weights : (K,) the evaluated point with the best posterior mean; all 1 if the search
+        abstains, for all rewards were equal
+    interval : (K, 2) 90 % interval of w / max w, or None without a fitted process or
+        where the search abstains
+    ranking : iterations by posterior mean, best first, one per set of demonstrations;
+        empty if the search abstains
+    """
+
+    weights: np.ndarray
+    interval: np.ndarray | None
+    ranking: list[int]
+
+
+def choose(found: Found, bounds: tuple[float, float], seed: int) -> Choice:
+    """Pick w* by posterior mean; without guided iterations by reward."""
+    if constant(found.rewards):
+        return Choice(np.ones(found.points.shape[1]), None, [])
+    value = found.rewards
+    interval = None
+    if found.model is not None:
+        value = posterior.means(found.model, found.space, found.points)
+        interval = posterior.interval(
+            found.model, found.space, found.points, bounds, seed
+        )
+    order = np.lexsort((np.arange(len(value)), -value))
+    raced = found.trace["raced"].to_numpy(dtype=bool)
+    ranking, shown = [], set()
+    for t in order[~raced[order]].tolist():
+        key = short_digest(
+            [list(map(str, group)) for group in found.trace["exemplars"][t]]
+        )
+        if key not in shown:
+            shown.add(key)
+            ranking.append(t)
+    return Choice(found.points[ranking[0]], interval, ranking)
+
+
+def confirm(
+    evaluate: Callable[[np.ndarray], Evaluation], found: Found, choice: Choice, n: int
+) -> list[dict[str, Any]]:
+    """Re-score the best few and uniform weights on fresh questions and a new dealing."""
+    named: list[tuple[str, np.ndarray]] = [
+        (f"iteration {t}", found.points[t]) for t in choice.ranking[:n]
+    ]
+    named.append(("uniform", np.ones(found.points.shape[1])))
+    rows = []
+    for name, weights in named:
+        outcome = evaluate(weights).outcome
+        logger.info("confirm %s: reward %.4f", name, outcome.reward)
+        rows.append(
+            {
+                "name": name,
+                "weights": [float(w) for w in weights],
+                "reward": outcome.reward,
+                "se_items": outcome.se_items,
+                "se_groups": _number(outcome.se_groups),
+            }
+        )
+    return rows
+
+
+def summary(
+    names: list[str],
+    found: Found,
+    choice: Choice,
+    confirmed: list[dict[str, Any]],
+    notes: dict[str, Any],
+) -> dict[str, Any]:
+    """The content of weights.json; `reward` is the confirmed one."""
+    best = choice.ranking[0] if choice.ranking else None
+    interval = None if choice.interval is None else choice.interval.tolist()
+    return {
+        "indicators": names,
+        "weights": [float(w) for w in choice.weights],
+        "weights_relative": posterior.relative(choice.weights).tolist(),
+        "interval": interval,
+        "abstains": best is None,
+        "iteration": best,
+        "reward": confirmed[0]["reward"],
+        "reward_search": float(found.rewards[best or 0]),
+        "uniform_reward": confirmed[-1]["reward"],
+        "confirm": confirmed,
+        "n_evaluations": len(found.rewards),
+        **notes,
+    }
+
+
+def constant(rewards: np.ndarray) -> list[str]:
+    """A warning if no weights were worth more than any others."""
+    if np.ptp(rewards) > 0:
+        return []
+    return [
+        f"all {len(rewards)} rewards are equal ({rewards[0]:.3f}): the demonstrations "
+        "never change the answers, so the search abstains: its weights are equal, as in "
+        "method uniform; check n_shots, the answer reader and the model on trace.parquet"
+    ]
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,157 @@
+"""The pool as the search sees it: ranked by weights, dealt into demonstrations."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tmap.cards.method import SearchSection
+from tmap.prompts.conversation import answer_of, question_of
+from tmap.prompts.renderer import Demo, Renderer
+from tmap.search import dealing
+from tmap.search.ledger import short_digest
+from tmap.search.optimiser import N_POINTS
+from tmap.search.outcome import Evaluation
+from tmap.search.reward import Reward
+from tmap.selection import ranking
+from tmap.selection.features import Features
+from tmap.store.spool import Spool
+
+
+class Texts(Sequence[Demo]):
+    """The rows of a pool as demonstrations, in its order; on disk, read one by one.
+
+    Parameters
+    ----------
+    parts : of table 'pool'
+    """
+
+    def __init__(self, parts: Iterable[pd.DataFrame]) -> None:
+        self._spool = Spool()
+        for part in parts:
+            for row in part.to_dict("records"):
+                self._spool.append(pickle.dumps((question_of(row), answer_of(row))))
+
+    def __len__(self) -> int:
+        return len(self._spool)
+
+    def __getitem__(self, row: Any) -> Any:
+        return Demo(*pickle.loads(self._spool[row]))
+
+
+class Candidates:
+    """The pool as the search sees it: features, tie-breaks and demonstrations.
+
+    Parameters
+    ----------
+    pool : `sample_id` and `text_hash` of table 'pool'
+    texts : its rows as demonstrations
+    features : its normalised columns, in the order of the pool
+    search : policy, m and n
+    n_selected : M
+    shown : (N,) bool, rows that may stand as demonstrations; a row too long for the
+        context can be selected all the same
+    """
+
+    def __init__(
+        self,
+        pool: pd.DataFrame,
+        texts: Sequence[Demo],
+        features: Features,
+        search: SearchSection,
+        n_selected: int,
+        shown: np.ndarray,
+    ) -> None:
+        self.pool, self.texts = pool, texts
+        self.features, self.search = features, search
+        self.rows = np.flatnonzero(shown)
+        self.ties = ranking.tie_rank(pool["text_hash"], pool["sample_id"])
+        self.n_needed = dealing.n_needed(
+            search.exemplars, search.n_groups, search.n_shots, n_selected
+        )
+
+    def groups(self, weights: np.ndarray, turn: int = 0) -> np.ndarray:
+        """(m, n) row numbers of the demonstrations under these weights."""
+        score = ranking.scores(self.features.matrix, weights)[self.rows]
+        n = min(self.n_needed, len(score))
+        ranked = self.rows[ranking.top(score, self.ties[self.rows], n)]
+        how = self.search
+        return dealing.deal(ranked, how.n_groups, how.n_shots, how.exemplars, turn)
+
+    def demos(self, groups: np.ndarray) -> list[list[Demo]]:
+        """The demonstrations' texts, group by group."""
+        return [[self.texts[row] for row in group] for group in groups.tolist()]
+
+    def ids(self, groups: np.ndarray) -> list[list[str]]:
+        """The demonstrations' sample_ids, group by group."""
+        ids = self.pool["sample_id"].to_numpy()
+        return [[str(ids[i]) for i in group] for group in groups]
+
+    def evaluate(
+        self,
+        reward: Reward,
+        weights: np.ndarray,
+        turn: int = 0,
+        beat: float | None = None,
+    ) -> Evaluation:
+        """What these weights are worth on the reward's question set."""
+        start = time.monotonic()
+        groups = self.groups(weights, turn)
+        return Evaluation(reward(self.demos(groups), beat, start), self.ids(groups))
+
+    def ask(self, reward: Reward, points: list[np.ndarray]) -> None:
+        """Ask for all points together, so that `evaluate` finds answers of each."""
+        start = time.monotonic()
+        reward.ask([d for w in points for d in self.demos(self.groups(w))], start)
+
+    def key(
+        self,
+        bounds: tuple[float, float],
+        seed: int,
+        rewards: str,
+        start: list[list[float]],
+    ) -> str:
+        """Names a search: all that steers it but its length and how it is confirmed."""
+        how = self.search.model_dump(
+            exclude={"n_iterations", "confirm_top", "warm_start"}
+        )
+        return short_digest(
+            {
+                "features": hashlib.sha256(self.features.matrix.tobytes()).hexdigest(),
+                "samples": self.pool["text_hash"].tolist(),
+                "shown": hashlib.sha256(self.rows.tobytes()).hexdigest(),
+                "names": list(self.features.names),
+                "needed": self.n_needed,
+                "bounds": list(bounds),
+                "search": how,
+                "points": N_POINTS[self.search.proposals],
+                "start": start,
+                "seed": seed,
+                "reward": rewards,
+            }
+        )
+
+
+def short_enough(
+    texts: Sequence[Demo], renderer: Renderer, room: int | None
+) -> np.ndarray:
+    """(N,) bool: rows that take at most `room` tokens as one demonstration.
+
+    A text has at most as many tokens as UTF-8 bytes, so only long texts are tokenised.
+    """
+    if room is None:
+        return np.ones(len(texts), dtype=bool)
+    bare = len(renderer.render("", [Demo("", "")]).prefix)
+    fits = np.empty(len(texts), dtype=bool)
+    for row, demo in enumerate(texts):
+        n_bytes = sum(len(text.encode("utf-8", "replace")) for text in demo)
+        fits[row] = (
+            bare + n_bytes <= room or len(renderer.render("", [demo]).prefix) <= room
+        )
+    return fits

@@ -1,0 +1,100 @@
+"""Every answer that the search paid for, one JSON line each, on disk before it is used.
+
+    {"type": "answers", "key": "9f2c...", "correct": "0110...", "new_tokens": 812, ...}
+    {"type": "search", "search": "71ab...", "versions": {"numpy": "2.4.6", ...}}
+    {"type": "batch", "engine": "transformers|...", "rows": 500}
+    {"type": "proposal", "search": "71ab...", "iteration": 0, "weights": [...], ...}
+
+Answers are keyed by the exact request, so they outlive a change of the search. Proposals
+belong to one search and let a resumed run check that it walks the same path. A line that
+a kill tore in two is dropped at the next start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from tmap.errors import TmapError
+from tmap.jobs import attempts
+
+logger = logging.getLogger(__name__)
+
+
+class Ledger:
+    """An append-only file of records; a record is on disk when `append` returns.
+
+    Parameters
+    ----------
+    path : file to read, repair and append to; made with its folder if absent
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.answers: dict[str, dict[str, Any]] = {}
+        self.searches: dict[str, dict[str, Any]] = {}
+        self.batches: dict[str, int] = {}
+        self.proposals: dict[str, dict[int, dict[str, Any]]] = {}
+        for record in self._read():
+            self._index(record)
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Write one line and wait until it is on disk."""
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            view = line.encode()
+            while view:
+                view = view[os.write(file, view) :]
+            os.fsync(file)
+        finally:
+            os.close(file)
+        self._index(record)
+        attempts.kept()
+
+    def _index(self, record: dict[str, Any]) -> None:
+        if record["type"] == "answers":
+            self.answers[record["key"]] = record
+        elif record["type"] == "batch":
+            self.batches[record["engine"]] = record["rows"]
+        elif record["type"] == "search":
+            self.searches[record["search"]] = record
+        else:
+            steps = self.proposals.setdefault(record["search"], {})
+            steps[record["iteration"]] = record
+
+    def _read(self) -> list[dict[str, Any]]:
+        if not self.path.exists():
+            return []
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            logger.warning(
+                "%s: dropped a torn last line of %d bytes", self.path, len(data) - whole
+            )
+            with open(self.path, "r+b") as file:
+                file.truncate(whole)
+                os.fsync(file.fileno())
+        records = []
+        for number, line in enumerate(data[:whole].splitlines(), start=1):
+            try:
+                record = json.loads(line)
+                record["type"]
+            except (ValueError, TypeError, KeyError):
+                raise TmapError(
+                    f"{self.path} line {number} is not a ledger record: {line[:60]!r}. "
+                    "Remove that line to lose one evaluation, or the file to lose all."
+                ) from None
+            records.append(record)
+        return records
+
+
+def short_digest(value: Any) -> str:
+    """32 hex digits of SHA-256 over canonical JSON."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

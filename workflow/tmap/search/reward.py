@@ -1,0 +1,302 @@
+"""The reward of a choice of demonstrations: few-shot accuracy on the tiny set.
+
+R(w) = mean over groups of the estimated accuracy      paper equations 2, 3 and 6
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from tmap.engines.base import LanguageModel, Spent
+from tmap.evaluation.marking import Marked, Marking, examine, option_ids
+from tmap.evaluation.readers import READER_VERSION
+from tmap.prompts.renderer import Demo, Renderer
+from tmap.search.ledger import Ledger, short_digest
+from tmap.search.outcome import Outcome
+
+logger = logging.getLogger(__name__)
+#: Share of unreadable answers above which to warn, and how near to all or to no more
+#: than guessing a model may be before its rewards can tell little.
+UNREAD, MARGIN = 0.05, 0.05
+#: Share of the candidates exactly as good as the best that a race may lose, at most.
+LOST = 0.025
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the answers after one group took: its share of what was asked together."""
+
+    seconds: float
+    new_tokens: int
+    spent: Spent
+
+
+@dataclass
+class Reward:
+    """Evaluates groups of demonstrations on one question set, through the ledger.
+
+    Parameters
+    ----------
+    lm, renderer : the target model, and how it is spoken to
+    questions : table 'questions', the S rows that are asked
+    marking : how answers are read and compared
+    estimate : (m, S) bool marks -> (m,) accuracy estimates
+    se_items : standard error that the choice of items adds
+    ledger : answers already paid for
+
+    Attributes
+    ----------
+    used : keys of the groups that rewards were made of
+    unbooked : costs that no outcome has told yet, by group
+    """
+
+    lm: LanguageModel
+    renderer: Renderer
+    questions: pd.DataFrame
+    marking: Marking
+    estimate: Callable[[np.ndarray], np.ndarray]
+    se_items: float
+    ledger: Ledger
+    used: set[str] = field(default_factory=set)
+    unbooked: dict[str, Cost] = field(default_factory=dict)
+
+    def __call__(
+        self,
+        groups: Sequence[Sequence[Demo]],
+        beat: float | None = None,
+        since: float | None = None,
+    ) -> Outcome:
+        """Ask what the ledger does not know, and estimate each group's accuracy.
+
+        With `beat`, a reward to beat, the first half of the groups is asked first; if
+        they leave no hope (`hopeless`), the others are not asked. `since`, a reading of
+        `time.monotonic`, says when the work on these groups began.
+        """
+        since = time.monotonic() if since is None else since
+        ahead = set(self.unbooked)
+        keys = [self.key(demos) for demos in groups]
+        n_first = len(keys) if beat is None else max(2, (len(keys) + 1) // 2)
+        self._ask(dict(zip(keys[:n_first], groups, strict=False)), since)
+        accuracy = self._accuracy(keys[:n_first])
+        n_first = min(n_first, len(keys))
+        raced = (
+            n_first < len(keys)
+            and beat is not None
+            and hopeless(accuracy, beat, len(self.questions))
+        )
+        if raced:
+            keys = keys[:n_first]
+        else:
+            rest = dict(zip(keys[n_first:], groups[n_first:], strict=True))
+            self._ask(rest, time.monotonic())
+            accuracy = self._accuracy(keys)
+        self.used |= set(keys)
+        costs = {k: self.unbooked.pop(k) for k in {*keys} & {*self.unbooked}}
+        seconds = time.monotonic() - since
+        seconds += sum(cost.seconds for key, cost in costs.items() if key in ahead)
+        m = len(accuracy)
+        return Outcome(
+            reward=float(accuracy.mean()),
+            group_accuracy=accuracy,
+            se_items=self.se_items,
+            se_groups=float(accuracy.std(ddof=1) / m**0.5) if m > 1 else float("nan"),
+            new_tokens=sum(cost.new_tokens for cost in costs.values()),
+            ledger_hits=len(keys) - len(costs),
+            seconds=seconds if costs else 0.0,
+            spent=sum((cost.spent for cost in costs.values()), Spent()),
+            raced=raced,
+        )
+
+    def _accuracy(self, keys: Sequence[str]) -> np.ndarray:
+        marks = np.array([_bits(self.ledger.answers[key]["correct"]) for key in keys])
+        return np.asarray(self.estimate(marks), dtype=float)
+
+    def ask(self, groups: Sequence[Sequence[Demo]], since: float | None = None) -> None:
+        """Ask what the ledger does not know, and note what each group's answers took.
+
+        As many groups at a time as the engine computes together: a kill loses those.
+        """
+        since = time.monotonic() if since is None else since
+        self._ask({self.key(demos): demos for demos in groups}, since)
+
+    def _ask(self, named: dict[str, Sequence[Demo]], since: float) -> None:
+        """The same for groups whose keys are known."""
+        keys = [key for key in named if key not in self.ledger.answers]
+        while keys:
+            self._keep_batch()
+            n = max(1, self.lm.batch_size // len(self.questions))
+            some, keys = keys[:n], keys[n:]
+            before = copy(self.lm.spent)
+            its = [named[key] for key in some]
+            found = examine(self.lm, self.renderer, self.questions, its, self.marking)
+            self._keep_batch()
+            new_tokens = [int(count) for count in found.n_new_tokens]
+            for i, key in enumerate(some):
+                self.ledger.append(
+                    {
+                        "type": "answers",
+                        "key": key,
+                        "correct": "".join("01"[int(x)] for x in found.is_correct[i]),
+                        "new_tokens": new_tokens[i],
+                        "unread": self._unread(found.replies[i]),
+                        "rows": self.lm.batch_size,
+                    }
+                )
+            each = (time.monotonic() - since) / len(some)
+            shares = self.lm.spent.since(before).parts(len(some))
+            for key, tokens, spent in zip(some, new_tokens, shares, strict=True):
+                self.unbooked[key] = Cost(each, tokens, spent)
+            since = time.monotonic()
+
+    def _keep_batch(self) -> None:
+        """Rows at once as this ledger began with, or fewer where memory ran out.
+
+        Another batch may round otherwise, so a resumed search takes what is recorded.
+        """
+        rows, known = self.lm.batch_size, self.ledger.batches.get(self.lm.key)
+        if known is not None and rows >= known:
+            self.lm.batch_size = known
+            return
+        if known is not None:
+            logger.warning(
+                "%s: answers so far were made with %d rows at once, from here with %d: "
+                "in bfloat16 they may round otherwise. A GPU with as much free memory "
+                "avoids that",
+                self.ledger.path,
+                known,
+                rows,
+            )
+        self.ledger.append({"type": "batch", "engine": self.lm.key, "rows": rows})
+
+    def room(self, n_shots: int) -> int | None:
+        """Tokens that each of n demonstrations may take; None if there is no limit.
+
+        What the longest question and its answer leave of the context, in equal parts.
+        An answer is cut where the context ends, so at most a quarter is kept for it.
+        """
+        if self.lm.context is None:
+            return None
+        empty = self.renderer.render("")
+        longest = 0
+        for row in self.questions.to_dict("records"):
+            asked = self.renderer.render(row["question"], [Demo("", "")]).question
+            longest = max(longest, len(asked) + self._answer_length(row))
+        return (self.lm.context - len(empty.prefix) - longest) // n_shots
+
+    def _answer_length(self, row: dict[str, Any]) -> int:
+        if self.marking.is_choice:
+            return max(map(len, option_ids(self.renderer, row, self.marking)))
+        assert self.lm.context is not None
+        return min(self.marking.max_new_tokens, self.lm.context // 4)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens behind all that was asked for, now or in an earlier try."""
+        return sum(self.ledger.answers[key]["new_tokens"] for key in self.used)
+
+    def warnings(self) -> list[str]:
+        """What makes the answers behind this reward a poor guide, by name."""
+        answers = [self.ledger.answers[key] for key in sorted(self.used)]
+        n = len(answers) * len(self.questions)
+        if not n:
+            return []
+        found = []
+        unread = sum(answer.get("unread", 0) for answer in answers) / n
+        if unread > UNREAD:
+            found.append(
+                f"{unread:.1%} of {n} answers hold nothing that the reader "
+                f"({self.marking.metric}) finds; they count as wrong. Look at the "
+                "prompt template, the stop texts and max_new_tokens"
+            )
+        right = sum(answer["correct"].count("1") for answer in answers) / n
+        guessed = self._guessed()
+        if right >= 1 - MARGIN:
+            found.append(
+                f"the model is at the ceiling: {right:.1%} of {n} answers on the tiny "
+                "set are right, so demonstrations cannot help; take harder questions"
+            )
+        elif right <= guessed + MARGIN:
+            found.append(
+                f"the model is at the floor: {right:.1%} of {n} answers on the tiny set "
+                f"are right, where guessing gives {guessed:.1%}, so rewards are noise; "
+                "take easier questions, a stronger model, or see whether it is read well"
+            )
+        return found
+
+    def _guessed(self) -> float:
+        """Accuracy of guessing: 1 over the number of options; 0 of a written answer."""
+        if not self.marking.is_choice:
+            return 0.0
+        return float(np.mean([1 / len(c) for c in self.questions["choices"]]))
+
+    def _unread(self, replies: Sequence[Marked]) -> int:
+        """Written answers in which the metric's reader found nothing."""
+        if self.marking.is_choice:
+            return 0
+        return sum(getattr(reply, self.marking.metric) is None for reply in replies)
+
+    def identity(self) -> str:
+        """Names the reward as a function: what is asked, and what answers are worth.
+
+        The estimate is known by what it says of fixed answers, so that a change of
+        estimator, item parameters or formula makes it another reward.
+        """
+        rng = np.random.default_rng(0)
+        marks = rng.random((64, len(self.questions))) < rng.random((64, 1))
+        worth = np.round(np.asarray(self.estimate(marks), dtype=float), 9)
+        return short_digest([self.key([]), round(self.se_items, 9), worth.tolist()])
+
+    def key(self, demos: Sequence[Demo]) -> str:
+        """The exact request: token ids, question ids, how it is decoded and read."""
+        asked = self.questions
+        prompts = [self.renderer.render(q, demos) for q in asked["question"]]
+        request = {
+            "prefix": list(prompts[0].prefix),
+            "questions": [list(prompt.question) for prompt in prompts],
+            "ids": asked["question_id"].tolist(),
+            "choices": [None if c is None else list(c) for c in asked["choices"]],
+            "gold": asked["gold"].tolist(),
+            "marking": [READER_VERSION, *asdict(self.marking).values()],
+            "stop": list(self.renderer.stop),
+            "engine": self.lm.key,
+        }
+        return short_digest(request)
+
+
+def hopeless(accuracy: np.ndarray, beat: float, n_questions: int) -> bool:
+    """Whether groups that were asked leave little hope of a mean above `beat`.
+
+    So if the upper end of a one-sided 97.5 % interval of their mean lies below: Student's
+    t for n - 1 degrees of freedom, and as standard error that of the groups, or of as
+    many answers to single questions if this is larger, for few groups may look alike.
+
+    Simulated (100,000 candidates each; 50 and 100 questions; rewards 0.3 to 0.9; groups
+    that differ by 0 to 8 points): of candidates exactly as good as `beat`, 2 groups lose
+    none, 3 lose 0 to 0.8 % and 5 lose 0.1 to 2.3 %. Of those 20 points worse, 2 groups
+    stop under 3 %, 3 stop 36 to 100 % and 5 stop 88 to 100 %: racing pays from m = 5.
+
+    Parameters
+    ----------
+    accuracy : (n,) of the groups asked, n over 1
+    beat : a reward
+    n_questions : that each group was asked
+    """
+    n = len(accuracy)
+    asked = n * n_questions
+    mean = float(np.clip(accuracy.mean(), 0, 1))
+    share = (mean * asked + 1) / (asked + 2)
+    error = max(accuracy.std(ddof=1) / n**0.5, (share * (1 - share) / asked) ** 0.5)
+    return bool(accuracy.mean() + t.ppf(1 - LOST, n - 1) * error < beat)
+
+
+def _bits(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), dtype=np.uint8) == ord("1")

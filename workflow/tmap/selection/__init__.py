@@ -1,0 +1,1 @@
+"""From scores and weights to a subset, and its export."""

@@ -1,0 +1,207 @@
+"""A chosen subset as files for people and trainers, and the card that goes with them.
+
+Made beside the subset by a rule of its own: how a file is written trains nothing anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from tmap.prompts.conversation import has_turns, turns_of
+
+ALPACA, MESSAGES = "subset.jsonl", "subset.messages.jsonl"
+
+CARD = """\
+# {name}
+
+{chosen} samples, best first, chosen from {total} for dataset card `{dataset}` and model
+card `{model}`. Another task or model may need others.
+
+| | |
+|---|---|
+| source | {source}, revision {revision} |
+| licence | {licence} (of the source, as the dataset card states it) |
+| method | `{method}`: {how} |
+| share of the pool | {fraction} |
+| seed | {seed} |
+| code | {code} |
+
+## Weights
+
+{weights}
+
+## Files
+
+| file | holds |
+|---|---|
+| `{alpaca}` | Alpaca form: instruction, input, output; of chats also system and history |
+| `{messages}` | the same samples as messages, role and content: what `tmap` trains on |
+| `dataset_info.json` | LLaMA-Factory: `dataset_dir:` this folder, `dataset: {name}` |
+| `subset.parquet` | `sample_id`, rank, score, and what each indicator gave |
+
+`id` in both files is `sample_id` in `subset.parquet` and in
+`results/{dataset}/pool.parquet`, where texts and their hashes stand (of a method with
+rounds: in `chosen.parquet` beside this file).
+"""
+HOW = {
+    "random": "drawn at random",
+    "oracle": "rows that are known to be clean first",
+    "uniform": "highest sum of its indicators ({normalise}), all weighing the same",
+    "learned": "highest weighted sum of its indicators ({normalise}), weights searched "
+    "with few-shot accuracy as the reward",
+    "product": "highest product of its indicators ({normalise})",
+    "drawn": "highest weighted sum of its indicators ({normalise}), weights drawn at "
+    "random",
+    "best_single": "highest by the one indicator ({normalise}) with the best few-shot "
+    "accuracy",
+    "consensus": "highest weighted sum of its indicators ({normalise}), weights searched "
+    "with the mean few-shot accuracy of several models as the reward",
+    "fixed": "highest weighted sum of its indicators ({normalise}), weights as its card "
+    "fixes them",
+}
+
+
+def in_order(pool: pd.DataFrame, subset: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of table 'pool' that table 'subset' names, best first."""
+    texts = pool.set_index("sample_id").loc[subset["sample_id"]].reset_index()
+    return texts.to_dict("records")
+
+
+def with_chats(rows: list[dict[str, Any]]) -> bool:
+    """Whether any row is a chat of several turns."""
+    return any(map(has_turns, rows))
+
+
+def alpaca_lines(rows: list[dict[str, Any]]) -> str:
+    """Alpaca form, one JSON object per line.
+
+    Of a chat of several turns, instruction and output are the last exchange and
+    `history` holds those before it; all lines have the same keys.
+    """
+    chats = with_chats(rows)
+    return _lines(_alpaca(row, chats) for row in rows)
+
+
+def message_lines(rows: list[dict[str, Any]]) -> str:
+    """Messages form: {id, messages: [{role, content}, ...]} per line."""
+    return _lines(
+        {
+            "id": row["sample_id"],
+            "messages": [
+                {"role": role, "content": content} for role, content in turns_of(row)
+            ],
+        }
+        for row in rows
+    )
+
+
+def dataset_info(name: str, chats: bool) -> dict[str, Any]:
+    """What LLaMA-Factory's dataset_info.json says of both files.
+
+    Parameters
+    ----------
+    name : of the Alpaca form; the other is called `name`_messages
+    chats : whether its lines have system and history
+    """
+    columns = {"prompt": "instruction", "query": "input", "response": "output"}
+    if chats:
+        columns |= {"system": "system", "history": "history"}
+    tags = {"role_tag": "role", "content_tag": "content"}
+    tags |= {f"{role}_tag": role for role in ("user", "assistant", "system")}
+    return {
+        name: {"file_name": ALPACA, "columns": columns},
+        f"{name}_messages": {
+            "file_name": MESSAGES,
+            "formatting": "sharegpt",
+            "columns": {"messages": "messages"},
+            "tags": tags,
+        },
+    }
+
+
+def card(
+    names: dict[str, str],
+    how: dict[str, Any],
+    pool: dict[str, Any],
+    subset: dict[str, Any],
+    learned: dict[str, Any] | None,
+) -> str:
+    """The data card, as Markdown.
+
+    Parameters
+    ----------
+    names : dataset, model and method
+    how : settings of `export_subset`: weights and normalise
+    pool, subset : metadata of both tables
+    learned : content of weights.json, for learned weights
+    """
+    kind = how["weights"] if isinstance(how["weights"], str) else "fixed"
+    seed = f"{subset['seed']}, of the {'search' if learned else 'draw'}"
+    return CARD.format(
+        **names,
+        name=title(seed=subset["seed"], **names),
+        chosen=f"{subset['rows']['total']:,}",
+        total=f"{pool.get('n_candidates', pool['rows']['total']):,}",
+        source=_cell(pool["source"]),
+        revision=_cell(pool["revision"] or "unknown (a local file)"),
+        licence=_cell(pool["licence"]),
+        how=HOW[kind].format(normalise=how["normalise"]),
+        fraction=f"{subset['fraction']:.0%}",
+        seed=seed
+        if learned or kind in ("random", "drawn")
+        else "none: nothing is drawn",
+        code=f"{subset['code']} (fingerprint)",
+        weights=_weights(subset, learned),
+        alpaca=ALPACA,
+        messages=MESSAGES,
+    )
+
+
+def title(dataset: str, model: str, method: str, seed: int) -> str:
+    """What the subset is called where it goes: dataset_model_method_s0."""
+    return f"{dataset}_{model}_{method}_s{seed}"
+
+
+def _weights(subset: dict[str, Any], learned: dict[str, Any] | None) -> str:
+    if subset["weights"] is None:
+        return "None: no indicator was looked at."
+    spread = ", 90 % interval" if learned else ""
+    lines = [f"| indicator | weight | relative{spread} |", "|---|---|---|"]
+    largest = max(map(abs, subset["weights"])) or 1.0
+    bounds = (learned or {}).get("interval") or [None] * len(subset["weights"])
+    for name, weight, bound in zip(
+        subset["indicators"], subset["weights"], bounds, strict=True
+    ):
+        spread = f" [{bound[0]:.2f}, {bound[1]:.2f}]" if bound else ""
+        lines.append(f"| {name} | {weight:.3f} | {weight / largest:.2f}{spread} |")
+    if learned:
+        lines += ["", "Correlated indicators trade places: do not read single weights."]
+    lines += [f"\nWarning: {_cell(text)}" for text in subset["warnings"]]
+    return "\n".join(lines)
+
+
+def _alpaca(row: dict[str, Any], chats: bool) -> dict[str, Any]:
+    told = {"id": row["sample_id"], "instruction": row["instruction"]}
+    told |= {"input": row["input"], "output": row["response"]}
+    if not chats:
+        return told
+    turns = turns_of(row)
+    system = turns[0][1] if turns[0][0] == "system" else ""
+    texts = [content for role, content in turns if role != "system"]
+    pairs = [list(pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
+    if has_turns(row):
+        told["instruction"] = pairs[-1][0]
+    return told | {"system": system, "history": pairs[:-1]}
+
+
+def _lines(values: Iterable[dict[str, Any]]) -> str:
+    return "".join(f"{json.dumps(value, ensure_ascii=False)}\n" for value in values)
+
+
+def _cell(text: Any) -> str:
+    """One line of a Markdown table, whatever the text holds."""
+    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")

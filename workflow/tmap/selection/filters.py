@@ -1,0 +1,99 @@
+"""Which ranked rows may be taken: a method card's `filter:`.
+
+First rows whose raw score is not below a limit leave (`below: {ifd: 1.0}`, as
+Superfiltering does: IFD of 1 and more means that the instruction misleads), then rows
+that resemble a better one (`diversity: 0.9`, DEITA's rule). M stays a share of the whole
+pool, so that methods are compared at equal size; the sources take theirs of what is left
+(Cherry LLM) or of a number in the code (Superfiltering).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tmap.artifacts import tables
+from tmap.embeddings import embed, neighbours
+from tmap.errors import TmapError
+
+logger = logging.getLogger(__name__)
+
+
+class Sieve:
+    """Drops rows from a ranking.
+
+    Parameters
+    ----------
+    allowed : (N,) bool, rows that the limits leave
+    vectors : (N, d) float32 of length 1; None without a diversity filter
+    threshold : cosine similarity above which a row is dropped
+
+    Attributes
+    ----------
+    dropped : rows dropped, by filter, among those that were looked at
+    warnings : sentences worth printing and keeping
+    """
+
+    def __init__(
+        self,
+        allowed: np.ndarray,
+        vectors: np.ndarray | None = None,
+        threshold: float = 1.0,
+    ) -> None:
+        self.allowed, self.vectors, self.threshold = allowed, vectors, threshold
+        self.dropped: dict[str, int] = {}
+        self.warnings: list[str] = []
+
+    def pick(self, ranked: np.ndarray, n: int) -> np.ndarray:
+        """The first n of `ranked` (row numbers, best first) that may be taken."""
+        left = ranked[self.allowed[ranked]]
+        self.dropped["below"] = len(ranked) - len(left)
+        if self.vectors is not None:
+            kept = neighbours.diverse(self.vectors[left], self.threshold, n)
+            seen = int(kept[-1]) + 1 if len(kept) == n > 0 else len(left)
+            self.dropped["diversity"] = seen - len(kept)
+            left = left[kept]
+        if len(left) < n:
+            self.warnings.append(
+                f"the filters leave {len(left)} rows of the {n} that were to be taken: "
+                "the subset is smaller than those it is compared with"
+            )
+            logger.warning(self.warnings[-1])
+        return left[:n]
+
+
+def load(
+    card: Mapping[str, Any],
+    pool: pd.DataFrame,
+    columns: Sequence[Path],
+    vectors: str = "",
+) -> Sieve:
+    """The sieve of a method card; one that drops nothing if it has no `filter:`.
+
+    Parameters
+    ----------
+    card : `below` and `diversity` of `filter:`
+    pool : table 'pool', N rows
+    columns : tables 'indicator' of the method, named {indicator}.parquet
+    vectors : table 'embeddings' of the conversations, for a diversity filter
+    """
+    files = {Path(path).stem: path for path in columns}
+    allowed = np.ones(len(pool), dtype=bool)
+    for name, limit in card["below"].items():
+        raw = tables.read("indicator", files[name]).set_index("sample_id")["score"]
+        # Unscored rows are NaN, which is below nothing.
+        allowed &= raw.loc[pool["sample_id"]].to_numpy() < limit
+    if card["diversity"] is None:
+        return Sieve(allowed)
+    if not vectors:
+        raise TmapError(
+            "A diversity filter compares embeddings and was given none. Run `tmap "
+            "embed-pool` and name its table (--embeddings)."
+        )
+    rows = embed.unit_rows(embed.read(vectors), pool["sample_id"])
+    return Sieve(allowed, rows, card["diversity"])

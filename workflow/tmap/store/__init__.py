@@ -1,0 +1,1 @@
+"""What models and judges said, kept on disk and never asked twice."""

@@ -1,0 +1,195 @@
+"""Raw measurements that were paid for once, keyed by the exact request.
+
+    results/store/digits/4f/part-01763...-9c1e.parquet      key, request, reply
+
+The store holds what a model said (losses, log-probabilities, texts), never scores:
+another formula or parse rule costs no GPU second and no API call. A key begins with who
+was asked, so what one model said lies on one shelf, `{xx}`, the first two digits of its
+keys. It is not an `output:` of a rule: Snakemake would delete it with a failed job. Safe
+to share between jobs, also over NFS (`tmap.store.parts`).
+
+A kill costs what was under way: small parts are written as measurements come in, become
+one part every `ROWS` rows or `SECONDS` seconds, and few large ones when the job ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from tmap.jobs import attempts
+from tmap.store import parts
+from tmap.store.parts import Part
+from tmap.store.spool import Spool
+
+#: Environment variable that names another root; a place changes no number.
+ROOT = "TMAP_STORE"
+WHO, WHAT = 8, 32
+KEY = WHO + WHAT
+#: When the small parts of a running job become one.
+ROWS, SECONDS = 1000, 60.0
+#: Bytes below which parts are merged when a job ends.
+SMALL = 2**25
+#: How often a shelf is looked through again where parts vanish, and the pause between.
+LOOKS, PAUSE = 20, 0.2
+Who = Mapping[str, Any]
+
+
+class Entry(NamedTuple):
+    """One measurement; request and reply are what JSON can hold."""
+
+    key: str
+    request: Any
+    reply: Any
+
+
+def root() -> Path:
+    """`$TMAP_STORE`, else results/store below the working directory."""
+    return Path(os.environ.get(ROOT) or "results/store")
+
+
+def digest(value: Any) -> str:
+    """SHA-256 over canonical JSON, 64 hex digits."""
+    return hashlib.sha256(_json(value).encode()).hexdigest()
+
+
+class Store:
+    """Measurements of one kind, said by one model in answer to one kind of words.
+
+    Parameters
+    ----------
+    kind : folder under the root, such as "digits"
+    who : what can change a reply and is the same for many requests: model revision,
+        dtype, engine and its version, the words of the prompt. "card" is for people.
+    place : default: `root()`
+    """
+
+    def __init__(self, kind: str, who: Who, place: str | Path | None = None) -> None:
+        self.who = dict(who)
+        self._identity = {k: value for k, value in self.who.items() if k != "card"}
+        self._prefix = digest(self._identity)[:WHO]
+        self.folder = Path(place or root()) / kind / self._prefix[:2]
+        self._read: set[Path] = set()
+        self._replies = _Replies()
+        self._small: list[Path] = []
+        self._rows, self._since = 0, 0.0
+
+    def key(self, request: Any) -> str:
+        """40 hex digits: 8 of who is asked, 32 of what (and whom, as 8 might collide)."""
+        return self._prefix + digest([self._identity, request])[:WHAT]
+
+    def get(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Replies to those keys that are stored; of two, the earlier part's."""
+        self._look()
+        return self._replies.get(dict.fromkeys(keys))
+
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Write entries, on disk when this returns."""
+        if not entries:
+            return
+        rows = [(e.key, _json(e.request), _json(e.reply)) for e in entries]
+        frame = pd.DataFrame(rows, columns=parts.COLUMNS)
+        if not self._small:
+            self._since = time.monotonic()
+        part = Part(frame, {self._prefix: self.who})
+        self._small.append(parts.write(self.folder, part))
+        self._rows += len(rows)
+        attempts.kept()
+        if self._rows >= ROWS or time.monotonic() - self._since >= SECONDS:
+            parts.merge(self._small)
+            self._small, self._rows = [], 0
+
+    def compact(self) -> None:
+        """Make few large parts of many small ones, also of those that jobs left behind."""
+        some, size = [], 0
+        for path in parts.listed(self.folder):
+            if (n := _size(path)) < SMALL:
+                some.append(path)
+                size += n
+            if size >= SMALL:  # no more at once: a merge holds its parts in memory
+                parts.merge(some)
+                some, size = [], 0
+        parts.merge(some)
+        self._small, self._rows = [], 0
+
+    def _look(self) -> None:
+        """Take in the parts that were not read before."""
+        for _ in range(LOOKS):
+            try:
+                for path in parts.listed(self.folder):
+                    if path not in self._read:
+                        self._take(parts.read(path, ("key", "reply")))
+                        self._read.add(path)
+                return
+            except parts.Vanished:  # merged meanwhile: look for what took its place
+                time.sleep(PAUSE)
+
+    def _take(self, part: Part | None) -> None:
+        if part is None:
+            return
+        mine = part.rows[part.rows["key"].str.startswith(self._prefix)]
+        self._replies.add(mine["key"], mine["reply"])
+
+
+class _Replies:
+    """Replies on disk; in memory are their keys, 56 bytes each."""
+
+    def __init__(self) -> None:
+        self._spool = Spool()
+        self._keys, self._at = np.empty(0, f"S{KEY}"), np.empty(0, np.int64)
+        self._new: list[np.ndarray] = []
+
+    def add(self, keys: pd.Series, replies: pd.Series) -> None:
+        """Take in what comes later than all of before."""
+        names = keys.to_numpy(dtype=object).astype(f"S{KEY}")
+        is_new = ~self._find(names)[1]
+        self._new.append(names[is_new])
+        for reply in replies[is_new]:
+            self._spool.append(reply.encode())
+
+    def get(self, keys: Collection[str]) -> dict[str, Any]:
+        """Parsed replies to those keys that there are."""
+        self._sort()
+        names = np.array(list(keys), f"S{KEY}")
+        places, found = self._find(names)
+        pairs = zip(names[found], self._at[places[found]], strict=True)
+        return {name.decode(): json.loads(self._spool[at]) for name, at in pairs}
+
+    def _find(self, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where each would stand among the sorted keys, and whether it does."""
+        places = np.searchsorted(self._keys, names)
+        found = places < len(self._keys)
+        found[found] = self._keys[places[found]] == names[found]
+        return places, found
+
+    def _sort(self) -> None:
+        if not self._new:
+            return
+        every = np.concatenate([self._keys, *self._new])
+        n = len(self._spool)
+        at = np.append(self._at, np.arange(n - sum(map(len, self._new)), n))
+        self._keys, first = np.unique(every, return_index=True)
+        self._at, self._new = at[first], []
+
+
+OpenStore = Callable[[str, Who], Store]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _json(value: Any) -> str:
+    # ASCII: half surrogates and control characters travel as escapes.
+    return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))

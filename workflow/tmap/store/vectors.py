@@ -1,0 +1,114 @@
+"""Gradient vectors that were paid for once: write-once parts, keyed by the request.
+
+    results/store/gradients/4f/part-01763...-9c1e.parquet      key, norm, vector
+
+As `tmap.store.measurements`, which holds what JSON can, under the same root and the
+same kind of key. Vectors are too many to be held: looking reads the keys only, reading
+a part at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tmap.artifacts import tables
+from tmap.artifacts.provenance import fingerprint
+from tmap.jobs import attempts
+from tmap.store.measurements import WHAT, WHO, digest, root
+
+logger = logging.getLogger(__name__)
+
+
+def key(who: Any, request: Any) -> str:
+    """40 hex digits: 8 of who is asked and how, 32 of both."""
+    return digest(who)[:WHO] + digest([who, request])[:WHAT]
+
+
+class VectorStore:
+    """Vectors of one kind.
+
+    Parameters
+    ----------
+    kind : folder under the root
+    place : default: `tmap.store.measurements.root()`
+    """
+
+    def __init__(self, kind: str, place: str | Path | None = None) -> None:
+        self.folder = Path(place or root()) / kind
+        self._seen: set[Path] = set()
+        self._where: dict[str, tuple[Path, int]] = {}
+
+    def known(self, keys: Iterable[str]) -> set[str]:
+        """Those of the keys that are stored."""
+        wanted = set(keys)
+        for shelf in {key[:2] for key in wanted}:
+            for path in sorted((self.folder / shelf).glob("part-*.parquet")):
+                if path not in self._seen:
+                    self._seen.add(path)
+                    self._look(path)
+        return wanted & self._where.keys()
+
+    def read(
+        self, keys: Sequence[str], column: str
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """What is stored of these keys, part after part, each of which is read once.
+
+        Parameters
+        ----------
+        keys : stored ones, in any order
+        column : norm | vector
+
+        Yields
+        ------
+        (k,) positions among `keys`, and (k,) norms or (k, dim) float16 vectors of them
+        """
+        wanted: dict[Path, list[tuple[int, int]]] = {}
+        for at, key in enumerate(keys):
+            path, row = self._where[key]
+            wanted.setdefault(path, []).append((at, row))
+        for path, pairs in wanted.items():
+            at, rows = np.array(pairs).T
+            part = pq.read_table(path, columns=[column], partitioning=None)[column]
+            yield at, np.stack(part.take(pa.array(rows)).to_numpy())
+
+    def put(
+        self,
+        keys: Sequence[str],
+        vectors: np.ndarray,
+        norms: np.ndarray,
+        asked: Mapping[str, Any],
+    ) -> None:
+        """Write a part, on disk when this returns; all keys begin with one model's.
+
+        `asked` says for `tmap store-gc` whose vectors they are: card and revision.
+        """
+        name = f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
+        frame = pd.DataFrame({"key": list(keys), "norm": norms})
+        frame["vector"] = list(vectors.astype(np.float16))
+        tables.write(
+            "vectors",
+            frame,
+            self.folder / keys[0][:2] / name,
+            code=fingerprint("tmap.store.vectors"),
+            asked={keys[0][:WHO]: dict(asked)},
+        )
+        attempts.kept()
+
+    def _look(self, path: Path) -> None:
+        try:
+            keys = pq.read_table(path, columns=["key"], partitioning=None)["key"]
+        except (pa.ArrowInvalid, OSError) as fault:
+            logger.warning("%s is not readable (%s): it is left out", path, fault)
+            return
+        for row, key in enumerate(keys.to_pylist()):
+            self._where.setdefault(key, (path, row))

@@ -1,0 +1,1 @@
+"""A tiny question set that stands for all: IRT, anchors, estimators."""

@@ -1,0 +1,85 @@
+"""From the table of responses to the tables of item parameters and abilities."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from tmap.tiny import irt
+from tmap.tiny.history import History, from_table
+
+LOG = logging.getLogger(__name__)
+
+
+class Calibration(NamedTuple):
+    """Tables `irt` and `abilities`, and the notes of their metadata."""
+
+    items: pd.DataFrame
+    subjects: pd.DataFrame
+    notes: dict[str, Any]
+
+
+def calibrate(
+    responses: pd.DataFrame, dimensions: Sequence[int], seed: int = 0
+) -> Calibration:
+    """Drop duplicate subjects, choose D on held-out ones, fit all with it.
+
+    Parameters
+    ----------
+    responses : table `responses`
+    dimensions : candidates for D
+    seed : of the fit's start
+
+    Returns
+    -------
+    Tables sorted by id; notes b, v (both of lambda), dimension, held_out_errors per D,
+    n_subjects, n_duplicates.
+
+    Raises
+    ------
+    TmapError
+        Too few distinct subjects or questions.
+    """
+    return from_history(from_table(responses), dimensions, seed)
+
+
+def from_history(
+    history: History, dimensions: Sequence[int], seed: int = 0
+) -> Calibration:
+    """`calibrate` for a history that is already a matrix."""
+    dimension, errors = irt.choose_dimension(history.correct, dimensions, seed)
+    found = irt.fit(history.correct, dimension, seed)
+    items = pd.DataFrame(
+        {
+            "question_id": history.question_ids,
+            "discrimination": list(found.items.discrimination),
+            "intercept": found.items.intercept,
+        }
+    )
+    subjects = pd.DataFrame(
+        {
+            "subject_id": history.subject_ids,
+            "ability": list(found.ability),
+            "accuracy": history.accuracy,
+        }
+    )
+    notes = {
+        "b": errors[dimension],
+        "v": history.item_variance,
+        "dimension": dimension,
+        "held_out_errors": {str(d): e for d, e in errors.items()},
+        "n_subjects": len(history.subject_ids),
+        "n_duplicates": history.n_duplicates,
+    }
+    LOG.info(
+        "M-2PL: %d subjects (%d duplicates left out), %d questions, D=%d, b=%.4f",
+        notes["n_subjects"],
+        notes["n_duplicates"],
+        len(items),
+        dimension,
+        notes["b"],
+    )
+    return Calibration(items, subjects, notes)
