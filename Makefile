@@ -45,8 +45,9 @@ fmt: $(READY)  ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-docs: $(READY)  ## regenerate docs/indicators.md, methods.md, tables.md
+docs: $(READY)  ## regenerate docs/reference/ and build the site into site/
 	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --quiet --strict
 
 bench: $(READY)  ## print benchmark ratios as JSON
 	$(BIN)/python benchmarks/reward_engine.py --quick

@@ -1,4 +1,4 @@
-"""Every table of the embedded world, and docs/results.md with the times that they took.
+"""Build every table of the embedded world, and docs/explanation/results.md with the times.
 
     python benchmarks/embedded_tables.py --pool 100 --cores 4
 
@@ -100,7 +100,9 @@ def main() -> None:
     parser.add_argument("--tables", default="", help="beside Table 1; '': every one")
     parser.add_argument("--cores", type=int, default=4)
     parser.add_argument("--note", default="", help="what else readers must know")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs/results.md")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "docs/explanation/results.md"
+    )
     args = parser.parse_args()
     wanted = names() if not args.tables else args.tables.split(",")
     wanted = [FIRST, *(name for name in wanted if name != FIRST)]

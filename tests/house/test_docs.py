@@ -1,8 +1,6 @@
 """What the docs tell people to type: how-to pages are planned, the tutorial is followed.
 
-A block without a language is typed as it stands, `python` runs, `text` is what is printed,
-and a block with a file name (`yaml datasets/mine.yaml`) is that file: a card of the user's
-folder, or a file of the clone.
+How blocks are marked: tests/support/pages.py.
 """
 
 import re
@@ -14,24 +12,17 @@ import pytest
 import typer
 
 from clones import Clone
+from pages import blocks, write
 from project import ROOT
 from tmap import cards
 from tmap.cli import app, summaries
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-PAGES = [*sorted((ROOT / "docs/how-to").glob("*.md")), ROOT / "docs/troubleshooting.md"]
+PAGES = sorted((ROOT / "docs/how-to").glob("*.md"))
 #: What a page may say beside make, tmap and snakemake; looked at, not run.
-PLAIN = {"cat", "diff", "echo", "export", "git", "sed", "source"}
+PLAIN = {"cat", "diff", "echo", "export", "git", "pytest", "sed", "source"}
 MADE = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
-LINK = re.compile(r"\]\((?!http)([^)#]+)")
-
-
-def blocks(path):
-    """(language, file name or "", text) of every fenced block."""
-    text = path.read_text(encoding="utf-8")
-    found = re.findall(r"^```(\w*) ?([^\n]*)\n(.*?)^```", text, re.M | re.S)
-    assert text.count("```") == 2 * len(found)
-    return found
+LINK = re.compile(r"\]\((?!http|#)([^)#]+)")
 
 
 def commands(path):
@@ -59,14 +50,6 @@ def clone(tmp_path_factory):
     for name in ("exam_train.parquet", "exam_test.parquet", "responses.parquet"):
         (mine / name).touch()
     return clone
-
-
-def write(clone, path):
-    for language, name, text in blocks(path):
-        if name:
-            room = clone.path if language == "python" else clone.path.parent / "mine"
-            (room / name).parent.mkdir(parents=True, exist_ok=True)
-            (room / name).write_text(text)
 
 
 @pytest.mark.parametrize("path", [*PAGES, TUTORIAL], ids=lambda p: p.stem)

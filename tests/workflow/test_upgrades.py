@@ -1,4 +1,4 @@
-"""docs/upgrades.md, followed: what a change makes stale, and how it is accepted."""
+"""docs/how-to/upgrades.md, followed: what a change makes stale, and how it is accepted."""
 
 import shutil
 

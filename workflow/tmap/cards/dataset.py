@@ -148,7 +148,11 @@ class ResponseSource(Source):
     `hub` is the account with datasets details_ORG__MODEL, one per name in `subjects`.
     """
 
-    format: Literal["long", "wide", "leaderboard_v1"] = "long"
+    format: Literal["long", "wide", "leaderboard_v1"] = Field(
+        default="long",
+        description="long: one row per subject and question; wide: one row per subject, "
+        "one column per question; leaderboard_v1: as above",
+    )
     subject: str = Field(default="subject_id", description="column of the model's name")
     question: str = Field(
         default="question_id", description="long: column of the question id"
@@ -192,7 +196,7 @@ class IrtSection(Section):
         min_length=1,
         description="candidates for D; held-out subjects decide",
     )
-    seed: int = 0
+    seed: int = Field(default=0, description="of the fit and the held-out subjects")
 
 
 EstimatorName = Literal[
@@ -214,8 +218,13 @@ class TinySection(Section):
     n_confirm: int = Field(
         default=100, ge=0, description="size of the second set, disjoint from the first"
     )
-    estimator: EstimatorName = "auto"
-    seed: int = 0
+    estimator: EstimatorName = Field(
+        default="auto",
+        description="how answers to the tiny set become an accuracy; auto: gp_irt where "
+        "the model is within the history's range, else stratified; without a history "
+        "weighted_mean; full asks all reward questions",
+    )
+    seed: int = Field(default=0, description="of the choice of questions")
 
 
 class GradientSection(Section):
@@ -271,8 +280,10 @@ class DistilSection(Section):
 class DatasetCard(Section):
     """Keys of config/datasets/NAME.yaml."""
 
-    description: str = ""
-    task: Literal["generation", "multiple_choice"]
+    description: str = Field(default="", description="one line for readers")
+    task: Literal["generation", "multiple_choice"] = Field(
+        description="generation: answers are written; multiple_choice: options are chosen"
+    )
     pool: PoolSource
     distil: DistilSection | None = None
     questions: QuestionSource
@@ -281,7 +292,12 @@ class DatasetCard(Section):
         default="heldout",
         description="heldout: questions split by id; paper: both sets are all of them",
     )
-    reward_share: float = Field(default=0.25, gt=0, lt=1)
+    reward_share: float = Field(
+        default=0.25,
+        gt=0,
+        lt=1,
+        description="heldout: share of the questions that the search may ask",
+    )
     fraction: float = Field(
         default=0.30, gt=0, le=1, description="M / N (paper 4.3: 0.30 GSM8K, 0.10 DS2)"
     )
@@ -290,7 +306,11 @@ class DatasetCard(Section):
         description="number: '#### N' or last number; option: likeliest option text; "
         "letter: likeliest letter",
     )
-    metric: Literal["strict", "flexible", "numeric", "acc", "acc_norm"] = "flexible"
+    metric: Literal["strict", "flexible", "numeric", "acc", "acc_norm"] = Field(
+        default="flexible",
+        description="strict: the number after '#### '; flexible: the last number; "
+        "numeric: its value; acc: the likeliest option; acc_norm: per character",
+    )
     irt: IrtSection = IrtSection()
     tiny: TinySection = TinySection()
     overlap: OverlapSection = OverlapSection()

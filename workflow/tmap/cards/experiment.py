@@ -25,7 +25,7 @@ class ExperimentCard(Section):
     """Keys of config/experiments/NAME.yaml; results/tables/NAME.parquet is its table."""
 
     # Excluded fields are in no params: how a table reads re-runs nothing but itself.
-    description: str = ""
+    description: str = Field(default="", description="title of the table")
     kind: Literal[
         "accuracy",
         "weights",
@@ -42,8 +42,8 @@ class ExperimentCard(Section):
         "the pool; shots: the same rows shown and trained on; estimates: of the "
         "untrained model's accuracy, from few questions"
     )
-    datasets: list[str] = Field(min_length=1)
-    models: list[str] = Field(min_length=1)
+    datasets: list[str] = Field(min_length=1, description="dataset cards")
+    models: list[str] = Field(min_length=1, description="model cards")
     methods: list[str] = Field(default=[], description="rows, in this order")
     seeds: int = Field(default=3, ge=1, description="per method; a verdict needs 3")
     fractions: list[float] = Field(default=[], description="curve: M / N of each point")

@@ -120,7 +120,9 @@ class JudgeCard(Section):
     """Keys of config/judges/NAME.yaml."""
 
     # Excluded fields are in no params: editing them re-runs nothing.
-    description: str = Field(default="", exclude=True)
+    description: str = Field(
+        default="", exclude=True, description="one line for readers"
+    )
     version: int = Field(ge=1, description="of the words below; count up on a change")
     style: Literal["chat", "completion"] = Field(
         default="chat",

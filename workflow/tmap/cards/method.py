@@ -114,7 +114,7 @@ class CertificateSection(Section):
 class MethodCard(Section):
     """Keys of config/methods/NAME.yaml."""
 
-    description: str = ""
+    description: str = Field(default="", description="one line for readers")
     weights: (
         Literal[
             "none",

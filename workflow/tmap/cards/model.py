@@ -21,7 +21,9 @@ class ModelSource(Section):
     path: str | None = Field(
         default=None, description="local folder; relative to the working directory"
     )
-    trust_remote_code: bool = False
+    trust_remote_code: bool = Field(
+        default=False, description="run code that comes with the model"
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> ModelSource:
@@ -33,7 +35,11 @@ class ModelSource(Section):
 class PromptSection(Section):
     """How questions and demonstrations become tokens: the same in every use."""
 
-    template: Literal["chat", "plain", "urial"] = "chat"
+    template: Literal["chat", "plain", "urial"] = Field(
+        default="chat",
+        description="chat: the model's own chat template; plain: Question, Answer; "
+        "urial: the paper's Table 10, for base models",
+    )
     fenced: bool = Field(default=False, description="urial: bodies in backtick fences")
     system: str | None = Field(default=None, description="chat: system prompt")
     stop: list[str] = Field(
@@ -47,7 +53,9 @@ class PlaceSection(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="auto: bfloat16 on a GPU, float32 on a CPU"
     )
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="auto: a GPU if there is one"
+    )
     quantization: Literal["nf4"] | None = Field(
         default=None,
         description="nf4: frozen weights in 4 bits (QLoRA, arXiv 2305.14314), on a GPU; "
@@ -128,7 +136,11 @@ class AnsweringSection(Section):
 class EngineSection(PlaceSection):
     """Who computes, where and how."""
 
-    name: Literal["reference", "transformers", "server"] = "transformers"
+    name: Literal["reference", "transformers", "server"] = Field(
+        default="transformers",
+        description="transformers: in this process; reference: the same question by "
+        "question, slow, for tests; server: an OpenAI-compatible server",
+    )
     server: AnsweringSection | None = Field(
         default=None, description="name: server: who answers in searches and as base"
     )
@@ -177,13 +189,17 @@ class TrainSection(Section):
 
     rank: int = Field(default=16, ge=1, description="LoRA r")
     alpha: int = Field(default=32, ge=1, description="LoRA alpha")
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    target_modules: str | list[str] = "all-linear"
-    learning_rate: float = Field(default=1e-4, gt=0)
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="LoRA dropout")
+    target_modules: str | list[str] = Field(
+        default="all-linear", description="layers that get LoRA weights, as PEFT has it"
+    )
+    learning_rate: float = Field(default=1e-4, gt=0, description="at its highest")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        default="cosine", description="of the learning rate, after the warm-up"
+    )
     warmup_share: float = Field(default=0.03, ge=0, lt=1, description="of all steps")
-    weight_decay: float = Field(default=0.0, ge=0)
-    epochs: float = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0, description="of AdamW")
+    epochs: float = Field(default=1.0, gt=0, description="passes over the subset")
     max_steps: int | None = Field(default=None, ge=1, description="ends training early")
     batch_size: int = Field(default=16, ge=1, description="rows per optimiser step")
     micro_batch_size: int = Field(default=16, ge=1, description="rows per forward pass")
@@ -224,8 +240,8 @@ class ResourceSection(Section):
         description="GPUs per job; 0 on a CPU; a training has train.processes, a search "
         "and an evaluation have engine.data_parallel",
     )
-    threads: int = Field(default=1, ge=1)
-    mem_mb: int = Field(default=64_000, ge=100)
+    threads: int = Field(default=1, ge=1, description="processor cores per job")
+    mem_mb: int = Field(default=64_000, ge=100, description="main memory per job, MB")
     runtime: dict[str, int] = Field(
         default={}, description=f"minutes per rule: {', '.join(TIMED)}"
     )
@@ -251,7 +267,7 @@ class ResourceSection(Section):
 class ModelCard(Section):
     """Keys of config/models/NAME.yaml."""
 
-    description: str = ""
+    description: str = Field(default="", description="one line for readers")
     source: ModelSource
     prompt: PromptSection = PromptSection()
     engine: EngineSection = EngineSection()

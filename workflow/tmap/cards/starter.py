@@ -70,11 +70,11 @@ resources: {gpu: 0, mem_mb: 3000}   # of one job; yours: {gpu: 1}
 """
 
 METHOD = """\
-# What is weighed, and how long is searched. Indicators: docs/indicators.md.
+# What is weighed, and how long is searched. Indicators: docs/reference/indicators.md.
 extends: tmap
 description: three columns that need no other model
 indicators: [output_length, reason_steps, perplexity]
-# ifd needs a proxy model; alpagasus and deita_* need a judge (docs/judges.md)
+# ifd needs a proxy model; alpagasus and deita_* need a judge (docs/explanation/judges.md)
 search:
   n_iterations: 20          # the paper's 200 find more, and take ten times as long
   n_groups: 4

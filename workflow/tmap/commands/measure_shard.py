@@ -12,7 +12,9 @@ import typer
 
 def run(
     dataset: Annotated[str, typer.Argument(help="Dataset card.")],
-    indicator: Annotated[str, typer.Argument(help="Indicator (docs/indicators.md).")],
+    indicator: Annotated[
+        str, typer.Argument(help="Indicator (docs/reference/indicators.md).")
+    ],
     share: Annotated[str, typer.Argument(help="K/N: job K, from 0, of N.")],
     pool: Annotated[str, typer.Option(help="Table 'pool'.")],
     model_file: Annotated[str, typer.Option(help="Record of the model.")],

@@ -9,7 +9,9 @@ import typer
 
 def run(
     dataset: Annotated[str, typer.Argument(help="Dataset card.")],
-    indicator: Annotated[str, typer.Argument(help="Indicator (docs/indicators.md).")],
+    indicator: Annotated[
+        str, typer.Argument(help="Indicator (docs/reference/indicators.md).")
+    ],
     pool: Annotated[str, typer.Option(help="Table 'pool'.")],
     output: Annotated[str, typer.Option(help="Table 'indicator' (out).")],
     model_file: Annotated[

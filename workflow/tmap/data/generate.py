@@ -13,7 +13,7 @@ reads (`#### N` in the last line; `(B)`), if no earlier one says the same, and i
 not contain a benchmark question: generators repeat what they are shown. What is known of
 its truth is nothing; that is what a selection is for.
 
-Source: EvoSelect's loop; prompt and checks are ours (docs/paper.md).
+Source: EvoSelect's loop; prompt and checks are ours (docs/explanation/paper.md).
 """
 
 from __future__ import annotations

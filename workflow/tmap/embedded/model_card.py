@@ -21,7 +21,7 @@ with them unless demonstrations or fine-tuning show it another way. It is no evi
 larger models. Licence: that of this project; it has read nothing but generated text.
 
 CachingEngine by `tmap check-world-model` on {n} problems that no dataset card names
-(`docs/embedded-world.md` says how):
+(`docs/explanation/embedded-world.md` says how):
 
 | asked | right |
 |---|---|

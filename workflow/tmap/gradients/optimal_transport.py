@@ -14,9 +14,9 @@ linear programme's, and Sinkhorn's iteration slow: F is known as well as it has 
 
 POT holds several arrays of the size of C; what is added here goes over C in blocks.
 
-Sources: EvoSelect (the objective, from its abstract; docs/paper.md says what is open and
-what we chose); Cuturi 2013, arXiv:1306.0895; Peyre & Cuturi 2019, arXiv:1803.00567, 4.4;
-Kivinen & Warmuth 1997 (exponentiated gradient).
+Sources: EvoSelect (the objective, from its abstract; docs/explanation/paper.md says what
+is open and what we chose); Cuturi 2013, arXiv:1306.0895; Peyre & Cuturi 2019,
+arXiv:1803.00567, 4.4; Kivinen & Warmuth 1997 (exponentiated gradient).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ Gradients and statuses are those of `less`. The weights depend on the whole pool
 
 Source: EvoSelect. Its abstract names optimal transport over proxy gradients with a
 diversification, an iterative optimisation that combines both gradients, and the top k; no
-code is published. What it leaves open, and what we chose: docs/paper.md.
+code is published. What it leaves open, and what we chose: docs/explanation/paper.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Select from the candidates of each round, below what earlier rounds chose.
 
-Source: EvoSelect's loop (docs/paper.md). What writes the candidates: `tmap.data.generate`.
+Source: EvoSelect's loop (docs/explanation/paper.md). `tmap.data.generate` writes the
+candidates.
 """
 
 from __future__ import annotations

@@ -1,0 +1,125 @@
+"""The documentation as a site: every page is in the menu, is linked, and builds."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from project import ROOT
+from tmap import cards
+from tmap.cards.base import Section
+from tmap.cards.workflow import WorkflowConfig
+
+DOCS = ROOT / "docs"
+PAGES = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")}
+#: A link to a page: not to the web, not to a heading of the same page.
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+CARDS = [*cards.KINDS.values(), WorkflowConfig]
+
+
+def config():
+    return yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+
+
+def listed(nav: list | dict | str) -> Iterator[str]:
+    """Pages of the menu, whatever their depth."""
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for part in nav.values() if isinstance(nav, dict) else nav:
+            yield from listed(part)
+
+
+def linked(page: str) -> set[str]:
+    """Pages that a page links to, as paths under docs/."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    found = {
+        ((DOCS / page).parent / target).resolve() for target in LINK.findall(prose)
+    }
+    outside = [str(path) for path in found if not path.is_relative_to(DOCS)]
+    assert not outside, f"{page}: write files outside docs/ as code, not as links"
+    return {str(path.relative_to(DOCS)) for path in found}
+
+
+def test_every_page_is_in_the_menu_once():
+    found = list(listed(config()["nav"]))
+
+    assert sorted(found) == sorted(PAGES), "mkdocs.yml: nav"
+
+
+def test_every_page_can_be_reached_by_links_from_the_index():
+    seen, queue = set(), ["index.md"]
+    while queue:
+        page = queue.pop()
+        if page not in seen:
+            seen.add(page)
+            queue += linked(page)
+
+    assert seen - PAGES == set(), "links to pages that are not there"
+    assert PAGES - seen == set(), "no link from docs/index.md leads to these pages"
+
+
+def test_a_build_is_strict_and_fetches_nothing():
+    found = config()
+
+    assert found["strict"] is True
+    assert found["theme"]["font"] is False
+    for key in ("omitted_files", "absolute_links", "unrecognized_links", "anchors"):
+        assert found["validation"][key] == "warn", key
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    if importlib.util.find_spec("material") is None:
+        pytest.skip("mkdocs-material is not installed (pip install -e '.[dev]')")
+    build = f"-m mkdocs build --strict --quiet --config-file {ROOT / 'mkdocs.yml'}"
+    found = subprocess.run(
+        [sys.executable, *build.split(), "--site-dir", tmp_path],
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "WARNING" not in found.stderr, found.stderr
+    for page in PAGES:
+        place = Path(page).with_suffix("")
+        place = place.parent if place.name == "index" else place
+        html = (tmp_path / place / "index.html").read_text(encoding="utf-8")
+        assert "fonts.googleapis.com" not in html
+
+
+def keys(model: type[Section], path: str = "") -> Iterator[tuple[str, str]]:
+    """(path, meaning) of every key of a card; sections are explained by docstrings."""
+    for name, field in model.model_fields.items():
+        nested = section(field.annotation)
+        yield f"{path}{name}", field.description or (nested and nested.__doc__) or ""
+        if nested:
+            yield from keys(nested, f"{path}{name}.")
+
+
+def section(annotation: object) -> type[Section] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    found = map(section, getattr(annotation, "__args__", ()))
+    return next((model for model in found if model), None)
+
+
+@pytest.mark.parametrize("model", CARDS, ids=lambda m: m.__name__)
+def test_every_key_of_a_card_is_explained(model):
+    bare = [path for path, meaning in keys(model) if not meaning.strip()]
+
+    assert bare == [], "workflow/tmap/cards: give Field(description=...)"
+
+
+@pytest.mark.parametrize("model", CARDS, ids=lambda m: m.__name__)
+def test_every_key_of_a_card_is_on_the_reference_page(model):
+    page = (DOCS / "reference/cards.md").read_text(encoding="utf-8")
+
+    for path, _ in keys(model):
+        assert f"\n| `{path.rpartition('.')[2]}` |" in page, path
