@@ -47,7 +47,7 @@ fmt: $(READY)  ## format everything
 
 docs: $(READY)  ## regenerate docs/reference/ and build the site into site/
 	$(BIN)/python docs/generate.py
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict   # hides an advertisement
 
 bench: $(READY)  ## print benchmark ratios as JSON
 	$(BIN)/python benchmarks/reward_engine.py --quick

@@ -1,4 +1,4 @@
-"""What the README tells people to type."""
+"""What the README and the docs' front pages tell people to type."""
 
 import re
 import shlex
@@ -9,7 +9,9 @@ import pytest
 from clones import Clone
 from project import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+#: The example of the library alone is on the page of the architecture.
+PAGES = ("README.md", "docs/index.md", "docs/explanation/architecture.md")
+README = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
 FENCES = re.findall(r"^```(\w*)\n(.*?)^```", README, re.M | re.S)
 SHELL = "".join(text for language, text in FENCES if not language)
 COMMANDS = [
@@ -23,6 +25,23 @@ COMMANDS = [
 def test_commands_and_an_example_are_found():
     assert {words[0] for words in COMMANDS} >= {"make", "snakemake"}
     assert [language for language, _ in FENCES].count("python") == 1
+
+
+def test_the_readme_itself_leads_from_the_demo_to_ones_own_data():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    typed = re.findall(r"^(make|tmap|snakemake) (\S+)", text, re.M)
+
+    assert [word for word, _ in typed] == ["make", "tmap", "tmap", "snakemake"]
+    assert len(text.splitlines()) <= 130
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!http)([^)#]+)", text)
+
+    assert targets
+    for target in targets:
+        assert (ROOT / target).exists(), target
 
 
 def test_every_make_target_exists():

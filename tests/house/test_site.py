@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,9 +82,10 @@ def test_a_build_is_strict_and_fetches_nothing():
 def test_the_site_builds_without_a_warning(tmp_path):
     if importlib.util.find_spec("material") is None:
         pytest.skip("mkdocs-material is not installed (pip install -e '.[dev]')")
-    build = f"-m mkdocs build --strict --quiet --config-file {ROOT / 'mkdocs.yml'}"
+    build = "-m mkdocs build --strict --quiet --site-dir".split()
     found = subprocess.run(
-        [sys.executable, *build.split(), "--site-dir", tmp_path],
+        [sys.executable, *build, tmp_path, "--config-file", ROOT / "mkdocs.yml"],
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
     )
@@ -92,6 +96,50 @@ def test_the_site_builds_without_a_warning(tmp_path):
         place = place.parent if place.name == "index" else place
         html = (tmp_path / place / "index.html").read_text(encoding="utf-8")
         assert "fonts.googleapis.com" not in html
+
+
+#: Pages that people write; names on generated pages come from the code itself.
+WRITTEN = sorted(page for page in PAGES if not page.startswith("reference/"))
+FOLDERS = "workflow|rules|tests|config|benchmarks|profiles|resources|envs|docs"
+PLACE = re.compile(rf"`((?:{FOLDERS})/[\w./-]+)`")
+NAME = re.compile(r"`(tmap(?:\.[a-z_]\w*)+(?:\.[A-Z]\w*)*)`")
+
+
+@pytest.mark.parametrize("page", WRITTEN)
+def test_files_and_functions_that_a_page_names_are_there(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    made = set(re.findall(r'title="([^"]*)"', text))
+
+    for place in set(PLACE.findall(text)) - made:
+        example = re.search(r"/(X|NAME)\b", place)
+        assert example or (ROOT / place).exists(), f"{page}: {place}"
+    for name in NAME.findall(text):
+        assert resolves(name), f"{page}: {name}"
+
+
+def resolves(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    parts = name.split(".")
+    for n in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:n]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[n:]:
+            found = getattr(found, part, None)
+        return found is not None
+    return False
+
+
+def test_the_architecture_shows_the_layers_that_are_checked():
+    page = (DOCS / "explanation/architecture.md").read_text(encoding="utf-8")
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    layers = tools["importlinter"]["contracts"][0]["layers"]
+    packages = re.findall(r"^\| `(\w+)` \|", page, re.M)
+
+    assert "\n".join(["```text", *layers, "```"]) in page
+    flat = {name for layer in layers for name in layer.split(" | ")}
+    assert sorted(packages) == sorted(flat - {"cli", "errors"})
 
 
 def keys(model: type[Section], path: str = "") -> Iterator[tuple[str, str]]:
