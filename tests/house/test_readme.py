@@ -32,7 +32,7 @@ def test_the_readme_itself_leads_from_the_demo_to_ones_own_data():
     typed = re.findall(r"^(make|tmap|snakemake) (\S+)", text, re.M)
 
     assert [word for word, _ in typed] == ["make", "tmap", "tmap", "snakemake"]
-    assert len(text.splitlines()) <= 130
+    assert len(text.splitlines()) <= 150  # the demo's table included
 
 
 def test_every_link_of_the_readme_leads_somewhere():
