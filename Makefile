@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all the set-up on a machine with python3 and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fmt docs bench report plan clean \
+.PHONY: help setup hooks demo test lint fmt docs bench report plan clean \
   du store-gc clean-store clean-checkpoints clean-adapters \
   embedded embedded-models embedded-judge embedded-history
 SHELL := /bin/bash
@@ -21,6 +21,10 @@ $(READY): constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
+
+hooks: $(READY)  ## install pre-commit and its Git hooks (.pre-commit-config.yaml)
+	$(BIN)/python -m pip install --quiet -c constraints.txt 'pre-commit>=4'
+	$(BIN)/pre-commit install --install-hooks
 
 demo: $(READY)  ## run every stage on the embedded world and print the table
 	$(RUN) snakemake $(EMBEDDED) -- $(DEMO)
