@@ -200,13 +200,13 @@ def test_the_full_set_reward_changes_the_estimator_of_that_method_only():
 @pytest.mark.parametrize(
     ("values", "fault"),
     [
-        ({"weights": "consensus", "indicators": ["ifd"]}, "needs at least one"),
+        ({"weights": "consensus", "indicators": ["ifd"]}, "at least one model"),
         (
             {"weights": "learned", "indicators": ["ifd"], "models": ["tiny"]},
             "`models:`",
         ),
         ({"weights": "product"}, "needs `indicators:`"),
-        ({"weights": "random", "indicators": ["ifd"]}, "goes with weights"),
+        ({"weights": "random", "indicators": ["ifd"]}, "needs weights"),
     ],
 )
 def test_a_card_that_makes_no_sense_is_refused(values, fault):
