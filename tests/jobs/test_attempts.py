@@ -138,11 +138,11 @@ def test_it_goes_on_while_there_is_hope(record, ends):
     [
         (
             [(False, "No such card.")],
-            "attempt 1 made no progress. It said: No such card.",
+            "attempt 1 made no progress. It reported: No such card.",
         ),
-        ([(True, "A."), (False, "B.")], "attempt 2 made no progress. It said: B."),
-        ([(False, None), (False, None)], "2 in a row ended without a word"),
-        ([(False, None), (False, None)], "for want of memory"),
+        ([(True, "A."), (False, "B.")], "attempt 2 made no progress. It reported: B."),
+        ([(False, None), (False, None)], "2 in a row ended without a message"),
+        ([(False, None), (False, None)], "out of memory, or their node failed"),
         ([(False, OUT_OF_MEMORY)] * 5, "raise `resources: mem_mb`"),
     ],
 )
@@ -159,7 +159,7 @@ def test_a_spent_budget_is_not_spent_again_by_the_next_attempt(record, current):
     current(Attempt(record, 1, 60)).kept()
     attempts.ended("The judge's budget is spent: 5 of 5 requests.", final=True)
     for number in (2, 3):
-        with pytest.raises(TmapError, match=r"at once\. Attempt 1 said: The judge"):
+        with pytest.raises(TmapError, match=r"at once\. Attempt 1 reported: The judge"):
             Attempt(record, number, 60)
     assert len(json.loads(record.read_text())) == 1
 
@@ -171,7 +171,7 @@ def test_an_attempt_taken_for_dead_stops_when_the_next_has_begun(record):
     record.write_text(json.dumps([rows[0] | {"process": "another node"}]))
     first.kept()
     second = Attempt(record, 2, 60)
-    with pytest.raises(TmapError, match="took for dead"):
+    with pytest.raises(TmapError, match="took this one for dead"):
         first.kept()
     first.ended("last words of the first")
     second.kept()

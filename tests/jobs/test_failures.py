@@ -42,7 +42,7 @@ def test_the_sentence_the_log_and_the_command_that_resumes_are_the_last_words(su
         "",
         "fit_irt failed: No rows. Name a file with rows.",
         "  its log: LOG",
-        "Finished jobs are kept. To go on: "
+        "Finished jobs are kept. To resume: "
         "snakemake --configfile 'my own.yaml' -- results/demo/irt.parquet",
     ]
 
@@ -138,7 +138,7 @@ def test_of_a_group_that_was_killed_all_jobs_are_told(tmp_path):
 
     said = failures.summary([run], COMMAND)
 
-    assert said.count("ended without a word") == 2
+    assert said.count("ended without a message") == 2
 
 
 def test_a_job_whose_output_is_there_was_made_good(group, tmp_path):
@@ -164,7 +164,7 @@ def test_an_unforeseen_fault_ends_in_a_sentence_below_its_traceback(
     assert end.value.code == 1
     assert said.startswith("Traceback")
     assert said.splitlines()[-1].startswith(
-        "error: ValueError: 3 is not 4. This is not"
+        "error: ValueError: 3 is not 4. This is unex"
     )
 
 
