@@ -157,13 +157,13 @@ def test_an_answer_without_log_probabilities_is_failed_never_a_number(
 
 
 @pytest.mark.parametrize(
-    ("status", "cure"),
+    ("status", "fix"),
     [(401, "key_env"), (403, "key_env"), (404, "`url:` or `model:`")],
 )
-def test_a_refused_key_or_model_stops_at_once(serve, tmp_path, status, cure):
+def test_a_refused_key_or_model_stops_at_once(serve, tmp_path, status, fix):
     server = serve(lambda n, body: (status, {}, {"error": {"message": "no"}}))
 
-    with pytest.raises(TmapError, match=cure):
+    with pytest.raises(TmapError, match=fix):
         asker(server, tmp_path, concurrency=1).ask(questions(30), "text")
 
     assert len(server.seen) == 1

@@ -290,5 +290,5 @@ def test_an_iteration_of_options_tells_how_many_tokens_were_read(tmp_path, caplo
 def test_racing_and_several_models_exclude_each_other():
     how = {"weights": "consensus", "models": ["a", "b"], "indicators": ["x"]}
     assert MethodCard.model_validate(how).models == ["a", "b"]
-    with pytest.raises(ValueError, match="goes with one model"):
+    with pytest.raises(ValueError, match="works with one model"):
         MethodCard.model_validate(how | {"search": {"racing": True}})

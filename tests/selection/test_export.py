@@ -193,7 +193,7 @@ def test_status_knows_exports_by_their_card_and_sees_an_edit(tmp_path, monkeypat
 
     assert found[0] == "stale"
     assert {
-        "file subset.jsonl: edited or torn",
+        "file subset.jsonl: edited or damaged",
         "file dataset_info.json: missing",
         "code tmap.selection.export: edited",
     } <= set(found[1])

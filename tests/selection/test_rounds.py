@@ -148,7 +148,7 @@ def test_a_random_round_needs_no_column():
 @pytest.mark.parametrize("weights", ["learned", "uniform", "oracle"])
 def test_rounds_go_with_weights_that_need_no_pool(weights):
     columns = {} if weights == "oracle" else {"indicators": ["less"]}
-    with pytest.raises(ValueError, match="`rounds:` goes with weights"):
+    with pytest.raises(ValueError, match="`rounds:` needs weights"):
         MethodCard(weights=weights, rounds={"generator": "g"}, **columns)
 
 

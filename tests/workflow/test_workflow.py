@@ -163,17 +163,17 @@ def rules_of_text(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("target", "cure"),
+    ("target", "fix"),
     [
         ("results/gsm8kk/llama3/metrics.json", "Did you mean 'gsm8k'"),
         ("results/gsm8k/lama3/metrics.json", "Did you mean 'llama3'"),
         ("results/gsm8k/llama3/tmpa/s0/weights.json", "Did you mean 'tmap'"),
     ],
 )
-def test_a_misspelt_card_in_a_path_is_told_with_the_nearest(tmp_path, target, cure):
+def test_a_misspelt_card_in_a_path_is_told_with_the_nearest(tmp_path, target, fix):
     clone = Clone.make(tmp_path / "clone")
     out = clone.run("snakemake", "-n", "--cores", "1", target, check=False)
-    assert cure in out
+    assert fix in out
 
 
 def test_any_card_may_be_named_in_a_path(tmp_path):

@@ -42,17 +42,17 @@ class Room:
 
 @dataclass(frozen=True)
 class Case:
-    """One wrong thing, and what its sentence says.
+    """One mistake, and three parts of the sentence that reports it.
 
     Attributes
     ----------
-    do : does it; raises TmapError
-    typo : a name is misspelt, no more
+    do : makes the mistake; raises TmapError
+    typo : the mistake is only a misspelt name
     """
 
     name: str
     do: Callable[[Room], Any]
     wrong: str
     right: str
-    cure: str
+    fix: str
     typo: bool = False

@@ -222,7 +222,7 @@ CASES = [
         bare_table,
         "it has sample_id",
         "must have columns sample_id, rank, score",
-        "Pass them all",
+        "Pass exactly these",
     ),
     Case(
         "a subset of another pool",

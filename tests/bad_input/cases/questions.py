@@ -39,7 +39,7 @@ def broken(name: str, task: str, row: Any, reason: str) -> Case:
         partial(read, rows=[GOOD[task], row, row], task=task),
         f"the first is row 1: {reason}",
         "2 of the questions in 'rows.jsonl' cannot be used",
-        "Mend the file or `questions.columns:`",
+        "Fix the file or `questions.columns:`",
     )
 
 
@@ -122,7 +122,7 @@ CASES = [
         ),
         "1 question ids in 'rows.jsonl' occur twice; the first is 'k'",
         "Make ids unique",
-        "leave `columns.id` out",
+        "remove `columns.id`",
     ),
     Case(
         "too few questions to split",
