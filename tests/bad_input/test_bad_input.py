@@ -36,7 +36,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 @pytest.fixture
 def cheap(monkeypatch):
-    """No forward pass, no download, no address but our own."""
+    """No forward pass, no download, no address except our own."""
 
     def refuse(what):
         def expensive(*args, **how):

@@ -1,4 +1,4 @@
-"""What a judge card may say, and which columns an edit of it concerns."""
+"""What a judge card may contain, and which columns an edit re-runs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the docs tell people to type: how-to pages are planned, the tutorial is followed.
 
-A block without a language is typed as it stands, `python` runs, `text` is what is printed,
+A block without a language is typed as it is, `python` runs, `text` is what is printed,
 and a block with a file name (`yaml datasets/mine.yaml`) is that file: a card of the user's
 folder, or a file of the clone.
 """
@@ -20,7 +20,7 @@ from tmap.cli import app, summaries
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 PAGES = [*sorted((ROOT / "docs/how-to").glob("*.md")), ROOT / "docs/troubleshooting.md"]
-#: What a page may say beside make, tmap and snakemake; looked at, not run.
+#: Commands on a page in addition to make, tmap and snakemake; checked, not run.
 PLAIN = {"cat", "diff", "echo", "export", "git", "sed", "source"}
 MADE = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
 LINK = re.compile(r"\]\((?!http)([^)#]+)")
@@ -50,7 +50,7 @@ def parse(words):
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone with a user's folder beside it, as `tmap init` leaves it, and data."""
+    """A clone with a user's folder next to it, as `tmap init` writes it, and data."""
     clone = Clone.make(tmp_path_factory.mktemp("docs") / "clone")
     clone.run("tmap", "init", "../mine")
     mine = clone.path.parent / "mine"
@@ -116,16 +116,16 @@ def test_the_tutorial_followed_literally_prints_what_it_says(tmp_path):
 
 
 def assert_printed(shown, said):
-    """Every line as printed, in order; `...` stands for others.
+    """Every line as printed, in order; `...` represents others.
 
-    Of measured accuracies the digits, and so the verdicts, may differ, for processors
+    The digits of measured accuracies, and so the verdicts, may differ, because processors
     round differently.
     """
     measured = "95 % intervals" in shown
     lines = iter(clean(said, measured))
     for line in clean(shown, measured):
         if line != "...":
-            assert line in lines, f"{line!r} is not printed after what stands before it"
+            assert line in lines, f"{line!r} is not printed after the line before it"
 
 
 def clean(text, measured):

@@ -1,4 +1,4 @@
-"""What the README tells people to type."""
+"""Commands that the README shows."""
 
 import re
 import shlex

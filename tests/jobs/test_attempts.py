@@ -1,4 +1,4 @@
-"""Attempts: stop in time, go on, take more memory after its lack, and give up in words."""
+"""Attempts: stop in time, resume, get more memory after a lack, give up with a reason."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from toy_search import SETTINGS, evaluate
 
 @pytest.fixture
 def now(monkeypatch):
-    """A clock that is set by hand, in seconds."""
+    """A clock that the test sets, in seconds."""
 
     class Time:
         seconds = 1000.0
@@ -35,7 +35,7 @@ def record(tmp_path):
 
 @pytest.fixture
 def current(monkeypatch):
-    """Make an attempt that of this process."""
+    """Make an attempt this process's own."""
 
     def take(attempt):
         monkeypatch.setattr(attempts, "_current", attempt)
@@ -71,7 +71,7 @@ def test_the_margin_is_a_twentieth_within_limits(minutes, margin):
 def test_time_is_short_when_another_such_step_would_touch_the_margin(now):
     clock = Clock(10, now.seconds)  # ends at 1000 + 600 - 30 = 1570
     now.seconds = 1200
-    assert not clock.is_short()  # loading took 200 s: that is no step
+    assert not clock.is_short()  # loading took 200 s, which is not a step
     now.seconds = 1300
     assert not clock.is_short()  # 1300 + 100
     now.seconds = 1435
@@ -98,7 +98,7 @@ def test_the_clock_runs_from_the_beginning_of_the_job(
     monkeypatch.delenv(attempts.JOB_START, raising=False)
     if began is not None:
         monkeypatch.setenv(attempts.JOB_START, str(1e9 - began))
-    # 10 minutes from 1000 s, without what is over and a margin of 30 s
+    # 10 minutes from 1000 s, less what has passed and a margin of 30 s
     assert Attempt(record, 1, 10).clock.end == 1000 - counted + 600 - 30
 
 

@@ -1,4 +1,4 @@
-"""How a failed run ends: one sentence per failed rule, its log, and how to go on."""
+"""How a failed run ends: one sentence per failed rule, its log, and how to resume."""
 
 import pytest
 
@@ -66,7 +66,7 @@ def test_a_job_that_failed_at_every_try_is_told_once(summary):
 
 def test_a_job_that_a_later_attempt_finished_is_not_told(tmp_path):
     told = {}
-    for name, number in [("mended", 4), ("lost", 5), ("late", 6)]:
+    for name, number in [("repaired", 4), ("lost", 5), ("late", 6)]:
         log = tmp_path / f"{name}.log"
         log.write_text(f"error: It is {name}.\n")
         told[name] = SNAKEMAKE.format(log=log).replace("jobid: 4", f"jobid: {number}")
@@ -78,7 +78,7 @@ def test_a_job_that_a_later_attempt_finished_is_not_told(tmp_path):
 
     said = failures.summary([run], COMMAND)
 
-    assert "mended" not in said
+    assert "repaired" not in said
     assert "It is lost." in said and "It is late." in said
 
 
@@ -113,7 +113,7 @@ Error in rule measure_shard:
 
 @pytest.fixture
 def group(tmp_path):
-    """The summary of a run on a cluster, of whose two jobs in a group the first said."""
+    """The summary of a cluster run; of two jobs in a group, the first left this log."""
 
     def of(words):
         (tmp_path / "1.log").write_text(words)

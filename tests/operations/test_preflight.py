@@ -1,4 +1,4 @@
-"""`tmap check`: what is found before any job, on files worked out by hand."""
+"""`tmap check`: its findings before any job, on files worked out by hand."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from tmap.prompts.renderer import Renderer
 from tmap.training import rows
 
 TINY = ROOT / "resources" / "models" / "tiny"
-#: Spelt in a terminal's own language: clear the screen, turn the text around, a NUL.
+#: Control characters: clear the screen, reverse the text, a NUL.
 HOSTILE = "\x1b[2J\u202eevil\x00 [bold]{x}"
 POOL = [
     {"q": "One and one?", "a": "#### 2", "topic": "sums"},
@@ -288,7 +288,7 @@ def test_without_questions_the_overlap_is_not_claimed(room):
 
 @pytest.fixture
 def fake_hub(room, monkeypatch):
-    """A hub that has `model` and says how many parameters it has."""
+    """A hub that has `model` and states its number of parameters."""
     fake = SimpleNamespace(raises=None, asked=[])
 
     def model_info(self, name, *, revision, files_metadata):

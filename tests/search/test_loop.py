@@ -1,4 +1,4 @@
-"""The search is gp_minimize; a resumed one walks the same path."""
+"""The search is gp_minimize; a resumed one takes the same path."""
 
 import json
 import time
@@ -208,7 +208,7 @@ def test_a_raced_point_is_flagged_and_never_chosen(tmp_path):
     seen = []
 
     def raced(weights, beat=None):
-        """Says 2.0 of what it stopped at, as a lucky half might."""
+        """Reports 2.0 for a point it stopped at, as a lucky half might."""
         seen.append(beat)
         stops = beat is not None and value(weights) < beat
         outcome = Outcome(

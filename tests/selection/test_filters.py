@@ -1,4 +1,4 @@
-"""What a method card's `filter:` takes out of a ranking."""
+"""Rows that a method card's `filter:` drops from a ranking."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def column(tmp_path):
 
 @pytest.fixture
 def features():
-    """Ranks the rows b, c, a, d, f, e, as their IFD does (unscored: lowest)."""
+    """Ranks the rows b, c, a, d, f, e by their IFD (unscored: lowest)."""
     matrix = np.array([[0.5, 1.0, 0.6, 0.4, 0.0, 0.1]]).T
     return Features(["ifd"], matrix, [], {})
 

@@ -1,4 +1,4 @@
-"""Candidates of a generator: asked for, verified, chosen round after round."""
+"""Candidates of a generator: requested, verified and chosen, round after round."""
 
 import re
 
@@ -30,7 +30,7 @@ GOOD = (
 
 
 class Generator:
-    """Replies with given texts; None is no reply."""
+    """Replies with given texts; None: no reply."""
 
     def __init__(self, texts):
         self.texts = texts

@@ -1,7 +1,7 @@
 """The embedded world has a signal, and the workflow finds it: real models, real judge.
 
-The bounds lie far below what docs/embedded-world.md reports, for other processors round
-differently and one training seed is noisy; a broken stage misses them all the same.
+The bounds are far below the values in docs/embedded-world.md, because processors round
+differently and one training seed is noisy. A broken stage still misses them.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Machines: no GPU, no network, no room, no permission, files of another day."""
+"""Machines: no GPU, no network, no space, no permission, outdated files."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def asked_hub(room: Room, fault: Exception) -> None:
 
 
 def answer(kind: type, status: int) -> Exception:
-    """What the hub's client raises; its text holds the token, as real ones may."""
+    """An error of the hub's client whose text contains the token, as real ones may."""
     request = httpx2.Request("GET", f"https://huggingface.co/api?token={SECRET}")
     response = httpx2.Response(status, request=request)
     return kind(f"refused for {SECRET}", response=response)

@@ -1,4 +1,4 @@
-"""Questions: a benchmark must be whole, so one broken row stops."""
+"""Questions: a benchmark must be complete, so one broken row is an error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(room: Room, rows: list[Any], task: str, protocol="paper", **columns) ->
 
 
 def broken(name: str, task: str, row: Any, reason: str) -> Case:
-    """A row that is no question, twice, after a good one."""
+    """Two rows that are not questions, after a good one."""
     return Case(
         name,
         partial(read, rows=[GOOD[task], row, row], task=task),

@@ -1,4 +1,4 @@
-"""Histories: who answered what, so that every cell is right or wrong and has its place."""
+"""Histories: every answer is right or wrong, and belongs to a subject and a question."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read(room: Room, rows: list[Any], n: int = 1, **source: Any) -> None:
 
 
 def leaderboard(room: Room, texts: list[str], **source: Any) -> None:
-    """A folder with the details of one subject, who answered `texts`."""
+    """A folder with the details of one subject, which answered `texts`."""
     (room.path / "details").mkdir()
     frame = pd.DataFrame({"full_prompt": texts, "acc": 1.0})
     frame.to_parquet(room.path / "details/org__m.parquet")
