@@ -116,7 +116,7 @@ def test_a_diversity_filter_without_embeddings_says_what_to_build(pool):
 @pytest.mark.parametrize(
     ("card", "message"),
     [
-        ({"weights": "none", "filter": {"diversity": 0.9}}, "takes none"),
+        ({"weights": "none", "filter": {"diversity": 0.9}}, "none has none"),
         ({"weights": {"ifd": 1}, "filter": {"below": {"miwv": 0}}}, "does not weigh"),
         (
             {"weights": "random", "filter": {"diversity": 1.5}},
