@@ -1,6 +1,6 @@
-# `make demo` and `make test` do all the set-up on a machine with python3 and make.
+# `make demo` and `make test` set everything up on a machine with python3 and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint fmt docs bench report plan clean \
+.PHONY: help setup hooks demo test lint fmt docs bench report plan clean \
   du store-gc clean-store clean-checkpoints clean-adapters \
   embedded embedded-models embedded-judge embedded-history
 SHELL := /bin/bash
@@ -11,10 +11,10 @@ EMBEDDED := --profile profiles/local --configfile config/embedded/config.yaml
 TARGET ?= results/gsm8k/llama3/metrics.json
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-help:  ## this list
+help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-setup: $(READY)  ## make .venv with the versions of constraints.txt
+setup: $(READY)  ## create .venv with the versions of constraints.txt
 
 $(READY): constraints.txt pyproject.toml
 	python3 -m venv .venv
@@ -22,16 +22,20 @@ $(READY): constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
+hooks: $(READY)  ## install pre-commit and its Git hooks (.pre-commit-config.yaml)
+	$(BIN)/python -m pip install --quiet -c constraints.txt 'pre-commit>=4'
+	$(BIN)/pre-commit install --install-hooks
+
 demo: $(READY)  ## run every stage on the embedded world and print the table
 	$(RUN) snakemake $(EMBEDDED) -- $(DEMO)
 	$(BIN)/tmap show-metrics $(DEMO)
 
-test: $(READY)  ## every test
+test: $(READY)  ## run every test
 	$(RUN) pytest -n auto -m "not workflow and not slurm"
 	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder -m "workflow"
-	$(RUN) pytest -m "slurm" -rs   # last: it needs a Slurm, and says why where it has none
+	$(RUN) pytest -m "slurm" -rs   # last, as they need Slurm; without it they print why
 
-lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint, layers, laws of the code base
+lint: $(READY)  ## run ruff, mypy, snakefmt, snakemake --lint, layers and laws of the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -49,14 +53,14 @@ docs: $(READY)  ## regenerate docs/reference/ and build the site into site/
 	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict   # hides an advertisement
 
-bench: $(READY)  ## print benchmark ratios as JSON
+bench: $(READY)  ## run the short benchmarks; print ratios as JSON
 	$(BIN)/python benchmarks/reward_engine.py --quick
 	$(BIN)/python benchmarks/loss_scoring.py --quick
 
-report: $(READY)  ## report.html of the demo: DAG, plots, run times
+report: $(READY)  ## write report.html of the demo: DAG, plots, run times
 	$(RUN) snakemake $(EMBEDDED) --report report.html -- $(DEMO)
 
-embedded: embedded-models embedded-judge embedded-history  ## make the embedded world's files again (hours)
+embedded: embedded-models embedded-judge embedded-history  ## rebuild the embedded world's files (hours)
 
 embedded-models: $(READY)  ## train its small models from scratch, then check them
 	set -e; for name in tiny tiny_b tiny_proxy; do \
@@ -68,45 +72,45 @@ embedded-judge: $(READY)  ## train resources/models/tiny_judge again (10 minutes
 	$(BIN)/tmap train-world-judge --solver resources/models/tiny \
 	  --out resources/models/tiny_judge
 
-# The history's solvers are other runs, one of another recipe: none is a target.
-embedded-history: $(READY)  ## ask other solvers again: resources/arith/responses.parquet
+# The history's solvers are separate runs, one with another recipe; none is a target.
+embedded-history: $(READY)  ## rebuild resources/arith/responses.parquet with other solvers
 	$(BIN)/tmap train-world-model tiny --seed 101 --out .embedded/solver_a
 	$(BIN)/tmap train-world-model solver_b --seed 102 --out .embedded/solver_b
 	$(BIN)/tmap make-world-history --solver .embedded/solver_a --solver .embedded/solver_b \
 	  --out resources/arith/responses.parquet
 
-plan: $(READY)  ## what TARGET=results/... would run
+plan: $(READY)  ## list what TARGET=results/... would run
 	$(RUN) snakemake -n --quiet rules --profile profiles/local -- $(TARGET)
 
-du:  ## what takes how much of the disk
+du:  ## print the disk use of results, store, checkpoints and adapters
 	@du -shc results/* 2>/dev/null | sort -h || true
 	@$(call sized,store,$(STORE)); $(call sized,checkpoints,$(CHECKPOINTS)); \
 	  $(call sized,adapters,$(ADAPTERS))
 
-store-gc: $(READY)  ## remove from the store what no card refers to any more
+store-gc: $(READY)  ## remove stored measurements that no card refers to any more
 	$(BIN)/tmap store-gc $(if $(CONFIG),--configfile $(CONFIG)) $(if $(YES),--yes)
 
-clean-store:  ## remove all that judges and models said: asked again, and paid again
+clean-store:  ## remove every stored answer: all are requested, and paid for, again
 	@$(call removed,store,$(STORE))
 
-clean-checkpoints:  ## remove checkpoints: unfinished trainings, evaluations, embeddings begin again
+clean-checkpoints:  ## remove checkpoints: unfinished jobs start over
 	@$(call removed,checkpoints,$(CHECKPOINTS))
 
-clean-adapters:  ## remove LoRA weights: what was measured with them stays
+clean-adapters:  ## remove LoRA weights; results measured with them stay
 	@$(call removed,adapters,$(ADAPTERS))
 
 STORE := find "$${TMAP_STORE:-results/store}" -maxdepth 0
 CHECKPOINTS := find results -type d -name checkpoints -prune
 ADAPTERS := find results -type d -name adapter -prune
-# $(call sized,NAME,FIND) says `132K adapters (3 folders)`
+# $(call sized,NAME,FIND) prints `132K adapters (3 folders)`
 sized = $(2) -print0 2>/dev/null | du -shc --files0-from=- | tail -1 | \
   sed "s|total|$(1) ($$($(2) 2>/dev/null | wc -l) folders)|"
-# $(call removed,NAME,FIND) says what there is, asks unless YES=1, and removes it
+# $(call removed,NAME,FIND) lists what there is, asks unless YES=1, and removes it
 removed = $(2) -exec du -sh {} + 2>/dev/null; $(call sized,$(1),$(2)); \
   [ -n "$$($(2) 2>/dev/null)" ] || exit 0; \
   if [ -z "$(YES)" ]; then read -rp "Remove them? [y/N] " answer || true; \
     [ "$$answer" = y ] || { echo "Nothing was removed (YES=1 does not ask)."; exit 1; }; \
   fi; $(2) -exec rm -rf {} +
 
-clean:  ## remove the demo's files; results of other targets stay
+clean:  ## remove the demo's files; other results stay
 	rm -rf .embedded results/arith report.html

@@ -1,5 +1,4 @@
 #!/bin/sh
-# Put tmap itself into the environment: its folder is the working directory, unless
-# TMAP_ROOT names it.
+# Install tmap itself into the environment, from the working directory or TMAP_ROOT.
 set -e
 python -m pip install --no-deps --editable "${TMAP_ROOT:-.}"

@@ -1,4 +1,4 @@
-"""What several test modules share."""
+"""Fixtures that several test modules share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from project import ROOT
 from tiny_llama import write_llama, write_tokenizer
 
-# One thread per worker, as every job of the workflow has; before torch is imported.
+# One thread per worker, like every job of the workflow; set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 #: Files whose workflow tests take minutes.
@@ -22,7 +22,7 @@ LONG = ("test_embedded", "test_docs", "test_resume", "test_workflow", "test_plan
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Real benchmark files and trained models; `TMAP_SHARED` names another place."""
+    """Real benchmark files and trained models; `TMAP_SHARED` overrides their folder."""
     folder = Path(os.environ.get("TMAP_SHARED") or ROOT.parent / "shared")
     if not (folder / "data").is_dir():
         pytest.skip(

@@ -22,7 +22,7 @@ MODULES = {
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A small package in place of tmap's own: write(name, text), then fingerprint()."""
+    """A small package that replaces tmap's own: write(name, text), then fingerprint()."""
     monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
 
     def write(name, text):

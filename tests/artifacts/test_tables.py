@@ -1,4 +1,4 @@
-"""The one door for parquet: wrong tables are refused with a sentence."""
+"""The single entry point for parquet: wrong tables are refused with a sentence."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Whatever users get wrong ends in one sentence, before anything expensive begins.
+"""Mistakes of users end in one sentence, before anything expensive begins.
 
-The cases stand in tests/bad_input, one table per kind.
+The cases are in tests/bad_input/cases, one table per kind.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 @pytest.fixture
 def cheap(monkeypatch):
-    """No forward pass, no download, no address but our own."""
+    """No forward pass, no download, no address except our own."""
 
     def refuse(what):
         def expensive(*args, **how):
-            raise AssertionError(f"{what} began before the fault was told")
+            raise AssertionError(f"{what} began before the mistake was reported")
 
         return expensive
 
@@ -75,12 +75,12 @@ def room(tmp_path, monkeypatch, tiny_llama, serve, cheap):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_ends_in_one_sentence_with_value_right_and_cure(case, room):
+def test_it_ends_in_one_sentence_with_value_right_and_fix(case, room):
     with pytest.raises(TmapError) as fault:
         case.do(room)
 
     told = str(fault.value)
-    for part in (case.wrong, case.right, case.cure):
+    for part in (case.wrong, case.right, case.fix):
         assert part in told
     assert "\n" not in told
     assert told.endswith((".", ".)"))

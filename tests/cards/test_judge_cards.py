@@ -1,4 +1,4 @@
-"""What a judge card may say, and which columns an edit of it concerns."""
+"""What a judge card may contain, and which columns an edit re-runs."""
 
 from __future__ import annotations
 
@@ -58,24 +58,24 @@ FAULTS = [
         "forms: {quality: {template: '{instruction} {respons}'}}",
         "Did you mean 'response'",
     ),
-    ("forms: {quality: {template: '{response}'}}", "must hold {instruction}"),
-    ("forms: {accuracy: {template: '{instruction}'}}", "must hold {response}"),
+    ("forms: {quality: {template: '{response}'}}", "must contain {instruction}"),
+    ("forms: {accuracy: {template: '{instruction}'}}", "must contain {response}"),
     ("forms: {helpful: {template: '{instruction}'}}", "forms.helpful"),
     ("forms: {}", "forms: "),
     ("api_key: sk-1", "no key 'api_key'"),
     ("limits: {key_env: sk-1}", "limits.key_env"),
     (
         "model: null\nserver: {url: 'https://me:pw@host/v1', model: m}",
-        "must hold no key",
+        "must contain no key",
     ),
     (
         "model: null\nserver: {url: 'https://host/v1?key=1', model: m}",
-        "must hold no key",
+        "must contain no key",
     ),
     ("model: null\nserver: {url: 'host/v1', model: m}", "give a base address"),
     (
         "style: completion\nforms: {complexity: {template: '{instruction}', system: x}}",
-        "goes with style: chat",
+        "needs style: chat",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""The commands `collect-metrics` and `show-metrics`, run as the rule runs them."""
+"""The commands `collect-metrics` and `show-metrics`, run like their rule runs them."""
 
 import os
 import subprocess

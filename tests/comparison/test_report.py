@@ -1,4 +1,4 @@
-"""The table that people read, and the figures beside it."""
+"""The table that people read, and its figures."""
 
 import copy
 import io

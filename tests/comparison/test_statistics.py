@@ -184,7 +184,7 @@ def test_the_noise_of_single_answers_is_counted_once():
     """100 runs that differ by coin flips alone: the variance of their mean is p q / n."""
     flips = np.random.default_rng(5).random((100, 400)) < 0.5
     found = statistics.bootstrap_means({"a": flips}, n_resamples=40_000)["a"]
-    # Each level alone has it all: the mean of 40,000 coins.
+    # Either level alone has the whole variance: the mean of 40,000 coins.
     assert found.drawn.var() == pytest.approx(0.25 / 40_000, rel=0.4)
     assert found.seeds == pytest.approx(0.25 / 40_000, rel=0.4)
     once = found.drawn.var() + found.seeds - found.answers

@@ -1,4 +1,4 @@
-"""How each kind of weights selects: by hand where a hand can do it."""
+"""How each kind of weights selects, worked by hand where possible."""
 
 from pathlib import Path
 
@@ -119,7 +119,7 @@ def test_a_consensus_is_the_mean_of_the_models_rewards_worked_by_hand(tmp_path):
 
 
 def test_a_consensus_finds_what_no_single_model_wants(tmp_path):
-    """One model gains from column 0 what the other loses: column 2 serves both."""
+    """One model gains from column 0 what the other loses; column 2 helps both."""
     ledger = Ledger(tmp_path / "ledger.jsonl")
     models = {
         "one": Task([1.0, -1.0, 0.6], ledger),
@@ -182,7 +182,7 @@ def test_a_method_with_its_own_s_reads_another_tiny_set_and_the_others_do_not():
 
 
 def test_a_method_with_its_own_s_weighs_no_gradients(monkeypatch):
-    """Its confirming questions are not the dataset's, which alone are no targets."""
+    """Its confirming questions are not the dataset's, and only those are not targets."""
     card = MethodCard(weights="learned", indicators=["ifd", "less"], n_anchors=24)
     monkeypatch.setattr(cards, "load", lambda kind, name: card)
     with pytest.raises(TmapError, match="n_anchors: 24 and weighs 'less'"):
@@ -200,13 +200,13 @@ def test_the_full_set_reward_changes_the_estimator_of_that_method_only():
 @pytest.mark.parametrize(
     ("values", "fault"),
     [
-        ({"weights": "consensus", "indicators": ["ifd"]}, "needs at least one"),
+        ({"weights": "consensus", "indicators": ["ifd"]}, "at least one model"),
         (
             {"weights": "learned", "indicators": ["ifd"], "models": ["tiny"]},
             "`models:`",
         ),
         ({"weights": "product"}, "needs `indicators:`"),
-        ({"weights": "random", "indicators": ["ifd"]}, "goes with weights"),
+        ({"weights": "random", "indicators": ["ifd"]}, "needs weights"),
     ],
 )
 def test_a_card_that_makes_no_sense_is_refused(values, fault):

@@ -1,4 +1,4 @@
-"""The four commands on one small world: what they write, other rooms can read."""
+"""The four commands on one small world: other stages can read what they write."""
 
 import json
 

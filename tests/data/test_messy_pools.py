@@ -1,4 +1,4 @@
-"""Pools as people keep them: every broken row is told with its reason, or mended."""
+"""Pools as people keep them: every broken row is reported with its reason, or fixed."""
 
 import json
 
@@ -17,7 +17,7 @@ BOM = "\ufeff"
 
 
 def read(folder, lines, form="auto", ending="\n"):
-    """Read JSON Lines; a dict is a row, text a line as it stands."""
+    """Read JSON Lines; a dict is a row, text is an unchanged line."""
     text = ending.join(
         line if isinstance(line, str) else json.dumps(line) for line in lines
     )
@@ -77,7 +77,7 @@ TURNS = [
     ([17], "not text: a turn is int"),
     (TALK, "duplicate: of line 0"),
 ]
-#: What a chat's columns are called: of the turns, of who speaks, and what.
+#: Names of a chat's columns: turns, speaker and text.
 SPELLINGS = {
     "sharegpt": ("conversations", "from", "value"),
     "messages": ("messages", "role", "content"),
@@ -122,7 +122,7 @@ def test_every_kind_of_broken_row_of_a_chat_file_is_told(tmp_path, form):
     assert len({reason for _, reason in broken}) >= 10
 
 
-MENDED = [
+FIXED = [
     (BOM + json.dumps(pair("a byte order mark")), "a byte order mark"),
     ("", None),
     (pair("a missing input"), "a missing input"),
@@ -140,16 +140,16 @@ MENDED = [
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
-def test_what_is_only_untidy_in_an_alpaca_file_is_mended(tmp_path, ending):
-    found = read(tmp_path, [line for line, _ in MENDED], ending=ending)
+def test_what_is_only_untidy_in_an_alpaca_file_is_fixed(tmp_path, ending):
+    found = read(tmp_path, [line for line, _ in FIXED], ending=ending)
 
-    kept = [text for _, text in MENDED if text]
+    kept = [text for _, text in FIXED if text]
     assert told(found) == {}
     for text, expected in zip(found.kept["instruction"], kept, strict=True):
         assert text.startswith(expected)
 
 
-def test_roles_in_other_cases_and_mixed_spellings_are_mended(tmp_path):
+def test_roles_in_other_cases_and_mixed_spellings_are_fixed(tmp_path):
     rows = [
         chat([("Human", "a"), ("GPT", "b")]),
         chat([("user", "c"), ("assistant", "d")]),

@@ -71,7 +71,7 @@ def test_sharded_weights_are_summed(folder):
 def test_a_weight_file_with_a_strange_header_is_refused(folder, header):
     head = len(header).to_bytes(8, "little") + header
     (folder / "model.safetensors").write_bytes(head)
-    with pytest.raises(TmapError, match="not a whole safetensors file"):
+    with pytest.raises(TmapError, match="not a complete safetensors file"):
         read(folder)
 
 

@@ -34,7 +34,7 @@ def test_a_question_inside_a_longer_prompt_is_found():
 
 @pytest.mark.parametrize(("kept", "found"), [(16, "q0"), (15, None)])
 def test_half_of_a_questions_thirteen_grams_is_the_border(kept, found):
-    # 20 words hold 8 13-grams; 16 of its words hold 4 (half), 15 hold 3.
+    # 20 words have 8 13-grams; 16 of its words have 4 (half), 15 have 3.
     assert index(sentence(0, 20)).find([sentence(0, kept)]) == found
 
 
@@ -46,7 +46,7 @@ def test_a_short_question_is_found_only_word_for_word():
 
 
 def test_texts_of_one_row_are_searched_each_for_itself():
-    # The two halves in two turns hold no common 13-gram with the whole.
+    # The halves, in two turns, share no 13-gram with the whole.
     assert index(sentence(0, 20)).find([sentence(0, 10), sentence(10, 20)]) is None
 
 
@@ -55,7 +55,7 @@ def test_questions_without_words_match_nothing():
 
 
 def brute_force(questions, text, n, share):
-    """The rule in plain sets of tuples, written apart from the index."""
+    """The rule in plain sets of tuples, written independently of the index."""
     mine = words(text)
     grams = {tuple(mine[i : i + n]) for i in range(len(mine) - n + 1)}
     for number, question in enumerate(questions):

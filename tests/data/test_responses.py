@@ -56,7 +56,7 @@ def test_answers_to_other_questions_are_left_out(tmp_path):
 
 
 def test_a_wide_history_is_joined_by_the_row_of_the_question(tmp_path):
-    # Question i stands in source row 2 i, so q1 is column i0002.
+    # Question i is in source row 2 i, so q1 is column i0002.
     record = {"model": "m", "i0000": 0, "i0001": 1, "i0002": 1, "accuracy": 0.5}
     path = write(tmp_path, [record])
     source = ResponseSource(
@@ -179,7 +179,7 @@ def test_a_text_that_two_questions_share_is_not_guessed_at(tmp_path):
 
 @pytest.fixture
 def fake_hub(monkeypatch):
-    """A hub that has details of every subject but those named 'gone'."""
+    """A hub that has details of every subject except those named 'gone'."""
 
     def commit(name, revision):
         if "gone" in name:

@@ -75,7 +75,7 @@ def test_only_whole_surrogate_pairs_are_text(tmp_path):
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    """An address whose replies are listed; the cache is empty and waits are none."""
+    """A URL whose replies are listed; the cache is empty and there are no waits."""
     fake = SimpleNamespace(replies=[], calls=0)
 
     def answer(request):
@@ -186,7 +186,7 @@ def reply(kind, status):
 
 
 def wrapped(cause):
-    """As `datasets` reports a fault of the hub."""
+    """A hub error as `datasets` reports it."""
     fault = datasets.exceptions.DatasetNotFoundError("no")
     fault.__cause__ = cause
     return fault

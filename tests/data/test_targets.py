@@ -1,4 +1,4 @@
-"""Target questions come with a right answer in full, in the form that is asked for."""
+"""Target questions have a full right answer, in the form that the reader expects."""
 
 import json
 
@@ -39,7 +39,7 @@ def test_of_options_the_right_one_is_the_answer(tmp_path, reader, given):
     found = read(tmp_path, [row], "multiple_choice", reader).iloc[0]
     if reader == "option":
         assert found["answer"] == given
-    else:  # the letter before Paris in the question as it is asked
+    else:  # the letter before Paris in the rendered question
         assert f"{found['answer']} Paris" in found["question"]
 
 

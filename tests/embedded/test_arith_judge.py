@@ -1,4 +1,4 @@
-"""The embedded world's judge: what it is taught, and how rows and gate are built."""
+"""The embedded world's judge: its training data, its rows and its gate."""
 
 from __future__ import annotations
 

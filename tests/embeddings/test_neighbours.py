@@ -51,7 +51,7 @@ def test_the_blocked_rule_keeps_what_the_rule_keeps_row_by_row(crowd, threshold,
 
 
 def test_a_row_is_compared_with_kept_rows_only():
-    # 20 degrees is too near 0 (cos 0.94) and dropped; 40 is too near 20, not near 0.
+    # 20 degrees is too near 0 (cos 0.94) and dropped; 40 is too near 20, but not 0.
     assert neighbours.diverse(plane(0, 20, 40), 0.9, 3).tolist() == [0, 2]
 
 

@@ -1,4 +1,4 @@
-"""Engine `server`: what is sent, what is made of answers, and what becomes of failures."""
+"""Engine `server`: requests, the use of answers, and failures."""
 
 import sys
 import threading

@@ -389,7 +389,7 @@ def test_what_did_not_fit_is_let_go_before_the_batch_is_halved(tiny_llama, monke
     lm.batch_size, alive = 8, []
 
     class Tensor:
-        """Stands for what the failed pass held."""
+        """Represents what the failed pass held in memory."""
 
     def work():
         held = Tensor()
@@ -467,7 +467,7 @@ def test_what_was_spent_is_counted(pair):
     assert spent.prompt_tokens == 30 + 20 + 2 * (4 + 6 + 3)
     assert spent.new_tokens == sum(len(a) for group in answers for a in group)
     assert spent.prefill_seconds > 0 and spent.decode_seconds > 0
-    assert np.isnan(spent.floor_seconds)  # of this processor nothing is known
+    assert np.isnan(spent.floor_seconds)  # this processor is unknown
 
 
 def test_what_options_took_is_counted_too(pair):

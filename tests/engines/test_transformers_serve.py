@@ -96,7 +96,7 @@ def test_a_served_judge_says_what_it_says_in_this_process(address, tmp_path, sty
         },
         EngineSection(device="cpu", dtype="float32", name="reference"),
     )
-    # Its chat template writes the message and nothing else.
+    # Its chat template writes only the message.
     here = [r.raw["text"] for r in Local(lm, "completion", FORM).ask(ASKED, "text")]
 
     served = [r.raw["text"] for r in judge(address, tmp_path, style).ask(ASKED, "text")]
@@ -106,7 +106,7 @@ def test_a_served_judge_says_what_it_says_in_this_process(address, tmp_path, sty
 
 
 def test_digits_that_it_does_not_list_are_scored_by_nobody(address, tmp_path):
-    """`transformers serve` takes `logprobs` and gives none: failed, never a number."""
+    """`transformers serve` accepts `logprobs` but returns none: failed, never a number."""
     replies = judge(address, tmp_path).ask(ASKED, "digits")
 
     assert [tuple(reply) for reply in replies] == [("failed", None)] * 2

@@ -96,7 +96,7 @@ def test_the_key_says_how_many_share(pair):
 def test_a_fault_in_a_process_is_told_in_its_words(pair):
     with pytest.raises(TmapError, match="leaves no room in the model's context"):
         pair[1].generate(ids(3, 10_000), ids(3, 4), max_new_tokens=2)
-    assert pair[1].generate(ids(3, 4), ids(3), max_new_tokens=2)  # and it goes on
+    assert pair[1].generate(ids(3, 4), ids(3), max_new_tokens=2)  # and it continues
 
 
 def test_a_process_that_is_killed_ends_the_job_in_a_sentence(tiny_llama):
@@ -156,7 +156,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_process_whose_parent_is_gone_ends(tiny_llama):
     """Killed with -9, a job leaves no process on its GPUs."""
     job = [sys.executable, "-c", JOB, json.dumps(tiny_llama)]
-    # What it leaves behind holds its output open, and would be waited for.
+    # A process left behind would keep its output open, and be waited for.
     done = subprocess.run(job, text=True, stdout=subprocess.PIPE, timeout=240)
     assert done.returncode == -signal.SIGKILL
     left = [Path(f"/proc/{pid}/stat") for pid in done.stdout.split()]

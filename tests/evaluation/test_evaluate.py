@@ -1,4 +1,4 @@
-"""Evaluation through lm-evaluation-harness: our prompts, our tokens, our reading."""
+"""Evaluation through lm-evaluation-harness, with our prompts, tokens and reading."""
 
 import socket
 

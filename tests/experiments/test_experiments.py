@@ -173,7 +173,7 @@ def test_a_table_stops_where_a_search_may_have_asked_test_questions(measured, na
 
 
 def test_holm_runs_over_all_columns_of_a_table():
-    """Two columns of one method: the smaller p doubles, as Holm's of two by hand."""
+    """Two columns of one method: the smaller p doubles, like Holm's p worked by hand."""
     n = 9_999
     centred = (np.arange(1, n + 1) - 5_000) / 1_000.0
     families = {"a": {"m": centred + 4.9}, "b": {"m": centred + 4.0}}
@@ -310,7 +310,7 @@ def test_the_cost_of_a_search_counts_iterations_that_asked_anew():
             "ledger_hits": [0, 0, 5],
         }
     )
-    # The third meets the groups of the first again: a tie, no replay.
+    # The third has the groups of the first again: a tie, not a replay.
     groups = pd.Series([[["a"], ["b"]], [["c"], ["d"]], [["a"], ["b"]]])
     timings["ledger_hits"] = [0, 0, 2]
     cells = dict(cost.searching(timings, groups))
@@ -320,7 +320,7 @@ def test_the_cost_of_a_search_counts_iterations_that_asked_anew():
 
 
 def test_a_search_that_was_replayed_has_no_total_and_says_why():
-    """Killed after two iterations and started again: their 8 seconds are not there."""
+    """Killed after two iterations and started again: their 8 seconds are missing."""
     timings = pd.DataFrame(
         {
             "reward_seconds": [0.0, 0.0, 4.0],
@@ -332,7 +332,7 @@ def test_a_search_that_was_replayed_has_no_total_and_says_why():
     cells = dict(cost.searching(timings, groups))
     assert cells["per iteration"]["value"] == 4.5
     assert np.isnan(cells["total"]["value"])
-    # The second had asked for 'a' itself: one known group is no sign of a replay.
+    # The second had asked 'a' itself: one known group does not indicate a replay.
     assert "1 of 3 iterations were replayed" in cells["total"]["note"]
 
 

@@ -90,7 +90,7 @@ def test_blocks_do_not_show(world, monkeypatch):
 def test_another_order_of_pool_files_and_ids_gives_the_same_bits(
     world, tmp_path, monkeypatch, name
 ):
-    """As if the source had its rows in another order, by which ids and files go."""
+    """As if the source had its rows in another order, which ids and files follow."""
     monkeypatch.setattr(features, "BLOCK", 8)
     files, pool, given, asked = world
     first = indicators.get(name)(pool, features.read(files))

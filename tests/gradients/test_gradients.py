@@ -149,7 +149,7 @@ def test_what_is_stored_is_not_measured_again(tiny_llama, store, monkeypatch):
     turned = take(model, IDS[5::-1], CHATS[5::-1], adam=True, store=fresh)
     assert passes == [] and np.array_equal(measured(turned)[1][:, ::-1], first[1])
     take(model, IDS, CHATS, adam=True, store=fresh)
-    assert sum(passes) == 3  # only those that joined
+    assert sum(passes) == 3  # only those that were added
 
 
 def test_a_kill_costs_a_chunk_and_changes_no_bit(
@@ -231,7 +231,7 @@ def test_the_file_is_the_array(tiny_llama, store, tmp_path):
 
 
 def test_gathering_reads_every_part_once_and_holds_one_at_a_time(tmp_path, monkeypatch):
-    """Parts follow length, the pool does not: rows of a part lie all over the file."""
+    """Parts are sorted by length, the pool is not: a part's rows are all over the file."""
     n, dim, points = 2000, 512, 2
     rng = np.random.default_rng(0)
     ids = [f"s{i}" for i in range(n)]

@@ -98,7 +98,7 @@ def test_weights_stay_on_the_simplex_and_the_objective_never_rises(
     how = {"mu": mu, "reg": reg, "rate": rate}
     found = optimal_transport.minimise(cost, gram(vectors), steps=5, **how)
     is_exact = max(found.error) <= optimal_transport.TOLERANCE
-    assert is_exact or reg == 0.05  # slow there: one problem in twenty takes longer
+    assert is_exact or reg == 0.05  # converges slowly: one in twenty takes longer
     again = []
     for steps in range(len(found.objective)):
         part = optimal_transport.minimise(cost, gram(vectors), steps=steps, **how)
@@ -107,7 +107,7 @@ def test_weights_stay_on_the_simplex_and_the_objective_never_rises(
         p = np.exp(part.log_p)
         again.append(primal(p, cost, reg) + mu * float(np.square(p @ vectors).sum()))
     if not is_exact:
-        return  # F is known less well, and may have risen unseen
+        return  # F is known less precisely, and may have risen unnoticed
     assert len(again) > 1 and again == pytest.approx(found.objective, abs=1e-5)
     assert (np.diff(again) < 1e-6).all() and again[-1] < again[0]
 

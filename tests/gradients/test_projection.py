@@ -1,4 +1,4 @@
-"""The projection keeps inner products, within the bound that it states."""
+"""The projection keeps inner products within its stated bound."""
 
 import numpy as np
 import pytest

@@ -19,7 +19,7 @@ def model(tiny_llama):
     shape = LoraConfig(task_type="CAUSAL_LM", r=3, target_modules="all-linear")
     found = get_peft_model(base, shape).eval()
     for name, weight in found.named_parameters():
-        if "lora_B" in name:  # zero in a fresh adapter, by which A had no gradient
+        if "lora_B" in name:  # zero in a fresh adapter, so A would have no gradient
             torch.nn.init.normal_(weight, std=0.05)
     return found
 
@@ -72,6 +72,6 @@ def test_adams_form_is_that_of_less():
     g, m, v = torch.tensor([[1.0]]), torch.tensor([0.2]), torch.tensor([0.04])
     assert adam_form(g, m, v).item() == pytest.approx(0.28 / 0.04096**0.5, rel=1e-5)
     zero = torch.zeros(1)
-    # eps stands inside the root: 1e-6 x .1 / sqrt(.001 x 1e-12 + 1e-8)
+    # eps is inside the root: 1e-6 x .1 / sqrt(.001 x 1e-12 + 1e-8)
     tiny = adam_form(torch.tensor([[1e-6]]), zero, zero).item()
     assert tiny == pytest.approx(1e-7 / (1e-15 + 1e-8) ** 0.5, rel=1e-4)

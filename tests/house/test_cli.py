@@ -1,4 +1,4 @@
-"""The command line: help everywhere, faults as one sentence."""
+"""The command line: help everywhere, errors as one sentence."""
 
 import os
 import subprocess

@@ -41,7 +41,7 @@ def parse(words):
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone with a user's folder beside it, as `tmap init` leaves it, and data."""
+    """A clone with a user's folder next to it, as `tmap init` writes it, and data."""
     clone = Clone.make(tmp_path_factory.mktemp("docs") / "clone")
     clone.run("tmap", "init", "../mine")
     mine = clone.path.parent / "mine"
@@ -99,16 +99,16 @@ def test_the_tutorial_followed_literally_prints_what_it_says(tmp_path):
 
 
 def assert_printed(shown, said):
-    """Every line as printed, in order; `...` stands for others.
+    """Every line as printed, in order; `...` represents others.
 
-    Of measured accuracies the digits, and so the verdicts, may differ, for processors
+    The digits of measured accuracies, and so the verdicts, may differ, because processors
     round differently.
     """
     measured = "95 % intervals" in shown
     lines = iter(clean(said, measured))
     for line in clean(shown, measured):
         if line != "...":
-            assert line in lines, f"{line!r} is not printed after what stands before it"
+            assert line in lines, f"{line!r} is not printed after the line before it"
 
 
 def clean(text, measured):

@@ -1,4 +1,4 @@
-"""The conda environments name the versions that were seen to run together."""
+"""The conda environments pin the versions that have been run together."""
 
 from __future__ import annotations
 

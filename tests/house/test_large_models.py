@@ -1,7 +1,7 @@
-"""What large models need: shards, device maps, four bits; and what none may do.
+"""Large models: shards, device maps, four bits, and code that must not run.
 
-Four bits need a GPU and bitsandbytes. Where bitsandbytes is installed, a CPU stands in
-for the GPU here: bitsandbytes computes on both.
+Four bits need a GPU and bitsandbytes. If bitsandbytes is installed, a CPU replaces the
+GPU here, because bitsandbytes computes on both.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def answers(lm):
 
 @pytest.fixture(scope="module")
 def sharded(tiny_llama, tmp_path_factory):
-    """The same model in many files, as large models come."""
+    """The same model in many files, like large models."""
     from transformers import AutoModelForCausalLM
 
     folder = tmp_path_factory.mktemp("sharded")

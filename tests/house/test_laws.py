@@ -23,16 +23,16 @@ from tmap.dag import params
 from tmap.operations.planning import costs
 
 PACKAGE = ROOT / "workflow" / "tmap"
-#: Chapters that reuse the rules of others, on other files -> the module behind them.
+#: Chapters that reuse rules of others on other files -> the module behind them.
 REUSING = {
     "rounds": "selection/rounds",
     "variants": "selection/variants",
     "certificate": "search/certificate",
 }
 STAGES = [name for name in CHAPTERS if name not in REUSING]
-#: What rule files may import of the library.
+#: Packages of the library that rule files may import.
 FOR_RULES = {"artifacts", "cards", "dag", "jobs"}
-#: Packages whose `__init__` is more than a docstring: each is read as one thing.
+#: Packages whose `__init__` is more than a docstring: each is used as a whole.
 WITH_A_FACE = {
     "cards",
     "dag",
@@ -113,7 +113,7 @@ def test_a_rule_runs_where_the_registry_says(rule):
 
     assert ("localrule: True" in body) == (place == "here"), "artifacts/rules.py: place"
     assert bool(re.search(r"\bgpu=", body)) == (place != "here"), "resources: gpu="
-    # Another number would be repeated inside each of a cluster's jobs as well.
+    # Another number would also be repeated inside each job of a cluster.
     assert re.findall(r"retries: (.*)", body) == ["0"] * (place == "here")
     assert ("tmap --job {log}" in body) == (place != "here")
 
@@ -168,7 +168,7 @@ def snakefile() -> str:
     return (ROOT / "Snakefile").read_text(encoding="utf-8")
 
 
-# --- no corridor, bare faces
+# --- everything is in a package; `__init__` is a docstring
 
 
 def test_the_library_is_four_modules_and_packages():
@@ -196,7 +196,7 @@ def test_a_package_face_is_a_docstring(package):
 
 @by_package
 def test_tests_mirror_packages(package):
-    if package.name != "commands":  # thin; their tests are those of what they call
+    if package.name != "commands":  # thin; the tests of what they call cover them
         folder = ROOT / "tests" / package.name
         assert list(folder.glob("test_*.py")), f"no tests in tests/{package.name}"
 

@@ -1,4 +1,4 @@
-"""Versions that ledger keys carry, pinned to the code that they stand for."""
+"""Versions in ledger keys, pinned to the code that they represent."""
 
 import pytest
 
@@ -29,5 +29,5 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
 def test_code_that_can_change_a_recorded_answer_is_pinned(
     name, version, modules, pinned
 ):
-    """If it fails: raise the version where a mark or token can differ, then pin anew."""
+    """If it fails: raise the version if a mark or token can differ, then pin again."""
     assert (version, fingerprint(*modules)) == pinned, name

@@ -1,6 +1,6 @@
 """MIWV, Nuggets and Data Whisperer against hand-worked values and literal references.
 
-The references read a prompt at a time with transformers' own model and loss, and loop
+The references read one prompt at a time with transformers' own model and loss, and loop
 over rows, anchors, heads and tokens.
 """
 
@@ -87,7 +87,7 @@ def score(name, pool, lm, **options):
 
 
 class Table:
-    """An engine whose losses are given: by what stands before the answer."""
+    """An engine with given losses, by the text before the answer."""
 
     n_layers = 2
 
@@ -364,7 +364,7 @@ def test_a_lone_sample_makes_no_batch(deal, n):
 
 
 def own_attention(own, prompt, layer):
-    """What the question's tokens pay to each token of the prefix: head by head."""
+    """The attention of the question's tokens to each token of the prefix, head by head."""
     model, _ = own
     ids = torch.tensor([[*prompt.prefix, *prompt.question]])
     with torch.inference_mode():
@@ -378,7 +378,7 @@ def own_attention(own, prompt, layer):
 
 
 def border(renderer, demos, n):
-    """Where the first n examples end: the tokens up to there decode to their text."""
+    """The end of the first n examples: the tokens up to it decode to their text."""
     text = "<bos>" + "\n\n".join(f"Question: {q}\nAnswer: {a}" for q, a in demos[:n])
     ids = renderer.render("", demos).prefix
     (end,) = (k for k in range(len(ids)) if renderer.tokenizer.decode(ids[:k]) == text)

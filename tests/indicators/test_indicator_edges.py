@@ -1,4 +1,4 @@
-"""Perplexity and IFD where rows are odd, against transformers' own loss at batch 1."""
+"""Perplexity and IFD of odd rows, against transformers' own loss at batch 1."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def without_bos(tiny_llama, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def merging(tiny_llama, tmp_path_factory):
-    """A tokenizer whose tokens run over white space: lines are no borders to it."""
+    """A tokenizer whose tokens span white space and line breaks."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

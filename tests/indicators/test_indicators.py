@@ -1,4 +1,4 @@
-"""The contract every indicator keeps, and what those without a judge compute."""
+"""The contract of every indicator, and the values of those without a judge."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def digit_judge(scorer):
 
 
 def gradients_of(pool, folder):
-    """Gradients at random; none of the row without an answer."""
+    """Random gradients; none for the row without an answer."""
     rng = np.random.default_rng(0)
     status = ["ok" if text.strip() else "empty" for text in pool["response"]]
     candidates = (pool["sample_id"], status, gradient_files.unit(rng, len(pool)))
@@ -105,7 +105,7 @@ def gradients_of(pool, folder):
 
 @pytest.fixture
 def lm(name, pool, scorer, tmp_path):
-    """What the indicator measures with."""
+    """The instrument that the indicator measures with."""
     about = indicators.get(name)
     if about.looks_at == "gradients":
         return gradients_of(pool, tmp_path)
@@ -278,7 +278,7 @@ def test_an_unknown_choice_is_an_error_with_the_nearest_one(name, options, score
 
 
 class FixedModel:
-    """Gives every answer token the same loss, by whether a prompt stands before it."""
+    """Gives every answer token the same loss; it depends on whether a prompt precedes."""
 
     def __init__(self, after_prompt, alone):
         self.after_prompt, self.alone = after_prompt, alone

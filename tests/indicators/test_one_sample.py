@@ -59,7 +59,7 @@ def renderer(request, tokenizer):
 
 @pytest.fixture
 def trained(renderer):
-    """(ids before the answer, ids of the answer) as the trainer gets them."""
+    """(ids before the answer, ids of the answer), as the trainer gets them."""
     row = encode(renderer, [turns_of(SAMPLE)], 512, "key").rows[0]
     start = next(i for i, label in enumerate(row.labels) if label != -100)
     end = len(row.input_ids) - len(renderer.end_ids)

@@ -1,4 +1,4 @@
-"""One table per indicator: checked, counted, and honest about unscored rows."""
+"""One table per indicator: checked, counted, and unscored rows are marked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attempts: stop in time, go on, take more memory after its lack, and give up in words."""
+"""Attempts: stop in time, resume, get more memory after a lack, give up with a reason."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from toy_search import SETTINGS, evaluate
 
 @pytest.fixture
 def now(monkeypatch):
-    """A clock that is set by hand, in seconds."""
+    """A clock that the test sets, in seconds."""
 
     class Time:
         seconds = 1000.0
@@ -35,7 +35,7 @@ def record(tmp_path):
 
 @pytest.fixture
 def current(monkeypatch):
-    """Make an attempt that of this process."""
+    """Make an attempt this process's own."""
 
     def take(attempt):
         monkeypatch.setattr(attempts, "_current", attempt)
@@ -71,7 +71,7 @@ def test_the_margin_is_a_twentieth_within_limits(minutes, margin):
 def test_time_is_short_when_another_such_step_would_touch_the_margin(now):
     clock = Clock(10, now.seconds)  # ends at 1000 + 600 - 30 = 1570
     now.seconds = 1200
-    assert not clock.is_short()  # loading took 200 s: that is no step
+    assert not clock.is_short()  # loading took 200 s, which is not a step
     now.seconds = 1300
     assert not clock.is_short()  # 1300 + 100
     now.seconds = 1435
@@ -98,7 +98,7 @@ def test_the_clock_runs_from_the_beginning_of_the_job(
     monkeypatch.delenv(attempts.JOB_START, raising=False)
     if began is not None:
         monkeypatch.setenv(attempts.JOB_START, str(1e9 - began))
-    # 10 minutes from 1000 s, without what is over and a margin of 30 s
+    # 10 minutes from 1000 s, less what has passed and a margin of 30 s
     assert Attempt(record, 1, 10).clock.end == 1000 - counted + 600 - 30
 
 
@@ -138,11 +138,11 @@ def test_it_goes_on_while_there_is_hope(record, ends):
     [
         (
             [(False, "No such card.")],
-            "attempt 1 made no progress. It said: No such card.",
+            "attempt 1 made no progress. It reported: No such card.",
         ),
-        ([(True, "A."), (False, "B.")], "attempt 2 made no progress. It said: B."),
-        ([(False, None), (False, None)], "2 in a row ended without a word"),
-        ([(False, None), (False, None)], "for want of memory"),
+        ([(True, "A."), (False, "B.")], "attempt 2 made no progress. It reported: B."),
+        ([(False, None), (False, None)], "2 in a row ended without a message"),
+        ([(False, None), (False, None)], "out of memory, or their node failed"),
         ([(False, OUT_OF_MEMORY)] * 5, "raise `resources: mem_mb`"),
     ],
 )
@@ -159,7 +159,7 @@ def test_a_spent_budget_is_not_spent_again_by_the_next_attempt(record, current):
     current(Attempt(record, 1, 60)).kept()
     attempts.ended("The judge's budget is spent: 5 of 5 requests.", final=True)
     for number in (2, 3):
-        with pytest.raises(TmapError, match=r"at once\. Attempt 1 said: The judge"):
+        with pytest.raises(TmapError, match=r"at once\. Attempt 1 reported: The judge"):
             Attempt(record, number, 60)
     assert len(json.loads(record.read_text())) == 1
 
@@ -171,7 +171,7 @@ def test_an_attempt_taken_for_dead_stops_when_the_next_has_begun(record):
     record.write_text(json.dumps([rows[0] | {"process": "another node"}]))
     first.kept()
     second = Attempt(record, 2, 60)
-    with pytest.raises(TmapError, match="took for dead"):
+    with pytest.raises(TmapError, match="took this one for dead"):
         first.kept()
     first.ended("last words of the first")
     second.kept()

@@ -1,4 +1,4 @@
-"""How a failed run ends: one sentence per failed rule, its log, and how to go on."""
+"""How a failed run ends: one sentence per failed rule, its log, and how to resume."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_the_sentence_the_log_and_the_command_that_resumes_are_the_last_words(su
         "",
         "fit_irt failed: No rows. Name a file with rows.",
         "  its log: LOG",
-        "Finished jobs are kept. To go on: "
+        "Finished jobs are kept. To resume: "
         "snakemake --configfile 'my own.yaml' -- results/demo/irt.parquet",
     ]
 
@@ -66,7 +66,7 @@ def test_a_job_that_failed_at_every_try_is_told_once(summary):
 
 def test_a_job_that_a_later_attempt_finished_is_not_told(tmp_path):
     told = {}
-    for name, number in [("mended", 4), ("lost", 5), ("late", 6)]:
+    for name, number in [("repaired", 4), ("lost", 5), ("late", 6)]:
         log = tmp_path / f"{name}.log"
         log.write_text(f"error: It is {name}.\n")
         told[name] = SNAKEMAKE.format(log=log).replace("jobid: 4", f"jobid: {number}")
@@ -78,7 +78,7 @@ def test_a_job_that_a_later_attempt_finished_is_not_told(tmp_path):
 
     said = failures.summary([run], COMMAND)
 
-    assert "mended" not in said
+    assert "repaired" not in said
     assert "It is lost." in said and "It is late." in said
 
 
@@ -113,7 +113,7 @@ Error in rule measure_shard:
 
 @pytest.fixture
 def group(tmp_path):
-    """The summary of a run on a cluster, of whose two jobs in a group the first said."""
+    """The summary of a cluster run; of two jobs in a group, the first left this log."""
 
     def of(words):
         (tmp_path / "1.log").write_text(words)
@@ -138,7 +138,7 @@ def test_of_a_group_that_was_killed_all_jobs_are_told(tmp_path):
 
     said = failures.summary([run], COMMAND)
 
-    assert said.count("ended without a word") == 2
+    assert said.count("ended without a message") == 2
 
 
 def test_a_job_whose_output_is_there_was_made_good(group, tmp_path):
@@ -164,7 +164,7 @@ def test_an_unforeseen_fault_ends_in_a_sentence_below_its_traceback(
     assert end.value.code == 1
     assert said.startswith("Traceback")
     assert said.splitlines()[-1].startswith(
-        "error: ValueError: 3 is not 4. This is not"
+        "error: ValueError: 3 is not 4. This is unex"
     )
 
 

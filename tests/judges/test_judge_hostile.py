@@ -1,4 +1,4 @@
-"""What a pool's text must not do to a request."""
+"""A pool's text must not alter a request."""
 
 from __future__ import annotations
 

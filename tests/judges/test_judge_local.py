@@ -26,7 +26,7 @@ FORMS = {
     "complexity": "Question: {instruction}\n\nComplexity:\n",
     "accuracy": "Question: {instruction}\nAnswer: {response}\n\nAccuracy:\n",
 }
-#: In the words that the shipped judge knows (tmap.worlds.arith).
+#: In the wording that the shipped judge knows (tmap.worlds.arith).
 ASKED = (
     "Jon has 16 eggs. Jon finds 22 more eggs. Jon sells 27 of them. "
     "How many eggs are left with Jon?"
@@ -115,7 +115,7 @@ def test_a_chat_judge_sees_one_user_message_after_its_system_text(lm):
 
 
 def test_a_tokenizer_that_puts_a_space_before_a_text_does_so_here(tmp_path):
-    """As LLaMA's: the published DEITA scorers read `tokenizer(text)`."""
+    """Like LLaMA's: the published DEITA scorers read `tokenizer(text)`."""
     from tokenizers import Tokenizer, decoders, models, normalizers
     from transformers import PreTrainedTokenizerFast
 
@@ -247,7 +247,7 @@ def test_a_local_judge_without_its_model_is_a_bug():
 
 @pytest.fixture(scope="module")
 def tiny_judge():
-    """The embedded world's judge, as it is shipped."""
+    """The shipped judge of the embedded world."""
     return {
         "model": "tiny_judge",
         "revision": "0" * 40,

@@ -1,4 +1,4 @@
-"""Recorded replies: read to the letter, or not at all."""
+"""Recorded replies: the request must match exactly."""
 
 from __future__ import annotations
 

@@ -157,13 +157,13 @@ def test_an_answer_without_log_probabilities_is_failed_never_a_number(
 
 
 @pytest.mark.parametrize(
-    ("status", "cure"),
+    ("status", "fix"),
     [(401, "key_env"), (403, "key_env"), (404, "`url:` or `model:`")],
 )
-def test_a_refused_key_or_model_stops_at_once(serve, tmp_path, status, cure):
+def test_a_refused_key_or_model_stops_at_once(serve, tmp_path, status, fix):
     server = serve(lambda n, body: (status, {}, {"error": {"message": "no"}}))
 
-    with pytest.raises(TmapError, match=cure):
+    with pytest.raises(TmapError, match=fix):
         asker(server, tmp_path, concurrency=1).ask(questions(30), "text")
 
     assert len(server.seen) == 1
@@ -191,7 +191,7 @@ def test_no_more_requests_are_under_way_than_the_card_says(serve, tmp_path):
 
 
 def cut_short(handler):
-    """Half a reply: fewer bytes than announced, then the line is dead."""
+    """Half a reply: fewer bytes than announced, then the connection is dead."""
     handler.send_response(200)
     handler.send_header("Content-Length", "400")
     handler.end_headers()
@@ -200,7 +200,7 @@ def cut_short(handler):
 
 
 def drip(handler):
-    """A byte at a time, faster than any timeout of a single read, for ever."""
+    """A byte at a time, forever, faster than the timeout of a single read."""
     handler.send_response(200)
     handler.send_header("Content-Length", "100000")
     handler.end_headers()
@@ -228,7 +228,7 @@ WRONG_SCHEMA = (200, {}, {"choices": [{"message": {"score": 5}}]})
 
 
 def test_no_fault_of_a_server_loses_a_row_or_scores_one(serve, tmp_path):
-    """Each row meets each fault once, in another order; then it is answered."""
+    """Each row gets each fault once, in a different order; then it is answered."""
     met = {}
     kinds = list(FAULTS)
 
@@ -339,7 +339,7 @@ judge.ask(questions(60), "text")
 
 
 def test_after_a_kill_only_what_is_missing_is_asked(serve, tmp_path):
-    """SIGKILL in the middle: what was not yet stored were the last few requests."""
+    """SIGKILL in the middle: only the last few requests were not yet stored."""
     reached = threading.Event()
 
     def script(number, body):

@@ -1,4 +1,4 @@
-"""What a plan counts: worked by hand where a hand can do it."""
+"""What a plan counts, worked by hand where possible."""
 
 import pandas as pd
 import pytest

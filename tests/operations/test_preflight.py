@@ -1,4 +1,4 @@
-"""`tmap check`: what is found before any job, on files worked out by hand."""
+"""`tmap check`: its findings before any job, on files worked out by hand."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from tmap.prompts.renderer import Renderer
 from tmap.training import rows
 
 TINY = ROOT / "resources" / "models" / "tiny"
-#: Spelt in a terminal's own language: clear the screen, turn the text around, a NUL.
+#: Control characters: clear the screen, reverse the text, a NUL.
 HOSTILE = "\x1b[2J\u202eevil\x00 [bold]{x}"
 POOL = [
     {"q": "One and one?", "a": "#### 2", "topic": "sums"},
@@ -219,7 +219,7 @@ def test_on_a_cpu_the_memory_is_what_the_card_asks_for():
     model = target.ModelFindings("x", TINY, False, 25_000_000, 1, None, big)
     found = target.needs(card, model, longest=1)
     assert (found.device, found.dtype, found.fits) == ("cpu", "float32", False)
-    with pytest.raises(TmapError, match=r"0.1 GB, but `resources.mem_mb` asks for 0.1"):
+    with pytest.raises(TmapError, match=r"0.1 GB, but `resources.mem_mb` requests 0.1"):
         target.check_needs(found)
 
 
@@ -231,7 +231,7 @@ def test_everything_is_shown_and_nothing_has_power_over_the_terminal(room, capsy
     assert "Answer:⟦ #### 2<eos>⟧" in out
     assert "rejected  5 of 8 (62.5%)" in out
     assert "truncated  1 of 3 (33.3%)" in out
-    assert "25.0% hold a benchmark question" in out
+    assert "25.0% contain a benchmark question" in out
     assert not [line for line in out.splitlines() if line != line.rstrip()]
 
 
@@ -267,7 +267,7 @@ def test_every_fault_is_one_sentence_and_the_rest_is_still_looked_at(
     room, spoil, told, capsys
 ):
     spoil(room)
-    with pytest.raises(TmapError, match="1 of what a job needs is missing"):
+    with pytest.raises(TmapError, match=r"A job would fail; .* \(1\)"):
         check.run("mine", "mine")
     out = " ".join(capsys.readouterr().out.split())
     assert told in out.partition(" missing - ")[2]
@@ -288,7 +288,7 @@ def test_without_questions_the_overlap_is_not_claimed(room):
 
 @pytest.fixture
 def fake_hub(room, monkeypatch):
-    """A hub that has `model` and says how many parameters it has."""
+    """A hub that has `model` and states its number of parameters."""
     fake = SimpleNamespace(raises=None, asked=[])
 
     def model_info(self, name, *, revision, files_metadata):

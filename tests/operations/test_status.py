@@ -1,4 +1,4 @@
-"""Status: what results say of their making, beside the cards and the code of today."""
+"""Status: the recorded origin of results, compared with today's cards and code."""
 
 import json
 import shutil

@@ -164,9 +164,9 @@ def test_sizes_are_named_before_anything_goes(world, answer, left):
     done = CliRunner().invoke(cli.app, ["store-gc"], input=answer)
 
     said = done.output
-    assert "nll: 7 rows, 7 go" in said
+    assert "nll: 7 rows, 7 to remove" in said
     assert "7 of gone (111111111111)" in said
-    assert said.index("7 go") < said.index("Remove it?")
+    assert said.index("7 to remove") < said.index("Remove it?")
     assert rows().get("nll", 0) == left
     assert (done.exit_code == 0) == (left == 0)
 

@@ -23,7 +23,7 @@ NO_SYSTEM = (
     "[U]{{ m.content }}[/U]{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}"
     "{% endfor %}"
 )
-INSTRUCT = (  # the system text stands in the last question; the answer after a space
+INSTRUCT = (  # the system text is in the last question; the answer follows a space
     "{{ bos_token }}{% set sys = '' %}{% if messages[0].role == 'system' %}"
     "{% set sys = messages[0].content + '\n\n' %}{% set messages = messages[1:] %}"
     "{% endif %}{% for m in messages %}{% if m.role == 'user' %}<|turn|>"

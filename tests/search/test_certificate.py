@@ -1,4 +1,4 @@
-"""The proxy certificate: which subsets, which correlation, which verdict."""
+"""The proxy certificate: its subsets, correlation and verdict."""
 
 import json
 

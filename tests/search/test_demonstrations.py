@@ -1,4 +1,4 @@
-"""Which rows the search may show as demonstrations, and how it ranks them."""
+"""Rows that the search may show as demonstrations, and how it ranks them."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What each indicator gives: the identities that Shapley values must keep."""
+"""What each indicator adds: the identities that Shapley values must satisfy."""
 
 from math import factorial
 

@@ -1,4 +1,4 @@
-"""kill -9 while answers are written: the search goes on, and asks nothing twice."""
+"""kill -9 while answers are written: the search resumes and asks nothing twice."""
 
 import json
 import os

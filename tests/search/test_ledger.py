@@ -1,4 +1,4 @@
-"""The ledger loses at most a line that was never finished."""
+"""The ledger loses at most an unfinished line."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The search is gp_minimize; a resumed one walks the same path."""
+"""The search is gp_minimize; a resumed one takes the same path."""
 
 import json
 import time
@@ -208,7 +208,7 @@ def test_a_raced_point_is_flagged_and_never_chosen(tmp_path):
     seen = []
 
     def raced(weights, beat=None):
-        """Says 2.0 of what it stopped at, as a lucky half might."""
+        """Reports 2.0 for a point it stopped at, as a lucky half might."""
         seen.append(beat)
         stops = beat is not None and value(weights) < beat
         outcome = Outcome(
@@ -290,5 +290,5 @@ def test_an_iteration_of_options_tells_how_many_tokens_were_read(tmp_path, caplo
 def test_racing_and_several_models_exclude_each_other():
     how = {"weights": "consensus", "models": ["a", "b"], "indicators": ["x"]}
     assert MethodCard.model_validate(how).models == ["a", "b"]
-    with pytest.raises(ValueError, match="goes with one model"):
+    with pytest.raises(ValueError, match="works with one model"):
         MethodCard.model_validate(how | {"search": {"racing": True}})

@@ -1,7 +1,7 @@
-"""Every stage on the real GSM8K, without a language model: a script stands for one.
+"""Every stage on the real GSM8K, with a script instead of a language model.
 
-What the script knows depends on the demonstrations that it is shown, by a weighting that
-was planted. The search has to find it, and the metrics to count what the script knows.
+What the script knows depends on its demonstrations, through a planted weighting. The
+search has to find this, and the metrics have to count what the script knows.
 """
 
 import json
@@ -64,7 +64,7 @@ def write(clone, name, card):
 
 
 def serve_model(clone, shared, name, url):
-    """A model card: the tokenizer of a small model, and the script in its place.
+    """A model card with the tokenizer of a small model, and the script as its server.
 
     Real rows are long for its tokenizer, and no weights run: its context is widened.
     """
@@ -109,7 +109,7 @@ def test_the_search_recovers_what_was_planted_and_metrics_count_it(
     found = json.loads((clone.path / room / "tmap/s0/weights.json").read_text())
     assert found["indicators"] == list(PLANTED)
     planted = np.array(list(PLANTED.values()))
-    # 0.8: at most two neighbours changed places, which processors may decide
+    # 0.8: at most two neighbours swapped, which may depend on the processor
     assert spearmanr(found["weights"], planted).statistic > 0.79
     pool = tables.read("pool", clone.path / "results/gsm8k/pool.parquet")
     assert chance(script, pool, found["weights"]) >= 0.95 * chance(

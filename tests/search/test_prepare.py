@@ -1,4 +1,4 @@
-"""A search put together from its tables: which reward it uses, and what confirms it."""
+"""A search assembled from its tables: which reward it uses, and what confirms it."""
 
 import json
 

@@ -224,7 +224,7 @@ def test_a_race_loses_one_good_candidate_in_forty_at_most(n, spread):
 
 
 class Slow(Parrot):
-    """Takes 20 ms, and says that 15 of them went to reading and writing."""
+    """Takes 20 ms, and reports 15 of them as reading and writing."""
 
     def __init__(self, tokenizer):
         super().__init__(tokenizer)
@@ -285,7 +285,7 @@ def test_a_resumed_search_asks_as_many_groups_at_once_as_it_began_with(reward):
 
     reward.lm.generate, reward.lm.batch_size = spy, 8
     reward([demos(1)])
-    reward.lm.batch_size = 40  # a later try finds more memory free
+    reward.lm.batch_size = 40  # later, more memory is free
     reward([demos(n) for n in range(2, 6)])
     assert sizes == [1, 2, 2]
 
@@ -293,7 +293,7 @@ def test_a_resumed_search_asks_as_many_groups_at_once_as_it_began_with(reward):
 def test_the_batch_is_kept_in_the_ledger_and_a_smaller_one_too(reward):
     reward.lm.batch_size = 8
     reward([demos(1)])
-    reward.lm.batch_size = 40  # a later try finds more memory free
+    reward.lm.batch_size = 40  # later, more memory is free
     reward([demos(2)])
     assert reward.lm.batch_size == 8
     reward.lm.batch_size = 4  # memory ran out

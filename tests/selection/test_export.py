@@ -1,4 +1,4 @@
-"""Subsets as other trainers read them, and the card beside them."""
+"""Subsets as other trainers read them, and their data card."""
 
 import json
 from pathlib import Path
@@ -177,7 +177,7 @@ def test_status_knows_exports_by_their_card_and_sees_an_edit(tmp_path, monkeypat
         }
 
     for name in (exports.ALPACA, exports.MESSAGES, "dataset_info.json", "README.md"):
-        # The tables of this test do not say what made them.
+        # The tables of this test do not record what made them.
         parts = ("pool.parquet", "subset.parquet")
         inputs = [
             f"input {room.relative_to(tmp_path) / part}: unknown" for part in parts
@@ -193,7 +193,7 @@ def test_status_knows_exports_by_their_card_and_sees_an_edit(tmp_path, monkeypat
 
     assert found[0] == "stale"
     assert {
-        "file subset.jsonl: edited or torn",
+        "file subset.jsonl: edited or damaged",
         "file dataset_info.json: missing",
         "code tmap.selection.export: edited",
     } <= set(found[1])

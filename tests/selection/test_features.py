@@ -1,4 +1,4 @@
-"""Columns: joined by id, normalised, and honest about rows without a score."""
+"""Columns: joined by id, normalised, with rows without a score marked."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What a method card's `filter:` takes out of a ranking."""
+"""Rows that a method card's `filter:` drops from a ranking."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def column(tmp_path):
 
 @pytest.fixture
 def features():
-    """Ranks the rows b, c, a, d, f, e, as their IFD does (unscored: lowest)."""
+    """Ranks the rows b, c, a, d, f, e by their IFD (unscored: lowest)."""
     matrix = np.array([[0.5, 1.0, 0.6, 0.4, 0.0, 0.1]]).T
     return Features(["ifd"], matrix, [], {})
 
@@ -116,7 +116,7 @@ def test_a_diversity_filter_without_embeddings_says_what_to_build(pool):
 @pytest.mark.parametrize(
     ("card", "message"),
     [
-        ({"weights": "none", "filter": {"diversity": 0.9}}, "takes none"),
+        ({"weights": "none", "filter": {"diversity": 0.9}}, "none has none"),
         ({"weights": {"ifd": 1}, "filter": {"below": {"miwv": 0}}}, "does not weigh"),
         (
             {"weights": "random", "filter": {"diversity": 1.5}},

@@ -1,4 +1,4 @@
-"""Candidates of a generator: asked for, verified, chosen round after round."""
+"""Candidates of a generator: requested, verified and chosen, round after round."""
 
 import re
 
@@ -30,7 +30,7 @@ GOOD = (
 
 
 class Generator:
-    """Replies with given texts; None is no reply."""
+    """Replies with given texts; None: no reply."""
 
     def __init__(self, texts):
         self.texts = texts
@@ -148,7 +148,7 @@ def test_a_random_round_needs_no_column():
 @pytest.mark.parametrize("weights", ["learned", "uniform", "oracle"])
 def test_rounds_go_with_weights_that_need_no_pool(weights):
     columns = {} if weights == "oracle" else {"indicators": ["less"]}
-    with pytest.raises(ValueError, match="`rounds:` goes with weights"):
+    with pytest.raises(ValueError, match="`rounds:` needs weights"):
         MethodCard(weights=weights, rounds={"generator": "g"}, **columns)
 
 

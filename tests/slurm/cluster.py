@@ -1,4 +1,4 @@
-"""A real Slurm on this machine for tests, and a small world whose jobs go to it."""
+"""A real Slurm on this machine for tests, and a small world whose jobs run on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from clones import Clone
 SCRIPT = Path(__file__).with_name("cluster.sh")
 SNAKEMAKE = Path(__file__).with_name("impatient.py")
 CONFIGURED = Path("/etc/slurm/slurm.conf")
-LEFT_BEHIND = Path("/etc/slurm.before-tests")  # by a run of these tests that was killed
+LEFT_BEHIND = Path(
+    "/etc/slurm.before-tests"
+)  # from a run of these tests that was killed
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 TARGET = "results/demo/random_llama/metrics.json"
 SMALL = "world/config.yaml"
@@ -67,7 +69,7 @@ os.replace = slow_parts
 
 
 def missing() -> str:
-    """Why there can be no Slurm here; empty if there can."""
+    """Why Slurm cannot run here; empty if it can."""
     if os.geteuid():
         return "a test cluster needs root"
     if CONFIGURED.exists() and not LEFT_BEHIND.exists():
@@ -107,7 +109,7 @@ def small_world(path: Path) -> Clone:
     clone = Clone.make(path)
     code = clone.path / "workflow/tmap/store/caching_engine.py"
     text, n = re.subn(r"^(PIECE, .* = )512,", r"\g<1>32,", code.read_text(), flags=re.M)
-    assert n == 1, "the size of a piece stands elsewhere"
+    assert n == 1, "the size of a piece is set elsewhere"
     code.write_text(text)
     clone.run("tmap", "make-world", "world")
     world = clone.path / "world"
@@ -123,7 +125,7 @@ def small_world(path: Path) -> Clone:
 
 
 def command(target: str, *options: str, config: str = SMALL) -> list[str]:
-    """As the README says it, but for pauses that suit a cluster of one machine."""
+    """As in the README, except for pauses that suit a cluster of one machine."""
     return [
         *(sys.executable, str(SNAKEMAKE), "--profile", "profiles/slurm"),
         *("--configfile", config, "--latency-wait", "5"),
@@ -135,7 +137,7 @@ def command(target: str, *options: str, config: str = SMALL) -> list[str]:
 def start(
     clone: Clone, target: str, *options: str, config: str = SMALL, **env: str
 ) -> subprocess.Popen:
-    """Snakemake in the background; its words are in slurm.out."""
+    """Snakemake in the background; its output is in slurm.out."""
     with open(clone.path / "slurm.out", "w") as out:
         return subprocess.Popen(
             command(target, *options, config=config),
@@ -147,7 +149,7 @@ def start(
 
 
 def finish(clone: Clone, process: subprocess.Popen, seconds: float = 900) -> str:
-    """Wait for it; its words. Not zero: an AssertionError with them."""
+    """Wait for it; return its output, or raise it as an AssertionError if it failed."""
     try:
         code = process.wait(seconds)
     finally:
@@ -155,7 +157,7 @@ def finish(clone: Clone, process: subprocess.Popen, seconds: float = 900) -> str
             process.kill()
             process.wait()
             subprocess.run(["scancel", "--user", "root"])
-            # Its lock stays, and would fail whatever runs in this clone next.
+            # Its lock stays, and would make the next run in this clone fail.
             clone.run("snakemake", "--configfile", SMALL, "--unlock", check=False)
     said = (clone.path / "slurm.out").read_text()
     assert code == 0, said

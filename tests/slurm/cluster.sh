@@ -2,8 +2,8 @@
 # A throw-away Slurm on this machine: two nodes with two fake GPUs each, one without.
 #   cluster.sh up DIR | cluster.sh down DIR
 # Needs root and: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
-# DIR takes everything but /etc/slurm: jobs drop SLURM_CONF, so the configuration must lie
-# in its usual place. What was there before waits beside it and is put back by `down`.
+# DIR has everything except /etc/slurm: jobs drop SLURM_CONF, so the configuration must be
+# in its usual place. What was there before is kept next to it and restored by `down`.
 set -euo pipefail
 cmd=${1:?up or down}
 dir=$(realpath -m "${2:?a folder}")
@@ -98,7 +98,7 @@ PartitionName=gpu Nodes=node[1-2] MaxTime=INFINITE State=UP
 CONF
 echo "NodeName=node[1-2] Name=gpu Type=h100 File=$dir/dev/gpu[0-1] Flags=nvidia_gpu_env" > "$conf/gres.conf"
 
-# --force: what lies in a temporary folder is no secret from its owner's group.
+# --force: files in a temporary folder are no secret from the owner's group.
 munged --force --key-file "$dir/munge.key" --socket "$dir/run/munge.sock" \
   --pid-file "$dir/run/munged.pid" --log-file "$dir/log/munged.log" \
   --seed-file "$dir/run/munged.seed"

@@ -1,7 +1,7 @@
 """Snakemake that asks Slurm after its jobs every two seconds.
 
-Its plugin waits ten seconds longer each time that nothing ended, which spares the
-controller of a large cluster, and here would be most of the time of the tests.
+Its plugin waits ten seconds longer each time that nothing ended. That spares the
+controller of a large cluster, but here would take most of the tests' time.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""On a real Slurm: the profile, and what clusters do to jobs. The last tests to run."""
+"""The profile on a real Slurm, and what clusters do to jobs. These tests run last."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GROUPED = (
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
-    """A cluster; where another stood, whose daemons' process ids these are."""
+    """A cluster; an earlier one had daemons with these process ids."""
     left = tmp_path_factory.mktemp("left")
     subprocess.run([cluster.SCRIPT, "up", left], check=True, timeout=60)
     daemons = [int(path.read_text()) for path in (left / "run").glob("*.pid")]
@@ -46,7 +46,7 @@ def slurm(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def built(slurm, tmp_path_factory):
-    """The target as one machine builds it, and meanwhile the cluster."""
+    """The target built by one machine, while the cluster builds it, too."""
     here = cluster.small_world(tmp_path_factory.mktemp("local") / "clone")
     there = cluster.small_world(tmp_path_factory.mktemp("remote") / "clone")
     process = start(there, TARGET, WITNESS=str(there.path / "seen"))
@@ -69,7 +69,7 @@ def remote(built):
 
 @pytest.fixture(scope="module")
 def sharded(slurm, tmp_path_factory):
-    """A clone whose columns two jobs measure together; nothing is built yet."""
+    """A clone in which two jobs share the measuring of columns; nothing is built yet."""
     clone = cluster.small_world(tmp_path_factory.mktemp("sharded") / "clone")
     with open(clone.path / "world/cards/datasets/demo.yaml", "a") as card:
         card.write("shards: 2\n")
@@ -134,7 +134,7 @@ def is_alive(process):
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return False
-    return state != "Z"  # what its parent has not asked after
+    return state != "Z"  # not yet waited for by its parent
 
 
 def test_a_cluster_that_a_killed_run_left_goes_when_the_next_comes(slurm):
@@ -175,7 +175,7 @@ def test_a_node_that_goes_down_costs_the_search_nothing_but_time(local, remote):
     )
     try:
         finish(remote, process)
-    finally:  # fails where the node has reported back by itself
+    finally:  # fails if the node has reported back by itself
         subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"])
     assert same_data(local, remote, TRACE)
     assert nothing_was_asked_twice(remote)
@@ -197,11 +197,11 @@ def test_a_cancelled_scoring_job_is_submitted_again(local, remote):
 def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, demo, tmp_path):
     """First Slurm ends it (it hangs), then its own clock, then it is done."""
     forget_the_search(remote)
-    # On the command line they replace all of the profile's, so the partition is named too.
+    # The command line replaces all of the profile's, so the partition is named too.
     options = ("--set-resources", "search_weights:runtime=2")
     options += ("search_weights:slurm_partition=gpu",)
-    # The clock leaves an attempt 90 s: enough to load and to write twice on a machine
-    # that is busy, and too little for the 21 lines of this ledger on any.
+    # The clock gives an attempt 90 s: enough to load and write twice on a busy
+    # machine, and too little for the 21 lines of this ledger on any.
     slow = {"SLOW_LEDGER": "5", "HANG_ONCE": str(tmp_path / "hung")}
     process = start(remote, TRACE, *options, **slow)
     finish(remote, process, seconds=1800)
@@ -258,7 +258,7 @@ def test_two_runs_of_different_targets_share_a_store(
     assert same_data(local, remote, PERPLEXITY)
     assert same_data(local, sharded, IFD)
     found = stored(tmp_path / "store")
-    # Both may have measured the same at the same time, and then they agree.
+    # Both may have measured the same thing at the same time; then they agree.
     assert len(dict(found)) == len(set(found)) > 0
     assert "group_shards_measure_shard" in said  # one job of Slurm for both shards
 

@@ -1,4 +1,4 @@
-"""What was measured once is not measured again: forward passes are counted."""
+"""Nothing is measured twice: forward passes are counted."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def small_pieces(monkeypatch):
 
 
 def scorer(lm, record, folder, share=Share(), prompt=PROMPT):
-    """(what an indicator measures with, its counter)."""
+    """(instrument of an indicator, its counter)."""
     counted = Counted(lm)
     words = prompt.model_dump(mode="json")
     kept = CachingEngine(counted, words, record, store_at(folder), share)

@@ -1,4 +1,4 @@
-"""The store: every measurement once, whole or not at all."""
+"""The store: every measurement once, complete or not at all."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def keys(store, *numbers):
 
 
 def found(folder, *numbers, who=GPT):
-    """What a job that starts now reads."""
+    """What a job reads that starts now."""
     store = Store("digits", who, folder)
     return list(store.get(keys(store, *numbers)).values())
 

@@ -16,7 +16,7 @@ from project import ROOT
 
 PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs")
 TARGET = "results/demo/random_llama/metrics.json"
-#: Of one run of Snakemake; fewer where tests run side by side.
+#: Of one run of Snakemake; fewer if tests run in parallel.
 CORES = 2 if "PYTEST_XDIST_WORKER" in os.environ else 4
 
 
@@ -42,7 +42,7 @@ class Clone:
 
     @classmethod
     def at(cls, path: Path) -> Clone:
-        """A clone that is there already."""
+        """A clone that already exists."""
         env = os.environ | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(path / "workflow"),
@@ -115,13 +115,13 @@ def build(path: Path) -> Clone:
 
 
 def blocks(text: str) -> list[str]:
-    """The part of a dry run's printout on each job, from its `rule NAME:` on."""
+    """The part of a dry run's output about each job, from its `rule NAME:` on."""
     parts = re.split(r"^(?=(?:local)?rule \w+:\n)", text, flags=re.M)
     return [part for part in parts if re.match(r"(?:local)?rule \w+:\n", part)]
 
 
 def jobs(text: str) -> set[str]:
-    """Jobs of a dry run's printout; collect_metrics and the like once each."""
+    """Jobs in a dry run's output; jobs without wildcards once each."""
     found = set()
     for block in blocks(text):
         rule = re.match(r"(?:local)?rule (\w+):", block)[1]

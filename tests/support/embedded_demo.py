@@ -1,8 +1,7 @@
 """The embedded world has a signal, and the workflow finds it: real models, real judge.
 
-The bounds are far below what docs/explanation/embedded-world.md reports, because other
-processors round differently and one training seed is noisy. A broken stage misses them all
-the same.
+The bounds are far below the values in docs/explanation/embedded-world.md, because processors round
+differently and one training seed is noisy. A broken stage still misses them.
 """
 
 import json

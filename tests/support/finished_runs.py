@@ -1,4 +1,4 @@
-"""Builds the files of finished runs: what `collect_metrics` reads."""
+"""Builds the files of finished runs that `collect_metrics` reads."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ def question_ids(n):
 
 
 def predictions(path, is_correct, *, shuffle_seed=None, code="abc"):
-    """Write predictions whose readings all agree, rows shuffled if asked."""
+    """Write predictions whose readings all agree, with rows shuffled if requested."""
     right = np.asarray(is_correct, dtype=bool)
     frame = pd.DataFrame({"question_id": question_ids(len(right)), "text": "a"})
     for name in ("strict", "flexible", "numeric"):
@@ -29,7 +29,7 @@ def predictions(path, is_correct, *, shuffle_seed=None, code="abc"):
 
 
 def run(folder, method, s, t, is_correct, warnings=(), n_samples=30, **options):
-    """Write predictions.parquet, and train.json for all but base; return the paths."""
+    """Write predictions.parquet, and train.json for all except base; return the paths."""
     room = folder / ROOM / method / f"s{s}" / f"t{t}"
     predictions(room / "predictions.parquet", is_correct, **options)
     if method == "base":

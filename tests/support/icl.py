@@ -1,4 +1,4 @@
-"""What tests of indicators that ask a model need."""
+"""Helpers for tests of indicators that ask a model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def encoder_of(record):
 
 
 class Obedient:
-    """An engine that answers as it is told to, and measures as the real one.
+    """An engine with given answers that measures like the real one.
 
     `say` makes the reply from a prompt's text; by default every question that is
     numbered there is answered by 7.

@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             with server.lock:
                 server.under_way -= 1
-        if callable(answer):  # writes what it likes, as badly as it likes
+        if callable(answer):  # writes anything, well-formed or not
             answer(self)
             self.close_connection = True
             return

@@ -1,4 +1,4 @@
-"""A short search whose model writes answers, and which may be killed while it does.
+"""A short search whose model writes answers; it may be killed meanwhile.
 
 python killed_search.py LEDGER MODEL_FOLDER STEP
 """

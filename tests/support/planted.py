@@ -1,8 +1,8 @@
-"""A model that is a script: what it knows depends on the examples that it was shown.
+"""A script that acts as a model: what it knows depends on its examples.
 
-The chance to answer a question rightly is `FLOOR` plus what the examples are worth, a
-planted weighting of known columns. Which questions those are is fixed: a question is
-answered if its own number, drawn from its text, lies below that chance.
+The chance of a right answer is `FLOOR` plus the worth of the examples, a planted
+weighting of known columns. Which questions it answers is fixed: those whose own number,
+drawn from the text, is below that chance.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 
 import numpy as np
 
-#: Columns that are made of a row's text, and what each is worth.
+#: Columns that are computed from a row's text, and what each is worth.
 PLANTED = {"planted_a": 1.0, "planted_b": 0.5, "planted_c": 0.0, "planted_d": -0.8}
 #: Chance without examples; what is added by examples drawn from the best 30 %, whose
 #: mean is 0.335 |w| above that of all rows.

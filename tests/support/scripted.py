@@ -1,4 +1,4 @@
-"""A language model that says what it is told to and remembers what it was asked."""
+"""A language model with scripted answers that records what it was asked."""
 
 from __future__ import annotations
 

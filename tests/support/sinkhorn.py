@@ -1,4 +1,4 @@
-"""Entropic transport in its primal form, by plain alternating scaling."""
+"""Entropic transport in primal form, by plain alternating scaling."""
 
 import numpy as np
 from scipy.special import logsumexp

@@ -1,4 +1,4 @@
-"""What the tests of fine-tuning share: sections of a small card, a dozen chats."""
+"""Shared by the tests of fine-tuning: sections of a small card, a dozen chats."""
 
 from tmap.cards.model import EngineSection, PromptSection, TrainSection
 

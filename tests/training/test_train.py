@@ -1,4 +1,4 @@
-"""Fine-tuning: what the model is shown, what is written, and how a run goes on."""
+"""Fine-tuning: what the model sees, what is written, and how a run resumes."""
 
 import json
 import math
@@ -100,7 +100,7 @@ def test_one_process_trains_on_one_gpu_of_several(tmp_path):
     args = sft_config(
         settings(), 12, seed=0, device="cpu", dtype="float32", folder=tmp_path
     )
-    args._n_gpu = 4  # as transformers says where it sees four
+    args._n_gpu = 4  # as transformers reports if it sees four
     rows = args.per_device_train_batch_size
     assert args.train_batch_size == 4 * rows
     one_gpu(args)

@@ -1,4 +1,4 @@
-"""The commands `train-adapter` and `evaluate-adapter`, as their rules call them."""
+"""The commands `train-adapter` and `evaluate-adapter`, called like their rules do."""
 
 import json
 
@@ -17,7 +17,7 @@ from tmap.errors import TmapError
 
 @pytest.fixture
 def room(tmp_path, tiny_llama, monkeypatch):
-    """A folder with cards, tables and a model record, and that folder as workplace."""
+    """A working directory with cards, tables and a model record."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMAP_CARDS", str(tmp_path / "cards"))
     model = {

@@ -1,4 +1,4 @@
-"""What the model is shown in fine-tuning: our rows, and TRL changes nothing in them."""
+"""Fine-tuning shows the model our rows, and TRL changes nothing in them."""
 
 import pytest
 

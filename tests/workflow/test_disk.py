@@ -1,4 +1,4 @@
-"""What stays on disk: `keep:` in the config, and make targets that say sizes first."""
+"""What stays on disk: `keep:` in the config, and make targets that print sizes first."""
 
 import os
 import re
@@ -20,7 +20,7 @@ PLACES = {
 
 @pytest.fixture
 def make(tmp_path):
-    """Run a target of the Makefile where a store, checkpoints and an adapter lie."""
+    """Run a target of the Makefile in a folder with a store, checkpoints and an adapter."""
     for place in PLACES.values():
         (tmp_path / place / "0123").mkdir(parents=True)
         (tmp_path / place / "0123" / "file").write_bytes(b"x" * 50_000)

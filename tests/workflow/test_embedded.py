@@ -1,4 +1,4 @@
-"""The demo on one machine; where there is a Slurm, test_zz_slurm.py runs it there."""
+"""The demo on one machine; if there is a Slurm, test_slurm.py runs it there."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What re-runs after an edit, and what does not: asked of `snakemake -n` itself."""
+"""What re-runs after an edit and what does not, according to `snakemake -n`."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def clone(finished_clone) -> Clone:
 
 @pytest.fixture
 def edit(clone):
-    """Edit files of the clone; they are put back after the test."""
+    """Edit files of the clone; they are restored after the test."""
     kept = {}
 
     def change(name: str, old: str, new: str, *, count: int = 1) -> None:

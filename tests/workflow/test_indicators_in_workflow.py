@@ -35,7 +35,7 @@ SAID = []  # what snakemake printed
 
 
 class Script:
-    """Stumbles over two rows of three when it first sees them, telling the key."""
+    """Fails on two rows of three when it first sees them, and prints the key."""
 
     def __init__(self):
         self.met = {}

@@ -1,4 +1,4 @@
-"""Columns of judges, asked for as a user would: a local judge and a recording."""
+"""Columns of judges, requested as a user would: a local judge and a recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One adapter trained by several processes: how they are started, and what comes out."""
+"""One adapter trained by several processes: how they start, and the result."""
 
 import json
 from itertools import pairwise
@@ -133,7 +133,7 @@ def test_a_failed_process_is_quoted(monkeypatch, capsys):
     [
         ("E1 api.py:1002] failed (exitcode: -9) local_rank: 1 (pid: 7)", OutOfMemory),
         ("error: RuntimeError: DefaultCPUAllocator: not enough memory", OutOfMemory),
-        # The launcher ends the others once one has failed, if need be by force.
+        # The launcher ends the others once one has failed, by force if necessary.
         ("failed (exitcode: 1) local_rank: 1\\n  exitcode  : -9 (pid: 8)", TmapError),
     ],
 )

@@ -1,8 +1,8 @@
 """Certificate, explanation, consensus and tables of parts, built by their rules.
 
-On the small world's multiple-choice task, where even a random model's rewards differ. Two
-sentinels and one seed instead of 12 and 2: that the rules run is seen here, what a
-certificate says in test_certificate.
+They run on the small world's multiple-choice task, where even a random model's rewards
+differ, with two sentinels and one seed instead of 12 and 2. Only the rules are tested
+here; test_certificate tests the certificate.
 """
 
 import json

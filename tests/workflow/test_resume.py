@@ -14,7 +14,7 @@ from tmap.artifacts import tables
 
 pytestmark = pytest.mark.workflow
 
-#: Options are chosen from, so that rewards vary even with a model of random numbers.
+#: The model chooses an option, so that rewards vary even with random weights.
 ROOM = "results/demo_mc/random_llama/tmap/s0"
 TRACE = f"{ROOM}/trace.parquet"
 

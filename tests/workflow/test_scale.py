@@ -1,4 +1,4 @@
-"""Pools in parts: the same tables as at once, and a plan that takes seconds."""
+"""Pools in parts: the same tables as in one piece, and a plan that takes seconds."""
 
 import json
 import os
@@ -171,7 +171,7 @@ class Letters:
 
 
 def instruments(name, folder, share=Share()):
-    """(what the indicator measures with, its engine)"""
+    """(instrument of the indicator, its engine)"""
     lm = Words(Letters())
     record = {"revision": "0" * 40, "model": "words"}
     kept = CachingEngine(lm, {}, record, store_at(folder), share)
@@ -248,7 +248,7 @@ print(peak() * 1024)
 """
 
 
-#: Memory that is freed goes back at once, so that the peak is what was held.
+#: Freed memory is returned at once, so the peak is what was held.
 FREED = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "1",
@@ -281,7 +281,7 @@ def long_texts(tmp_path_factory):
 
 @pytest.mark.parametrize("stage", ["output_length", "model", "shard", "search"])
 def test_memory_does_not_grow_with_the_texts(stage, long_texts):
-    """The peak grows by less than 0.4 of the text; all rows at once take twice it."""
+    """The peak grows by less than 0.4 of the text; all rows at once take twice the text."""
     peaks = []
     for folder, _ in long_texts.values():
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""docs/how-to/upgrades.md, followed: what a change makes stale, and how it is accepted."""
+"""Follow docs/how-to/upgrades.md: what a change makes stale, and how it is accepted."""
 
 import shutil
 
@@ -54,7 +54,7 @@ def test_a_refactor_is_named_and_touch_accepts_it_without_running_anything(copie
 
     assert clone.plan() == set()
     assert (clone.path / TARGET).read_bytes() == before
-    # The file goes on saying what really made it.
+    # The file still records what really made it.
     assert "code tmap.search.posterior: edited" in clone.run(*STATUS, check=False)
 
 

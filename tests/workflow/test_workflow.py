@@ -1,4 +1,4 @@
-"""The whole DAG on the small world, asked for as a user would."""
+"""The whole DAG on the small world, requested as a user would."""
 
 import json
 import re
@@ -49,7 +49,7 @@ def test_metrics_compare_all_four_methods(finished_clone):
         low, high = method["interval"]
         assert 0 <= low <= method["accuracy"] <= high <= 1
     against = metrics["methods"]["tmap"]["against_random"]
-    assert against["better"] == "unclear"  # one seed per arm cannot say more
+    assert against["better"] == "unclear"  # one seed per arm cannot show more
 
 
 def test_other_cores_and_hash_seeds_give_identical_tables(finished_clone, tmp_path):
@@ -81,7 +81,7 @@ def test_only_three_rules_read_the_test_questions(finished_clone):
 
 
 def test_certificates_explanations_and_searches_read_no_test_questions(tmp_path):
-    """Nor does a table: of parts, only their answers do, and never a sentinel's."""
+    """Nor does a table: only the answers of parts do, and never a sentinel's."""
     clone = Clone.make(tmp_path / "clone")
     room = "results/gsm8k/llama3/tmap/s0"
     targets = [f"{room}/certificate.json", f"{room}/explain.json"]
@@ -152,7 +152,7 @@ def test_the_real_target_is_planned_without_network_in_seconds(tmp_path, profile
         f"profiles/{profile}",
         "results/gsm8k/llama3/metrics.json",
     )
-    assert time.monotonic() - start < 120  # a hang, not a speed test
+    assert time.monotonic() - start < 120  # guards against a hang; not a speed test
     assert {"fetch_model", "search_weights", "train_adapter"} <= rules_of_text(out)
 
 
@@ -163,17 +163,17 @@ def rules_of_text(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("target", "cure"),
+    ("target", "fix"),
     [
         ("results/gsm8kk/llama3/metrics.json", "Did you mean 'gsm8k'"),
         ("results/gsm8k/lama3/metrics.json", "Did you mean 'llama3'"),
         ("results/gsm8k/llama3/tmpa/s0/weights.json", "Did you mean 'tmap'"),
     ],
 )
-def test_a_misspelt_card_in_a_path_is_told_with_the_nearest(tmp_path, target, cure):
+def test_a_misspelt_card_in_a_path_is_told_with_the_nearest(tmp_path, target, fix):
     clone = Clone.make(tmp_path / "clone")
     out = clone.run("snakemake", "-n", "--cores", "1", target, check=False)
-    assert cure in out
+    assert fix in out
 
 
 def test_any_card_may_be_named_in_a_path(tmp_path):

@@ -1,4 +1,4 @@
-"""Problems of the embedded world against a reader of their text that was written apart."""
+"""Problems of the embedded world against an independent reader of their text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tmap.worlds.arith.styles import OPPOSITE, STYLES, respond, respond_lines
 seeds = st.integers(0, 2**32)
 sizes = st.integers(1, problems.MAX_STEPS)
 EQUATION = re.compile(r"(\d+)([-+*/])(\d+)=(\d+)")
-#: A busy machine is no defect of an example.
+#: No deadline, because a busy machine does not make an example wrong.
 unhurried = settings(max_examples=60, deadline=None)
 FINAL = re.compile(r"#### (\d+)")
 

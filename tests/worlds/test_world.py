@@ -1,4 +1,4 @@
-"""The random world: same seed, same bytes; loads as any model does."""
+"""The random world: same seed, same bytes; it loads like any other model."""
 
 from __future__ import annotations
 

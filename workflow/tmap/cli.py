@@ -1,4 +1,4 @@
-"""Instruction-data selection, stage by stage: one subcommand per workflow rule."""
+"""Select instruction data for your task and model: one subcommand per workflow rule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tmap.errors import BudgetSpent, OutOfMemory, TmapError
 from tmap.jobs import attempts, log
 from tmap.jobs.failures import ERROR
 
-#: What people type, in the order of use. Other commands are jobs of the workflow, or
+#: Commands that people type, in the order of use. The others are jobs of the workflow, or
 #: make the worlds that it is tried on.
 PEOPLE = ("init", "check", "plan", "status", "show-metrics", "store-gc")
 FOLDER = Path(__file__).parent / "commands"
@@ -53,7 +53,7 @@ def panels() -> dict[str, list[str]]:
 
 
 class LazyGroup(TyperGroup):
-    """Import a subcommand's module only when it is asked for: help stays fast."""
+    """Import a subcommand's module only when it is called, so that help stays fast."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return [name for names in panels().values() for name in names]
@@ -87,13 +87,13 @@ def start(
         bool, typer.Option("--verbose", "-v", help="Also print details.")
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.")
+        bool, typer.Option("--version", help="Print the version and exit.")
     ] = False,
     job: Annotated[
         tuple[str, int, float],
         typer.Option(
             metavar="LOG ATTEMPT MINUTES",
-            help="Under a scheduler: which attempt this is, and when it is ended.",
+            help="Under a scheduler: the log, the attempt, and the minutes that it has.",
         ),
     ] = ("", 0, 0),
 ) -> None:
@@ -108,11 +108,11 @@ def start(
 
 
 def main() -> None:
-    """Run the command; a fault ends in one sentence and exit status 1.
+    """Run the command; an error ends in one sentence and exit status 1.
 
-    Only a fault that is not the user's shows a traceback, above that sentence.
+    A traceback above that sentence is shown only if the error is not the user's.
     """
-    # One thread unless told otherwise: other thread counts round differently.
+    # One thread by default: other thread counts round differently.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         app(prog_name="tmap")
@@ -122,17 +122,17 @@ def main() -> None:
     except Exception as fault:
         traceback.print_exc()
         words = " ".join(str(fault).split())
-        # So says torch of a CPU; of a GPU more memory of the host is no cure.
+        # torch's message for a CPU; for a GPU, more memory of the host would not help.
         starved = isinstance(fault, MemoryError) or "DefaultCPUAllocator" in words
         _end(
-            f"{type(fault).__name__}: {words}. This is not foreseen; if the traceback "
-            "above names nothing that you can mend, report it with this log.",
+            f"{type(fault).__name__}: {words}. This is unexpected. If the traceback "
+            "above names nothing that you can fix, report it with this log.",
             starved,
         )
 
 
 def _end(sentence: str, starved: bool = False, final: bool = False) -> None:
-    """The last line of a log, which `tmap.jobs.failures` looks for."""
+    """Print the last line of a log, which `tmap.jobs.failures` looks for."""
     attempts.ended(sentence, out_of_memory=starved, final=final)
     print(f"{ERROR}{sentence}", file=sys.stderr)
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""Faults that the reader can mend: one sentence, no traceback."""
+"""Errors that the user can fix: one sentence, no traceback."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class TmapError(Exception):
 
 
 class OutOfMemory(TmapError):
-    """The job took more of the machine's memory than it was granted."""
+    """The job used more of the machine's memory than it was granted."""
 
 
 class BudgetSpent(TmapError):
-    """A card's budget has no room left: no further attempt may spend more unasked."""
+    """A card's budget is spent, and no further attempt may exceed it unasked."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -27,10 +27,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
-def unknown(kind: str, name: str, known: Iterable[str], cure: str) -> TmapError:
-    """The error for a name that is in no list: nearest name, all names, cure."""
+def unknown(kind: str, name: str, known: Iterable[str], fix: str) -> TmapError:
+    """The error for an unknown name: the nearest name, all names, and how to fix it."""
     known = sorted(known)
     listed = ", ".join(known) or "none"
     return TmapError(
-        f"No {kind} '{name}'.{nearest(name, known)} Known: {listed}. {cure}"
+        f"No {kind} '{name}'.{nearest(name, known)} Known: {listed}. {fix}"
     )

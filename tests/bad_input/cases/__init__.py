@@ -1,6 +1,6 @@
-"""What users get wrong, one table per kind: card, pool, questions, ... (test_bad_input).
+"""Mistakes of users, one table per kind: card, pool, questions, ... (test_bad_input).
 
-A case does one wrong thing and names three parts of the sentence that it must end in:
+A case makes one mistake and names three parts of the sentence that must report it:
 what is wrong with the value, what would be right, and what to do.
 """
 
@@ -35,24 +35,24 @@ class Room:
         return name
 
     def jsonl(self, rows: list[Any], name: str = "rows.jsonl") -> str:
-        """Write rows as JSON Lines; text stands as it is."""
+        """Write rows as JSON Lines; text is written unchanged."""
         lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
         return self.write(name, "\n".join(lines) + "\n")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One wrong thing, and what its sentence says.
+    """One mistake, and three parts of the sentence that reports it.
 
     Attributes
     ----------
-    do : does it; raises TmapError
-    typo : a name is misspelt, no more
+    do : makes the mistake; raises TmapError
+    typo : the mistake is only a misspelt name
     """
 
     name: str
     do: Callable[[Room], Any]
     wrong: str
     right: str
-    cure: str
+    fix: str
     typo: bool = False

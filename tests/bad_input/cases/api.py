@@ -1,6 +1,6 @@
 """Calls: of a judge behind an API, of recorded replies, and of the library itself.
 
-A server is asked a few times at most before such a fault ends the run.
+A server is asked only a few times before such an error ends the run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST = 16
 def ask(
     room: Room, answer: Any, want: str = "text", n: int = 30, **limits: Any
 ) -> None:
-    """Ask a server that always answers so."""
+    """Ask a server that always gives this answer."""
     server = room.serve(lambda number, body: answer)
     try:
         judge = asker(server, room.path, **{"concurrency": 1, "attempts": 1} | limits)
@@ -222,7 +222,7 @@ CASES = [
         bare_table,
         "it has sample_id",
         "must have columns sample_id, rank, score",
-        "Pass them all",
+        "Pass exactly these",
     ),
     Case(
         "a subset of another pool",

@@ -29,7 +29,7 @@ def load(room: Room, kind: str, text: str, name: str = "mine") -> None:
 
 
 def card(kind: str, *lines: str):
-    """A good card with some of its keys written otherwise."""
+    """A good card with some of its keys replaced."""
     kept = BASES[kind] | {line.split(":")[0]: line for line in lines}
     return partial(load, kind=kind, text="\n".join(kept.values()))
 
@@ -40,7 +40,7 @@ def circle(room: Room) -> None:
 
 
 def experiment(kind: str, datasets: str = "arith", **more: str):
-    """An experiment over these methods, with the keys that its kind asks for."""
+    """An experiment over these methods, with the keys that its kind needs."""
     values = {"methods": "[tmap]", **more}
     lines = [f"kind: {kind}", f"datasets: [{datasets}]", "models: [tiny]"]
     lines += [f"{key}: {value}" for key, value in values.items()]
@@ -61,7 +61,7 @@ def certifying(methods: str, certify: str):
     return do
 
 
-MEND = "Mend the card"
+FIX = "Fix the card"
 TAKE_OUT = "Take it out of `methods:`"
 DATASET, MODEL = partial(card, "datasets"), partial(card, "models")
 METHOD, JUDGE = partial(card, "methods"), partial(card, "judges")
@@ -71,7 +71,7 @@ CASES = [
         DATASET("fractoin: 0.3"),
         "no key 'fractoin'",
         "Did you mean 'fraction'",
-        MEND,
+        FIX,
         typo=True,
     ),
     Case(
@@ -79,7 +79,7 @@ CASES = [
         DATASET("tiny: {n_anchor: 3}"),
         "no key 'tiny.n_anchor'",
         "Did you mean 'n_anchors'",
-        MEND,
+        FIX,
         typo=True,
     ),
     Case(
@@ -95,35 +95,35 @@ CASES = [
         DATASET("fraction: 2"),
         "(got 2)",
         "less than or equal to 1",
-        MEND,
+        FIX,
     ),
     Case(
         "a metric of the other task",
         DATASET("metric: acc"),
         "metric 'acc' does not fit task 'generation'",
         "generation takes strict, flexible or numeric",
-        MEND,
+        FIX,
     ),
     Case(
         "a reader of the other task",
         DATASET("reader: letter"),
         "reader 'letter' does not fit task 'generation'",
         "generation takes number",
-        MEND,
+        FIX,
     ),
     Case(
         "two places for one pool",
         DATASET("pool: {path: a, hub: b}"),
         "there is path and hub",
         "name exactly one of path, hub, url or world",
-        MEND,
+        FIX,
     ),
     Case(
         "no place for the pool",
         DATASET("pool: {licence: MIT}"),
         "there is none",
         "name exactly one of path, hub, url or world",
-        MEND,
+        FIX,
     ),
     Case(
         "an address without checksum",
@@ -137,56 +137,56 @@ CASES = [
         DATASET("pool: {path: a, columns: {response: b, answer: c}}"),
         "pool.columns.answer",
         "'instruction', 'input', 'response'",
-        MEND,
+        FIX,
     ),
     Case(
         "a file type as format",
         DATASET("pool: {path: a, format: parquet}"),
         "(got 'parquet')",
         "'auto', 'alpaca', 'messages'",
-        MEND,
+        FIX,
     ),
     Case(
         "a seed for rows that are not drawn",
         DATASET("pool: {path: a, seed: 3}"),
         "`seed:`",
-        "goes with `world:`",
-        MEND,
+        "needs `world:`",
+        FIX,
     ),
     Case(
         "a hub history without its models",
         DATASET("responses: {hub: o, format: leaderboard_v1}"),
         "responses: `subjects:`",
-        "there it names the models to read",
-        MEND,
+        "it names the models to read",
+        FIX,
     ),
     Case(
         "models of a history that is a file",
         DATASET("responses: {path: o, subjects: [a/b]}"),
-        "goes with format: leaderboard_v1",
-        "and hub:",
-        MEND,
+        "format: leaderboard_v1 with hub: go together",
+        "it names the models",
+        FIX,
     ),
     Case(
         "a list where a section belongs",
         DATASET("questions: [1, 2]"),
         "got [1, 2]",
         "valid dictionary",
-        MEND,
+        FIX,
     ),
     Case(
         "keys that are missing",
         partial(load, kind="datasets", text="task: generation\n"),
         "'pool' is missing",
         "key 'questions'",
-        MEND,
+        FIX,
     ),
     Case(
         "text that is no YAML",
         DATASET("task: ["),
         "is not valid YAML",
         "expected ',' or ']'",
-        "Mend the file",
+        "Fix the file",
     ),
     Case(
         "a card that is a list",
@@ -199,8 +199,8 @@ CASES = [
         "cards that extend one another",
         circle,
         "circle (a -> b -> a)",
-        "stand alone",
-        "Let one of them",
+        "goes in a circle",
+        "Remove `extends:` from one of them",
     ),
     Case(
         "a name that cannot be part of a path",
@@ -214,63 +214,63 @@ CASES = [
         MODEL("train: {batch_size: 10, micro_batch_size: 4}"),
         "batch_size 10",
         "must be a multiple of micro_batch_size 4",
-        MEND,
+        FIX,
     ),
     Case(
         "four bits on a CPU",
         MODEL("engine: {quantization: nf4, device: cpu}"),
-        "quantization 'nf4' is for GPUs, and device is cpu",
-        "leave one of them out",
-        MEND,
+        "quantization 'nf4' needs a GPU, and device is cpu",
+        "remove one of them",
+        FIX,
     ),
     Case(
         "layers spread over no GPUs",
         MODEL("engine: {device_map: auto}", "resources: {gpu: 0}"),
         "engine.device_map is 'auto', and resources.gpu is 0",
-        "ask for at least one GPU",
-        MEND,
+        "request at least one GPU",
+        FIX,
     ),
     Case(
         "a search over no columns",
         METHOD("weights: learned"),
         "weights: learned",
         "needs `indicators:`",
-        MEND,
+        FIX,
     ),
     Case(
         "bounds the wrong way round",
         METHOD("weights: learned", "indicators: [ifd]", "bounds: [1, 0]"),
         "`bounds:` [1.0, 0.0]",
         "must be [low, high] with low < high",
-        MEND,
+        FIX,
     ),
     Case(
         "weights of a method that searches for none",
         METHOD("weights: learned", "indicators: [ifd]", "weights_of: uniform"),
         "`weights_of: uniform`",
-        "names a method that does not search itself",
+        "names a method that has no search of its own",
         "Let this card extend the searched one",
     ),
     Case(
         "weights of a search over other columns",
         METHOD("weights: learned", "indicators: [ifd]", "weights_of: tmap"),
         "`weights_of: tmap`",
-        "or with other weights, models, indicators or normalise",
+        "or whose weights, models, indicators or normalise differ",
         "Let this card extend the searched one",
     ),
     Case(
         "borrowed weights that are none",
         METHOD("weights: random", "weights_of: tmap"),
         "`weights_of:`",
-        "goes with weights: learned, best_single, consensus only",
-        MEND,
+        "needs weights: learned, best_single, consensus",
+        FIX,
     ),
     Case(
         "a safe method that does not exist",
         METHOD("certificate: {safe: randon}"),
         "No method card 'randon'",
         "Did you mean 'random'",
-        "Mend `certificate: safe:`",
+        "Fix `certificate: safe:`",
         typo=True,
     ),
     Case(
@@ -328,20 +328,20 @@ CASES = [
         certifying("base random tmap", "random"),
         "'random', which has no search of its own",
         "tmap can be certified",
-        "Mend `certify:`",
+        "Fix `certify:`",
     ),
     Case(
         "a certificate of borrowed weights",
         certifying("tmap tmap_diversity", "tmap_diversity"),
         "'tmap_diversity', which has no search of its own",
         "tmap can be certified",
-        "Mend `certify:`",
+        "Fix `certify:`",
     ),
     Case(
         "a judge that does not see the answer",
         JUDGE('forms: {quality: {template: "{instruction}"}}'),
         "forms.quality.template",
-        "must hold {response}",
-        MEND,
+        "must contain {response}",
+        FIX,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Machines: no GPU, no network, no room, no permission, files of another day."""
+"""Machines: no GPU, no network, no space, no permission, outdated files."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def asked_hub(room: Room, fault: Exception) -> None:
 
 
 def answer(kind: type, status: int) -> Exception:
-    """What the hub's client raises; its text holds the token, as real ones may."""
+    """An error of the hub's client whose text contains the token, as real ones may."""
     request = httpx2.Request("GET", f"https://huggingface.co/api?token={SECRET}")
     response = httpx2.Response(status, request=request)
     return kind(f"refused for {SECRET}", response=response)
@@ -207,7 +207,7 @@ CASES = [
         partial(asked_hub, fault=errors.HFValidationError("bad")),
         "'org/name' is not a hub id",
         "ORGANISATION/NAME",
-        "mend `hub:`",
+        "fix `hub:`",
     ),
     Case(
         "a disk that is too small",
@@ -219,7 +219,7 @@ CASES = [
     Case(
         "a disk that is full",
         partial(asked_hub, fault=OSError(28, "No space left on device")),
-        "cannot take model 'org/name' (No space left on device)",
+        "cannot store model 'org/name' (No space left on device)",
         "another disk that you may write to",
         "Free some space",
     ),
@@ -228,7 +228,7 @@ CASES = [
         partial(from_address, reply=httpx.Response(200, content=b"{}")),
         "but the card says 0000",
         "has sha256 44136fa355b3678a",
-        "mend `sha256:`",
+        "fix `sha256:`",
     ),
     Case(
         "nothing at an address",
@@ -256,19 +256,19 @@ CASES = [
         lambda room: cards.read_config([Path("mine.yaml")]),
         "There is no config file 'mine.yaml'",
         "relative to the working directory",
-        "Name one that is there",
+        "Name one that exists",
     ),
     Case(
         "own cards that would be overwritten",
         over_own_cards,
-        "exists, and nothing is overwritten",
+        "exists and would be overwritten",
         "another folder",
         "move that file away",
     ),
     Case(
         "own cards in the clone",
         lambda room: starter.write(cards.SHIPPED / "mine"),
-        "lies in the clone, where an upgrade may touch it",
+        "is in the clone, where an upgrade may change it",
         "outside, such as ../mine",
         "Name a folder",
     ),

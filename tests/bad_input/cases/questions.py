@@ -1,4 +1,4 @@
-"""Questions: a benchmark must be whole, so one broken row stops."""
+"""Questions: a benchmark must be complete, so one broken row is an error."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def read(room: Room, rows: list[Any], task: str, protocol="paper", **columns) ->
 
 
 def broken(name: str, task: str, row: Any, reason: str) -> Case:
-    """A row that is no question, twice, after a good one."""
+    """Two rows that are not questions, after a good one."""
     return Case(
         name,
         partial(read, rows=[GOOD[task], row, row], task=task),
         f"the first is row 1: {reason}",
         "2 of the questions in 'rows.jsonl' cannot be used",
-        "Mend the file or `questions.columns:`",
+        "Fix the file or `questions.columns:`",
     )
 
 
@@ -122,7 +122,7 @@ CASES = [
         ),
         "1 question ids in 'rows.jsonl' occur twice; the first is 'k'",
         "Make ids unique",
-        "leave `columns.id` out",
+        "remove `columns.id`",
     ),
     Case(
         "too few questions to split",

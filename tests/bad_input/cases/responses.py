@@ -1,4 +1,4 @@
-"""Histories: who answered what, so that every cell is right or wrong and has its place."""
+"""Histories: every answer is right or wrong, and belongs to a subject and a question."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read(room: Room, rows: list[Any], n: int = 1, **source: Any) -> None:
 
 
 def leaderboard(room: Room, texts: list[str], **source: Any) -> None:
-    """A folder with the details of one subject, who answered `texts`."""
+    """A folder with the details of one subject, which answered `texts`."""
     (room.path / "details").mkdir()
     frame = pd.DataFrame({"full_prompt": texts, "acc": 1.0})
     frame.to_parquet(room.path / "details/org__m.parquet")
@@ -66,7 +66,7 @@ CASES = [
         "two answers to one question",
         partial(read, rows=long(a=[1]) * 2),
         "subject 'a' answers question 'q0' a second time",
-        "one answer each",
+        "one answer per question",
         "Keep one",
     ),
     Case(
@@ -100,15 +100,15 @@ CASES = [
     Case(
         "a torn row",
         partial(read, rows=[*long(a=[1]), '{"subject_id"']),
-        "row 1 is no record (invalid JSON",
-        "no record",
-        "Mend the file",
+        "row 1 is not a record (invalid JSON",
+        "Expecting",
+        "Fix the file",
     ),
     Case(
         "one subject in two wide rows",
         partial(read, rows=[WIDE] * 2, format="wide"),
         "subject 'm' occurs a second time",
-        "Keep one row each",
+        "Keep one row per subject",
         "name another column under `subject:`",
     ),
     Case(
@@ -116,14 +116,14 @@ CASES = [
         partial(read, rows=[WIDE], n=2, format="wide", item_pattern="item"),
         "responses.item_pattern 'item' does not give every row its own column",
         "i{row:05d}",
-        "Write the row number in it",
+        "Include the row number",
     ),
     Case(
         "a pattern with another field",
         partial(read, rows=[WIDE], n=2, format="wide", item_pattern="i{nonsense}"),
         "responses.item_pattern 'i{nonsense}' does not give",
         "i{row:05d}",
-        "Write the row number in it",
+        "Include the row number",
     ),
     Case(
         "another benchmark's questions",
@@ -144,7 +144,7 @@ CASES = [
         no_details,
         "has no Parquet file for 'harness_gsm8k_5'",
         "one folder details_ORG__MODEL per subject",
-        "mend `responses.subset:`",
+        "fix `responses.subset:`",
     ),
     Case(
         "a metric that the details lack",

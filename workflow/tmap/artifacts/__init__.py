@@ -1,1 +1,1 @@
-"""Files that rules write: names, schemas, tables, what made them."""
+"""Files that rules write: their names, schemas, tables and provenance."""

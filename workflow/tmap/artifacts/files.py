@@ -1,4 +1,4 @@
-"""Whole files or none: write beside the target, fsync, rename."""
+"""Write a file completely or not at all: write next to the target, fsync, rename."""
 
 from __future__ import annotations
 

@@ -18,15 +18,16 @@ RESERVED = (
     "anchors",
 )
 
-#: In place of a model, of searches that several models share; no card's name has a "-".
+#: Replaces the model in paths of searches that several models share; no card's name has
+#: a "-".
 CONSENSUS = "consensus-"
 
 LEGAL = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 
 def one_of(names: Iterable[str]) -> str:
-    """A wildcard constraint that matches exactly these names, and nothing if none.
+    """A wildcard constraint that matches exactly these names; without names, nothing.
 
-    An empty constraint would mean *anything* to Snakemake.
+    To Snakemake, an empty constraint would mean *anything*.
     """
     return "|".join(re.escape(name) for name in sorted(names)) or "(?!)"

@@ -1,10 +1,9 @@
-"""Fingerprints of meaning: what code made a file, and with which versions.
+"""Fingerprints of meaning: which code and which versions made a file.
 
 Snakemake notices an edited library module only through its rule's params, so every rule
-carries `code=fingerprint(...)`: a hash over the syntax trees of its command module and of
-every project module that this imports, transitively. Comments, docstrings and layout do
-not count. Card values travel in params of their own, therefore cards, settings and other
-plumbing are left out.
+has `code=fingerprint(...)`: a hash over the syntax trees of its command module and of every
+project module that this imports, transitively. Comments, docstrings and layout do not
+count. Card values have params of their own, so cards and other plumbing are left out.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-#: Packages whose effect is visible elsewhere (params, schema versions) or that only print.
+#: Packages whose effect is visible elsewhere (params, schema versions), or that only print.
 PLUMBING = frozenset(
     f"tmap.{name}" for name in ("artifacts", "cards", "dag", "jobs", "operations")
 )
-#: Single modules of the same kind; what else is in their packages counts.
+#: Single modules of the same kind; the rest of their packages counts.
 FACES = frozenset(
     {"tmap", "tmap.cli", "tmap.commands", "tmap.errors", "tmap.indicators"}
 )
@@ -79,7 +78,7 @@ def normal(node: object) -> object:
     """A syntax tree as nested tuples that do not differ between Python minors.
 
     `ast.dump` changes its text between minors (new fields, hidden defaults), so empty
-    fields are dropped, and with them docstrings and positions.
+    fields are dropped, as are docstrings and positions.
     """
     if isinstance(node, ast.AST):
         fields = []

@@ -1,9 +1,10 @@
 """Every rule of the workflow: its chapter, what it repeats, where it runs, what it costs.
 
-The one list of rules. `tmap plan` counts work by it, model cards may set minutes for the
-rules that have some here, `tmap --help` groups commands by chapter, the Slurm profile
-places what runs on a GPU, and `docs/reference/rules.md` is made from it. A test compares
-it with `rules/*.smk` and names the place that is missing (`docs/how-to/rule.md`).
+This is the only list of rules. `tmap plan` counts work by it, model cards may set minutes
+for the rules that have some here, `tmap --help` groups commands by chapter, the Slurm
+profile places the rules that run on a GPU, and `docs/reference/rules.md` is generated from
+it. A test compares it with `rules/*.smk` and names what is missing
+(`docs/how-to/rule.md`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal
 
 #: Where a job runs: where Snakemake was started, or on a node without or with a GPU.
 Place = Literal["here", "cpu", "gpu"]
-#: What a job's work is counted as by `tmap.operations.planning.costs`.
+#: The kind of work that `tmap.operations.planning.costs` counts for a job.
 Work = Literal[
     "none",
     "distilling",
@@ -34,13 +35,13 @@ class Rule:
 
     Attributes
     ----------
-    name : as in `rules/`; of a rule that repeats no other, also its command's name
+    name : as in `rules/`; also its command's name, unless it repeats another rule
     chapter : `rules/CHAPTER.smk`
     place : where its jobs run
-    work : what `tmap plan` counts; "none" where files only move, or where the rule that
-        gathers the shares of several jobs counts for all
-    minutes : to ask a scheduler for, unless `resources: runtime:` of the model card says
-        otherwise; None where another rule's minutes are asked for, or none
+    work : what `tmap plan` counts; "none" if files only move, or if the rule that gathers
+        the shares of several jobs counts for all of them
+    minutes : requested from a scheduler unless `resources: runtime:` of the model card
+        sets them; None if it requests another rule's minutes, or none
     base : the rule that it repeats on other files (`use rule BASE as NAME`)
     """
 
@@ -56,8 +57,8 @@ class Rule:
 CHAPTERS = {
     "data": "Bring in pool, questions, history and models",
     "indicators": "Score every candidate, one table per indicator",
-    "gradients": "Measure gradients at a proxy",
-    "tiny": "Choose a tiny question set that stands for all",
+    "gradients": "Measure a proxy's gradients",
+    "tiny": "Choose a tiny question set that represents all questions",
     "search": "Search indicator weights",
     "selection": "Take the best-scoring samples",
     "training": "Fine-tune an adapter",
@@ -66,7 +67,7 @@ CHAPTERS = {
     "experiments": "Build the tables of several tasks and models",
     "rounds": "Generate, select and train in rounds",
     "variants": "Subsets of other sizes, and sentinels",
-    "certificate": "Is the proxy right, and what does each indicator give",
+    "certificate": "Check the proxy, and what each indicator adds",
 }
 
 _ALL = (
@@ -155,5 +156,5 @@ def base(name: str) -> str:
 
 
 def repeats(name: str) -> list[str]:
-    """`name` and the rules that repeat it: their logs and benchmarks share a folder."""
+    """`name` and the rules that repeat it; their logs and benchmarks share a folder."""
     return [rule.name for rule in _ALL if name in (rule.name, rule.base)]

@@ -14,7 +14,7 @@ TURNS = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
 
 @dataclass(frozen=True)
 class Schema:
-    """One kind of table: its version and `{column: (type, meaning)}`."""
+    """One kind of table: its version, and its columns as `{column: (type, meaning)}`."""
 
     version: int
     columns: dict[str, tuple[pa.DataType, str]]
@@ -28,19 +28,19 @@ SCHEMAS = {
         1,
         {
             "sample_id": (TEXT, "unique; from the source's id column or row number"),
-            "instruction": (TEXT, "what is asked; the first user turn of a chat"),
+            "instruction": (TEXT, "the request; the first user turn of a chat"),
             "input": (TEXT, "Alpaca's input, else empty"),
-            "response": (TEXT, "what is answered; the last assistant turn of a chat"),
+            "response": (TEXT, "the answer; the last assistant turn of a chat"),
             "turns": (TURNS, "all turns of a chat of several turns, else null"),
-            "source": (TEXT, "the file, hub id or address that it came from"),
+            "source": (TEXT, "the file, hub id or URL that it came from"),
             "text_hash": (TEXT, "SHA-256 of all its text, 16 hex digits"),
         },
     ),
     "pool_labels": Schema(
         1,
         {
-            "sample_id": (TEXT, "a candidate of a pool that was made here"),
-            "style": (TEXT, "clean, or the fault that its response was given"),
+            "sample_id": (TEXT, "a candidate of a generated pool"),
+            "style": (TEXT, "clean, or the fault that was planted in its response"),
             "is_clean": (BOOL, "style is clean"),
             "n_steps": (INT, "equations of the worked answer; 0: no problem is asked"),
         },
@@ -68,7 +68,7 @@ SCHEMAS = {
         {
             "question_id": (TEXT, "a reward question"),
             "question": (TEXT, "the text that a model is asked"),
-            "answer": (TEXT, "a right answer as the source works it out, or the gold"),
+            "answer": (TEXT, "the source's worked answer, or the gold"),
             "subtask": (TEXT, "part of the task that it belongs to; empty: one task"),
         },
     ),
@@ -79,7 +79,7 @@ SCHEMAS = {
             "n_words": (INT, "length of the normalised question in words"),
             "hashes": (
                 pa.list_(pa.uint64()),
-                "its distinct 13-grams; under 13 words, all",
+                "its distinct 13-grams; under 13 words, the whole question",
             ),
         },
     ),
@@ -110,9 +110,9 @@ SCHEMAS = {
     "tiny": Schema(
         1,
         {
-            "anchor_set": (TEXT, "kmeans | stratified | greedy: whose item it is"),
+            "anchor_set": (TEXT, "kmeans | stratified | greedy: the set it belongs to"),
             "question_id": (TEXT, "a reward question, once per anchor_set"),
-            "weight": (FLOAT, "share of the reward questions that it stands for"),
+            "weight": (FLOAT, "share of the reward questions that it represents"),
             "cluster": (INT, "its cluster or stratum"),
             "girth_difficulty": (
                 FLOAT,
@@ -132,9 +132,9 @@ SCHEMAS = {
         1,
         {
             "sample_id": (TEXT, "a candidate of the pool"),
-            "embedding": (VECTOR, "one hidden state, or their mean; 0 where empty"),
-            "n_tokens": (INT, "of the text, special tokens included"),
-            "status": (TEXT, "ok | truncated (of its beginning only) | empty"),
+            "embedding": (VECTOR, "one hidden state, or their mean; 0 if empty"),
+            "n_tokens": (INT, "tokens of the text, special ones included"),
+            "status": (TEXT, "ok | truncated (embeds the beginning only) | empty"),
         },
     ),
     "gradients": Schema(
@@ -142,14 +142,14 @@ SCHEMAS = {
         {
             "id": (TEXT, "a candidate of the pool, or a target question"),
             "norm": (FLOATS, "of the gradient per checkpoint, before its projection"),
-            "n_tokens": (INT, "that its loss counts"),
-            "status": (TEXT, "ok | truncated (of its beginning only) | empty | failed"),
+            "n_tokens": (INT, "tokens that its loss counts"),
+            "status": (TEXT, "ok | truncated (beginning only) | empty | failed"),
         },
     ),
     "vectors": Schema(
         1,
         {
-            "key": (TEXT, "of the exact request: 8 hex digits who, 32 what"),
+            "key": (TEXT, "of the exact request: 8 hex digits for whom, 32 for what"),
             "norm": (FLOAT, "of the gradient before its projection"),
             "vector": (pa.list_(pa.float16()), "its projection, of length 1"),
         },
@@ -157,11 +157,11 @@ SCHEMAS = {
     "measurements": Schema(
         1,
         {
-            "key": (TEXT, "of the exact request: 8 hex digits who, 32 what"),
-            "request": (TEXT, "messages or prompt as sent, JSON; null of token ids"),
+            "key": (TEXT, "of the exact request: 8 hex digits for whom, 32 for what"),
+            "request": (TEXT, "messages or prompt as sent, JSON; null for token ids"),
             "reply": (
                 TEXT,
-                "what came back, JSON: losses, digits, texts or attention",
+                "the reply, JSON: losses, digits, texts or attention",
             ),
         },
     ),
@@ -173,7 +173,7 @@ SCHEMAS = {
             "reward": (FLOAT, "mean over groups of the estimated accuracy"),
             "reward_se_items": (
                 FLOAT,
-                "of the choice of questions; gp_irt: sqrt(lambda v / 4S)",
+                "from the choice of questions; gp_irt: sqrt(lambda v / 4S)",
             ),
             "reward_se_groups": (FLOAT, "sd over groups / sqrt(m)"),
             "group_accuracy": (FLOATS, "the estimate of each of the m groups"),
@@ -189,10 +189,10 @@ SCHEMAS = {
                 FLOAT,
                 "time for the reward, ranking and prompts included; 0 when replayed",
             ),
-            "prefill_seconds": (FLOAT, "of it, the engine read prompts and options"),
-            "decode_seconds": (FLOAT, "of it, the engine wrote; on a server all"),
-            "score_seconds": (FLOAT, "the rest: prompts made, answers marked and kept"),
-            "floor_seconds": (FLOAT, "roofline of the device; NaN where not known"),
+            "prefill_seconds": (FLOAT, "part of it: reading prompts and options"),
+            "decode_seconds": (FLOAT, "part of it: writing; on a server all of it"),
+            "score_seconds": (FLOAT, "the rest: making prompts, marking and saving"),
+            "floor_seconds": (FLOAT, "roofline of the device; NaN if unknown"),
             "prompt_tokens": (INT, "tokens read; a shared prefix counts once"),
             "optimizer_seconds": (FLOAT, "time in the optimiser before this point"),
             "new_tokens": (INT, "tokens generated"),
@@ -207,7 +207,7 @@ SCHEMAS = {
             "score": (FLOAT, "S = F w; NaN for a random subset"),
             "contributions": (
                 FLOATS,
-                "w_j f_ij, in the order of 'indicators'; of a product f_ij",
+                "w_j f_ij, in the order of 'indicators'; f_ij for a product",
             ),
         },
     ),
@@ -219,15 +219,15 @@ SCHEMAS = {
             "value": (FLOAT, "in the unit of metadata 'unit'; NaN: not measured"),
             "low": (FLOAT, "end of its interval; NaN: none"),
             "high": (FLOAT, "end of its interval; NaN: none"),
-            "n_runs": (INT, "runs behind it; 0: not of runs"),
-            "note": (TEXT, "a verdict, or why the value is not there"),
+            "n_runs": (INT, "runs behind it; 0: not from runs"),
+            "note": (TEXT, "a verdict, or why the value is missing"),
             "against_random": (FLOAT, "accuracies: difference from random, a share"),
             "random_low": (FLOAT, "end of its interval"),
             "random_high": (FLOAT, "end of its interval"),
-            "p_random": (FLOAT, "Holm's p of not better, over the whole table"),
+            "p_random": (FLOAT, "Holm's p for 'not better', over the whole table"),
             "better": (TEXT, "than random: yes | no | unclear; '' if not compared"),
             "against_base": (FLOAT, "accuracies: difference from base, a share"),
-            "harms": (TEXT, "base: yes | no | unclear; '' if not compared"),
+            "harms": (TEXT, "worse than base: yes | no | unclear; '' if not compared"),
             "strict": (FLOAT, "accuracy by the strict reader, mean over runs"),
             "flexible": (FLOAT, "accuracy by the flexible reader"),
             "numeric": (FLOAT, "accuracy by the value of the number"),
@@ -237,7 +237,7 @@ SCHEMAS = {
         1,
         {
             "question_id": (TEXT, "a test question"),
-            "text": (TEXT, "what the model wrote; the chosen option if it chose"),
+            "text": (TEXT, "what the model wrote, or the option that it chose"),
             "strict": (TEXT, "answer by the strict reader, null if none"),
             "flexible": (TEXT, "answer by the flexible reader, null if none"),
             "numeric": (

@@ -1,8 +1,8 @@
 """Read and write every parquet artifact.
 
-A wrong or missing column is an error here, not a KeyError three modules later. What
-made a file travels in its metadata: schema, code fingerprint, seed, package versions, and
-counts of rows by status where rows have one.
+A wrong or missing column is an error here, not a KeyError three modules later. A file's
+metadata records what made it: schema, code fingerprint, seed, package versions, and counts
+of rows by status if rows have one.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tmap.artifacts.provenance import versions
 from tmap.artifacts.schemas import SCHEMAS, Schema
 from tmap.errors import TmapError, nearest
 
-#: Rows of a row group, and of a batch: what is in memory of a table that is read in parts.
+#: Rows of a row group, and of a batch, which is what a table read in parts has in memory.
 ROW_GROUP, BATCH = 65_536, 8_192
 
-#: Metadata of every table; what is left are the notes of its maker.
+#: Metadata keys of every table; the others are its own notes.
 STANDARD = ("schema", "schema_version", "code", "seed", "rows", "versions", "made")
 
 
@@ -71,7 +71,7 @@ def read(kind: str, path: str | Path, columns: list[str] | None = None) -> pd.Da
 def batches(kind: str, path: str | Path) -> Iterator[pd.DataFrame]:
     """Read table `kind`, `BATCH` rows at a time."""
     _check_kind(kind, path)
-    # Of a row group's compressed texts, too, only some are in memory.
+    # The buffer also keeps only a part of a row group's compressed texts in memory.
     with pq.ParquetFile(path, buffer_size=2**20) as file:
         _check(kind, file.schema_arrow.names, path)
         for batch in file.iter_batches(BATCH):
@@ -79,7 +79,7 @@ def batches(kind: str, path: str | Path) -> Iterator[pd.DataFrame]:
 
 
 def rows(kind: str, path: str | Path, sample_ids: Collection[str]) -> pd.DataFrame:
-    """Those rows of table `kind` that have one of these ids, in its order."""
+    """The rows of table `kind` that have one of these ids, in the table's order."""
     wanted = set(sample_ids)
     found = [part[part["sample_id"].isin(wanted)] for part in batches(kind, path)]
     whole = pd.DataFrame(columns=list(_schema(kind).columns))
@@ -92,13 +92,13 @@ def _check_kind(kind: str, path: str | Path) -> None:
     if (about["schema"], about["schema_version"]) != (kind, schema.version):
         raise TmapError(
             f"{path} is table '{about['schema']}' version {about['schema_version']}, "
-            f"but '{kind}' version {schema.version} is read here. "
+            f"but '{kind}' version {schema.version} is expected. "
             "Delete the file and build it again."
         )
 
 
 def metadata(path: str | Path) -> dict[str, Any]:
-    """What the file says of itself: schema, code, seed, rows, versions, notes."""
+    """The file's own metadata: schema, code, seed, rows, versions, notes."""
     try:
         raw = pq.read_schema(path).metadata or {}
     except FileNotFoundError:
@@ -118,7 +118,7 @@ def metadata(path: str | Path) -> dict[str, Any]:
 
 
 def notes(path: str | Path) -> dict[str, Any]:
-    """What its maker noted of a table: metadata without what every table has."""
+    """A table's own notes: its metadata without the keys that every table has."""
     return {k: value for k, value in metadata(path).items() if k not in STANDARD}
 
 
@@ -129,5 +129,5 @@ def _check(
     if set(want) != set(got):
         raise TmapError(
             f"Table '{kind}' for {path} must have columns {', '.join(want)}; "
-            f"it has {', '.join(got)}. Pass them all, by these names."
+            f"it has {', '.join(got)}. Pass exactly these columns."
         )

@@ -1,9 +1,9 @@
 """Cards: YAML files that describe datasets, models, judges, methods, experiments.
 
 A card is found by its name in the folders of `TMAP_CARDS` (the config's `cards:`), the
-last first, then among the shipped ones. `extends: other` takes another card and changes
-what is written below it; a card that extends its own name builds on the same-named card of
-the next folder.
+last first, then among the shipped ones. `extends: other` starts from another card and
+changes the keys that are given; a card that extends its own name builds on the card of
+that name in the next folder.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ KINDS: dict[str, type[Section]] = {
 
 
 def folders() -> list[Path]:
-    """Where cards are looked for, first hit wins; the shipped ones come last."""
+    """Folders that are searched for cards, the shipped ones last; the first hit wins."""
     own = [Path(p) for p in os.environ.get("TMAP_CARDS", "").split(os.pathsep) if p]
     for folder in own:
         if not folder.is_dir():
@@ -52,7 +52,7 @@ def folders() -> list[Path]:
 def use_folders(own: Sequence[str]) -> None:
     """Look for cards in these folders too, in this process and those it starts.
 
-    They win over the folders that TMAP_CARDS names already.
+    They take precedence over the folders that TMAP_CARDS already names.
     """
     known = [p for p in os.environ.get("TMAP_CARDS", "").split(os.pathsep) if p]
     both = [*(folder for folder in known if folder not in own), *own]
@@ -77,7 +77,7 @@ def load(kind: Literal["experiments"], name: str) -> ExperimentCard: ...
 
 
 def load(kind: str, name: str) -> Any:
-    """Read, extend and check one card; every fault is named with its key."""
+    """Read, extend and check one card; every error names its key."""
     return _load(kind, name, os.environ.get("TMAP_CARDS", ""))
 
 
@@ -96,19 +96,19 @@ def _load(kind: str, name: str, _search_path: str) -> Any:
 
 
 def _check_methods(card: MethodCard, path: Path) -> None:
-    """Refuse a method card that names another which is not there, or does not fit."""
+    """Refuse a method card that names a missing or unsuitable other one."""
     safe = card.certificate.safe
     if safe not in names("methods"):
-        cure = f"Mend `certificate: safe:` in {path}."
-        raise unknown("method card", safe, names("methods"), cure)
+        fix = f"Fix `certificate: safe:` in {path}."
+        raise unknown("method card", safe, names("methods"), fix)
     if not card.weights_of:
         return
     values, where = _resolve("methods", card.weights_of, folders(), ())
     if not validate(MethodCard, values, str(where)).lends(card):
         raise TmapError(
-            f"{path}: `weights_of: {card.weights_of}` names a method that does not search "
-            "itself, or with other weights, models, indicators or normalise. Let this "
-            "card extend the searched one and change none of these."
+            f"{path}: `weights_of: {card.weights_of}` names a method that has no search "
+            "of its own, or whose weights, models, indicators or normalise differ. Let "
+            "this card extend the searched one and change none of these."
         )
 
 
@@ -118,8 +118,8 @@ def _resolve(
     files = [folder / kind / f"{name}.yaml" for folder in where]
     hits = [depth for depth, file in enumerate(files) if file.is_file()]
     if not hits:
-        cure = f"To add one, write {kind}/{name}.yaml in a card folder."
-        raise unknown(f"{kind[:-1]} card", name, names(kind), cure)
+        fix = f"To add one, write {kind}/{name}.yaml in a card folder."
+        raise unknown(f"{kind[:-1]} card", name, names(kind), fix)
     depth, path = hits[0], files[hits[0]]
     values = read_yaml(path)
     base = values.pop("extends", None)
@@ -128,7 +128,7 @@ def _resolve(
     if base in seen:
         raise TmapError(
             f"{path}: 'extends' goes in a circle ({' -> '.join([*seen, name, base])}). "
-            "Let one of them stand alone."
+            "Remove `extends:` from one of them."
         )
     deeper = where[depth + 1 :] if base == name else folders()
     chain = seen if base == name else (*seen, name)
@@ -144,12 +144,12 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping, or one sentence that says where it is broken."""
+    """Read a YAML mapping; an error says where the file is broken."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
         reason = " ".join(str(fault).split())
-        raise TmapError(f"{path} is not valid YAML: {reason}. Mend the file.") from None
+        raise TmapError(f"{path} is not valid YAML: {reason}. Fix the file.") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -161,13 +161,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def validate(model: type[Section], values: dict[str, Any], where: str) -> Any:
-    """Check `values` against `model`; all faults at once, nearest names for typos."""
+    """Check `values` against `model`; one error names all faults, typos with near names."""
     try:
         return model.model_validate(values)
     except ValidationError as fault:
         faults = "; ".join(_sentence(model, error) for error in fault.errors())
         what = "config" if where == "config" else "card"
-        raise TmapError(f"{where}: {faults}. Mend the {what}.") from None
+        raise TmapError(f"{where}: {faults}. Fix the {what}.") from None
 
 
 def _sentence(model: type[Section], error: Any) -> str:
@@ -203,12 +203,12 @@ def workflow_config(values: dict[str, Any]) -> WorkflowConfig:
 
 
 def read_config(files: Sequence[Path]) -> WorkflowConfig:
-    """The workflow's config as Snakemake puts it together; its card folders are used."""
+    """Merge config files as Snakemake does, and use their card folders."""
     values: dict[str, Any] = {}
     for path in [SHIPPED / "config.yaml", *files]:
         if not path.is_file():
             raise TmapError(
-                f"There is no config file '{path}'. Name one that is there: paths are "
+                f"There is no config file '{path}'. Name one that exists; paths are "
                 "relative to the working directory."
             )
         values = _merge(values, read_yaml(path))

@@ -11,16 +11,18 @@ from tmap.cards.base import Section
 
 
 class Source(Section):
-    """One table of rows: a local file, a hub dataset, or an address and checksum."""
+    """One table of rows: a local file, a hub dataset, or a URL with its checksum."""
 
     places: ClassVar[tuple[str, ...]] = ("path", "hub", "url")
 
     path: str | None = Field(
         default=None,
-        description="local .jsonl, .json or .parquet, from the working directory",
+        description="local .jsonl, .json or .parquet, relative to the working directory",
     )
     hub: str | None = Field(default=None, description="dataset id on the hub")
-    url: str | None = Field(default=None, description="https address of such a file")
+    url: str | None = Field(
+        default=None, description="https URL of a file of that kind"
+    )
     sha256: str | None = Field(default=None, description="checksum; required with url")
     revision: str = Field(default="main", description="hub revision")
     subset: str | None = Field(default=None, description="hub configuration name")
@@ -43,18 +45,18 @@ class Source(Section):
 
 
 class WorldSource(Source):
-    """Rows that may also be made here, by a world and a seed.
+    """Rows from a file, or generated here from a world and a seed.
 
-    A world says which column is what, and which questions serve the reward: always the
-    same ones, because a history is about them; its test questions follow the seed.
+    The world names its columns and the questions of the reward. These are always the same,
+    because the history is about them; the test questions depend on the seed.
     """
 
     places: ClassVar[tuple[str, ...]] = ("path", "hub", "url", "world")
-    #: Columns of a world's rows, ours -> theirs; a card's `columns:` go over them.
+    #: Columns of a world's rows, ours -> theirs; a card's `columns:` override them.
     world_columns: ClassVar[Mapping[str, str]] = {}
 
     world: Literal["arith"] | None = Field(
-        default=None, description="rows made by workflow/tmap/worlds/NAME"
+        default=None, description="generate the rows with workflow/tmap/worlds/NAME"
     )
     seed: int = Field(default=0, ge=0, description="of a world's rows")
 
@@ -65,7 +67,7 @@ class WorldSource(Source):
             return values
         if not values.get("world"):
             if "seed" in values:
-                raise ValueError("`seed:` goes with `world:`, whose rows it draws")
+                raise ValueError("`seed:` needs `world:`, whose rows it draws")
             return values
         own = values.get("columns", {})
         if not isinstance(own, dict):
@@ -74,7 +76,7 @@ class WorldSource(Source):
 
 
 class PoolSource(WorldSource):
-    """Instruction data. `auto` looks at the column names."""
+    """Instruction data. `format: auto` decides by the column names."""
 
     world_columns: ClassVar[Mapping[str, str]] = {
         "id": "id",
@@ -86,9 +88,9 @@ class PoolSource(WorldSource):
         "auto", "alpaca", "messages", "sharegpt", "qa", "multiple_choice"
     ] = Field(
         default="auto",
-        description="multiple_choice: questions with options, each made into what the "
-        "reader asks for: question -> text of the right option, or, where the reader "
-        "is letter, question and options -> '(B)'",
+        description="multiple_choice: questions with options, each turned into what the "
+        "reader expects: question -> text of the right option, or, with reader: letter, "
+        "question and options -> '(B)'",
     )
     columns: dict[
         Literal[
@@ -137,15 +139,15 @@ class QuestionSource(WorldSource):
         "list, a list written as text, {text, label}, or several columns 'A, B, C'. "
         "gold: the answer (what follows '####' if present), or for options the label, "
         "the index from 0, or the text of the right one. answer: a worked answer, if "
-        "not gold itself; subtask: a part of the task (gradients aim at both)",
+        "gold is not one; subtask: a part of the task (both are for gradients)",
     )
 
 
 class ResponseSource(Source):
-    """Who answered which question before: the history that IRT learns from.
+    """The history that IRT learns from: which model answered which question correctly.
 
     `leaderboard_v1`: `path` is a folder with one folder or parquet file per subject, or
-    `hub` is the account with datasets details_ORG__MODEL, one per name in `subjects`.
+    `hub` is the account that has a dataset details_ORG__MODEL per name in `subjects`.
     """
 
     format: Literal["long", "wide", "leaderboard_v1"] = Field(
@@ -167,13 +169,13 @@ class ResponseSource(Source):
     )
     item_pattern: str | None = Field(
         default=None,
-        description="wide: column of the question in source row n, as 'i{row:05d}'; "
+        description="wide: column of the question in source row n, e.g. 'i{row:05d}'; "
         "without it columns are question ids",
     )
     exclude: list[str] = Field(
         default=[],
         description="subjects to leave out (shell patterns, any case): the target "
-        "models and what was made from them",
+        "models and their derivatives",
     )
 
     @model_validator(mode="after")
@@ -182,8 +184,8 @@ class ResponseSource(Source):
             self.subjects
         ):
             raise ValueError(
-                "`subjects:` goes with format: leaderboard_v1 and hub:, and there it "
-                "names the models to read"
+                "`subjects:` and format: leaderboard_v1 with hub: go together; it names "
+                "the models to read"
             )
         return self
 
@@ -194,7 +196,7 @@ class IrtSection(Section):
     dimensions: list[int] = Field(
         default=[1, 2, 3, 4, 5],
         min_length=1,
-        description="candidates for D; held-out subjects decide",
+        description="candidates for D; held-out subjects decide between them",
     )
     seed: int = Field(default=0, description="of the fit and the held-out subjects")
 
@@ -235,17 +237,17 @@ class GradientSection(Section):
         default=0.05,
         ge=0,
         le=1,
-        description="of the pool, drawn at random, that warms the proxy up; 0: the "
-        "proxy stays as it is (LESS: 0.05)",
+        description="share of the pool, drawn at random, that the proxy is warmed up on; "
+        "0: no warm-up (LESS: 0.05)",
     )
     epochs: int = Field(
-        default=4, ge=1, description="of the warm-up; one checkpoint each (LESS: 4)"
+        default=4, ge=1, description="of the warm-up; a checkpoint after each (LESS: 4)"
     )
-    dim: int = Field(default=8192, ge=8, description="of a projection (LESS: 8192)")
+    dim: int = Field(default=8192, ge=8, description="of the projection (LESS: 8192)")
     nonzeros: int = Field(
         default=8,
         ge=1,
-        description="places that each coordinate adds to; as many as dim: the dense "
+        description="outputs that each coordinate is added to; equal to dim: the dense "
         "Rademacher projection of LESS",
     )
     seed: int = Field(default=0, description="of the draw, warm-up and projection")
@@ -264,15 +266,18 @@ class OverlapSection(Section):
 
     ngram: int = Field(default=13, ge=1, description="words per n-gram")
     share: float = Field(
-        default=0.5, gt=0, le=1, description="share of a question's n-grams that drops"
+        default=0.5,
+        gt=0,
+        le=1,
+        description="share of a question's n-grams at which a row is dropped",
     )
     warn_above: float = Field(
-        default=0.05, description="share of pool; a warning above"
+        default=0.05, description="dropped share of the pool that causes a warning"
     )
 
 
 class DistilSection(Section):
-    """The pool's responses are replaced by a teacher's reasoning (paper 4.4.2)."""
+    """A teacher's reasoning replaces the pool's responses (paper 4.4.2)."""
 
     judge: str = Field(description="judge card with a form `reasoning`: the teacher")
 
@@ -290,7 +295,7 @@ class DatasetCard(Section):
     responses: ResponseSource | None = None
     protocol: Literal["heldout", "paper"] = Field(
         default="heldout",
-        description="heldout: questions split by id; paper: both sets are all of them",
+        description="heldout: split questions by id; paper: use all for both sets",
     )
     reward_share: float = Field(
         default=0.25,
@@ -321,8 +326,8 @@ class DatasetCard(Section):
     shards: int = Field(
         default=1,
         ge=1,
-        description="jobs that measure one column of a local model together; changes no "
-        "number",
+        description="jobs that share the measuring of one column of a local model; "
+        "changes no number",
     )
     max_unscored: float = Field(
         default=0.02, ge=0, le=1, description="share of NaN rows that stops the build"

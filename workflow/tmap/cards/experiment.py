@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from tmap.cards.base import Section
 
-#: Kinds of tables -> the keys that one of them needs beside datasets and models.
+#: Kinds of tables -> the keys that each needs in addition to datasets and models.
 NEEDS: dict[str, tuple[str, ...]] = {
     "accuracy": ("methods",),
     "weights": ("methods",),
@@ -24,7 +24,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 class ExperimentCard(Section):
     """Keys of config/experiments/NAME.yaml; results/tables/NAME.parquet is its table."""
 
-    # Excluded fields are in no params: how a table reads re-runs nothing but itself.
+    # No other rule reads these keys: editing them re-runs this table only.
     description: str = Field(default="", description="title of the table")
     kind: Literal[
         "accuracy",
@@ -37,22 +37,24 @@ class ExperimentCard(Section):
         "estimates",
     ] = Field(
         description="accuracy: methods by dataset and model; weights: learned ones by "
-        "model; contributions: what each indicator gives to the reward; cost: seconds by "
+        "model; contributions: what each indicator adds to the reward; cost: seconds by "
         "stage; overlap: Jaccard index of methods' subsets; curve: accuracy by share of "
-        "the pool; shots: the same rows shown and trained on; estimates: of the "
-        "untrained model's accuracy, from few questions"
+        "the pool; shots: the same rows as demonstrations and as training data; "
+        "estimates: the untrained model's accuracy, estimated from few questions"
     )
     datasets: list[str] = Field(min_length=1, description="dataset cards")
     models: list[str] = Field(min_length=1, description="model cards")
     methods: list[str] = Field(default=[], description="rows, in this order")
     seeds: int = Field(default=3, ge=1, description="per method; a verdict needs 3")
     fractions: list[float] = Field(default=[], description="curve: M / N of each point")
-    shots: list[int] = Field(default=[], description="shots: rows shown, trained on")
+    shots: list[int] = Field(
+        default=[], description="shots: numbers of rows that are shown and trained on"
+    )
     labels: dict[str, str] = Field(
-        default={}, description="how a dataset, model or method is called in the table"
+        default={}, description="names of datasets, models and methods in the table"
     )
     delta: tuple[str, str] | None = Field(
-        default=None, description="accuracy: adds a row, the first less the second"
+        default=None, description="accuracy: add a row, the first minus the second"
     )
     transpose: bool = Field(default=False, description="methods as columns")
 
@@ -71,5 +73,5 @@ class ExperimentCard(Section):
         return self
 
     def label(self, name: str) -> str:
-        """How the table calls a card."""
+        """The card's name in the table."""
         return self.labels.get(name, name)

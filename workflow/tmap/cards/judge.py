@@ -1,4 +1,4 @@
-"""A judge card: who rates samples, and the exact words it is asked with."""
+"""A judge card: who rates samples, and the exact wording of the question."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ Needs = {
 
 
 class FormSection(Section):
-    """One question to the judge. Digits are read from it, or a written reply."""
+    """One question to the judge, whose answer is a digit or a written reply."""
 
     template: str = Field(
         description="the prompt; {instruction} {input} {response} are replaced, other "
-        "braces stay. Without {input}, the input stands below the instruction"
+        "braces stay. Without {input}, the input is put below the instruction"
     )
     system: str = Field(default="", description="style: chat: the system message")
     max_new_tokens: int = Field(
-        default=16, ge=1, description="of a written reply; digits need one"
+        default=16, ge=1, description="of a written reply; a digit needs one"
     )
     stop: list[str] = Field(default=[], description="texts that end a written reply")
 
     def words(self, style: str) -> dict[str, str]:
-        """What the prompt says besides the sample, as the store knows it."""
+        """The wording of the prompt without the sample, as it enters the store's keys."""
         return {"style": style, "system": self.system, "template": self.template}
 
     @field_validator("template")
@@ -53,35 +53,35 @@ class FormSection(Section):
 
 
 def bare_address(url: str) -> str:
-    """A server's base address without a slash at its end; no key may stand in it."""
+    """A server's base address without a final slash; it must not contain a key."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("give a base address, as https://api.openai.com/v1")
+        raise ValueError("give a base address, such as https://api.openai.com/v1")
     if parts.query or parts.username or parts.password:
         raise ValueError(
-            "an address must hold no key and no '?'; name an environment variable "
+            "an address must contain no key and no '?'; name an environment variable "
             "under `limits: {key_env: ...}`"
         )
     return url.rstrip("/")
 
 
 class ServerSection(Section):
-    """An OpenAI-compatible server: what can change a reply."""
+    """An OpenAI-compatible server: everything that can change a reply."""
 
-    url: str = Field(description="base address, as https://api.openai.com/v1")
-    model: str = Field(description="as the server calls it; dated where it can be")
+    url: str = Field(description="base address, e.g. https://api.openai.com/v1")
+    model: str = Field(description="the server's name for it; a dated one if there is")
     top_logprobs: int = Field(
-        default=20, ge=1, description="digits: likeliest tokens to ask for"
+        default=20, ge=1, description="digits: number of likeliest tokens to request"
     )
     extra: dict[str, Any] = Field(
-        default={}, description="more fields of every request; null leaves one out"
+        default={}, description="more fields of every request; null removes one"
     )
 
     _bare = field_validator("url")(bare_address)
 
 
 class LimitSection(Section):
-    """How hard a server may be asked. Changes no reply, so re-runs nothing."""
+    """Limits on the requests to a server. They change no reply, so re-run nothing."""
 
     key_env: str | None = Field(
         default=None,
@@ -91,13 +91,13 @@ class LimitSection(Section):
     concurrency: int = Field(default=8, ge=1, description="requests under way at once")
     timeout: float = Field(default=60.0, gt=0, description="seconds per request")
     attempts: int = Field(
-        default=6, ge=1, description="per request, on 429, 5xx, timeouts, lost lines"
+        default=6, ge=1, description="per request, after 429, 5xx, timeouts, lost lines"
     )
     max_wait: float = Field(
-        default=120.0, ge=0, description="longest pause in seconds that is granted"
+        default=120.0, ge=0, description="longest pause before a repeat, in seconds"
     )
     runtime: int = Field(
-        default=240, ge=1, description="minutes to ask the cluster for"
+        default=240, ge=1, description="minutes to request from the cluster"
     )
     max_requests: int | None = Field(
         default=None, ge=1, description="requests per run, repeats included"
@@ -108,11 +108,11 @@ class LimitSection(Section):
 
 
 class RecordedSection(Section):
-    """Replies of an earlier day: no model, no network, no key."""
+    """Replies that were recorded earlier: no model, no network, no key."""
 
     path: str = Field(
         description="JSON lines or parquet with columns request and reply, or a folder "
-        "of such parquet files; from the working directory"
+        "of such parquet files; relative to the working directory"
     )
 
 
@@ -123,11 +123,11 @@ class JudgeCard(Section):
     description: str = Field(
         default="", exclude=True, description="one line for readers"
     )
-    version: int = Field(ge=1, description="of the words below; count up on a change")
+    version: int = Field(ge=1, description="of the wording below; raise it on a change")
     style: Literal["chat", "completion"] = Field(
         default="chat",
-        description="chat: one user message; completion: the text as it stands, after "
-        "the model's BOS if it has one",
+        description="chat: one user message; completion: the text unchanged, after the "
+        "model's BOS if it has one",
     )
     model: str | None = Field(default=None, description="a model card's name")
     server: ServerSection | None = None
@@ -151,16 +151,15 @@ class JudgeCard(Section):
         for name, form in self.forms.items():
             for field in Needs[name]:
                 if f"{{{field}}}" not in form.template:
-                    raise ValueError(f"forms.{name}.template must hold {{{field}}}")
+                    raise ValueError(f"forms.{name}.template must contain {{{field}}}")
             if form.system and self.style == "completion":
                 raise ValueError(
-                    f"forms.{name}.system goes with style: chat; write it into the "
-                    "template"
+                    f"forms.{name}.system needs style: chat; write it into the template"
                 )
         return self
 
     def with_form(self, form: str, name: str) -> JudgeCard:
-        """The card with one form only: what a column of this form reads of it."""
+        """The card with one form only, which is all that a column of this form reads."""
         kept = {key: value for key, value in self.forms.items() if key == form}
         if not kept:
             raise TmapError(

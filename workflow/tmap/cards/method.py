@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from tmap.cards.base import Section
 from tmap.cards.dataset import EstimatorName
 
-#: Weights that a search of one model ends with, and those that weigh columns at all.
+#: Kinds of weights that a search with one model finds, and all that weigh columns.
 SEARCHED = ("learned", "best_single")
 WEIGHING = ("uniform", "product", "drawn", *SEARCHED, "consensus")
 
@@ -23,31 +23,32 @@ class SearchSection(Section):
     n_shots: int = Field(default=3, ge=1, description="n exemplars per group (4.3)")
     exemplars: Literal["top", "spread"] = Field(
         default="top",
-        description="top: best m*n, dealt round (3.2 step 3); spread: over ranks of D_sub",
+        description="top: the best m*n, dealt in turn (3.2 step 3); spread: over the "
+        "ranks of D_sub",
     )
     confirm_top: int = Field(
         default=3, ge=1, description="candidates re-scored on the confirm set"
     )
     warm_start: bool | str = Field(
         default=False,
-        description="true: start from this search's recorded evaluations where replay "
-        "is not identical; a path: try the best points of that trace.parquet first",
+        description="true: start from this search's recorded evaluations if the replay "
+        "differs; a path: try the best points of that trace.parquet first",
     )
     proposals: Literal["full", "fast"] = Field(
         default="full",
-        description="full: as gp_minimize makes them; fast: the process is fitted without "
-        "restarts, one acquisition function is asked (EI), not three, on fewer points",
+        description="full: as in gp_minimize; fast: fit the process without restarts and "
+        "use one acquisition function (EI) instead of three, on fewer points",
     )
     racing: bool = Field(
         default=False,
-        description="ask half of the groups first and stop where they leave no hope; "
-        "the iteration is flagged `raced` and never chosen; pays from n_groups: 5",
+        description="ask half of the groups first and stop if the point cannot win; such "
+        "an iteration is flagged `raced` and never chosen; pays from n_groups: 5",
     )
     batch: int = Field(
         default=1,
         ge=1,
-        description="points proposed together, by constant liar; over 1 finds less per "
-        "evaluation, and pays where several are computed at once",
+        description="points proposed together, by constant liar; above 1 it finds less "
+        "per evaluation, and pays if several are computed at once",
     )
 
     @model_validator(mode="after")
@@ -58,10 +59,10 @@ class SearchSection(Section):
 
 
 class FilterSection(Section):
-    """What may leave the ranking when the subset is taken; a search does not see it.
+    """Rows to drop from the ranking when the subset is taken; a search does not see it.
 
-    The paper filters after its weights are found as well (4.5). The subset's size stays
-    that of the unfiltered method, unless too few rows are left.
+    The paper also filters after its weights are found (4.5). The subset keeps the size of
+    the unfiltered method, unless too few rows are left.
     """
 
     below: dict[str, float] = Field(
@@ -80,34 +81,34 @@ class FilterSection(Section):
         default="", description="diversity: model card; '': the target model"
     )
     pooling: Literal["first", "last", "mean"] = Field(
-        default="last", description="diversity: of hidden states; last is DEITA's"
+        default="last", description="diversity: of hidden states; DEITA uses last"
     )
 
 
 class RoundsSection(Section):
-    """Generate candidates, select, train, and again (EvoSelect).
+    """Generate candidates, select, train, and repeat (EvoSelect).
 
-    The pool is what the generator wrote; `fraction:` is of each round's candidates.
+    The pool is what the generator wrote; `fraction:` refers to each round's candidates.
     """
 
     n: int = Field(default=2, ge=1, description="rounds")
     generator: str = Field(description="judge card with a form `candidate`")
-    n_candidates: int = Field(default=1000, ge=1, description="asked for, per round")
+    n_candidates: int = Field(default=1000, ge=1, description="requested per round")
     n_shots: int = Field(
-        default=3, ge=1, description="reward questions that each request shows, solved"
+        default=3, ge=1, description="solved reward questions in each request"
     )
     seed: int = Field(default=0, description="of the draw of those questions")
 
 
 class CertificateSection(Section):
-    """How a search's reward is checked by training, for those who ask for it."""
+    """How training checks a search's reward, for methods under `certify:`."""
 
     n_sentinels: int = Field(default=12, ge=12, description="selections trained on")
     n_seeds: int = Field(default=2, ge=2, description="trainings of each")
     safe: str = Field(
         default="random",
-        description="the method that is recommended where the reward cannot be trusted; "
-        "name it before you look",
+        description="the method to recommend if the reward cannot be trusted; name it "
+        "before you see results",
     )
 
 
@@ -138,7 +139,7 @@ class MethodCard(Section):
     )
     weights_of: str = Field(
         default="",
-        description="a searched method whose weights are taken; nothing is searched anew",
+        description="a searched method whose weights are used; no new search is run",
     )
     models: list[str] = Field(
         default=[], description="consensus: model cards whose rewards are averaged"
@@ -154,10 +155,10 @@ class MethodCard(Section):
         default=None, ge=0, le=1, description="null: the dataset card decides"
     )
     vary_search_seed: bool = Field(
-        default=False, description="one search per seed, not one search for all seeds"
+        default=False, description="one search per seed, not one for all seeds"
     )
     seeds: int | None = Field(
-        default=None, ge=1, description="trainings; null: as many as the config says"
+        default=None, ge=1, description="trainings; null: the config decides"
     )
     estimator: EstimatorName | None = Field(
         default=None,
@@ -175,8 +176,8 @@ class MethodCard(Section):
     explain_orders: int = Field(
         default=8,
         ge=2,
-        description="orders of indicators that Shapley values are a mean over (all of "
-        "them up to four indicators)",
+        description="orders of indicators that Shapley values are averaged over (all "
+        "orders up to four indicators)",
     )
 
     @model_validator(mode="after")
@@ -187,17 +188,15 @@ class MethodCard(Section):
                 f"weights: {self.weights} needs `indicators:`, a list of column names"
             )
         if not needs and self.indicators:
-            raise ValueError(
-                f"`indicators:` goes with weights: {', '.join(WEIGHING)} only"
-            )
+            raise ValueError(f"`indicators:` needs weights: {', '.join(WEIGHING)}")
         if (self.weights == "consensus") != bool(self.models):
             raise ValueError(
-                "`models:` goes with weights: consensus, which needs at least one"
+                "`models:` and weights: consensus go together; name at least one model"
             )
         if self.models and self.search.racing:
             raise ValueError(
-                "`search: racing:` goes with one model: one's groups say nothing of "
-                "another's; leave it out with weights: consensus"
+                "`search: racing:` works with one model only, because its groups say "
+                "nothing about another's; leave it out with weights: consensus"
             )
         if len(set(self.models)) < len(self.models):
             raise ValueError("`models:` names a model twice")
@@ -213,19 +212,19 @@ class MethodCard(Section):
     def _can_borrow(self) -> MethodCard:
         if self.weights_of and self.weights not in (*SEARCHED, "consensus"):
             raise ValueError(
-                f"`weights_of:` goes with weights: {', '.join(SEARCHED)}, consensus only"
+                f"`weights_of:` needs weights: {', '.join(SEARCHED)}, consensus"
             )
         return self
 
     @model_validator(mode="after")
     def _can_filter(self) -> MethodCard:
         if self.weights == "none" and self.filter != FilterSection():
-            raise ValueError("`filter:` needs a subset; weights: none takes none")
+            raise ValueError("`filter:` needs a subset, and weights: none has none")
         foreign = set(self.filter.below) - set(self.indicator_names())
         if foreign:
             raise ValueError(
                 f"`filter: below:` names {min(foreign)}, which the method does not "
-                "weigh; list it among the columns (a weight of 0 will do)"
+                "weigh; add it to the columns (a weight of 0 is enough)"
             )
         return self
 
@@ -234,13 +233,12 @@ class MethodCard(Section):
         fixed = self.weights == "random" or isinstance(self.weights, dict)
         if self.rounds and (not fixed or self.filter != FilterSection()):
             raise ValueError(
-                "`rounds:` goes with weights: random or {indicator: weight}, and "
-                "without `filter:`"
+                "`rounds:` needs weights: random or {indicator: weight}, and no `filter:`"
             )
         return self
 
     def lends(self, other: MethodCard) -> bool:
-        """Whether this method's search finds weights for the columns of another's card."""
+        """Whether the weights that this method searches fit the columns of another."""
         same = ("weights", "models", "indicators", "normalise")
         alike = all(getattr(self, key) == getattr(other, key) for key in same)
         return alike and not self.weights_of

@@ -1,4 +1,4 @@
-"""A model card: where a model comes from, how to speak to it, and what it needs."""
+"""A model card: where a model comes from, how to prompt it, and what it needs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ModelSource(Section):
 
 
 class PromptSection(Section):
-    """How questions and demonstrations become tokens: the same in every use."""
+    """How questions and demonstrations become tokens, the same wherever they are used."""
 
     template: Literal["chat", "plain", "urial"] = Field(
         default="chat",
@@ -43,12 +43,13 @@ class PromptSection(Section):
     fenced: bool = Field(default=False, description="urial: bodies in backtick fences")
     system: str | None = Field(default=None, description="chat: system prompt")
     stop: list[str] = Field(
-        default=[], description="text that ends an answer, besides the template's own"
+        default=[],
+        description="texts that end an answer, in addition to the template's",
     )
 
 
 class PlaceSection(Section):
-    """Where and how precisely to compute."""
+    """Where to compute, and with which precision."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="auto: bfloat16 on a GPU, float32 on a CPU"
@@ -59,13 +60,13 @@ class PlaceSection(Section):
     quantization: Literal["nf4"] | None = Field(
         default=None,
         description="nf4: frozen weights in 4 bits (QLoRA, arXiv 2305.14314), on a GPU; "
-        "computed in dtype",
+        "computes in dtype",
     )
     device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = (
         Field(
             default=None,
             description="spread layers over all GPUs of the job, as accelerate does; "
-            "without it the model lies on one",
+            "without it the model is on one",
         )
     )
 
@@ -74,44 +75,44 @@ class PlaceSection(Section):
         for key in ("quantization", "device_map"):
             if getattr(self, key) and self.device == "cpu":
                 raise ValueError(
-                    f"{key} '{getattr(self, key)}' is for GPUs, and device is cpu; leave "
-                    "one of them out"
+                    f"{key} '{getattr(self, key)}' needs a GPU, and device is cpu; remove "
+                    "one of them"
                 )
         return self
 
 
-#: In a launched server's command and address: a port that is free.
+#: Placeholder for a free port in a launched server's command and address.
 PORT = "{port}"
 
 
 class LaunchSection(Section):
-    """A server that is started for a job and ended with it."""
+    """A server that is started for a job and stopped with it."""
 
     command: str = Field(
-        description="as in a shell, but no shell reads it; {path}: the model's folder; "
+        description="as in a shell, but run without one; {path}: the model's folder; "
         "{port}: a free port, also in `url:`"
     )
     wait: float = Field(
-        default=900.0, gt=0, exclude=True, description="seconds until it must answer"
+        default=900.0, gt=0, exclude=True, description="seconds to wait for an answer"
     )
 
 
 class AnsweringSection(Section):
-    """An OpenAI-compatible server of this model: who answers, and how it is asked."""
+    """An OpenAI-compatible server of this model, and how to send requests to it."""
 
-    url: str = Field(description="base address, as http://127.0.0.1:8000/v1")
-    model: str = Field(description="as the server calls it")
+    url: str = Field(description="base address, e.g. http://127.0.0.1:8000/v1")
+    model: str = Field(description="the server's name for the model")
     prompts: Literal["text", "ids"] = Field(
-        default="text", description="ids: token ids, where the server takes them (vLLM)"
+        default="text", description="ids: token ids, if the server accepts them (vLLM)"
     )
     prompts_per_request: int = Field(
-        default=1, ge=1, description="over 1 where the server takes lists (vLLM)"
+        default=1, ge=1, description="above 1 if the server accepts lists (vLLM)"
     )
     extra: dict[str, Any] = Field(
-        default={}, description="more fields of every request, as {seed: 0}"
+        default={}, description="more fields of every request, e.g. {seed: 0}"
     )
     launch: LaunchSection | None = None
-    # Excluded: how hard it is asked changes no answer and re-runs nothing.
+    # Excluded: limits change no answer, so they re-run nothing.
     limits: LimitSection = Field(default=LimitSection(), exclude=True)
 
     _bare = field_validator("url")(bare_address)
@@ -124,7 +125,7 @@ class AnsweringSection(Section):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """What can change an answer: all but the address, which may be another each day."""
+        """Everything that can change an answer; the address, which may vary, cannot."""
         found = self.model_dump(mode="json", exclude={"url"})
         port = re.search(r":(\d+)(?:/|$)", self.url)
         if port and self.launch:
@@ -134,7 +135,7 @@ class AnsweringSection(Section):
 
 
 class EngineSection(PlaceSection):
-    """Who computes, where and how."""
+    """Which engine computes, where and how."""
 
     name: Literal["reference", "transformers", "server"] = Field(
         default="transformers",
@@ -142,14 +143,15 @@ class EngineSection(PlaceSection):
         "question, slow, for tests; server: an OpenAI-compatible server",
     )
     server: AnsweringSection | None = Field(
-        default=None, description="name: server: who answers in searches and as base"
+        default=None,
+        description="name: server: the server that answers in searches and as base",
     )
     max_new_tokens: int = Field(
         default=512, ge=1, description="of an answer, in reward and evaluation"
     )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto",
-        description="rows decoded at once, of several groups where whole groups fit; "
+        description="rows decoded at once, from several groups if whole groups fit; "
         "auto: what memory allows, sized once per search and kept in its ledger",
     )
     data_parallel: int = Field(
@@ -172,13 +174,12 @@ class EngineSection(PlaceSection):
             if self.device_map:
                 other = "device_map spreads one model over all GPUs"
             raise ValueError(
-                f"data_parallel is {self.data_parallel}, and {other}; leave one of them "
-                "out"
+                f"data_parallel is {self.data_parallel}, and {other}; remove one of them"
             )
         return self
 
     def in_process(self) -> EngineSection:
-        """Who computes what a server does not: likelihoods, and models with adapters."""
+        """The engine for what a server cannot do: likelihoods, and models with adapters."""
         if self.name != "server":
             return self
         return self.model_copy(update={"name": "transformers", "server": None})
@@ -206,17 +207,18 @@ class TrainSection(Section):
     processes: int = Field(
         default=1,
         ge=1,
-        description="that train together, one per GPU; each takes its share of a batch",
+        description="processes that train together, one per GPU; each takes its share of "
+        "a batch",
     )
     parallel: Literal["ddp", "fsdp"] = Field(
         default="ddp",
-        description="several processes: each holds the model (ddp), or a part (fsdp)",
+        description="several processes: each holds the whole model (ddp) or a part (fsdp)",
     )
     max_length: int = Field(
         default=2048, ge=8, description="tokens; longer rows are cut and counted"
     )
     gradient_checkpointing: Literal["auto", "on", "off"] = Field(
-        default="auto", description="auto: on where there is a GPU"
+        default="auto", description="auto: on if there is a GPU"
     )
 
     @model_validator(mode="after")
@@ -232,13 +234,13 @@ class TrainSection(Section):
 
 
 class ResourceSection(Section):
-    """What one job with this model asks of the scheduler."""
+    """Resources that one job with this model requests from the scheduler."""
 
     gpu: int = Field(
         default=1,
         ge=0,
-        description="GPUs per job; 0 on a CPU; a training has train.processes, a search "
-        "and an evaluation have engine.data_parallel",
+        description="GPUs per job; 0 on a CPU; a training requests train.processes, a "
+        "search and an evaluation engine.data_parallel",
     )
     threads: int = Field(default=1, ge=1, description="processor cores per job")
     mem_mb: int = Field(default=64_000, ge=100, description="main memory per job, MB")
@@ -258,9 +260,9 @@ class ResourceSection(Section):
         return runtime
 
     def minutes(self, rule: str) -> int:
-        """Run time to ask for, in minutes."""
+        """Run time to request, in minutes."""
         usual = RULES[rule].minutes
-        assert usual is not None  # callers ask for rules of TIMED only
+        assert usual is not None  # callers pass rules of TIMED only
         return self.runtime.get(rule, usual)
 
 
@@ -276,15 +278,15 @@ class ModelCard(Section):
     aliases: list[str] = Field(
         default=[],
         description="names of this model and its derivatives in histories (shell "
-        "patterns): the search refuses a history that holds them",
+        "patterns): the search refuses a history that contains them",
     )
 
     def gpus_to_answer(self) -> int:
-        """GPUs of a search or an evaluation: one for each of several processes."""
+        """GPUs of a search or an evaluation: one per process if there are several."""
         return self._gpus(self.engine.data_parallel)
 
     def gpus_to_train(self) -> int:
-        """GPUs of a training: one for each of several processes; none on a CPU."""
+        """GPUs of a training: one per process if there are several; none on a CPU."""
         return self._gpus(self.train.processes)
 
     def _gpus(self, n_processes: int) -> int:
@@ -297,7 +299,7 @@ class ModelCard(Section):
         if n > 1 and self.engine.device_map:
             raise ValueError(
                 f"train.processes is {n}, and engine.device_map spreads one process over "
-                "all GPUs; leave one of them out"
+                "all GPUs; remove one of them"
             )
         return self
 
@@ -307,7 +309,7 @@ class ModelCard(Section):
             value = getattr(self.engine, key)
             if value and self.resources.gpu == 0:
                 raise ValueError(
-                    f"engine.{key} is '{value}', and resources.gpu is 0; ask for at "
-                    f"least one GPU, or leave engine.{key} out"
+                    f"engine.{key} is '{value}', and resources.gpu is 0; request at "
+                    f"least one GPU, or remove engine.{key}"
                 )
         return self

@@ -1,7 +1,7 @@
-"""Cards, config and profiles to begin with: a user's own folder, outside the clone.
+"""Starter cards, config and profiles for a user's own folder, outside the clone.
 
-The cards run as they are, on two files of the user's and an embedded model; comments say
-what to put in their place. The profiles are the shipped ones, tied to the folder's config.
+The cards run unchanged, on two files of the user and an embedded model; comments say what
+to replace. The profiles are the shipped ones, tied to the folder's config.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ seeds: 3                    # per method; a verdict needs at least 3
 
 DATASET = """\
 # Your task: the pool to choose from, and the questions that measure it.
-# Look before anything runs:
+# Check this card before anything runs:
 #   tmap check my_data --model my_model --cards {shell}
 description: my own task
 task: generation            # or multiple_choice; then reader: option, metric: acc_norm
@@ -36,21 +36,21 @@ pool:
   format: auto              # or alpaca, messages, sharegpt, qa, multiple_choice
   # columns: {{instruction: prompt, response: completion}}   # ours: yours
   licence: unknown          # as its source states it; goes into the data card
-questions:                  # asked, never trained on; pool rows like them are dropped
+questions:                  # never trained on; pool rows that contain one are dropped
   path: {questions}
   # columns: {{id: id, question: question, gold: answer}}    # ours: yours
   licence: unknown
 responses: null             # answers of other models, if you have some
-reward_share: 0.5           # of the questions: these steer the search, the rest test
-fraction: 0.30              # of the pool that is chosen
+reward_share: 0.5           # share of the questions that guide the search; the rest test
+fraction: 0.30              # share of the pool to select
 reader: number              # reads an answer: '#### N', or its last number
 metric: flexible            # strict: '#### N' only
-# indicators: {{alpagasus: {{judge: my_judge}}}}   # who rates: docs/how-to/judge.md
-tiny: {{n_anchors: 24, n_confirm: 24}}   # questions per reward; more: slower, surer
+# indicators: {{alpagasus: {{judge: my_judge}}}}   # see docs/how-to/judge.md
+tiny: {{n_anchors: 24, n_confirm: 24}}   # questions per reward; more is slower but surer
 """
 
 MODEL = """\
-# Your model. The embedded one stands in, so that everything runs on a laptop.
+# Your model. Until you name it, the embedded one is used, so everything runs on a laptop.
 description: my own model
 source: {path: resources/models/tiny}   # a folder that save_pretrained wrote
 # source: {hub: ORGANISATION/NAME}      # or this; gated ones need HF_TOKEN
@@ -58,32 +58,32 @@ prompt:
   template: plain           # chat: the model's own chat template (instruct models)
   stop: ["\\n\\n"]            # ends an answer; a chat template needs none
 engine:
-  device: cpu               # yours: leave out, and a GPU is used in bfloat16
-  dtype: float32            # yours: leave out
-  max_new_tokens: 80        # of an answer; 512 unless said
+  device: cpu               # remove for your model: a GPU is then used, in bfloat16
+  dtype: float32            # remove for your model
+  max_new_tokens: 80        # of an answer; default 512
 train:                      # LoRA
   rank: 8
   alpha: 16
-  learning_rate: 2.0e-3     # small models take large steps; yours: leave out
-  max_length: 512           # tokens; longer rows are cut. 2048 unless said
-resources: {gpu: 0, mem_mb: 3000}   # of one job; yours: {gpu: 1}
+  learning_rate: 2.0e-3     # for a small model; remove for yours
+  max_length: 512           # tokens; longer rows are cut; default 2048
+resources: {gpu: 0, mem_mb: 3000}   # of one job; for your model {gpu: 1}
 """
 
 METHOD = """\
-# What is weighed, and how long is searched. Indicators: docs/reference/indicators.md.
+# Which indicators are weighed, and how long the search runs (docs/reference/indicators.md).
 extends: tmap
 description: three columns that need no other model
 indicators: [output_length, reason_steps, perplexity]
 # ifd needs a proxy model; alpagasus and deita_* need a judge (docs/explanation/judges.md)
 search:
-  n_iterations: 20          # the paper's 200 find more, and take ten times as long
+  n_iterations: 20          # the paper's 200 find more but take ten times as long
   n_groups: 4
 """
 
 UNIFORM = """\
-# What learning the weights must beat.
+# The baseline that learned weights must beat.
 extends: my_method
-description: the same columns, all weighing the same
+description: the same columns with equal weights
 weights: uniform
 """
 
@@ -94,7 +94,7 @@ configfile: [{config}]
 
 
 def write(folder: Path) -> list[Path]:
-    """Write the files under `folder`, which the cards name as it is given here.
+    """Write the files under `folder`; the cards name it as it is given here.
 
     Returns
     -------
@@ -103,19 +103,19 @@ def write(folder: Path) -> list[Path]:
     Raises
     ------
     TmapError
-        The folder lies in the clone, or one of the files exists; nothing is written.
+        The folder is in the clone, or one of the files exists; nothing is written.
     """
     if folder.resolve().is_relative_to(CLONE):
         raise TmapError(
-            f"'{folder}' lies in the clone, where an upgrade may touch it. Name a "
+            f"'{folder}' is in the clone, where an upgrade may change it. Name a "
             "folder outside, such as ../mine."
         )
     texts = {folder / name: text for name, text in render(folder).items()}
     there = [path for path in texts if path.exists()]
     if there:
         raise TmapError(
-            f"'{there[0]}' exists, and nothing is overwritten. Name another folder, or "
-            "move that file away."
+            f"'{there[0]}' exists and would be overwritten. Name another folder, or move "
+            "that file away."
         )
     for path, text in texts.items():
         write_text(path, text)
@@ -149,5 +149,5 @@ def _profile(name: str, folder: Path) -> str:
 
 
 def _quoted(path: Path) -> str:
-    """A path as YAML, whatever signs it holds."""
+    """A path as YAML, quoted so that it may contain any character."""
     return json.dumps(path.as_posix(), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The workflow's own config: what the bare `snakemake` command builds."""
+"""The workflow's own config: what `snakemake` builds if no target is named."""
 
 from typing import Literal
 
@@ -8,14 +8,14 @@ from tmap.cards.base import Section
 
 
 class KeepSection(Section):
-    """What stays on disk once an arm is measured; neither changes a number."""
+    """Files to keep once an arm is measured; neither key changes a number."""
 
     checkpoints: bool = Field(
         default=False,
-        description="of training; else removed with the adapter's writing",
+        description="of training; otherwise removed once the adapter is written",
     )
     adapters: bool = Field(
-        default=True, description="LoRA weights; else removed when they are evaluated"
+        default=True, description="LoRA weights; otherwise removed once evaluated"
     )
 
 
@@ -28,7 +28,7 @@ class WorkflowConfig(Section):
     methods: list[str] = Field(
         default=["base", "random", "uniform", "tmap"],
         min_length=1,
-        description="rows of every metrics.json; 'random' is the yardstick",
+        description="rows of every metrics.json; 'random' is the reference",
     )
     seeds: int = Field(
         default=3,

@@ -1,1 +1,1 @@
-"""One module per subcommand: read, one call, write."""
+"""One module per subcommand: read the inputs, make one call, write the outputs."""

@@ -1,7 +1,7 @@
-"""Say whether the few-shot reward ranks subsets as fine-tuning does.
+"""Check whether the few-shot reward ranks subsets as fine-tuning does.
 
-FILES are the predictions.parquet of every sentinel and training seed, a sentinel's
-seeds together; none where sentinels.json has no sentinels.
+FILES are the predictions.parquet of every sentinel and training seed, the seeds of one
+sentinel together. There are none if sentinels.json has no sentinels.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ def run(
     dataset: Annotated[str, typer.Argument(help="dataset card")],
     method: Annotated[str, typer.Argument(help="method card")],
     sentinels: Annotated[Path, typer.Option(help="sentinels.json")],
-    tiny: Annotated[Path, typer.Option(help="tiny.parquet that the search asked")],
+    tiny: Annotated[Path, typer.Option(help="tiny.parquet that the search used")],
     output: Annotated[Path, typer.Option(help="certificate.json to write")],
     measured: Annotated[
         list[Path] | None, typer.Argument(metavar="FILES", help="After --.")

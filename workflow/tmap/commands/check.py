@@ -1,7 +1,7 @@
-"""Show what a dataset card and a model card come to, before any job.
+"""Preview how a dataset and a model card will be read, before any job runs.
 
-Columns, rejected rows, overlap with the benchmark, three rows with their loss mask, what is
-cut off, memory, and what is missing. Ends with status 1 if anything is.
+Prints columns, rejected rows, overlap with the benchmark, three rows with their loss mask,
+what is cut off, memory, and what is missing. Exit status 1 if anything is missing.
 """
 
 from typing import Annotated
@@ -28,6 +28,6 @@ def run(
     show.show(found, console.console())
     if found.missing:
         raise TmapError(
-            f"{len(found.missing)} of what a job needs is missing or broken; the list "
-            "above says what. Mend it, then check again."
+            f"A job would fail; the list above gives the reasons ({len(found.missing)}). "
+            "Fix them, then check again."
         )

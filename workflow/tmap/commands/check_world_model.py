@@ -1,4 +1,4 @@
-"""Measure a model of the embedded world; refuse a useless one, describe a fit one."""
+"""Measure a model of the embedded world; describe it in its folder if it passes."""
 
 from __future__ import annotations
 

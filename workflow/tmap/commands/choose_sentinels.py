@@ -1,4 +1,4 @@
-"""Choose the selections of a search that a certificate trains on."""
+"""Choose which selections of a search the certificate trains on."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,6 +1,6 @@
 """Choose the tiny and the confirm question sets (paper eq. 5, appendix C.1).
 
-A dataset with a history names its tables after `--`: irt, abilities, responses.
+If the dataset has a history, name its tables after `--`: irt, abilities, responses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def run(
     tiny: Annotated[Path, typer.Option(help="tiny.parquet to write")],
     confirm: Annotated[Path, typer.Option(help="confirm.parquet to write")],
     n_anchors: Annotated[
-        str, typer.Option(help="S in place of the dataset card's, if any")
+        str, typer.Option(help="S to use instead of the dataset card's, if any")
     ] = "",
     history: Annotated[
         list[Path] | None, typer.Argument(help="irt, abilities, responses; or none")

@@ -23,7 +23,7 @@ def run(
     accuracy_plot: Annotated[str, typer.Option(help="Accuracy by method (PNG, out).")],
     search_plot: Annotated[str, typer.Option(help="Reward by iteration (PNG, out).")],
     anchors: Annotated[
-        str, typer.Option(help="Tiny sets of methods' own, if any.")
+        str, typer.Option(help="Tiny sets of single methods, if any.")
     ] = "",
 ) -> None:
     from tmap import dag

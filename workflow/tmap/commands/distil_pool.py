@@ -1,4 +1,4 @@
-"""Let a teacher write the reasoning to each known answer, and check where it ends."""
+"""Let a teacher write the reasoning to each known answer; check its last line."""
 
 from typing import Annotated
 

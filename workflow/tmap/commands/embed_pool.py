@@ -1,4 +1,4 @@
-"""Turn every candidate's text into a vector."""
+"""Embed every candidate's text as a vector."""
 
 from __future__ import annotations
 

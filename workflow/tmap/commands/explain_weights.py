@@ -1,4 +1,4 @@
-"""Say what each indicator gives to the reward of the learned weights."""
+"""Measure how much each indicator adds to the reward of the learned weights."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Write a subset for trainers: Alpaca and messages form, LLaMA-Factory's index, a card."""
+"""Write a subset for trainers: Alpaca, messages, LLaMA-Factory index, data card."""
 
 from pathlib import Path
 from typing import Annotated

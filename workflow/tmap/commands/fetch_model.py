@@ -1,4 +1,4 @@
-"""Download a model or check a local one, and record its revision and size."""
+"""Download a model or check a local one; record its revision and size."""
 
 from typing import Annotated
 

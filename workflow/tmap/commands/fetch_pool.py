@@ -1,4 +1,4 @@
-"""Read an instruction pool; keep the good rows, and the others with their reasons."""
+"""Read an instruction pool; record rejected rows with the reason for each."""
 
 from typing import Annotated
 

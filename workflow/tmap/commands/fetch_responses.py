@@ -1,4 +1,4 @@
-"""Store who answered which reward question before, without the target models."""
+"""Store other models' past answers to the reward questions (the history)."""
 
 from typing import Annotated
 
@@ -19,8 +19,8 @@ def run(
     source = dag.params.fetch_responses(dataset)["source"]
     if source is None:
         raise TmapError(
-            f"Dataset card '{dataset}' names no history. Add `responses:` to it, or go "
-            "on without: the tiny set is then chosen from question embeddings."
+            f"Dataset card '{dataset}' names no history. Add `responses:` to it, or "
+            "continue without: the tiny set is then chosen from question embeddings."
         )
     found = responses.read(source, tables.read("questions", questions))
     tables.write(

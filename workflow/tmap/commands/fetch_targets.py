@@ -1,4 +1,4 @@
-"""Write reward questions with a right answer in full: what gradients aim at."""
+"""Write the reward questions with full answers, the targets of gradients."""
 
 from typing import Annotated
 

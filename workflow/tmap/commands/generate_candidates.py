@@ -1,4 +1,4 @@
-"""Let a generator write candidates after worked examples; keep what fits the form."""
+"""Let a generator write candidates from examples; keep the well-formed ones."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""Measure the gradient of every candidate and of every target question, at a proxy."""
+"""Measure a proxy's gradient for every candidate and every target question."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,7 +30,7 @@ def run(
     names = {"dataset": dataset, "proxy": proxy}
     card = dag.params.gradients(**names)
     model = Proxy(files.read_json(model_file), **card, warm=warm)
-    # In the order that the columns read them in.
+    # The order in which the columns read them.
     rows = tables.read("pool", pool).sort_values("text_hash", kind="stable")
     asked = tables.read("targets", targets)
     pairs = zip(asked["question"], asked["answer"], strict=True)

@@ -1,6 +1,6 @@
-"""Write cards, a config and profiles of your own, outside the clone.
+"""Create your own folder of cards, a config and profiles, outside the clone.
 
-Nothing is overwritten, and no upgrade touches them.
+Nothing is overwritten, and upgrades do not touch the folder.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import typer
 
 def run(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder to write; made if absent.")
+        Path, typer.Argument(metavar="DIR", help="Folder to write; created if absent.")
     ],
 ) -> None:
     from tmap.cards import starter
@@ -19,6 +19,6 @@ def run(
     for path in starter.write(folder):
         typer.echo(f"wrote {path}")
     typer.echo(
-        f"Put your data there (see {folder}/datasets/my_data.yaml), then look:\n"
+        f"Put your data there (see {folder}/datasets/my_data.yaml), then check it:\n"
         f"  tmap check my_data --model my_model --cards {folder}"
     )

@@ -1,6 +1,7 @@
-"""Write what is known of a generated pool: which rows are clean, which fault others have.
+"""Label the rows of a generated pool: clean, or the fault that was planted.
 
-Read by method `oracle` and by people who judge a selection; never by a search.
+The labels are for method `oracle` and for people who judge a selection. No search reads
+them.
 """
 
 from typing import Annotated

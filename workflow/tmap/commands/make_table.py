@@ -1,4 +1,4 @@
-"""Build the table of an experiment card: parquet, Markdown, CSV, LaTeX and a picture."""
+"""Build an experiment's table as parquet, Markdown, CSV, LaTeX and a chart."""
 
 from pathlib import Path
 from typing import Annotated

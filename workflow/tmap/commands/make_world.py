@@ -1,4 +1,4 @@
-"""Write a small random world to try the workflow on; its numbers mean nothing.
+"""Write a small random world to try the workflow on; its scores mean nothing.
 
 Then: snakemake --profile profiles/local --configfile DIR/config.yaml
 """
@@ -14,7 +14,7 @@ import typer
 
 def run(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder to write; made if absent.")
+        Path, typer.Argument(metavar="DIR", help="Folder to write; created if absent.")
     ],
     seed: Annotated[int, typer.Option(help="Of problems, history and weights.")] = 0,
 ) -> None:
@@ -22,6 +22,6 @@ def run(
 
     random_world.write(folder, seed)
     logging.getLogger("tmap").warning(
-        "Wrote %s. Its model is random numbers: whatever it scores means nothing.",
+        "Wrote %s. Its model has random weights, so its scores mean nothing.",
         folder,
     )

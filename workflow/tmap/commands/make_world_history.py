@@ -1,4 +1,4 @@
-"""Let small models answer the embedded world's reward questions; write who was right."""
+"""Let small models answer the embedded world's questions; write the history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 def run(
     solver: Annotated[
         list[Path],
-        typer.Option(help="Model folder; repeatable. Never one that is a target."),
+        typer.Option(help="Model folder; repeatable. Must not be a target model."),
     ],
     out: Annotated[Path, typer.Option(help="Long table to write, parquet.")],
     seed: Annotated[int, typer.Option(help="Of demonstrations and fine-tuning.")] = 0,

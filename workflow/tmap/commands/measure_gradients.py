@@ -1,6 +1,6 @@
-"""Measure one job's share of the gradients, into the store.
+"""Measure one job's share of the gradients and keep it in the store.
 
-The rule gradients then finds everything there, and puts it together.
+The rule gradients then finds everything there and puts it together.
 """
 
 from typing import Annotated
@@ -14,7 +14,7 @@ def run(
     share: Annotated[str, typer.Argument(help="K/N: job K, from 0, of N.")],
     pool: Annotated[str, typer.Option(help="Table 'pool'.")],
     model_file: Annotated[str, typer.Option(help="Record of the proxy.")],
-    output: Annotated[str, typer.Option(help="What was done, as JSON (out).")],
+    output: Annotated[str, typer.Option(help="Record of what was done (JSON, out).")],
     warm: Annotated[
         str, typer.Option(help="Checkpoints of a warm-up; '' if none.")
     ] = "",

@@ -1,6 +1,6 @@
-"""Measure one job's share of what an indicator needs, into the store.
+"""Measure one job's share of what an indicator needs and keep it in the store.
 
-The rule score_indicator then finds everything there, and puts the scores together.
+The rule score_indicator then finds everything there and puts the scores together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def run(
     share: Annotated[str, typer.Argument(help="K/N: job K, from 0, of N.")],
     pool: Annotated[str, typer.Option(help="Table 'pool'.")],
     model_file: Annotated[str, typer.Option(help="Record of the model.")],
-    output: Annotated[str, typer.Option(help="What was done, as JSON (out).")],
+    output: Annotated[str, typer.Option(help="Record of what was done (JSON, out).")],
     embeddings: Annotated[
         str, typer.Option(help="Table 'embeddings' that it reads; '' if none.")
     ] = "",

@@ -1,4 +1,4 @@
-"""Say what a target will cost before anything runs: jobs, tokens, calls, hours, disk."""
+"""Estimate the cost of a target before it runs: jobs, tokens, calls, hours, disk."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,21 +7,24 @@ import typer
 
 
 def run(
-    target: Annotated[str, typer.Argument(help="results/...: what you would build.")],
+    target: Annotated[str, typer.Argument(help="results/...: the file to build.")],
     configfile: Annotated[
         list[Path] | None,
-        typer.Option(help="As for snakemake; may stand several times."),
+        typer.Option(help="Same as Snakemake's; repeatable."),
     ] = None,
     rows: Annotated[
         list[str] | None,
-        typer.Option(help="Of pools not fetched yet: 7473, or gsm8k=7473 of one."),
+        typer.Option(
+            help="Rows of pools not fetched yet: 7473, or gsm8k=7473 for one."
+        ),
     ] = None,
     questions: Annotated[
         list[str] | None,
-        typer.Option(help="Of benchmarks not fetched yet, in the same way."),
+        typer.Option(help="Questions of benchmarks not fetched yet, in the same form."),
     ] = None,
     budget_gpuh: Annotated[
-        float | None, typer.Option(help="GPU-hours to propose T, S and m within.")
+        float | None,
+        typer.Option(help="GPU-hours: propose a search (T, S and m) that fits them."),
     ] = None,
 ) -> None:
     from tmap import cards, dag

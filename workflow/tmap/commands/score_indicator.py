@@ -15,7 +15,7 @@ def run(
     pool: Annotated[str, typer.Option(help="Table 'pool'.")],
     output: Annotated[str, typer.Option(help="Table 'indicator' (out).")],
     model_file: Annotated[
-        str, typer.Option(help="Record of the model that computes it; '' for text.")
+        str, typer.Option(help="Record of the model that computes it; '' if none.")
     ] = "",
     columns: Annotated[
         str, typer.Option(help="Tables 'indicator' that it is made from; '' if none.")

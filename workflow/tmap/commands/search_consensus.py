@@ -1,4 +1,4 @@
-"""Search the weights that several models agree on; resumes by itself."""
+"""Search for indicator weights that suit several models; resumable."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +23,7 @@ def run(
     weights: Annotated[Path, typer.Option(help="weights.json to write")],
     indicators: Annotated[
         list[Path],
-        typer.Argument(help="tables of the first model, then the second ..."),
+        typer.Argument(help="tables of the first model, then of the second ..."),
     ],
     history: Annotated[
         str, typer.Option(help="irt, abilities and responses tables, if any")

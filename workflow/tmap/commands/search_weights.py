@@ -1,4 +1,4 @@
-"""Search indicator weights for one dataset, model and method; resumes by itself."""
+"""Search for indicator weights for one dataset, model and method; resumable."""
 
 from pathlib import Path
 from typing import Annotated

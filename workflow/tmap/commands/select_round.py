@@ -1,4 +1,4 @@
-"""Take the best of a round's candidates, and keep what the rounds before chose."""
+"""Take the best of a round's candidates; keep those of earlier rounds."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,12 +10,12 @@ def run(
     dataset: Annotated[str, typer.Argument(help="dataset card")],
     method: Annotated[str, typer.Argument(help="method card with `rounds:`")],
     pools: Annotated[
-        str, typer.Option(help="candidates of all rounds up to this, this one last")
+        str, typer.Option(help="candidates of all rounds so far, this round's last")
     ],
     output: Annotated[Path, typer.Option(help="subset.parquet to write")],
     chosen: Annotated[Path, typer.Option(help="its rows (table 'pool') to write")],
     earlier: Annotated[
-        str, typer.Option(help="subset and its rows, of the round before; '' if none")
+        str, typer.Option(help="previous round's subset and its rows; '' if none")
     ] = "",
     seed: Annotated[int, typer.Option(help="of a random subset")] = 0,
     indicators: Annotated[

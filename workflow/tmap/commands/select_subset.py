@@ -17,7 +17,7 @@ def run(
     seed: Annotated[int, typer.Option(help="of a random subset")] = 0,
     weights: Annotated[str, typer.Option(help="weights.json of a learned method")] = "",
     labels: Annotated[str, typer.Option(help="pool_labels.parquet of an oracle")] = "",
-    embeddings: Annotated[str, typer.Option(help="of a diversity filter")] = "",
+    embeddings: Annotated[str, typer.Option(help="for a diversity filter")] = "",
     part: Annotated[str, typer.Option(help="f0.1, n16, k3, or '' for all")] = "",
     indicators: Annotated[
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")

@@ -1,4 +1,4 @@
-"""Print the results table of a metrics.json."""
+"""Print the results table of a metrics.json file."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 
 def run(
     metrics: Annotated[str, typer.Argument(help="results/.../metrics.json")],
-    markdown: Annotated[bool, typer.Option(help="As Markdown, for a page.")] = False,
+    markdown: Annotated[bool, typer.Option(help="Print Markdown.")] = False,
 ) -> None:
     from tmap.comparison import report
     from tmap.jobs import console

@@ -1,7 +1,7 @@
-"""Say of every artifact behind a target whether it is current, and what differs if not.
+"""Report which files behind a target are current, and what differs in the others.
 
-It reads the results themselves, so it also works where they were copied to. Exit status
-0 if all are current, else 1.
+It reads the results themselves, so it also works on a copy of them. Exit status 0 if all
+are current, else 1.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ def run(
     target: Annotated[str, typer.Argument(help="results/...: a file or a folder.")],
     configfile: Annotated[
         list[Path] | None,
-        typer.Option(help="As for snakemake; may stand several times."),
+        typer.Option(help="Same as Snakemake's; repeatable."),
     ] = None,
 ) -> None:
     from tmap import cards

@@ -1,7 +1,7 @@
-"""Remove from the store what no card refers to any more; sizes are named first.
+"""Remove stored measurements that no card refers to any more; asks first.
 
-What goes was said by models, revisions or words that are in no card now. It costs the
-same again if a card should come back.
+Removed are the measurements of models, revisions and prompts that are in no card now. They
+cost the same again if such a card comes back.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ import typer
 def run(
     configfile: Annotated[
         list[Path] | None,
-        typer.Option(help="As for snakemake, so that your cards are found."),
+        typer.Option(help="Same as Snakemake's, so that your cards are found."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:

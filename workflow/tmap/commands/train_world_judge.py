@@ -1,4 +1,4 @@
-"""Train the embedded world's judge from its solver and put it through its gate."""
+"""Train the embedded world's judge from its solver, then check it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def run(
     steps: Annotated[
         int, typer.Option(help="Optimiser steps; about two a second on one thread.")
     ] = 1000,
-    pools: Annotated[int, typer.Option(help="Pools that the gate looks at.")] = 3,
+    pools: Annotated[int, typer.Option(help="Pools that it is checked on.")] = 3,
 ) -> None:
     from tmap.embedded import judge
 

@@ -1,6 +1,6 @@
-"""Train a model of the embedded world from scratch (tens of minutes on one thread).
+"""Train a model of the embedded world from scratch (tens of minutes, one thread).
 
-Started again with the same arguments, it goes on where it was cut off.
+An interrupted training resumes when it is started again with the same arguments.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import typer
 
 def run(
     name: Annotated[str, typer.Argument(help="tiny, tiny_b, tiny_proxy or solver_b.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; made if absent.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; created if absent.")],
     seed: Annotated[int, typer.Option(help="Of weights and documents.")] = 0,
     steps: Annotated[
         int, typer.Option(min=0, help="Optimiser steps; 0: the recipe's.")

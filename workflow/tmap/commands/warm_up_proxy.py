@@ -1,4 +1,4 @@
-"""Train a proxy's LoRA weights on a random share of a pool; keep a checkpoint per epoch."""
+"""Train a proxy's LoRA weights on a random share of a pool."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,6 +1,6 @@
-"""What the rules ask: files, parameters, machines and methods, by chapter.
+"""Functions for the rules: files, parameters, machines and methods, by chapter.
 
-Rules hold their own paths as literals; lists whose length depends on cards are made here.
+Rules write their own paths as literals; lists whose length depends on cards are made here.
 """
 
 from tmap.dag import (

@@ -11,18 +11,18 @@ from tmap.errors import TmapError
 
 
 def certifiable(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights a search, of one model or of several, ends with."""
+    """Those of `methods` that have a search of their own, with one model or several."""
     return [m for m in methods if m in (*searched(methods), *agreed(methods))]
 
 
 def sentinel_runs(
     dataset: str, model: str, method: str, seed: str, chosen: str = ""
 ) -> list[str]:
-    """Answers after training on each sentinel, a sentinel's seeds together.
+    """Answers after training on each sentinel, the seeds of one sentinel together.
 
     Parameters
     ----------
-    chosen : sentinels.json, which may hold none; "": as many as the method's card wants
+    chosen : sentinels.json, which may have none; "": as many as the method card says
     """
     how = cards.load("methods", method).certificate
     n = len(read_json(chosen)["sentinels"]) if chosen else how.n_sentinels
@@ -38,7 +38,7 @@ def certified(methods: Sequence[str], certify: Sequence[str]) -> list[str]:
 
     Raises
     ------
-    TmapError : one is no row of the table, or searches for no weights
+    TmapError : one is not a row of the table, or has no search
     """
     for method in certify:
         if method not in methods:
@@ -50,6 +50,6 @@ def certified(methods: Sequence[str], certify: Sequence[str]) -> list[str]:
             able = ", ".join(certifiable(list(methods))) or "none of these"
             raise TmapError(
                 f"`certify:` names '{method}', which has no search of its own. "
-                f"Of `methods:`, {able} can be certified. Mend `certify:` in the config."
+                f"Of `methods:`, {able} can be certified. Fix `certify:` in the config."
             )
     return list(certify)

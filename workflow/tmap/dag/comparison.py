@@ -20,7 +20,7 @@ def measured(
 
     Parameters
     ----------
-    certify : methods of which the certificate of the first search is read too
+    certify : methods whose first search's certificate is read too
     """
     arms = ("predictions.parquet", "train.json")
     searches = ("weights.json", "trace.parquet")

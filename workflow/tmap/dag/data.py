@@ -20,7 +20,7 @@ def distilled() -> list[str]:
 
 
 def teacher(dataset: str) -> str | None:
-    """The model card that distils a pool; None if its judge is no local model."""
+    """The model card that distils a pool; None if its judge is not a local model."""
     how = cards.load("datasets", dataset).distil
     return cards.load("judges", how.judge).model if how else None
 
@@ -36,7 +36,7 @@ def local_source(part: str) -> Callable[[Any], list[str]]:
 
 
 def local_model(wildcards: Any) -> list[str]:
-    """An input function: the files of a model that lies in a local folder, else none."""
+    """An input function: the files of a model in a local folder; none for another model."""
     from tmap.data import models
 
     folder = cards.load("models", wildcards.model).source.path

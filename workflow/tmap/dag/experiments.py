@@ -33,7 +33,7 @@ def of(experiment: str) -> list[str]:
 
 
 def _check(experiment: str, card: ExperimentCard) -> None:
-    """Refuse a method that leaves nothing which this kind of table reads."""
+    """Refuse a method that does not write what this kind of table reads."""
     fits, what = FIT.get(card.kind, (None, ""))
     for method in card.methods:
         if fits and not fits(method):
@@ -51,7 +51,7 @@ def _parted(method: str) -> bool:
     return trains(method) and cards.load("methods", method).rounds is None
 
 
-#: Kinds of tables -> which methods they can show, and what those have.
+#: Kinds of tables -> a test for the methods they can show, and what such methods have.
 FIT: dict[str, tuple[Callable[[str], bool], str]] = {
     "weights": (_searched, "searched weights (learned, best_single, consensus)"),
     "contributions": (
@@ -96,7 +96,7 @@ def contributions(card: ExperimentCard, dataset: str, model: str) -> list[str]:
 
 
 def cost(card: ExperimentCard, dataset: str, model: str) -> list[str]:
-    """What was timed: searches, columns, and one training on each method's subset."""
+    """Timed files: searches, columns, and a training on the whole pool."""
     found = [f"results/{dataset}/pool.parquet"]
     for method in card.methods:
         found += indicator_files(dataset, model, method)

@@ -22,21 +22,21 @@ def gradients_of_indicator(dataset: str, model: str, indicator: str) -> list[str
 
 
 def proxy_of(dataset: str, model: str) -> str:
-    """The model card whose gradients stand for the target's: its own, or a proxy's."""
+    """The model card whose gradients represent the target's: its own, or a proxy's."""
     name = cards.load("datasets", dataset).gradients.proxy or model
     cards.load("models", name)
     return name
 
 
 def warmup_file(dataset: str, proxy: str) -> list[str]:
-    """The warm-up of a proxy, as a list; empty if it stays as it is."""
+    """The warm-up of a proxy, as a list; empty if it has none."""
     if cards.load("datasets", dataset).gradients.share == 0:
         return []
     return [f"results/{dataset}/gradients/{proxy}/warmup.safetensors"]
 
 
 def shards(dataset: str, proxy: str) -> list[str]:
-    """What the jobs leave that measure gradients together; none if a single job does."""
+    """Files of the jobs that share the measuring of gradients; none for a single job."""
     n = cards.load("datasets", dataset).shards
     room = f"results/{dataset}/gradients/{proxy}"
     return [f"{room}/shard-{k}-of-{n}.json" for k in range(n)] if n > 1 else []

@@ -8,11 +8,11 @@ from tmap import cards, indicators
 from tmap.dag.data import model_file
 from tmap.embeddings.embed import POOLINGS, TEXTS, check_pooling
 
-__all__ = ["POOLINGS", "TEXTS"]  # for rules, besides the functions here
+__all__ = ["POOLINGS", "TEXTS"]  # for rules, in addition to the functions here
 
 
 def options(dataset: str, indicator: str) -> dict[str, Any]:
-    """All options of an indicator: its defaults, overlaid by the dataset card's."""
+    """All options of an indicator: its defaults, overridden by the dataset card's."""
     own = cards.load("datasets", dataset).indicators.get(indicator, {})
     return indicators.get(indicator).check_options(own)
 
@@ -29,12 +29,12 @@ def of_pool(*kinds: str) -> set[str]:
 
 
 def per_model() -> set[str]:
-    """Indicators whose column is another one for every target model."""
+    """Indicators that have a separate column for every target model."""
     return {n for n in indicators.names() if indicators.get(n).per_model}
 
 
 def indicator_file(dataset: str, model: str, indicator: str) -> str:
-    """Where an indicator's table lies: beside the pool unless it looks at the target."""
+    """The path of an indicator's table: next to the pool unless it looks at the target."""
     room = f"{dataset}/{model}" if indicators.get(indicator).per_model else dataset
     return f"results/{room}/indicators/{indicator}.parquet"
 
@@ -46,7 +46,7 @@ def indicator_files(dataset: str, model: str, method: str) -> list[str]:
 
 
 def model_of_indicator(dataset: str, model: str | None, indicator: str) -> str | None:
-    """The model card that computes a column: target, proxy or judge; None if none does."""
+    """The model that computes a column: target, proxy or judge; None if none does."""
     looks_at = indicators.get(indicator).looks_at
     given = options(dataset, indicator)
     if looks_at == "judge":
@@ -55,9 +55,9 @@ def model_of_indicator(dataset: str, model: str | None, indicator: str) -> str |
 
 
 def models_of_indicator(dataset: str, model: str | None, indicator: str) -> list[str]:
-    """Model records that scoring one indicator reads: one, or none."""
+    """Model records that are needed to score one indicator: one, or none."""
     name = model_of_indicator(dataset, model, indicator)
-    if not name:  # text may be counted by a model's tokenizer, which computes nothing
+    if not name:  # a model's tokenizer may count text without computing anything
         given = options(dataset, indicator)
         name = given.get("tokenizer")
         if name:
@@ -66,9 +66,9 @@ def models_of_indicator(dataset: str, model: str | None, indicator: str) -> list
 
 
 def shards(dataset: str, model: str | None, indicator: str) -> list[str]:
-    """What the jobs leave that measure a column together; none if a single job does.
+    """Files of the jobs that share the measuring of a column; none for a single job.
 
-    A server is asked by one job: its card says by how many requests at once.
+    One job asks a server; the judge card says with how many requests at once.
     """
     n = cards.load("datasets", dataset).shards
     if n == 1 or not model_of_indicator(dataset, model, indicator):
@@ -84,7 +84,7 @@ def columns_of_indicator(dataset: str, model: str | None, indicator: str) -> lis
 
 
 def embeddings_file(dataset: str, encoder: str, text: str, pooling: str) -> str:
-    """Vectors of a pool's texts: whose hidden states, of which text, how pooled."""
+    """Vectors of a pool's texts, by encoder, kind of text and pooling."""
     return f"results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet"
 
 
@@ -115,7 +115,7 @@ def embeddings_of_method(dataset: str, model: str, method: str) -> list[str]:
 
 
 def recordings(dataset: str, indicator: str) -> list[str]:
-    """The recorded replies that stand in for a judge, if its card names some."""
+    """The recorded replies that replace a judge, if its card names some."""
     if indicators.get(indicator).looks_at != "judge":
         return []
     given = options(dataset, indicator)

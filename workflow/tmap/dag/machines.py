@@ -1,4 +1,4 @@
-"""What each job asks of its machine: GPUs, threads, memory, minutes."""
+"""Resources that each job requests: GPUs, threads, memory, minutes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tmap.dag.indicators import model_of_indicator, options
 
 
 def minutes(dataset: str, model: str | None, indicator: str) -> int:
-    """Minutes to ask for to measure a column."""
+    """Minutes to request for measuring a column."""
     if indicators.get(indicator).looks_at == "judge":
         judge = options(dataset, indicator)["judge"]
         return judge_minutes(judge, "score_indicator")
@@ -15,15 +15,15 @@ def minutes(dataset: str, model: str | None, indicator: str) -> int:
 
 
 def judge_minutes(judge: str, rule: str) -> int:
-    """Minutes to ask for to ask a judge: of one on a server, its card says."""
+    """Minutes to request for asking a judge; the card of one on a server sets them."""
     card = cards.load("judges", judge)
     return card.limits.runtime if card.server else runtime(card.model, rule)
 
 
 def minutes_to_distil(dataset: str) -> int:
-    """Minutes to ask for to rewrite a pool."""
+    """Minutes to request for rewriting a pool."""
     how = cards.load("datasets", dataset).distil
-    assert how is not None  # the rule is for datasets of `distilled` only
+    assert how is not None  # the rule is for datasets with `distil:` only
     return judge_minutes(how.judge, "score_indicator")
 
 
@@ -53,12 +53,12 @@ def mem_mb(model: str | None) -> int:
 
 
 def runtime(model: str | None, rule: str) -> int:
-    """Minutes to ask for; half an hour without a model."""
+    """Minutes to request; half an hour without a model."""
     return cards.load("models", model).resources.minutes(rule) if model else 30
 
 
 def generator_minutes(method: str) -> int:
-    """Minutes to ask for to generate a round's candidates."""
+    """Minutes to request for generating a round's candidates."""
     how = cards.load("methods", method).rounds
     assert how is not None  # only methods with rounds have such a job
     return judge_minutes(how.generator, "generate_candidates")

@@ -1,4 +1,4 @@
-"""Which methods search for weights, and of which kind."""
+"""Which methods search for weights, and with how many models."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from tmap.cards.method import SEARCHED
 
 
 def searched(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights one model's search of their own ends with."""
+    """Those of `methods` that have a search of their own with one model."""
     return [m for m in methods if _own(m) in SEARCHED]
 
 
 def agreed(methods: list[str]) -> list[str]:
-    """Those of `methods` whose weights models agree on, by a search of their own."""
+    """Those of `methods` that have a search of their own with several models."""
     return [m for m in methods if _own(m) == "consensus"]
 
 
@@ -22,6 +22,6 @@ def _own(method: str) -> object:
 
 
 def rounds_of(method: str) -> int:
-    """How many rounds a method goes; 0 for one that selects from the dataset's pool."""
+    """How many rounds a method has; 0 if it selects from the dataset's pool."""
     how = cards.load("methods", method).rounds
     return how.n if how else 0

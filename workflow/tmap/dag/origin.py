@@ -1,9 +1,8 @@
-"""What made a file, written into it: rule, cards, code and inputs.
+"""The origin of a file, recorded in it: rule, cards, code and inputs.
 
-It lies under `made`: in a table's metadata, in a JSON file at the top (of metrics.json
-under `provenance`), in a Markdown file in a comment at its end. `tmap status` compares
-it with the cards and the code of today, so results tell what they are wherever they are
-copied to.
+It is stored under `made`: in a table's metadata, at the top of a JSON file (in metrics.json
+under `provenance`), or in a comment at the end of a Markdown file. `tmap status` compares
+it with today's cards and code, so results keep their origin wherever they are copied.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tmap.artifacts.files import read_json
 from tmap.artifacts.provenance import codes
 from tmap.dag import params
 
-#: Files that say nothing of themselves -> the file beside them that does.
+#: Files that do not record their origin -> the file next to them that does.
 WITNESSES = {
     "subset.jsonl": "README.md",
     "subset.messages.jsonl": "README.md",
@@ -33,20 +32,20 @@ WITNESSES = {
     "candidates.npy": "candidates.parquet",
     "questions.npy": "questions.parquet",
 }
-#: Begins the last line of a Markdown file; JSON and ` -->` follow.
+#: The start of a Markdown file's last line; JSON and ` -->` follow.
 COMMENT = "<!-- tmap: "
 
 
 def made(
     rule: str, inputs: Iterable[str | Path | None] = (), **names: str
 ) -> dict[str, Any]:
-    """What a rule's outputs say of their making.
+    """The origin that a rule's outputs record.
 
     Parameters
     ----------
-    rule : its name, which is also that of its command and of its `settings`
-    inputs : the files it reads; None and "" are passed over
-    names : the cards, as `settings.params` takes them
+    rule : its name, which is also that of its command and of its function in `params`
+    inputs : the files it reads; None and "" are skipped
+    names : the cards, as `params.of` takes them
     """
     return {
         "rule": rule,
@@ -64,7 +63,7 @@ def card(rule: str, names: dict[str, str]) -> dict[str, Any]:
 
 
 def roots(rule: str, names: dict[str, str]) -> list[str]:
-    """Where a rule's code begins: its command, its indicator or kind of table."""
+    """The modules where a rule's code begins: its command, its indicator or table kind."""
     own = [f"tmap.indicators.{names['indicator']}"] if "indicator" in names else []
     if "experiment" in names:
         kind = cards.load("experiments", names["experiment"]).kind
@@ -73,9 +72,9 @@ def roots(rule: str, names: dict[str, str]) -> list[str]:
 
 
 def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file, 16 hex digits; of a model's record without `path`.
+    """SHA-256 of a file, 16 hex digits; for a model's record without its `path`.
 
-    Where one machine keeps a model must not show in what is made from it.
+    The place where a machine keeps a model must not affect what is made from it.
     """
     path = Path(path)
     if path.suffix == ".json" and path.parent.name == "models":
@@ -87,7 +86,7 @@ def file_digest(path: str | Path) -> str:
 
 
 def witness(path: str | Path) -> Path:
-    """The file that says what made `path`: itself, or one beside it."""
+    """The file that records the origin of `path`: itself, or one next to it."""
     path = Path(path)
     if path.parent.name == "tables":
         return path.with_suffix(".parquet")
@@ -98,7 +97,7 @@ def witness(path: str | Path) -> Path:
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """What a table or JSON file says of itself; without `made` if it does not say."""
+    """What a file records about itself; without `made` if it records no origin."""
     path = Path(path)
     if path.suffix == ".parquet":
         return tables.metadata(path)
@@ -110,7 +109,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def comment(about: dict[str, Any]) -> str:
-    """What a Markdown file says of itself, where a reader does not see it."""
+    """The record of a Markdown file about itself, as a comment that is not displayed."""
     text = json.dumps(about, sort_keys=True)
     text = text.replace("<", "\\u003c").replace(">", "\\u003e")
     return f"{COMMENT}{text} -->\n"

@@ -1,7 +1,7 @@
-"""What each rule reads of the cards, and nothing more.
+"""The card values that each rule reads, and nothing more.
 
-One function per rule gives the values that its command hands to the library; `of`
-prints the same values for the rule, so that a card edit re-runs what read the value.
+One function per rule returns the values that its command passes to the library; `of`
+returns the same values as JSON for the rule, so a card edit re-runs what read the value.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def fetch_targets(dataset: str) -> dict[str, Any]:
 def warm_up_proxy(dataset: str, proxy: str) -> dict[str, Any]:
     how = cards.load("datasets", dataset).gradients
     card = cards.load("models", proxy)
-    # One process: checkpoints are small, and the share is.
+    # One process, because the checkpoints and the share are small.
     alone = {"epochs": how.epochs, "max_steps": None, "processes": 1}
     return {
         "share": how.share,
@@ -144,7 +144,7 @@ def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, 
     about = indicators.get(indicator)
     if about.looks_at == "judge":
         judge = cards.load("judges", given["judge"])
-        # One form of it: an edit of another form re-runs nothing here.
+        # Only this form, so that an edit of another one re-runs nothing here.
         found["judge"] = judge.with_form(about.form, given["judge"])
         name = judge.model
         return found | ({"engine": _judging(name)} if name else {})
@@ -155,7 +155,7 @@ def score_indicator(dataset: str, indicator: str, model: str = "") -> dict[str, 
 
 
 def measure_shard(dataset: str, indicator: str, model: str = "") -> dict[str, Any]:
-    """As `score_indicator`: what is measured follows from what is scored."""
+    """The same as `score_indicator`, which decides what is measured."""
     return score_indicator(dataset, indicator, model)
 
 
@@ -164,7 +164,7 @@ def fit_irt(dataset: str) -> dict[str, Any]:
 
 
 def choose_tiny(dataset: str, n_anchors: str = "") -> dict[str, Any]:
-    """`n_anchors` is that of a method card, in place of the dataset card's."""
+    """`n_anchors` comes from a method card and replaces the dataset card's."""
     tiny = cards.load("datasets", dataset).tiny
     own = {"n_anchors": int(n_anchors)} if n_anchors else {}
     return {"tiny": tiny.model_copy(update=own)}
@@ -187,7 +187,7 @@ def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
 
 
 def search_consensus(dataset: str, method: str) -> dict[str, Any]:
-    """What each model's search would read, by model, in the order of the card."""
+    """The values that each model's own search would read, in the order of the card."""
     models = cards.load("methods", method).models
     return {model: search_weights(dataset, model, method) for model in models}
 
@@ -211,7 +211,7 @@ def certify_proxy(method: str) -> dict[str, Any]:
 
 def select_subset(dataset: str, method: str) -> dict[str, Any]:
     how = cards.load("methods", method)
-    # Another encoder is another file; what it is called changes no number.
+    # The encoder is part of the file's path, so its name need not be a parameter.
     steps = how.filter.model_dump(include={"below", "diversity"})
     drawn = {"bounds": how.bounds} if how.weights == "drawn" else {}
     return {**_selection(dataset, method), "filter": steps, **drawn}
@@ -251,12 +251,12 @@ def _language_model(model: str) -> dict[str, Any]:
 
 
 def _judging(model: str) -> EngineSection:
-    """A model that rates or rewrites a pool: one process; shards are what shares that."""
+    """The engine of a model that rates or rewrites a pool: one process; shards share it."""
     return cards.load("models", model).engine.model_copy(update={"data_parallel": 1})
 
 
 def _likelihood(model: str) -> dict[str, Any]:
-    """A language model that writes nothing: no stop texts, limits or batch of answers."""
+    """A language model that writes nothing: no stop texts, limits or batch sizes."""
     card = cards.load("models", model)
     how = _place(card).model_dump()
     engine = EngineSection(name=card.engine.in_process().name, **how)
@@ -270,7 +270,7 @@ def _place(card: ModelCard) -> PlaceSection:
 
 
 def prompt_words(model: str) -> PromptSection:
-    """How indicators put samples to a model: what its losses are stored under."""
+    """The prompt of indicators that use a model; its losses are stored under this."""
     return _unstopped(cards.load("models", model))
 
 

@@ -11,13 +11,13 @@ from tmap.errors import TmapError
 
 
 def round_file(w: Any, number: int, name: str) -> list[str]:
-    """A file of one round of a method, as a list; none of round 0."""
+    """A file of one round of a method, as a list; empty for round 0."""
     room = selection_room(w.dataset, w.model, w.method, w.seed)
     return [f"{room}/r{number}/{name}"] if number else []
 
 
 def round_files(w: Any, number: int, name: str) -> list[str]:
-    """A file of every round up to `number`, in order; none up to round 0."""
+    """A file of every round up to `number`, in order; empty for round 0."""
     return [f for n in range(1, number + 1) for f in round_file(w, n, name)]
 
 
@@ -27,15 +27,15 @@ def round_columns(w: Any, number: int) -> list[str]:
     for name in names:
         if indicators.get(name).looks_at not in ("text", "gradients"):
             raise TmapError(
-                f"Method '{w.method}' goes in rounds and weighs '{name}', which looks at "
-                f"a {indicators.get(name).looks_at}; there, columns of text and of "
-                "gradients can be weighed. Leave it out of the method card."
+                f"Method '{w.method}' has rounds and weighs '{name}', which looks at a "
+                f"{indicators.get(name).looks_at}; with rounds, only columns of text and "
+                "of gradients can be weighed. Remove it from the method card."
             )
     return [f for n in names for f in round_file(w, number, f"indicators/{n}.parquet")]
 
 
 def round_gradients(w: Any) -> list[str]:
-    """What a round's column compares, or none."""
+    """The gradients and targets that a round's column compares, or none."""
     if indicators.get(w.indicator).looks_at != "gradients":
         return []
     names = [f"gradients/{name}" for name in GRADIENTS]
@@ -44,7 +44,7 @@ def round_gradients(w: Any) -> list[str]:
 
 
 def round_adapter(w: Any) -> list[str]:
-    """The adapter that the round before trained, if the target is its own proxy."""
+    """The adapter that the previous round trained, if the target is its own proxy."""
     if proxy_of(w.dataset, w.model) != w.model:
         return []
     return round_file(w, int(w.round) - 1, "t0/adapter/adapter_model.safetensors")

@@ -35,7 +35,7 @@ def models_of(method: str) -> list[str]:
 
 
 def consensus(dataset: str, method: str) -> dict[str, list[str]]:
-    """What a consensus search reads of its models: indicator tables, records."""
+    """Files of its models that a consensus search reads: records, indicator tables."""
     models = cards.load("methods", method).models
     return {
         "models": [model_file(model) for model in models],

@@ -10,14 +10,14 @@ from tmap.dag.training import arms, trains
 
 
 def labels_file(dataset: str, method: str) -> list[str]:
-    """Known faults of the pool, as a list; empty for every method but an oracle."""
+    """Known faults of the pool, as a list; empty unless the method is an oracle."""
     if cards.load("methods", method).weights != "oracle":
         return []
     return [f"results/{dataset}/pool_labels.parquet"]
 
 
 def data_cards(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[str]:
-    """The data card beside every subset: not read, but to be there with the table."""
+    """The data card next to every subset: not read, but built with the results table."""
     return [
         f"results/{dataset}/{model}/{method}/s{s}/README.md"
         for method in methods
@@ -27,12 +27,12 @@ def data_cards(dataset: str, model: str, methods: list[str], n_seeds: int) -> li
 
 
 def selection_room(dataset: str, model: str, method: str, seed: str) -> str:
-    """Where a method's subset lies."""
+    """The folder of a method's subset."""
     return f"results/{dataset}/{model}/{method}/s{seed}"
 
 
 def pool_of_method(w: Any) -> str:
-    """The table that a method's subset is taken from: the pool, or what rounds chose."""
+    """The table that a method selects from: the pool, or what its rounds chose."""
     if not rounds_of(w.method):
         return f"results/{w.dataset}/pool.parquet"
     return f"{selection_room(w.dataset, w.model, w.method, w.seed)}/chosen.parquet"

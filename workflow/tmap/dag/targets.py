@@ -1,4 +1,4 @@
-"""Refuse a target that no card explains."""
+"""Refuse a target whose cards do not exist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tmap.artifacts.names import CONSENSUS, RESERVED
 def check(target: str) -> None:
     """Refuse a target whose path names an unknown card, with the nearest known one.
 
-    Snakemake itself would only say that no rule makes it.
+    Snakemake itself would only report that no rule makes it.
     """
     parts = Path(target).parts
     if len(parts) < 3 or parts[0] != "results":

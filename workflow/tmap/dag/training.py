@@ -8,8 +8,8 @@ from tmap import cards
 def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
     """(s, t) seeds of a method: base runs once; random and learned vary s and t.
 
-    A deterministic selection has s0 only, and so has the whole pool; its training seeds
-    vary. There are `n_seeds` of them, or as many as the method's card says.
+    A deterministic selection, like the whole pool, has s0 only and varies the training
+    seed. There are `n_seeds` arms, or as many as the method card says.
     """
     card = cards.load("methods", method)
     if card.weights == "none":
@@ -32,5 +32,5 @@ def arm_files(
 
 
 def trains(method: str) -> bool:
-    """Whether a method fine-tunes on a subset; `base` and its like do not."""
+    """Whether a method fine-tunes on a subset; `base`, for example, does not."""
     return cards.load("methods", method).weights != "none"

@@ -1,10 +1,10 @@
 """Distillation: a teacher writes the reasoning that leads from question to known answer.
 
-Paper 4.4.2 and appendix Table 11, in words of our own (form `reasoning` of a judge card).
-The teacher sees the question, and the answer where the form holds {response}; it closes
-with "#### ANSWER", so every row can be checked: one whose closing answer is not the
-source's is rejected, and the reason kept. That the answer is right does not make the steps
-right; no check here reads them.
+Paper 4.4.2 and appendix Table 11, in our own words (form `reasoning` of a judge card). The
+teacher sees the question, and the answer if the form has {response}. It ends with
+"#### ANSWER", so every row can be checked: a row whose final answer is not the source's is
+rejected, and the reason is kept. A right answer does not make the steps right; no check
+here reads them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Distilled:
 
 
 class Unfit(Exception):
-    """A reply that cannot become a sample; its words are the reason."""
+    """A reply that cannot become a sample; the message is the reason."""
 
 
 def distil(pool: pd.DataFrame, judge: Judge, reader: str) -> Distilled:
@@ -45,9 +45,9 @@ def distil(pool: pd.DataFrame, judge: Judge, reader: str) -> Distilled:
 
     Parameters
     ----------
-    pool : table 'pool'; responses hold the known answers
+    pool : table 'pool'; its responses contain the known answers
     judge : the teacher, with the form `reasoning`
-    reader : of the dataset card; `number` compares the answers' values, else their words
+    reader : of the dataset card; `number` compares the answers' values, others their words
 
     Returns
     -------
@@ -58,8 +58,8 @@ def distil(pool: pd.DataFrame, judge: Judge, reader: str) -> Distilled:
     Raises
     ------
     TmapError
-        No row is left; or a budget is spent (what was answered is stored, and the next
-        run continues).
+        No row is left, or a budget is spent (answers so far are stored, and the next run
+        continues).
     """
     rows = pool.to_dict("records")
     replies = judge.ask([{**row, "response": final(row)} for row in rows], "text")
@@ -84,8 +84,8 @@ def distil(pool: pd.DataFrame, judge: Judge, reader: str) -> Distilled:
     if not kept:
         first = rejected[0][1] if rejected else "the pool is empty"
         raise TmapError(
-            f"No distilled row can be used; the first: {first}. See what the teacher "
-            "replies, and mend the form `reasoning` of its judge card."
+            f"No distilled row can be used; the first: {first}. Look at the teacher's "
+            "replies, and fix the form `reasoning` of its judge card."
         )
     return Distilled(
         pd.DataFrame(kept),
@@ -124,7 +124,7 @@ def final(row: Mapping[str, Any]) -> str:
 
 
 def same(answer: str, gold: str, reader: str) -> bool:
-    """Whether two final answers say the same: equal values, or equal words."""
+    """Whether two final answers agree: equal values, or equal words."""
     if reader == "number":
         value = read_number(f"{MARK} {answer.strip()}").numeric
         return value is not None and value == read_number(f"{MARK} {gold}").numeric

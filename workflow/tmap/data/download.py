@@ -1,4 +1,4 @@
-"""Files behind an address: fetched once, checked against their checksum."""
+"""Files behind a URL: downloaded once and checked against their checksum."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def fetch(url: str, sha256: str) -> Path:
     Raises
     ------
     TmapError
-        The address does not answer, or the checksum differs (the file is not kept).
+        The URL does not answer, or the checksum differs (the file is not kept).
     """
     want = sha256.strip().lower()
     target = cache_folder() / f"{want}{Path(urlsplit(url).path).suffix.lower()}"
@@ -49,7 +49,7 @@ def fetch(url: str, sha256: str) -> Path:
         if got != want:
             raise TmapError(
                 f"{url} has sha256 {got}, but the card says {want}; the file was not "
-                "kept. Check that it is the file you mean, then mend `sha256:`."
+                "kept. Check that it is the file you mean, then fix `sha256:`."
             )
     return target
 

@@ -1,4 +1,4 @@
-"""Instruction data in the shapes that people keep it in, as one shape of candidate."""
+"""Instruction data: read its usual formats into one form of candidate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROLES = {
     "gpt": "assistant",
 }
 Format = Literal["alpaca", "messages", "sharegpt", "qa", "multiple_choice"]
-#: How `auto` decides: the first format one of whose column sets is present.
+#: How `auto` decides: the first format that has one of its column sets present.
 SIGNS: list[tuple[Format, list[dict[str, str]]]] = [
     ("messages", [{"messages": "messages"}]),
     ("sharegpt", [{"messages": "conversations"}]),
@@ -55,7 +55,7 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True)
 class Candidate:
-    """One sample. `asked` are the texts of its question side, for the overlap check."""
+    """One sample. `asked` has the texts of its question side, for the overlap check."""
 
     instruction: str
     input: str
@@ -70,19 +70,19 @@ Read = Callable[[Mapping[str, Any], Columns], Candidate]
 def reader(
     source: PoolSource, columns_seen: Iterable[str], *, by_letter: bool = False
 ) -> Callable[[Mapping[str, Any]], Candidate]:
-    """A function that reads one row, for the card's format or the one seen.
+    """A function that reads one row, in the card's format or the detected one.
 
     Parameters
     ----------
     source : its format and columns
     columns_seen : column names of the source
-    by_letter : a question with options lists them and is answered by a letter, as the
-        test questions are; else it stands alone and is answered by the option's text
+    by_letter : a question lists its options and its answer is a letter, as in the test
+        questions; else it has no options and its answer is the right option's text
 
     Raises
     ------
     TmapError
-        `auto` cannot tell the format, or the card names a column that is not there.
+        `auto` cannot detect the format, or the card names a column that is not there.
     """
     name, columns = mapping(source, columns_seen)
     choice: Read = partial(_choice, by_letter=by_letter)
@@ -99,19 +99,19 @@ def reader(
 def mapping(
     source: PoolSource, columns_seen: Iterable[str]
 ) -> tuple[Format, dict[str, str]]:
-    """The format, and which column is what: ours -> theirs.
+    """The format, and the columns: ours -> theirs.
 
     Raises
     ------
     TmapError
-        `auto` cannot tell the format, or the card names a column that is not there.
+        `auto` cannot detect the format, or the card names a column that is not there.
     """
     seen = list(columns_seen)
     missing = [name for name in _named(source) if name not in seen]
     if missing:
         raise TmapError(
             f"The pool has no column '{missing[0]}'; it has {', '.join(seen)}. "
-            "Mend `pool.columns:` in the dataset card."
+            "Fix `pool.columns:` in the dataset card."
         )
     return _decide(source, seen)
 
@@ -170,7 +170,7 @@ def _pair(row: Mapping[str, Any], columns: Columns) -> Candidate:
         raise Unusable("not text", f"input is {type(extra).__name__}")
     given = extra or ""
     whole = f"{instruction}\n{given}"
-    # Input alone too: a short benchmark question may stand under a general instruction.
+    # Input alone too: a short benchmark question may follow a general instruction.
     asked = (whole, instruction, given) if given else (instruction,)
     return Candidate(instruction, given, response, None, asked)
 
@@ -209,7 +209,7 @@ def _turn(part: Any) -> Turn:
 
 
 def _check_order(roles: list[str]) -> None:
-    """An optional system turn, then user and assistant by turns, assistant last."""
+    """Require an optional system turn, then user and assistant in turn, assistant last."""
     talk = roles[1:] if roles[0] == "system" else roles
     expected = ["user", "assistant"] * (len(talk) // 2)
     if not talk or talk != expected:

@@ -1,17 +1,18 @@
-"""Candidates that a generator writes: asked for after worked examples, then verified.
+"""Candidates that a generator writes from worked examples, then verified.
 
 A request shows `n_shots` reward questions with their answers and asks for one more. All
-requests are greedy; what differs is the examples, drawn from seed, round and number, so
-the same candidates come again, from the store, for every method that asks for them.
+requests are greedy. They differ in their examples, which are drawn from seed, round and
+number, so every method that makes the same requests gets the same candidates from the
+store.
 
     Question: Sara has 6 coins. ...
     Answer: Sara has 6+34=40 coins.
     #### 40
 
-A candidate is kept if it has both parts, if its answer is one that the dataset's reader
-reads (`#### N` in the last line; `(B)`), if no earlier one says the same, and if it does
-not contain a benchmark question: generators repeat what they are shown. What is known of
-its truth is nothing; that is what a selection is for.
+A candidate is kept if it has both parts, if the dataset's reader can read its answer
+(`#### N` in the last line; `(B)`), if it does not repeat an earlier one, and if it does not
+contain a benchmark question, because generators repeat what they are shown. Whether the
+answer is correct is not checked; the selection has to find that out.
 
 Source: EvoSelect's loop; prompt and checks are ours (docs/explanation/paper.md).
 """
@@ -37,7 +38,7 @@ PAIR = re.compile(
     r"(?:^Question:.*)?\Z",
     re.MULTILINE | re.DOTALL,
 )
-#: What the last line of an answer must be, by the dataset's reader.
+#: Pattern of an answer's last line, by the dataset's reader.
 ENDS = {
     "number": re.compile(r"#### [-+]?\$?\d[\d,]*(?:\.\d+)?"),
     "letter": re.compile(r".*\([A-Z]\)\.?"),
@@ -46,7 +47,7 @@ ENDS = {
 
 
 class Round(NamedTuple):
-    """What a round brought: tables 'pool' and 'pool_rejected', and counts of reasons."""
+    """Results of a round: tables 'pool' and 'pool_rejected', and counts of reasons."""
 
     kept: pd.DataFrame
     rejected: pd.DataFrame
@@ -56,12 +57,12 @@ class Round(NamedTuple):
 def examples(
     targets: pd.DataFrame, n: int, n_shots: int, seed: int, number: int
 ) -> list[dict[str, Any]]:
-    """What each of n requests shows, as rows that a judge's form takes.
+    """The examples of each of n requests, as rows for a judge's form.
 
     Parameters
     ----------
     targets : table 'targets'
-    n_shots : questions per request; all of them where there are fewer
+    n_shots : questions per request; all of them if there are fewer
     seed, number : of the draw, and of the round
     """
     rng = np.random.default_rng([seed, number])
@@ -90,17 +91,17 @@ def generate(
     number: int,
     source: str,
 ) -> Round:
-    """Ask, and sort out what comes.
+    """Ask for candidates, then keep or reject each reply.
 
     Parameters
     ----------
     judge : the generator, with its form `candidate`
-    requests : of `examples`
+    requests : from `examples`
     reader : of the dataset card
-    overlap : of the benchmark's questions
+    overlap : index of the benchmark's questions
     seen : text hashes of earlier rounds' candidates
     number : of the round; part of the sample ids
-    source : what the rows say they come from
+    source : the rows' value in column `source`
 
     Raises
     ------
@@ -134,7 +135,7 @@ def generate(
         told = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
         raise TmapError(
             f"None of {len(requests)} candidates of round {number} can be used ({told}); "
-            "one at least must be. Mend the form `candidate` of the generator's card, or "
+            "at least one is needed. Fix the form `candidate` of the generator's card, or "
             "name another generator."
         )
     return Round(
@@ -147,7 +148,7 @@ def generate(
 def _verified(
     reply: Any, reader: str, overlap: OverlapIndex
 ) -> tuple[Candidate | None, str]:
-    """A candidate, or why there is none."""
+    """A candidate, or the reason why there is none."""
     if reply.raw is None:
         return None, f"no reply: {reply.status}"
     parts = PAIR.match(reply.raw["text"])

@@ -1,7 +1,7 @@
-"""The Hugging Face hub: pinned revisions, and its faults as one sentence each.
+"""The Hugging Face hub: pinned revisions, and each of its errors as one sentence.
 
-The token is read from the environment by `huggingface_hub` itself (HF_TOKEN); it is
-never an argument, never a card value, and no message of the hub client is passed on.
+`huggingface_hub` itself reads the token from the environment (HF_TOKEN). The token is never
+an argument or a card value, and no message of the hub client is passed on.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 @contextmanager
 def door(kind: Kind, name: str, revision: str) -> Iterator[None]:
-    """Turn every fault of the hub inside the block into a TmapError with its cure."""
+    """Turn every hub error inside the block into a TmapError that says how to fix it."""
     from huggingface_hub import errors
 
-    # The HTTP library's root error, whichever one the hub client is built on.
+    # The root error of whichever HTTP library the hub client is built on.
     http_error: type[BaseException] = errors.HfHubHTTPError.__mro__[1]
     try:
         yield
@@ -40,8 +40,8 @@ def door(kind: Kind, name: str, revision: str) -> Iterator[None]:
         ) from None
     except errors.HFValidationError:
         raise TmapError(
-            f"'{name}' is not a hub id. An id reads ORGANISATION/NAME; mend `hub:` in "
-            "the card."
+            f"'{name}' is not a hub id. An id has the form ORGANISATION/NAME; fix `hub:` "
+            "in the card."
         ) from None
     except errors.HfHubHTTPError as fault:
         raise TmapError(_refused(kind, name, _status(fault))) from None
@@ -51,17 +51,17 @@ def door(kind: Kind, name: str, revision: str) -> Iterator[None]:
         if fault.errno not in DISK:
             raise
         raise TmapError(
-            f"The hub cache cannot take {kind} '{name}' ({fault.strerror}). Free some "
+            f"The hub cache cannot store {kind} '{name}' ({fault.strerror}). Free some "
             "space, or set HF_HOME to a folder on another disk that you may write to."
         ) from None
 
 
 class Missing(TmapError):
-    """The hub answers that it has no such thing, and would say so again tomorrow."""
+    """The hub answers that it does not have it; trying again later will not help."""
 
 
 class Unreachable(TmapError):
-    """The hub cannot be reached: no network, or the client is told to be offline."""
+    """The hub cannot be reached: no network, or the client is set to offline."""
 
     def __init__(self, kind: Kind, name: str) -> None:
         cache = ", and the cache has no complete copy of it" * (kind == "model")
@@ -103,12 +103,12 @@ def _refused(kind: Kind, name: str, status: int | None) -> str:
         )
     return (
         f"The hub answered with status {status} for {kind} '{name}'. Try again later; "
-        "if it stays so, name a local copy under `path:` in the card."
+        "if that does not help, name a local copy under `path:` in the card."
     )
 
 
 def dataset_commit(name: str, revision: str) -> str:
-    """The commit that `revision` of a hub dataset stands for now, 40 hex digits."""
+    """The commit that `revision` of a hub dataset points to now, 40 hex digits."""
     from huggingface_hub import HfApi
 
     with door("dataset", name, revision):

@@ -1,4 +1,4 @@
-"""Known faults of a pool that was made here."""
+"""Known faults of a generated pool."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def read(dataset: str, source: PoolSource, sample_ids: pd.Series) -> pd.DataFram
     Raises
     ------
     TmapError
-        The pool was not made here: nobody knows its faults.
+        The pool was not generated here, so its faults are unknown.
     """
     if not source.world:
         raise TmapError(
-            f"Nothing is known of the faults in the pool of '{dataset}'; only a pool "
-            "with `world:` has labels. Use method oracle with such a dataset, as arith."
+            f"The faults in the pool of '{dataset}' are unknown; only a pool with "
+            "`world:` has labels. Use method oracle with a dataset like arith."
         )
     known = pd.DataFrame(worlds.rows(source.world, "labels", source.seed))
     known = known.rename(columns={"id": "sample_id"})

@@ -1,9 +1,9 @@
 """Open LLM Leaderboard v1 details: a Parquet file per model and benchmark.
 
 The harness shuffled questions before asking, so row n of a details file is *not*
-question n of the benchmark. Rows are therefore joined by the question's text and never
-by position. A row has `example` (the question) or `full_prompt` (shots, then the
-question), and its score under `metrics` or in a column of its own (datasets
+question n of the benchmark. Rows are therefore joined by the question's text, never by
+position. A row has `example` (the question) or `full_prompt` (shots, then the question),
+and its score under `metrics` or in a column of its own (datasets
 open-llm-leaderboard-old/details_ORG__MODEL on the hub).
 """
 
@@ -25,7 +25,7 @@ from tmap.errors import TmapError
 from tmap.jobs.log import Progress
 
 logger = logging.getLogger(__name__)
-#: Share of reward questions that must be found: below it the join is wrong, not sparse.
+#: Share of reward questions that must be found; below it the join itself is wrong.
 MIN_MATCH = 0.99
 #: Share of the named subjects that may be missing on the hub.
 MAX_MISSING = 0.10
@@ -41,8 +41,8 @@ def read(
     Raises
     ------
     TmapError
-        A subject's file has under 99 % of the reward questions, or a folder has no
-        details, or over 10 % of the subjects are not on the hub.
+        A subject's file has under 99 % of the reward questions, a folder has no details,
+        or over 10 % of the subjects are not on the hub.
     """
     known = _by_text(questions)
     metric = source.correct or "acc"
@@ -56,7 +56,7 @@ def read(
 
 
 def normal(text: str) -> str:
-    """Text without differences of white space."""
+    """Text with normalised white space."""
     return " ".join(text.split())
 
 
@@ -110,7 +110,7 @@ def _asked(row: Mapping[str, Any]) -> Iterator[str]:
             continue
         body = re.sub(r"\s*Answer:\s*$", "", text)
         yield normal(body)
-        # A question may itself say "Question:", so the last cue is tried first.
+        # A question may itself contain "Question:", so the last cue is tried first.
         starts = [found.end() for found in re.finditer(CUE, body)]
         for start in reversed(starts[-3:]):
             yield normal(body[start:])
@@ -123,8 +123,8 @@ def _score(subject: str, row: Mapping[str, Any], metric: str) -> bool:
         return bool(value)
     raise TmapError(
         f"The details of '{subject}' have {value!r} as '{metric}', neither right nor "
-        "wrong. Name the benchmark's metric under `responses.correct:` in the card, as "
-        "acc or acc_norm."
+        "wrong. Name the benchmark's metric under `responses.correct:` in the card, such "
+        "as acc or acc_norm."
     )
 
 
@@ -140,7 +140,9 @@ def _on_hub(source: ResponseSource) -> tuple[Opened, dict[str, Any]]:
         try:
             commit = hub.dataset_commit(name, source.revision)
             loaded = rows.load_hub(name, source.subset, source.split, commit)
-        except hub.Missing as fault:  # all else may be otherwise tomorrow: stop
+        except (
+            hub.Missing
+        ) as fault:  # any other error may be temporary, so it stops here
             logger.warning("history without '%s': %s", subject, fault)
             missing.append(subject)
             continue
@@ -169,7 +171,7 @@ def _in_folder(source: ResponseSource) -> tuple[Opened, dict[str, Any]]:
     if not newest:
         raise TmapError(
             f"'{place}' has no Parquet file for '{source.subset or '*'}'. Put one "
-            "folder details_ORG__MODEL per subject there, or mend `responses.subset:`."
+            "folder details_ORG__MODEL per subject there, or fix `responses.subset:`."
         )
     found: Opened = [
         (subject, partial(_frame_rows, path)) for subject, path in newest.items()
@@ -178,7 +180,7 @@ def _in_folder(source: ResponseSource) -> tuple[Opened, dict[str, Any]]:
 
 
 def _plain(name: str) -> str:
-    """File and configuration names alike: 'harness|gsm8k|5' -> 'harness_gsm8k_5'."""
+    """One form for file and configuration names: 'harness|gsm8k|5' -> 'harness_gsm8k_5'."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower())
 
 

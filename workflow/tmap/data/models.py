@@ -1,4 +1,4 @@
-"""Models: a local folder or hub snapshot, complete, in safetensors, at one revision."""
+"""Models: a local folder or hub snapshot, checked for completeness, at one revision."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SPARE = 1 << 30
 
 
 def read(model: str, source: ModelSource) -> dict[str, Any]:
-    """Bring in or check a model; return its record.
+    """Download a model or check a local one; return its record.
 
     Returns
     -------
@@ -50,8 +50,8 @@ def read(model: str, source: ModelSource) -> dict[str, Any]:
     Raises
     ------
     TmapError
-        The folder is incomplete or holds pickles only; the hub model is gated, unknown,
-        larger than the free disk, or the hub cannot be reached.
+        The folder is incomplete or has pickles only; the hub model is gated, unknown or
+        larger than the free disk; or the hub cannot be reached.
     """
     if source.path is not None:
         folder = existing(source.path)
@@ -76,14 +76,17 @@ def existing(path: str) -> Path:
     folder = Path(path)
     if not folder.is_dir():
         raise TmapError(
-            f"No folder '{path}'. Paths are relative to the working directory; mend "
+            f"No folder '{path}'. Paths are relative to the working directory; fix "
             "`source.path:` in the model card."
         )
     return folder
 
 
 def check_folder(folder: Path, place: str) -> list[Path]:
-    """Its weight files, all there; `place` is how messages call the folder."""
+    """Check that a model is complete; return its weight files.
+
+    `place` is the folder's name in messages.
+    """
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
             raise TmapError(
@@ -95,7 +98,7 @@ def check_folder(folder: Path, place: str) -> list[Path]:
         )
     if not any((folder / name).is_file() for name in TOKENIZERS):
         raise TmapError(
-            f"'{place}' has no tokenizer ({', '.join(TOKENIZERS)}). Save it beside the "
+            f"'{place}' has no tokenizer ({', '.join(TOKENIZERS)}). Save it next to the "
             "weights: tokenizer.save_pretrained(FOLDER)."
         )
     return _weights(folder, place)
@@ -126,7 +129,7 @@ def _weights(folder: Path, place: str) -> list[Path]:
 def _pickled(place: str, name: str) -> str:
     return (
         f"'{place}' has its weights as pickles only ({name}), which can run code when "
-        "loaded and are refused. Convert it once where you trust it: load it with "
+        "loaded and are refused. If you trust it, convert it once: load it with "
         "transformers and save_pretrained(FOLDER), then name the FOLDER under `path:`."
     )
 
@@ -151,7 +154,7 @@ def tensors(path: Path) -> list[tuple[str, int]]:
     Raises
     ------
     TmapError
-        The file is torn or is not safetensors.
+        The file is incomplete or is not safetensors.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -161,7 +164,7 @@ def tensors(path: Path) -> list[tuple[str, int]]:
             return [(part.get_dtype(), prod(part.get_shape())) for part in slices]
     except (SafetensorError, OSError, ValueError):
         raise TmapError(
-            f"'{path.name}' is not a whole safetensors file. Copy or download it again."
+            f"'{path.name}' is not a complete safetensors file. Copy or download it again."
         ) from None
 
 
@@ -182,7 +185,7 @@ def measure(weights: list[Path], folder: Path, place: str) -> dict[str, Any]:
 
 
 def _digest(folder: Path) -> str:
-    """SHA-256 over the files that a model is: weights, configuration, tokenizer."""
+    """SHA-256 over a model's files: weights, configuration, tokenizer."""
     digest = hashlib.sha256()
     for path in files(folder):
         digest.update(f"{path.name} {sha256_of(path)}\n".encode())
@@ -190,7 +193,7 @@ def _digest(folder: Path) -> str:
 
 
 def files(folder: Path) -> list[Path]:
-    """The files that a model is, sorted; none of a folder that is not there."""
+    """The files of a model, sorted; none if the folder does not exist."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     return [p for p in found if p.is_file() and _is_wanted(p.name, code=True)]
 
@@ -203,7 +206,7 @@ def _is_wanted(name: str, code: bool) -> bool:
 
 
 def _snapshot(source: ModelSource, name: str) -> tuple[Path, str]:
-    """Folder and commit of a hub model, from the cache if the hub is out of reach."""
+    """Folder and commit of a hub model, from the cache if the hub cannot be reached."""
     from huggingface_hub import HfApi, snapshot_download
 
     patterns = [*ALLOWED, *(["*.py"] if source.trust_remote_code else [])]
@@ -220,7 +223,7 @@ def _snapshot(source: ModelSource, name: str) -> tuple[Path, str]:
         folder = cached(source, name, how)
         if folder is None:
             raise unreachable from None
-        logger.warning("the hub is out of reach; '%s' comes from the cache", name)
+        logger.warning("the hub cannot be reached; '%s' comes from the cache", name)
         return Path(folder), Path(folder).name
 
 
@@ -237,7 +240,7 @@ def cached(source: ModelSource, name: str, how: dict[str, Any]) -> str | None:
 
 
 def check_files(name: str, info: Any, code: bool) -> None:
-    """Refuse pickles and a disk that is too small, before anything is downloaded."""
+    """Refuse pickles and a disk without enough space, before anything is downloaded."""
     files = {file.rfilename: file.size or 0 for file in info.siblings}
     wanted = {file: size for file, size in files.items() if _is_wanted(file, code)}
     if not any(file.endswith(".safetensors") for file in wanted):
@@ -253,9 +256,9 @@ def check_files(name: str, info: Any, code: bool) -> None:
     free = shutil.disk_usage(place).free
     if missing and missing + SPARE > free:
         raise TmapError(
-            f"'{name}' needs {missing / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free "
-            "where the hub cache lies. Free some space, or set HF_HOME to a folder on "
-            "a larger disk."
+            f"'{name}' needs {missing / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free on "
+            "the disk of the hub cache. Free some space, or set HF_HOME to a folder on a "
+            "larger disk."
         )
 
 

@@ -1,4 +1,4 @@
-"""Multiple-choice questions in the shapes that benchmarks publish them in."""
+"""Multiple-choice questions: read the formats that benchmarks publish them in."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ USUAL = {
 
 
 class Malformed(ValueError):
-    """A row that is no question; the message is the reason."""
+    """A row that is not a question; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class ChoiceQuestion:
 
 
 def lettered(options: Sequence[str]) -> str:
-    """The options as lines '(A) ...', to be put after the question."""
+    """The options as lines '(A) ...', to append to the question."""
     pairs = zip(letters(len(options)), options, strict=True)
     return "\n\n" + "\n".join(f"{letter} {option}" for letter, option in pairs)
 
 
 def column(row: Mapping[str, Any], columns: Mapping[str, str], name: str) -> str | None:
-    """The source column behind our `name`: the card's, else a usual one that exists."""
+    """The source's column for our `name`: the card's, else a usual one that exists."""
     if name in columns:
         return columns[name]
     return next((usual for usual in USUAL.get(name, ()) if usual in row), None)
@@ -85,7 +85,7 @@ def parse(row: Mapping[str, Any], columns: Mapping[str, str]) -> ChoiceQuestion:
     Raises
     ------
     Malformed
-        With the reason, if the row is no question with at least two options and a gold.
+        The row is not a question with at least two options and a gold.
     """
     asked = stem(row, columns)
     options, labels = _options(row, columns)
@@ -114,7 +114,7 @@ def _options(
 
 
 def _unwrap(value: Any) -> Any:
-    """A list that was written as text: JSON or Python literals, never evaluated."""
+    """A list written as text, in JSON or as a Python literal; nothing is executed."""
     if not isinstance(value, str):
         return value
     for read in (json.loads, ast.literal_eval):

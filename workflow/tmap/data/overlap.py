@@ -1,4 +1,4 @@
-"""Pool rows that contain a benchmark question: 13-gram overlap (DESIGN, Protocol)."""
+"""Find pool rows that contain a benchmark question, by 13-gram overlap."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 _WORD = re.compile(r"\w+")
-#: Multiplier of the polynomial hash over words modulo 2**64; any odd number serves.
+#: Multiplier of the polynomial hash over words modulo 2**64; any odd number works.
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
 def words(text: str) -> list[str]:
-    """Words of `text`, free of case, punctuation, spacing and compatibility forms."""
+    """Words of `text` without case, punctuation, spacing and compatibility forms."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
@@ -24,7 +24,7 @@ class NgramHasher:
     """64-bit hashes of word n-grams, the same in every process and on every machine.
 
     Each word is hashed once (BLAKE2b); an n-gram is a polynomial in its word hashes.
-    For text, not against an adversary: a collision among a million n-grams has a
+    Made for text, not against an adversary: a collision among a million n-grams has a
     probability of about 3e-8.
     """
 
@@ -40,7 +40,7 @@ class NgramHasher:
         return found
 
     def hashes(self, tokens: Sequence[str]) -> np.ndarray:
-        """Distinct hashes, sorted: of all n-grams, or of the whole if it is shorter.
+        """Distinct sorted hashes of all n-grams, or of the whole text if it is shorter.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class NgramHasher:
         total = np.zeros(len(tokens) - width + 1, np.uint64)
         for shift in range(width):
             total = total * _BASE + values[shift : shift + len(total)]
-        # The width goes in, so that a short text never equals part of a long one.
+        # The width is included, so that a short text never equals part of a long one.
         return np.unique(total * _BASE + np.uint64(width))
 
 
@@ -83,13 +83,13 @@ def question_ngrams(
 
 
 class OverlapIndex:
-    """Finds the benchmark question that a text contains.
+    """An index that finds the benchmark question that a text contains.
 
     Parameters
     ----------
     questions : table 'question_ngrams'
     n : words per n-gram, as in that table
-    share : of a question's distinct n-grams that counts as containing it, in (0, 1]
+    share : share of a question's distinct n-grams that counts as containing it, in (0, 1]
     """
 
     def __init__(self, questions: pd.DataFrame, n: int, share: float) -> None:
@@ -104,7 +104,7 @@ class OverlapIndex:
         self.hashes, self.owners = hashes[order], owners[order]
 
     def find(self, texts: Iterable[str]) -> str | None:
-        """Id of the first question that `texts` together contain, or None.
+        """Id of the first question that `texts`, taken together, contain, or None.
 
         A question of n words or more is contained if at least `share` of its n-grams
         occur; a shorter one only if one of the texts has exactly its words.

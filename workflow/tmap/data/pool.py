@@ -1,4 +1,4 @@
-"""The instruction pool: every row ends kept, or rejected with a reason."""
+"""The instruction pool: every row is kept, or rejected with a reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN = 3
 
 @dataclass
 class Pool:
-    """What `read` returns: two tables and what is to be noted of them."""
+    """The result of `read`: two tables and notes on them."""
 
     kept: pd.DataFrame
     rejected: pd.DataFrame
@@ -32,7 +32,7 @@ class Pool:
 
 @dataclass
 class _Ledger:
-    """Rows so far, and what must be unique among them."""
+    """Rows so far, and the values that must be unique among them."""
 
     kept: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
@@ -68,15 +68,15 @@ def read(
     share: float = 0.5,
     by_letter: bool = False,
 ) -> Pool:
-    """Read, check and sort out a pool.
+    """Read and check a pool; keep or reject each row.
 
     Parameters
     ----------
     dataset : card name; part of the sample ids of a source without an id column
-    source : where it lies, its format and columns
+    source : its place, format and columns
     question_ngrams : table 'question_ngrams' of this dataset, made with the same n
     ngram : words per n-gram
-    share : share of a question's n-grams that drops a row
+    share : share of a question's n-grams at which a row is dropped
     by_letter : how a question with options becomes a sample: see `formats.reader`
 
     Returns
@@ -89,7 +89,7 @@ def read(
     Raises
     ------
     TmapError
-        No row is left, the source cannot be read, or its format cannot be told.
+        No row is left, the source cannot be read, or its format cannot be detected.
     """
     table = rows.open_source(source)
     index = OverlapIndex(question_ngrams, ngram, share)
@@ -131,7 +131,7 @@ def _admit(
     row: rows.Row,
     read_row: Callable[[Mapping[str, Any]], Candidate] | None,
 ) -> None:
-    """Keep the row or raise Unusable; the first of two equal rows stays."""
+    """Keep the row or raise Unusable; of two equal rows the first is kept."""
     if row.fault is not None:
         kind, _, detail = row.fault.partition(": ")
         raise Unusable(kind, detail)
@@ -186,6 +186,6 @@ def _nothing_left(place: str, ledger: _Ledger) -> str:
     )
     return (
         f"No row of the pool '{place}' can be used: all {len(ledger.rejected)} were "
-        f"rejected ({first}). Mend `pool.format:` and `pool.columns:` in the dataset "
+        f"rejected ({first}). Fix `pool.format:` and `pool.columns:` in the dataset "
         "card, or the file."
     )

@@ -1,4 +1,4 @@
-"""Benchmark questions: read, checked, and split into reward and test."""
+"""Benchmark questions: read, check, and split them into reward and test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[-+]?\$?[-+]?[\d,]*\.?\d+\.?")
 
 @dataclass
 class Questions:
-    """What `read` returns; tables 'questions' (twice) and 'question_ngrams'."""
+    """The result of `read`: tables 'questions' (twice) and 'question_ngrams'."""
 
     reward: pd.DataFrame
     test: pd.DataFrame
@@ -49,20 +49,20 @@ def read(
     Parameters
     ----------
     dataset : card name; part of the question ids of a source without an id column
-    source : where it lies, and its columns
-    task : what a gold is: text, or one of several options
+    source : its place and columns
+    task : whether a gold is text or one of several options
     reader : with 'letter' the question's text lists its options as '(A) ...'
-    protocol : 'heldout' splits by id, or as a world says; 'paper' puts all questions
+    protocol : 'heldout' splits by id, or as a world decides; 'paper' puts all questions
         into both tables
     reward_share : share of questions for the reward (heldout), in (0, 1); a question
-        that stands on both sides under two ids is left out of the reward's
+        that is on both sides under two ids is left out of the reward's
     ngram : words per n-gram of the overlap check
 
     Raises
     ------
     TmapError
-        Any question is unusable, an id occurs twice, or one side of the split is empty:
-        a benchmark must be whole, so nothing is left out silently.
+        Any question is unusable, an id occurs twice, or one side of the split is empty.
+        A benchmark must be complete, so no question is left out silently.
     """
     table = rows.open_source(source)
     faults: list[str] = []
@@ -96,8 +96,8 @@ def read(
     notes["also_in_test"] = reward["question_id"][leaked].tolist()
     for question in notes["also_in_test"]:
         logger.warning(
-            "question %s stands among the test questions too, under another id: it is "
-            "left out of the reward questions",
+            "question %s is also among the test questions, under another id: it is left "
+            "out of the reward questions",
             question,
         )
     return Questions(reward[~leaked].reset_index(drop=True), test, ngrams, notes)
@@ -118,7 +118,7 @@ def _asked_in(reward: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
 def _split(
     frame: pd.DataFrame, share: float, place: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reward and test questions; each id falls on its side whatever else there is."""
+    """Reward and test questions; the side of an id does not depend on the others."""
     chosen = np.array([_is_reward(name, share) for name in frame["question_id"]])
     if chosen.all() or not chosen.any():
         raise TmapError(
@@ -199,7 +199,7 @@ def final_answer(text: str) -> str:
 def _chosen(
     row: Mapping[str, Any], columns: Mapping[str, str], question_id: str, reader: Reader
 ) -> tuple[dict[str, Any], str]:
-    """Options in an order drawn from the id, so that no place holds more golds."""
+    """Options in an order drawn from the id, so that no position has more golds."""
     asked = options.parse(row, columns)
     order = np.random.default_rng(_seed(question_id)).permutation(len(asked.options))
     choices = [asked.options[place] for place in order]
@@ -217,7 +217,7 @@ def _refuse(place: str, faults: list[str], ids: list[str]) -> None:
     if faults:
         raise TmapError(
             f"{len(faults)} of the questions in '{place}' cannot be used; the first is "
-            f"{faults[0]}. Mend the file or `questions.columns:` in the dataset card."
+            f"{faults[0]}. Fix the file or `questions.columns:` in the dataset card."
         )
     if not ids:
         raise TmapError(f"'{place}' has no questions. Name a file with rows.")
@@ -225,6 +225,6 @@ def _refuse(place: str, faults: list[str], ids: list[str]) -> None:
     if len(repeated):
         raise TmapError(
             f"{len(repeated)} question ids in '{place}' occur twice; the first is "
-            f"'{repeated.iloc[0]}'. Make ids unique, or leave `columns.id` out so that "
-            "rows are numbered."
+            f"'{repeated.iloc[0]}'. Make ids unique, or remove `columns.id` so that rows "
+            "are numbered."
         )

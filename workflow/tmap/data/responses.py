@@ -1,4 +1,4 @@
-"""The history: who answered which question before, joined by id or text."""
+"""The history: other models' past answers to the questions, joined by id or text."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tmap.errors import TmapError
 
 @dataclass
 class Responses:
-    """Table 'responses' and what is to be noted of it."""
+    """Table 'responses' and notes on it."""
 
     responses: pd.DataFrame
     notes: dict[str, Any]
 
 
 def read(source: ResponseSource, questions: pd.DataFrame) -> Responses:
-    """Read a history and keep what it says of the reward questions.
+    """Read a history and keep the answers to reward questions.
 
     Parameters
     ----------
-    source : where it lies, and its format
+    source : its place and format
     questions : table 'questions' (reward)
 
     Returns
@@ -85,7 +85,7 @@ def _long(
         if question in mine:
             raise TmapError(
                 f"'{table.place}' row {row}: subject '{subject}' answers question "
-                f"'{question}' a second time. Keep one answer each."
+                f"'{question}' a second time. Keep one answer per question."
             )
         right = _verdict(table, row, column, value[column])
         if question in wanted and right is not None:
@@ -111,7 +111,7 @@ def _wide(
         if subject in answers:
             raise TmapError(
                 f"'{table.place}' row {row}: subject '{subject}' occurs a second time. "
-                "Keep one row each, or name another column under `subject:`."
+                "Keep one row per subject, or name another column under `subject:`."
             )
         given = {c: _verdict(table, row, c, value[c]) for c in present}
         answers[subject] = {columns[c]: v for c, v in given.items() if v is not None}
@@ -130,7 +130,7 @@ def _item_columns(source: ResponseSource, questions: pd.DataFrame) -> dict[str, 
     if len(set(names)) < len(ids):
         raise TmapError(
             f"responses.item_pattern '{source.item_pattern}' does not give every row "
-            "its own column. Write the row number in it, as i{row:05d}."
+            "its own column. Include the row number, for example i{row:05d}."
         )
     return dict(zip(names, ids, strict=True))
 
@@ -142,8 +142,8 @@ def _objects(
     for row in table:
         if row.fault is not None or not isinstance(row.value, Mapping):
             raise TmapError(
-                f"'{table.place}' row {row.number} is no record "
-                f"({row.fault or type(row.value).__name__}). Mend the file."
+                f"'{table.place}' row {row.number} is not a record "
+                f"({row.fault or type(row.value).__name__}). Fix the file."
             )
         for name in needed:
             if name not in row.value:
@@ -158,7 +158,7 @@ def _objects(
 def _subject(table: rows.Table, row: int, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise TmapError(
-            f"'{table.place}' row {row}: the subject is {value!r}, not a name. Mend "
+            f"'{table.place}' row {row}: the subject is {value!r}, not a name. Fix "
             "the file, or name another column under `responses.subject:`."
         )
     return value

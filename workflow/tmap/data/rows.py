@@ -1,4 +1,4 @@
-"""Rows of a source: a file (JSON Lines, JSON, Parquet), the hub, an address, a world."""
+"""Rows of a source: a file (JSON Lines, JSON, Parquet), the hub, a URL, a world."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOO_DEEP = "invalid JSON: nested too deeply"
 
 
 class Row(NamedTuple):
-    """One row: its place in the source from 0, and its value or why it has none."""
+    """One row: its position in the source from 0, and its value or why it has none."""
 
     number: int
     value: Any
@@ -31,7 +31,7 @@ class Table:
     Attributes
     ----------
     place : str
-        Path, hub id, address or world, as the card names it.
+        Path, hub id, URL or world, as the card names it.
     revision : str or None
         Commit of a hub dataset, checksum of a download, seed of a world, None for a
         local file.
@@ -48,7 +48,7 @@ class Table:
         return self.rows()
 
     def about(self) -> dict[str, Any]:
-        """What a table made of these rows notes of its origin."""
+        """The origin, as a table made from these rows records it."""
         return {
             "source": self.place,
             "revision": self.revision,
@@ -78,14 +78,14 @@ def open_source(source: Source) -> Table:
         if not path.is_file():
             raise TmapError(
                 f"No file '{place}'. Paths are relative to the working directory; "
-                "mend `path:` in the card."
+                "fix `path:` in the card."
             )
     reader = _reader(path, place)
     return Table(place, revision, source.licence, lambda: reader(path, place))
 
 
 def _open_world(source: WorldSource, world: str) -> Table:
-    """Rows made here; the revision is the seed, the code has a fingerprint of its own."""
+    """Rows generated here; the revision is the seed, and the code has its fingerprint."""
     from tmap import worlds
 
     what: worlds.What = "pool" if isinstance(source, PoolSource) else "questions"
@@ -103,7 +103,7 @@ def _reader(path: Path, place: str) -> Callable[[Path, str], Iterator[Row]]:
     suffix = path.suffix.lower()
     if suffix not in readers:
         raise TmapError(
-            f"'{place}' ends in '{suffix}', which is not read. Known: "
+            f"'{place}' ends in '{suffix}', which cannot be read. Known: "
             f"{', '.join(readers)}; convert the file."
         )
     return readers[suffix]
@@ -135,7 +135,7 @@ def _parse(number: int, line: bytes) -> Row:
 
 
 def checked(number: int, value: Any) -> Row:
-    """Wrap a value as a row; one with half a surrogate pair is a fault (no UTF-8)."""
+    """Wrap a value as a row; half a surrogate pair is a fault (it is not UTF-8)."""
     try:
         _encode_all(value)
     except UnicodeEncodeError:
@@ -162,14 +162,14 @@ def _json(path: Path, place: str) -> Iterator[Row]:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as fault:
         raise TmapError(
-            f"'{place}' is not one JSON document ({fault}). Mend it, or if it holds "
-            "one object per line, name it .jsonl."
+            f"'{place}' is not one JSON document ({fault}). Fix it, or if it has one "
+            "object per line, rename it to .jsonl."
         ) from None
     if isinstance(values, dict) and isinstance(values.get("data"), list):
         values = values["data"]
     if not isinstance(values, list):
         raise TmapError(
-            f"'{place}' holds a JSON {type(values).__name__}, not a list of rows. "
+            f"'{place}' contains a JSON {type(values).__name__}, not a list of rows. "
             'Write a list of objects, or {"data": [...]}.'
         )
     for number, value in enumerate(values):
@@ -212,7 +212,7 @@ def load_hub(name: str, subset: str | None, split: str, commit: str) -> Any:
         try:
             return datasets.load_dataset(name, subset, split=split, revision=commit)
         except datasets.exceptions.DatasetNotFoundError as fault:
-            # `datasets` wraps the hub's own error; it tells gated from missing.
+            # `datasets` wraps the hub's own error, which distinguishes gated from missing.
             if fault.__cause__ is not None:
                 raise fault.__cause__ from None
             raise hub.Missing(
@@ -223,6 +223,6 @@ def load_hub(name: str, subset: str | None, split: str, commit: str) -> Any:
             reason = " ".join(str(fault).split())[:300]
             raise hub.Missing(
                 f"The hub dataset '{name}' has no subset '{subset}' with split "
-                f"'{split}' that can be read ({reason}). Mend `subset:` and `split:` "
+                f"'{split}' that can be read ({reason}). Fix `subset:` and `split:` "
                 "in the card."
             ) from None

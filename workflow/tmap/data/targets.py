@@ -1,12 +1,12 @@
-"""What gradient-based selection aims at: reward questions with a right answer in full.
+"""Targets of gradient-based selection: reward questions with a full right answer.
 
-The answer is what the source works out (GSM8K: the steps and `#### N`), for gradients of
-a bare result would favour samples without steps. A source that knows the result only
-gives that, in the form that the dataset's reader reads: `#### N`, the option's text, or
-its letter.
+The answer is the source's worked one (GSM8K: the steps and `#### N`), because gradients of
+a bare result would favour samples without steps. If a source has the result only, that is
+used, in the form that the dataset's reader reads: `#### N`, the option's text, or its
+letter.
 
-The questions that confirm a search's reward are no targets: a column that was fitted to
-them would look better there than it is.
+The questions that confirm a search's reward are not targets: a column fitted to them would
+look better on them than it is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tmap.data.questions import MARK, Reader
 from tmap.errors import TmapError
 from tmap.evaluation import readers
 
-#: Where a world's rows hold their worked answer.
+#: The column of a world's rows that has the worked answer.
 WORLD_ANSWER = "solution"
 
 
@@ -32,14 +32,14 @@ def read(
     questions: pd.DataFrame,
     held_out: Set[str] = frozenset(),
 ) -> pd.DataFrame:
-    """Table 'targets' of these questions but for those held out, in their order.
+    """Table 'targets' of these questions except those held out, in their order.
 
     Parameters
     ----------
     source : where they came from, and its columns
     reader : how an answer is read
-    questions : table 'questions', those of the reward
-    held_out : ids of those that confirm; not all of them
+    questions : table 'questions' of the reward
+    held_out : ids of the confirming questions; not all ids
 
     Raises
     ------
@@ -101,7 +101,7 @@ def _text(row: Mapping[str, Any], columns: Mapping[str, str], name: str) -> str:
     if columns[name] not in row:
         raise TmapError(
             f"The questions have no column '{columns[name]}' for {name}; they have "
-            f"{', '.join(map(str, row))}. Mend `questions: columns:` in the dataset card."
+            f"{', '.join(map(str, row))}. Fix `questions: columns:` in the dataset card."
         )
     value = row[columns[name]]
     return "" if value is None else str(value)

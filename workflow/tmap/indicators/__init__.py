@@ -139,8 +139,8 @@ def get(name: str) -> Indicator:
     """The indicator of this name; an unknown one is an error with the nearest name."""
     module = f"{__name__}.{name}"
     if (name == "scoring" or module not in sys.modules) and name not in names():
-        cure = f"To add one, write workflow/tmap/indicators/{name}.py."
-        raise unknown("indicator", name, names(), cure)
+        fix = f"To add one, write workflow/tmap/indicators/{name}.py."
+        raise unknown("indicator", name, names(), fix)
     found = getattr(importlib.import_module(module), name)
     assert isinstance(found, Indicator)
     return found

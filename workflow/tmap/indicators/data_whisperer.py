@@ -132,15 +132,15 @@ def _mean(
 
 def _options(mode: str, metric: str, **counts: int) -> None:
     """Refuse options that make no batches."""
-    cure = "Set it under `indicators: data_whisperer:` in the dataset card."
+    fix = "Set it under `indicators: data_whisperer:` in the dataset card."
     if mode not in MODES:
-        raise unknown("mode of data_whisperer", mode, MODES, cure)
+        raise unknown("mode of data_whisperer", mode, MODES, fix)
     if metric not in whisper.METRICS:
-        raise unknown("metric of data_whisperer", metric, whisper.METRICS, cure)
+        raise unknown("metric of data_whisperer", metric, whisper.METRICS, fix)
     for name, value in counts.items():
         if value < 1:
             raise TmapError(
-                f"`{name}: {value}` of data_whisperer must be at least 1. {cure}"
+                f"`{name}: {value}` of data_whisperer must be at least 1. {fix}"
             )
 
 

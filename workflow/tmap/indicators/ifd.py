@@ -74,11 +74,11 @@ def ifd(
     -------
     (n_samples,) above 0; higher means that the instruction helps less
     """
-    cure = "Set it under `indicators: ifd:` in the dataset card."
+    fix = "Set it under `indicators: ifd:` in the dataset card."
     if variant not in VARIANTS:
-        raise unknown("variant of ifd", variant, VARIANTS, cure)
+        raise unknown("variant of ifd", variant, VARIANTS, fix)
     if alone not in ALONE:
-        raise unknown("value of 'alone' in ifd", alone, ALONE, cure)
+        raise unknown("value of 'alone' in ifd", alone, ALONE, fix)
     prompts, answers = (exchange_ids if template else _bare_ids)(pool, lm.renderer)
     given, status, _ = mean_nll(pool, lm, prompts, answers)
     opening = [_opening(lm.renderer, alone)] * len(pool)

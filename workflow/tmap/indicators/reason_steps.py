@@ -85,8 +85,8 @@ def reason_steps(
     (n_samples,) at least 0; higher means harder
     """
     if rule not in RULES:
-        cure = "Set `rule:` under `indicators: reason_steps:` in the dataset card."
-        raise unknown("rule of reason_steps", rule, RULES, cure)
+        fix = "Set `rule:` under `indicators: reason_steps:` in the dataset card."
+        raise unknown("rule of reason_steps", rule, RULES, fix)
     if rule == "connectives":
         return total(pool, lambda text: len(_CONNECTIVE.findall(text)))
     return total(pool, lambda text: _lines(text, answer_mark))

@@ -1,1 +1,1 @@
-"""A job's clock, log, console and last words."""
+"""A job's clock, log, console and final error message."""

@@ -1,11 +1,11 @@
-"""Attempts at one job under a scheduler: stop in time, go on, and know when to give up.
+"""Attempts at one job under a scheduler: stop in time, resume, and know when to give up.
 
 A scheduler kills a job at its `runtime`. Long commands therefore call `kept` whenever
-something is safely on disk (an answer in the ledger, a part of the store, a checkpoint):
-there a job that would not end another such step in time stops by itself. The profile's
-`retries:` start the next attempt, which goes on from what is kept. Beside the job's log
-lies a record of its attempts; an attempt that could only repeat the one before ends at
-once:
+something is safely on disk (an answer in the ledger, a part of the store, a checkpoint). A
+job that could not finish another step of this kind in time stops there by itself. The
+profile's `retries:` start the next attempt, which resumes from what is kept. A record of
+the attempts is written next to the job's log. An attempt that could only repeat the
+previous one ends at once:
 
     [{"run": "9f2c", "number": 1, "process": "node1 4711", "kept": true, "end": "Time..."},
      {"run": "9f2c", "number": 2, "process": "node2 815", "kept": false, "end": null}]
@@ -30,41 +30,42 @@ from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)
 
-#: What a record says of an attempt that took more memory than it had.
+#: The recorded end of an attempt that used more memory than it had.
 OUT_OF_MEMORY = "out of memory"
-#: When the scheduler's job began, in seconds since 1970: the rules set it in each job.
+#: When the scheduler's job began, in seconds since 1970; the rules set it in each job.
 JOB_START = "TMAP_JOB_START"
-#: Which run of the workflow this job belongs to; set where that is started.
+#: Which run of the workflow this job belongs to; set where the run is started.
 RUN = "TMAP_RUN"
-#: Seconds that may pass from there to the command. More: others of a group ran first.
+#: Seconds from the job's start to its command. If more have passed, other jobs of its
+#: group ran first.
 START_UP = 300
 #: How often memory may double.
 DOUBLINGS = 4
-#: Attempts in a row that may end so with nothing kept: without a word, for a node may
-#: fail; or for want of memory, which each time is doubled.
+#: Attempts in a row that may end in the same way with nothing kept: without a message,
+#: because a node may fail; or out of memory, because it is doubled each time.
 LIMITS = {None: 2, OUT_OF_MEMORY: DOUBLINGS + 1}
 
 
 class Clock:
-    """Says when to stop: before the margin, if another step is likely to touch it.
+    """Decides when to stop: if another step is likely to reach into the margin.
 
     Parameters
     ----------
-    minutes : that the scheduler grants
-    start : seconds as `time.monotonic` counts them, when the command began
+    minutes : granted by the scheduler
+    start : when the command began, in seconds of `time.monotonic`
     """
 
     def __init__(self, minutes: float, start: float) -> None:
         self.minutes, self.start = minutes, start
         seconds = 60 * minutes
-        # For what precedes the command and follows it: at most half of the time.
+        # Time for what precedes and follows the command: at most half of the total.
         self.margin = min(max(0.05 * seconds, 30.0), 300.0, 0.5 * seconds)
         self.end = start + seconds - self.margin
         self._last: float | None = None
         self._longest = 0.0
 
     def is_short(self) -> bool:
-        """Whether the next step, if as long as the longest so far, would end too late."""
+        """Whether a step as long as the longest so far would end too late."""
         now = time.monotonic()
         if self._last is not None:
             self._longest = max(self._longest, now - self._last)
@@ -77,13 +78,13 @@ class Attempt:
 
     Parameters
     ----------
-    record : file that tells of all attempts
-    number : from 1; what the record tells of other runs is dropped
-    minutes : that the scheduler grants
+    record : file with all attempts
+    number : from 1; attempts of other runs are dropped from the record
+    minutes : granted by the scheduler
 
     Raises
     ------
-    TmapError : the attempts before show that this one would achieve nothing
+    TmapError : earlier attempts show that this one would achieve nothing
     """
 
     def __init__(self, record: Path, number: int, minutes: float) -> None:
@@ -101,7 +102,7 @@ class Attempt:
         write_json(record, [*before, self._me])
 
     def shared(self) -> dict[str, Any]:
-        """What `joined` needs to stand for this attempt in another process."""
+        """What `joined` needs to continue this attempt in another process."""
         about = {"number": self.number, "minutes": self.clock.minutes, "me": self._me}
         return {"record": str(self.record), "start": self.clock.start, **about}
 
@@ -119,22 +120,22 @@ class Attempt:
         """Note that something new is on disk."""
         if not self._is_latest():
             raise TmapError(
-                "Another attempt at this job has begun, so this one, which the "
-                "scheduler took for dead, stops. Nothing is lost."
+                "Another attempt at this job has begun because the scheduler took this "
+                "one for dead, so this one stops. Nothing is lost."
             )
         if not self._me["kept"]:
             self._note(kept=True)
 
     def stop(self) -> NoReturn:
-        """End for want of time."""
+        """End because time is short."""
         raise TmapError(
             f"Time is up: the job may take {self.clock.minutes:g} minutes "
-            f"(`runtime`), and stops {self.clock.margin:.0f} s before. What is "
-            "done is kept; the next attempt, or the same command, goes on."
+            f"(`runtime`) and stops {self.clock.margin:.0f} s before the end. What is "
+            "done is kept; the next attempt, or the same command, resumes."
         )
 
     def ended(self, words: str, final: bool = False) -> None:
-        """Note the last words, or why there were none."""
+        """Record the final message, or why there was none."""
         if self._is_latest():
             self._note(end=words, **({"final": True} if final else {}))
 
@@ -149,24 +150,24 @@ class Attempt:
 
 
 _current: Attempt | None = None
-#: Environment variable by which processes of one training know their attempt.
+#: Environment variable that tells the processes of one training their attempt.
 SHARED = "TMAP_ATTEMPT"
 
 
 def share() -> dict[str, str]:
-    """What to add to the environment of processes that belong to this attempt."""
+    """Environment variables for processes that belong to this attempt."""
     return {SHARED: json.dumps(_current.shared())} if _current else {}
 
 
 def join() -> None:
-    """Belong to the attempt of the process that started this one, if that is one."""
+    """Join the attempt of the process that started this one, if that is an attempt."""
     global _current
     if SHARED in os.environ:
         _current = Attempt.joined(**json.loads(os.environ[SHARED]))
 
 
 def begin(record: Path, number: int, minutes: float) -> None:
-    """Run the rest of this process as an attempt, under a parent that sees it die."""
+    """Run the rest of this process as an attempt, under a parent that notices its death."""
     global _current
     _current = Attempt(record, number, minutes)
     child = os.fork()
@@ -182,11 +183,11 @@ def begin(record: Path, number: int, minutes: float) -> None:
 
 
 def kept() -> None:
-    """To be called when something is safely on disk: the job may stop here.
+    """Call this when something is safely on disk: the job may stop here.
 
     Raises
     ------
-    TmapError : the time that the scheduler grants is short, or a later attempt runs
+    TmapError : the scheduler's time is nearly over, or a later attempt is running
     """
     note()
     if is_short():
@@ -194,44 +195,44 @@ def kept() -> None:
 
 
 def note() -> None:
-    """As `kept`, but going on however short time is."""
+    """Like `kept`, but never stop because time is short."""
     if _current:
         _current.kept()
 
 
 def is_short() -> bool:
-    """Whether it is time to save and stop; never where no scheduler sets a limit."""
+    """Whether it is time to save and stop; never if no scheduler sets a limit."""
     return bool(_current and _current.clock.is_short())
 
 
 def stop() -> None:
-    """End for want of time, if this is an attempt."""
+    """End because time is short, if this is an attempt."""
     if _current:
         _current.stop()
 
 
 def ended(words: str, *, out_of_memory: bool = False, final: bool = False) -> None:
-    """Note how this attempt ended, if it is one; a final end has no next in this run."""
+    """Record how this attempt ended, if it is one; after a final end, none follows."""
     if _current:
         _current.ended(OUT_OF_MEMORY if out_of_memory else words, final)
 
 
 def record_of(log: str) -> Path:
-    """Where the attempts at the job with this log are recorded."""
+    """The file that records the attempts at the job with this log."""
     return Path(log).with_suffix(".attempts.json")
 
 
 def memory(mem_mb: int, log: str, number: int) -> int:
-    """Megabytes to ask for: doubled by each attempt that ran out of them, else the same.
+    """Megabytes to request: doubled after each attempt that ran out of memory.
 
-    At most `DOUBLINGS` times; and an attempt that will end at once needs no more than
-    the first.
+    They are doubled at most `DOUBLINGS` times. An attempt that will end at once needs no
+    more than the first.
 
     Parameters
     ----------
     mem_mb : of the first attempt
     log : of the job
-    number : of the attempt that is to come
+    number : of the next attempt
     """
     before = [] if number == 1 else history(record_of(log))
     if _is_hopeless(_fruitless(before)):
@@ -263,31 +264,31 @@ def run_began() -> None:
 
 
 def job_began() -> None:
-    """Note in the environment when this process did, as the first of a job's."""
+    """Note in the environment when this process, the first of its job, began."""
     import psutil
 
     os.environ.setdefault(JOB_START, str(psutil.Process().create_time()))
 
 
 def _passed() -> float:
-    """Seconds of the job that are over when its command begins."""
+    """Seconds of the job that have passed when its command begins."""
     passed = time.time() - float(os.environ.get(JOB_START) or time.time())
     return min(max(passed, 0.0), START_UP)
 
 
 def _check_hope(before: list[dict[str, Any]], number: int) -> None:
-    """Refuse an attempt after one that kept nothing new, or that nobody may repeat."""
+    """Refuse an attempt after one that kept nothing new or must not be repeated."""
     if before and before[-1].get("final"):
         raise TmapError(
-            f"Attempt {number} ended at once. Attempt {before[-1]['number']} said: "
+            f"Attempt {number} ended at once. Attempt {before[-1]['number']} reported: "
             f"{before[-1]['end']}"
         )
     fruitless = _fruitless(before)
     if not _is_hopeless(fruitless):
         return
     raise TmapError(
-        f"Attempt {number} ended at once, for attempt {fruitless[0]['number']} made no "
-        f"progress. {_why(fruitless[0]['end'])}"
+        f"Attempt {number} ended at once because attempt {fruitless[0]['number']} made "
+        f"no progress. {_why(fruitless[0]['end'])}"
     )
 
 
@@ -310,17 +311,17 @@ def _why(end: str | None) -> str:
         return _too_little_memory()
     if end is None:
         return (
-            f"{LIMITS[None]} in a row ended without a word: killed at their `runtime` "
-            "or for want of memory, or their node failed. If a step takes longer, raise "
-            "`runtime` in the model card, if it needs more memory `mem_mb`; then give "
-            "the same command."
+            f"{LIMITS[None]} in a row ended without a message: killed at their `runtime` "
+            "or out of memory, or their node failed. If a step takes longer, raise "
+            "`runtime` in the model card, if it needs more memory `mem_mb`; then run "
+            "the same command again."
         )
-    return f"It said: {end}"
+    return f"It reported: {end}"
 
 
 def _too_little_memory() -> str:
     return (
-        "The job was killed, most likely for want of memory. Each such end doubles "
-        f"what the next attempt asks for, {DOUBLINGS} times at most; to begin with "
+        "The job was killed, most likely because it ran out of memory. Each time the "
+        f"next attempt requests twice as much, up to {DOUBLINGS} times; to start with "
         "more, raise `resources: mem_mb` in the model card."
     )

@@ -1,4 +1,4 @@
-"""Where a command prints to: a terminal, a log or a pipe."""
+"""The console that a command prints to: a terminal, a log or a pipe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 from rich.console import Console
 
-#: Columns of a page or a log, where no terminal tells its width.
+#: Columns of a page or a log, if there is no terminal with a width.
 WIDTH = 100
 
 

@@ -1,4 +1,4 @@
-"""The last words of a failed run: what failed and why, its log, how to go on."""
+"""The final message of a failed run: what failed and why, its log, how to resume."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-#: Indented: of a group of jobs, all of which are listed, whichever failed.
+#: Indented: a job of a group. Snakemake lists all of them, whichever failed.
 JOB = re.compile(r"^( *)Error in rule (\w+):\n((?:\1 {4}.*\n)*)", re.M)
 DONE = re.compile(r"^Finished jobid: (\d+) ", re.M)
 ID = re.compile(r"^ +jobid: (\d+)$", re.M)
 LOG = re.compile(r"^ +log: ([^\s,]+)", re.M)
 OUTPUT = re.compile(r"^ +output: (.+)$", re.M)
-#: What the command line writes before its last sentence (`tmap.cli`).
+#: The start of the command line's last sentence (`tmap.cli`).
 ERROR = "error: "
 
 
 def summary(snakemake_logs: Sequence[str | Path], command: Sequence[str]) -> str:
-    """One paragraph per failed job, and the command that resumes.
+    """One paragraph per failed job, and the command that resumes the run.
 
     Parameters
     ----------
@@ -30,15 +30,16 @@ def summary(snakemake_logs: Sequence[str | Path], command: Sequence[str]) -> str
         f"{rule} failed: {words}" + (f"\n  its log: {log}" if log else "")
         for rule, log, words in _failed(text)
     ]
-    told.append(f"Finished jobs are kept. To go on: {shlex.join(command)}")
+    told.append(f"Finished jobs are kept. To resume: {shlex.join(command)}")
     return "\n".join(["", *told])
 
 
 def sentence(log: str | None) -> str:
-    """The last sentence of a job's log; without one, what its silence means."""
+    """The last sentence of a job's log; without one, the likely reason."""
     return _sentence(log) or (
-        "it ended without a word, so it was killed or never started; most often it had "
-        "too little memory (`resources: mem_mb` in the model card) or time (`runtime`)."
+        "it ended without a message, so it was killed or never started; most often it "
+        "had too little memory (`resources: mem_mb` in the model card) or time "
+        "(`runtime`)."
     )
 
 
@@ -51,23 +52,23 @@ def _sentence(log: str | None) -> str:
 
 
 def _failed(text: str) -> list[tuple[str, str | None, str]]:
-    """(rule, its log, why) of each job that no later attempt made good."""
+    """(rule, its log, why) of each job that no later attempt completed."""
     done = {found[1]: found.start() for found in DONE.finditer(text)}
     alone, grouped = list[tuple[str, str | None]](), list[tuple[str, str | None]]()
     for found in JOB.finditer(text):
         indent, rule, block = found.groups()
-        # A job's own log is quoted, where it bears another number: its files tell.
+        # A job's own log is quoted too, under another number; its output files decide.
         is_done = done.get(_first(ID, block) or "", -1) > found.start()
         if not is_done and not _has_output(block):
             (grouped if indent else alone).append((rule, _first(LOG, block)))
-    # Of a group, those who say why; the others were only not reached.
+    # Of a group, only jobs with an error message failed; the others were not reached.
     speaking = [(rule, log) for rule, log in grouped if _sentence(log)]
     failed = dict.fromkeys(alone + speaking or grouped)
     return [(rule, log, sentence(log)) for rule, log in failed]
 
 
 def _has_output(block: str) -> bool:
-    """Whether an output is there: Snakemake removes those of a job that fails."""
+    """Whether an output exists; Snakemake removes those of a job that fails."""
     files = (_first(OUTPUT, block) or "").split(", ")
     return any(Path(file.partition(" (")[0]).exists() for file in files if file)
 

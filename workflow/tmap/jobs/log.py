@@ -8,7 +8,7 @@ import time
 
 
 def setup(verbose: bool = False) -> None:
-    """Send `tmap` records to standard error, one line each; quieten the libraries."""
+    """Send `tmap` records to standard error, one line each; quiet the other libraries."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     root = logging.getLogger()
@@ -18,7 +18,7 @@ def setup(verbose: bool = False) -> None:
 
 
 def duration(seconds: float) -> str:
-    """`75` -> `1m15s`; whole seconds under a minute, hours when it takes hours."""
+    """`75` -> `1m15s`; whole seconds under a minute, hours from an hour on."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"
@@ -28,10 +28,10 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Rate and time left of a long loop, as one line at most every `every` seconds.
+    """Rate and remaining time of a long loop, as a line at most every `every` seconds.
 
-    With `tokens`, of all together, the time left is that of the tokens that are left:
-    where the longest rows come first, rows would be far too gloomy.
+    With `tokens`, the total of all rows, the remaining time is estimated from tokens: if
+    the longest rows come first, an estimate from rows would be far too long.
 
     >>> progress = Progress("ifd", total=7473, unit="rows")
     >>> progress.advance(64)
@@ -51,7 +51,7 @@ class Progress:
         self.logger = logging.getLogger("tmap.progress")
 
     def advance(self, n: int = 1, note: str = "", tokens: int = 0) -> None:
-        """Count `n` more; print when it is time, and at the end, with `note` added."""
+        """Count `n` more; print when a line is due and at the end, with `note` added."""
         self.done += n
         self.tokens += tokens
         now = time.monotonic()

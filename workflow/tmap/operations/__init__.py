@@ -1,1 +1,1 @@
-"""What people ask of a workflow: check, plan, status, store-gc."""
+"""Commands about a workflow, for people: check, plan, status, store-gc."""

@@ -1,7 +1,7 @@
-"""Whether results are what the cards and the code of today would give.
+"""Whether results are what today's cards and code would produce.
 
 Everything is read from the files themselves (`tmap.dag.origin`), nothing from Snakemake's
-own records, so results that were copied or fetched from elsewhere can be asked too.
+own records, so results copied from elsewhere can be checked, too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Finding:
 
     Attributes
     ----------
-    state : stale: made by another card, code, version or input; unknown: it does not say
+    state : stale: made by another card, code, version or input; unknown: not recorded
     """
 
     path: str
@@ -45,8 +45,8 @@ class Finding:
 def look(target: str, config: WorkflowConfig) -> list[Finding]:
     """Every artifact behind `target` that can be found, inputs before what reads them.
 
-    What stands behind an artifact is what it says it was made from. A target that is
-    not there is shown with what lies around it; a folder, with all that lies in it.
+    The artifacts behind one are those that it records as its inputs. For a missing target,
+    the artifacts in its folder are reported; for a folder, all artifacts in it.
     """
     if not Path(target).exists():
         dag.targets.check(target)
@@ -56,7 +56,7 @@ def look(target: str, config: WorkflowConfig) -> list[Finding]:
     if not found:
         raise TmapError(
             f"There is no result in '{target}'. Name a file or folder below results/, "
-            "from the folder that holds results/."
+            "and run the command in the folder that contains results/."
         )
     return list(found.values())
 
@@ -74,7 +74,7 @@ def _starts(target: Path) -> Iterator[Path]:
 
 
 def _artifacts(found: Any) -> list[Path]:
-    """Those files that say what made them; checkpoints and stores do not."""
+    """The files that record what made them; checkpoints and stores do not."""
     apart = {"store", "checkpoints", "logs", "benchmarks", "adapter"}
     return sorted(
         path
@@ -94,12 +94,12 @@ def _visit(path: str, found: dict[str, Finding], config: WorkflowConfig) -> None
         return
     try:
         about = dag.origin.read(own)
-    except (TmapError, ValueError) as fault:  # torn on its way here
+    except (TmapError, ValueError) as fault:  # damaged while it was copied
         found[own] = Finding(own, "unknown", [f"it cannot be read: {fault}"])
         return
     made = about.get("made")
     if made is None:
-        text = "it does not say what made it; an earlier version of tmap wrote it"
+        text = "it does not record what made it; an earlier version of tmap wrote it"
         found[own] = Finding(own, "unknown", [text])
         return
     inputs = _behind(made)
@@ -115,7 +115,7 @@ def _visit(path: str, found: dict[str, Finding], config: WorkflowConfig) -> None
 
 
 def _behind(made: dict[str, Any]) -> list[str]:
-    """Results that it was made from; of a results table, data cards of subsets too."""
+    """The results that it was made from; for a results table, its data cards too."""
     inputs = [name for name in made["inputs"] if _is_result(name)]
     if made["rule"] != "collect_metrics":
         return inputs
@@ -124,14 +124,14 @@ def _behind(made: dict[str, Any]) -> list[str]:
 
 
 def _beside(folder: Path, about: dict[str, Any]) -> list[str]:
-    """Files written together with a data card that are gone, or are others now."""
+    """Files written together with a data card that are missing or have changed."""
     found = []
     for name, digest in about.get("beside", {}).items():
         path = folder / name
         if not path.is_file():
             found.append(f"file {name}: missing")
         elif dag.origin.file_digest(path) != digest:
-            found.append(f"file {name}: edited or torn")
+            found.append(f"file {name}: edited or damaged")
     return found
 
 
@@ -140,7 +140,7 @@ def _is_result(path: str) -> bool:
 
 
 def compare(about: dict[str, Any], config: WorkflowConfig) -> list[str]:
-    """What differs between what a file says of its making and today, one text each."""
+    """The differences between a file's recorded origin and today, one text each."""
     made = about["made"]
     rule, names = made["rule"], made["names"]
     try:
@@ -204,7 +204,7 @@ def _modules(then: dict[str, str], now: dict[str, str]) -> list[str]:
 
 
 def _inputs(then: dict[str, str]) -> list[str]:
-    """Inputs that are there with other content; one that is not there is passed over."""
+    """Inputs whose content has changed; missing ones are skipped."""
     return [
         f"input {path}: another file"
         for path, digest in then.items()
@@ -215,12 +215,12 @@ def _inputs(then: dict[str, str]) -> list[str]:
 
 @cache
 def _digest(path: str, _time: int) -> str:
-    """Of a file that many artifacts were made from, computed once."""
+    """The digest of a file that many artifacts were made from, computed once."""
     return dag.origin.file_digest(path)
 
 
 def _asked(made: dict[str, Any], config: WorkflowConfig) -> list[str]:
-    """What the config asks of a results table beyond, or short of, what is in it."""
+    """Files that the config requires for a results table but it lacks, or the reverse."""
     if made["rule"] != "collect_metrics":
         return []
     where = next(p for p in made["inputs"] if p.endswith("predictions.parquet"))
@@ -240,7 +240,7 @@ def _asked(made: dict[str, Any], config: WorkflowConfig) -> list[str]:
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:
-    """Print one row per artifact, then what to do."""
+    """Print one row per artifact, then what to do next."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("artifact", overflow="fold")
     table.add_column("is", no_wrap=True)
@@ -254,8 +254,8 @@ def show(findings: Sequence[Finding], console: Console) -> None:
     if late:
         text = (
             f"{late} of {len(findings)} artifacts are not current. `snakemake -n` with "
-            "your profile and config says what it would build again; "
-            "docs/how-to/upgrades.md says how to accept a change that alters no number."
+            "your profile and config lists what it would build again; docs/how-to/upgrades.md "
+            "explains how to accept a change that alters no number."
         )
     else:
         text = f"All {len(findings)} artifacts are current."

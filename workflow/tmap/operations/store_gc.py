@@ -1,11 +1,11 @@
-"""What the store holds that no card refers to any more, and its removal.
+"""Find and remove stored measurements that no card refers to any more.
 
-Every part says who was asked (`tmap.store.measurements.Who`). A local model's measurements
-are referred to while its card is there, with the same revision and the same words: those of
-its prompt, or of a judge card's form. A proxy's gradients are while its card and revision
-are. A server's replies are referred to while a judge card would send the same request for
-some row. Pools are not looked at: what was measured of a pool that is gone stays as long
-as its model and words.
+Every part records who was asked (`tmap.store.measurements.Who`). A local model's
+measurements are in use while its card exists with the same revision and the same wording:
+that of its prompt, or of a judge card's form. A proxy's gradients are in use while its card
+and revision exist, and a server's replies while a judge card would send the same request
+for some row. Pools do not matter: measurements of a removed pool are kept as long as their
+model and wording.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from tmap.artifacts.files import read_json
 from tmap.judges.base import Want
 from tmap.store import measurements, parts
 
-#: Seconds after which a file that was never finished is nobody's any more.
+#: Seconds after which an unfinished file counts as abandoned.
 ABANDONED = 86_400
-#: Forms of judge cards of which digits are read.
+#: Forms of judge cards that are answered by a digit.
 RATED_BY_DIGIT = ("quality", "complexity")
 
 
 @dataclass
 class Kind:
-    """One kind of measurement: rows in all and rows that go, and the files that change.
+    """One kind of measurement: all rows, rows to remove, and the files that change.
 
     Attributes
     ----------
     size : bytes on disk
-    gone : rows to remove, by who was asked (for people)
+    gone : rows to remove, by who was asked (in readable form)
     """
 
     name: str
@@ -49,7 +49,7 @@ class Kind:
 
 
 def survey() -> list[Kind]:
-    """What lies in the store, by kind; nothing is changed."""
+    """The contents of the store, by kind; nothing is changed."""
     found = []
     folders = measurements.root().glob("*") if measurements.root().is_dir() else []
     for folder in sorted(path for path in folders if path.is_dir()):
@@ -71,7 +71,7 @@ def _look(path: Path, kind: Kind) -> None:
             return
         part = parts.read(path, ["key"])
     except (parts.Vanished, FileNotFoundError):
-        return  # a job that runs has merged it
+        return  # a running job has merged it
     if part is None:
         kind.torn.append(path)
         return
@@ -86,7 +86,7 @@ def _look(path: Path, kind: Kind) -> None:
 
 
 def remove(kinds: list[Kind]) -> None:
-    """Write the parts again without what `survey` found; broken files go."""
+    """Rewrite the parts without the rows that `survey` found; remove broken files."""
     for kind in kinds:
         for path in kind.torn:
             path.unlink(missing_ok=True)
@@ -96,7 +96,7 @@ def remove(kinds: list[Kind]) -> None:
                 if part and set(part.rows["key"].str[: measurements.WHO]) <= _dead(
                     part
                 ):
-                    path.unlink(missing_ok=True)  # vectors are of one model each
+                    path.unlink(missing_ok=True)  # a file of vectors has one model
                     continue
                 part = parts.read(path)
             except parts.Vanished:
@@ -121,7 +121,7 @@ def _dead(part: parts.Part) -> set[str]:
 
 
 def referred(who: dict[str, Any]) -> bool:
-    """Whether a card that is there today asks this model in these words."""
+    """Whether an existing card asks this model in this wording."""
     if "gradients" in who:
         return _is_there(who)
     if "server" in who:
@@ -132,7 +132,7 @@ def referred(who: dict[str, Any]) -> bool:
 
 
 def _is_there(who: dict[str, Any]) -> bool:
-    """Whether the model has a card, and the same revision where it is fetched."""
+    """Whether the model has a card and, if it is fetched, the same revision."""
     name = who["card"]
     record = Path(dag.data.model_file(name))
     if record.is_file() and read_json(record)["revision"] != who["revision"]:
@@ -141,7 +141,7 @@ def _is_there(who: dict[str, Any]) -> bool:
 
 
 def named(who: dict[str, Any] | None) -> str:
-    """Who was asked, in a line."""
+    """Who was asked, in readable form."""
     if who is None:
         return "an earlier version of tmap"
     if "server" in who:
@@ -155,7 +155,7 @@ def _judges() -> Iterator[Any]:
 
 @cache
 def _servers() -> list[dict[str, Any]]:
-    """Every `Server.who` that the judge cards come to."""
+    """Every `Server.who` of the judge cards."""
     from tmap.judges.server import Server
 
     found = []
@@ -168,7 +168,7 @@ def _servers() -> list[dict[str, Any]]:
 
 @cache
 def _words(model: str) -> list[dict[str, Any]]:
-    """The words that a model card, and judge cards of this model, put into prompts."""
+    """The prompt wordings of a model card, and of the judge cards that use the model."""
     own = dag.params.prompt_words(model).model_dump(mode="json")
     forms = [
         form.words(card.style)
@@ -180,16 +180,17 @@ def _words(model: str) -> list[dict[str, Any]]:
 
 
 def show(kinds: list[Kind], console: Console) -> bool:
-    """Print sizes, and what would go; whether there is anything."""
+    """Print sizes and what would be removed; return whether there is anything."""
     console.print(f"{measurements.root()}: {_bytes(sum(kind.size for kind in kinds))}")
     for kind in kinds:
         n = sum(kind.gone.values())
-        line = f"  {_bytes(kind.size):>8}  {kind.name}: {kind.rows} rows, {n} go"
+        line = f"  {_bytes(kind.size):>8}  {kind.name}: {kind.rows} rows, {n} to remove"
         console.print(line, markup=False, highlight=False)
         for name, rows in sorted(kind.gone.items()):
             console.print(f"            {rows} of {name}", markup=False)
         if kind.torn:
-            console.print(f"            {len(kind.torn)} broken files go", markup=False)
+            line = f"            {len(kind.torn)} broken files to remove"
+            console.print(line, markup=False)
     return any(kind.gone or kind.torn for kind in kinds)
 
 

@@ -159,8 +159,8 @@ def build(
     if name == "full":
         return _full(irt, question_ids)
     if name not in ANCHOR_SETS:
-        cure = "Name one of them under tiny.estimator in the dataset card."
-        raise unknown("estimator", name, ["auto", "full", *ANCHOR_SETS], cure)
+        fix = "Name one of them under tiny.estimator in the dataset card."
+        raise unknown("estimator", name, ["auto", "full", *ANCHOR_SETS], fix)
     check_history(name, irt is not None and responses is not None)
     anchors = tiny[tiny["anchor_set"] == ANCHOR_SETS[name]]
     ids = tuple(anchors["question_id"])

@@ -1,1 +1,1 @@
-"""What a target will cost before anything runs: `tmap plan`."""
+"""Estimate the cost of a target before anything runs: `tmap plan`."""

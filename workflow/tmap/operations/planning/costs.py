@@ -1,6 +1,6 @@
 """Work behind one job: model passes, tokens, calls and bytes.
 
-How long that takes: `tmap.operations.planning.hours`.
+`tmap.operations.planning.hours` estimates how long it takes.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from tmap.operations.planning import hours
 from tmap.operations.planning.jobs import Job
 from tmap.selection.variants import fraction
 
-#: Forward passes over a row that each indicator makes, where it is not one.
+#: Forward passes over a row by indicator; others make one.
 PASSES = {"ifd": 2, "miwv": 2, "nuggets": 101, "data_whisperer": 1}
-#: Rows at once where the engine takes what memory allows.
+#: Rows at once if the engine decides by memory.
 ROWS = 500
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a cost depends on; tokens are means.
+    """The sizes that a cost depends on; tokens are means.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Sizes:
 
 @dataclass
 class Work:
-    """What jobs come to. `hours` is None where it can neither be known nor estimated."""
+    """The work of jobs. `hours` is None if it is neither known nor can be estimated."""
 
     jobs: int = 0
     passes: float = 0.0
@@ -84,7 +84,7 @@ def work(job: Job, sizes: Sizes) -> Work:
 
 
 def by_model(job: Job) -> list[Job]:
-    """A consensus as a search of each of its models, one after the other; else the job."""
+    """A consensus as one search per model, in turn; any other job as it is."""
     if job.rule != "search_consensus":
         return [job]
     models = dag.search.models_of(job.names["method"])
@@ -92,7 +92,7 @@ def by_model(job: Job) -> list[Job]:
 
 
 def estimate(part: Work, kind: str, model: str, steps: float) -> None:
-    """Fill in a model's GPUs, and hours by a roofline; None without a GPU or a size."""
+    """Fill in a model's GPUs, and its hours by a roofline: None without a GPU or a size."""
     card = cards.load("models", model)
     part.gpus, n = card.resources.gpu, 1
     if kind == "training":
@@ -132,7 +132,7 @@ def scoring(job: Job, sizes: Sizes) -> Found:
 
 
 def distilling(job: Job, sizes: Sizes) -> Found:
-    """A reasoning path per row, as long as an answer is taken to be."""
+    """A reasoning path per row, of the length that is assumed for an answer."""
     how = cards.load("datasets", job.names["dataset"]).distil
     assert how is not None
     judge = cards.load("judges", how.judge)
@@ -154,7 +154,7 @@ def generating(job: Job, sizes: Sizes) -> Found:
 
 
 def asked_of(judge: JudgeCard, n: int, read: int, written: int, disk: float) -> Found:
-    """n requests of a judge: calls of a server, passes of a model, nothing if recorded."""
+    """n requests to a judge: calls of a server, passes of a model, nothing if recorded."""
     if judge.recorded:
         return Work(disk=disk), None, 0
     found = Work(read=n * read, written=n * written, disk=disk)
@@ -188,13 +188,13 @@ def gradients(job: Job, sizes: Sizes) -> Found:
         points, rows = 1, rounds.n_candidates
     model = job.names.get("proxy") or how.proxy or job.names["model"]
     passes = points * (rows + sizes.reward)
-    disk = 4.0 * passes * how.dim  # float16, in the store and beside the pool
+    disk = 4.0 * passes * how.dim  # float16, in the store and next to the pool
     trained = passes * sizes.row_tokens
     return Work(passes=passes, trained=trained, disk=disk), model, 0
 
 
 def searching(job: Job, sizes: Sizes) -> Found:
-    """Evaluations x m groups x S questions; prefixes of n rows are read once each."""
+    """Evaluations x m groups x S questions; each prefix of n rows is read once."""
     how = cards.load("methods", job.names["method"])
     n = how.search.n_initial + how.search.n_iterations
     k = len(how.indicators)
@@ -235,8 +235,8 @@ def asking(
 ) -> tuple[Work, float]:
     """`times` n questions after each of m prefixes, and the decoding steps of batches.
 
-    Prefixes of one evaluation share a batch where their questions fit; evaluations follow
-    one another.
+    Prefixes of one evaluation share a batch if their questions fit; evaluations run one
+    after another.
     """
     engine = cards.load("models", model).engine
     choice = cards.load("datasets", job.names["dataset"]).task == "multiple_choice"
@@ -269,7 +269,7 @@ def share_of(job: Job, sizes: Sizes) -> float:
     return fraction(job.names.get("part", ""), card, sizes.rows)
 
 
-#: Kinds of work, as `tmap.artifacts.rules` names them -> what counts them.
+#: Kinds of work, as `tmap.artifacts.rules` names them -> the function that counts them.
 KINDS: dict[str, Callable[[Job, Sizes], Found]] = {
     "distilling": distilling,
     "generating": generating,

@@ -1,4 +1,4 @@
-"""A plan: jobs by stage with what they cost, and what a budget allows the search."""
+"""A plan: the cost of jobs by stage, and the search that a budget allows."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tmap.operations.planning import costs
 from tmap.operations.planning.costs import Sizes, Work
 from tmap.operations.planning.jobs import Job
 
-#: What is assumed of lengths before a pool is there; an answer of a written task.
+#: Lengths that are assumed until a pool is there; answers are those of a written task.
 ROW_TOKENS, QUESTION_TOKENS, ANSWER_TOKENS = 250, 120, 200
-LETTERS = 4  # per token, of English
+LETTERS = 4  # per token, in English
 GRID = ((205, 165, 125, 85, 45, 25), (100, 80, 60, 40, 24, 12), (16, 8, 5, 4, 2))
 HEADINGS = ("stage", "jobs", "passes", "M tokens", "API calls", "GPU-hours", "GB")
 
 
 @dataclass
 class Plan:
-    """Work by rule in the order of Snakemake, and what was assumed."""
+    """Work by rule in Snakemake's order, and the assumptions."""
 
     stages: dict[str, Work]
     assumed: list[str]
@@ -35,11 +35,11 @@ class Plan:
 
 
 def sizes(dataset: str, rows: int | None, questions: int | None) -> tuple[Sizes, list]:
-    """Sizes of a dataset from its tables, else as given, and sentences of what is assumed.
+    """Sizes of a dataset from its tables, else as given, and the assumptions as sentences.
 
     Raises
     ------
-    TmapError : neither a table nor an option says how large it is
+    TmapError : neither a table nor an option gives its size
     """
     room = Path(f"results/{dataset}")
     said: list[str] = []
@@ -55,7 +55,7 @@ def sizes(dataset: str, rows: int | None, questions: int | None) -> tuple[Sizes,
         said.append(f"{dataset}: {rows} rows (--rows) of {ROW_TOKENS} tokens")
     else:
         raise TmapError(
-            f"The pool of {dataset} is not fetched, so its size is unknown. Say it "
+            f"The pool of {dataset} is not fetched, so its size is unknown. Give it "
             f"(--rows {dataset}=7473), or build results/{dataset}/pool.parquet first."
         )
     share = cards.load("datasets", dataset).reward_share
@@ -74,19 +74,19 @@ def sizes(dataset: str, rows: int | None, questions: int | None) -> tuple[Sizes,
 
 
 def counts(option: str, said: Sequence[str]) -> dict[str, int]:
-    """Numbers by dataset card, and of all others under "": `7473`, `gsm8k=7473`.
+    """Numbers by dataset card, the one for all others under "": `7473`, `gsm8k=7473`.
 
     Raises
     ------
-    TmapError : no whole number above 0, or no such dataset
+    TmapError : not a whole number above 0, or no such dataset
     """
     found = {}
     for text in said:
         dataset, _, number = text.rpartition("=")
         if not number.isdecimal() or int(number) < 1:
             raise TmapError(
-                f"{option} '{text}' is no number of rows. Give a whole number above 0, "
-                f"as {option} 7473, or of one dataset, as {option} gsm8k=7473."
+                f"{option} '{text}' is not a number. Give a whole number above 0, such as "
+                f"{option} 7473, or for one dataset {option} gsm8k=7473."
             )
         if dataset:
             cards.load("datasets", dataset)
@@ -97,7 +97,7 @@ def counts(option: str, said: Sequence[str]) -> dict[str, int]:
 def make(
     jobs: Sequence[Job], rows: Mapping[str, int], questions: Mapping[str, int]
 ) -> Plan:
-    """Sum the work of all jobs, rule by rule; rows and questions as `counts` gives them."""
+    """Sum the work of all jobs by rule; `rows` and `questions` come from `counts`."""
     known: dict[str, Sizes] = {}
     plan = Plan({}, [], [])
     for job in jobs:
@@ -114,7 +114,7 @@ def make(
 
 
 def gpu_hours(plan: Plan, *, search: bool | None = None) -> float:
-    """Known hours of all stages on a GPU, of the searches only, or of the others only."""
+    """Known GPU-hours of all stages, of the searches only, or of the others only."""
     return sum(
         work.hours * work.gpus
         for rule, work in plan.stages.items()
@@ -123,21 +123,20 @@ def gpu_hours(plan: Plan, *, search: bool | None = None) -> float:
 
 
 def unknown(plan: Plan) -> list[str]:
-    """Stages on a GPU of which some job has no estimate: a model of unknown size."""
+    """Stages on a GPU with a job that has no estimate: a model of unknown size."""
     return [rule for rule, w in plan.stages.items() if w.gpus and w.hours is None]
 
 
 def propose(plan: Plan, budget: float) -> str:
-    """T, S and m of the searches that a budget leaves room for, in a sentence.
+    """Propose T, S and m for searches within a budget, in a sentence.
 
-    Of those that fit it takes the most answers (T x m x S); of nearly as many (a tenth)
-    the larger m, since too few rows leave dozens of weights tied, then the larger T.
+    Of the settings that fit, those with the most answers (T x m x S) are compared, up to a
+    tenth fewer. The larger m wins, because too few rows leave dozens of weights tied, then
+    the larger T.
     """
     search, rest = gpu_hours(plan, search=True), gpu_hours(plan, search=False)
     if not search or not plan.searches:
-        return (
-            "Nothing is searched here that runs on a GPU: there is nothing to propose."
-        )
+        return "No search here runs on a GPU, so there is nothing to propose."
     now = sum(answers(job, known) for job, known in plan.searches)
     n = len(plan.searches)
     room = budget - rest
@@ -146,8 +145,8 @@ def propose(plan: Plan, budget: float) -> str:
     ]
     if not fits:
         return (
-            f"{budget:g} GPU-hours leave {room:.1f} for {n} searches beside {rest:.1f} for "
-            "the rest; not even T = 25, S = 12, m = 2 fits. Name fewer methods or seeds."
+            f"{budget:g} GPU-hours less {rest:.1f} for the rest leave {room:.1f} for {n} "
+            "searches; not even T = 25, S = 12, m = 2 fits. Name fewer methods or seeds."
         )
     most = max(t * s * m for t, s, m in fits)
     near = [one for one in fits if one[0] * one[1] * one[2] >= 0.9 * most]
@@ -161,7 +160,7 @@ def propose(plan: Plan, budget: float) -> str:
 
 
 def answers(job: Job, known: Sizes) -> float:
-    """T x m x S of a search, models of a consensus each."""
+    """T x m x S of a search, times the number of models of a consensus."""
     how = cards.load("methods", job.names["method"])
     t = how.search.n_initial + how.search.n_iterations
     t = len(how.indicators) if how.weights == "best_single" else t
@@ -170,7 +169,7 @@ def answers(job: Job, known: Sizes) -> float:
 
 
 def show(plan: Plan, console: Console) -> None:
-    """Print one row per stage, the sums, and what was assumed."""
+    """Print one row per stage, the sums, and the assumptions."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "stage" else "right")
@@ -184,9 +183,9 @@ def show(plan: Plan, console: Console) -> None:
     console.print(table)
     n = sum(work.measured for work in plan.stages.values())
     lines = [
-        f"Hours: {n} jobs as their like took before (results/benchmarks); the others by a "
-        "roofline of one A100, which no run was compared with. ?: a model whose size is "
-        "unknown until it is fetched; it is in no sum and no budget.",
+        f"Hours: {n} jobs estimated from earlier runs (results/benchmarks); the others "
+        "from a roofline of one A100 that has not been compared with any run. ?: a model "
+        "whose size is unknown until it is fetched; it is in no sum and no budget.",
         *plan.assumed,
     ]
     for line in lines:

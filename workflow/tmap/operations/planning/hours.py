@@ -1,11 +1,11 @@
 """How long work takes.
 
-Time is that of earlier runs of the same rule, dataset and model where their benchmark
-files lie; else, of a GPU, a roofline. A forward pass over t tokens of a model with P
-parameters costs 2 P t operations and training 6 P t; writing is bound by memory, one read
-of the weights per step of a batch. Worked example, 8 B parameters in 2 bytes on an A100
+The time of earlier runs of the same rule, dataset and model is used if their benchmark
+files exist; otherwise, on a GPU, a roofline. A forward pass over t tokens of a model with P
+parameters costs 2 P t operations, and training 6 P t. Writing is memory-bound: the weights
+are read once per step of a batch. Worked example, 8 B parameters in 2 bytes on an A100
 (312 Tflop/s at 40 %, 2.0 TB/s at 60 %): 1 M tokens read take 2 x 8e9 x 1e6 / 1.25e14 =
-128 s; 500 steps of a batch 500 x 16e9 / 1.2e12 = 6.7 s.
+128 s; 500 steps of a batch take 500 x 16e9 / 1.2e12 = 6.7 s.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BENCHMARKS = Path("results/benchmarks")
 def roofline(
     passed: float, trained: float, n_parameters: float | None, steps: float
 ) -> float | None:
-    """Seconds on one GPU; None of a model whose size is unknown.
+    """Seconds on one GPU; None for a model whose size is unknown.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def roofline(
 
 
 def parameters(model: str, card: ModelCard) -> float | None:
-    """Of the fetched model; before that, what its hub name says (`8B`); else None."""
+    """Parameters of the fetched model; before that, from its hub name (`8B`); else None."""
     record = Path(dag.data.model_file(model))
     if record.is_file():
         return read_json(record)["n_parameters"]
@@ -59,8 +59,8 @@ def parameters(model: str, card: ModelCard) -> float | None:
 def clocked(job: Job) -> float | None:
     """Mean seconds of earlier runs of this rule on this dataset and model, else None.
 
-    Of a search or a column, of the same method or column; of trainings, of the same method
-    and part.
+    Searches and columns count only if the method or column is the same; trainings, only if
+    the method and part are.
     """
     rule = base(job.rule)
     keys = ("dataset", "model", "encoder", "proxy", "method", "indicator", "part")

@@ -34,14 +34,14 @@ def planned(target: str, configfiles: Sequence[Path]) -> list[Job]:
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())[-600:]
         raise TmapError(
-            f"Snakemake cannot plan '{target}': ...{said} Run the command where the "
-            "Snakefile lies, with the config that you would build it with."
+            f"Snakemake cannot plan '{target}': ...{said} Run the command in the "
+            "Snakefile's folder, with the config that you would build it with."
         )
     return parse(done.stdout)
 
 
 def parse(text: str) -> list[Job]:
-    """Jobs in the printout of a dry run."""
+    """The jobs in the output of a dry run."""
     found = []
     for block in re.split(r"^(?=(?:local)?rule \w+:$)", text, flags=re.M):
         head = re.match(r"(?:local)?rule (\w+):\n", block)

@@ -1,6 +1,6 @@
-"""What `tmap check` looks at before any job: data, prompts, memory, and what is missing.
+"""Checks of `tmap check` before any job: data, prompts, memory, and what is missing.
 
-Every part is tried, whatever became of the others; a fault is a sentence in `missing`.
+Every part is tried even if others failed; each error is a sentence in `missing`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass
 class Findings:
-    """What was found; None where it could not be looked at, or was not asked for."""
+    """The results; None for parts that could not be checked or were not requested."""
 
     dataset: str
     questions: data.QuestionFindings | None = None
@@ -33,14 +33,15 @@ class Findings:
 
 
 def look(dataset: str, name: str = "") -> Findings:
-    """Look at a dataset card and, if one is named, a model card.
+    """Check a dataset card and, if one is named, a model card.
 
-    Local files are read without the network; of a hub model only the small files come.
+    Local files are read without the network; only the small files of a hub model are
+    downloaded.
 
     Raises
     ------
     TmapError
-        A card is not there or faulty.
+        A card is missing or faulty.
     """
     card = cards.load("datasets", dataset)
     named = cards.load("models", name) if name else None

@@ -23,7 +23,7 @@ CHOSEN = (*ASKED, "choices", "labels")
 
 @dataclass
 class QuestionFindings:
-    """Benchmark questions: where from, ours -> theirs, and how many on each side."""
+    """Benchmark questions: their source, columns ours -> theirs, and size of each side."""
 
     place: str
     columns: Columns
@@ -33,16 +33,16 @@ class QuestionFindings:
 
 @dataclass
 class PoolFindings:
-    """The pool: what was understood of it, and what was not.
+    """The pool: what could be read, and what could not.
 
     Attributes
     ----------
-    columns, unread : ours -> theirs; columns that nothing is taken from
+    columns, unread : columns ours -> theirs; columns that are not read
     kept : table 'pool'
     reasons : kind of reason -> rows rejected for it, examples as "line N, detail"
-    overlap : rows with a benchmark question among rows that are otherwise good, in
-        [0, 1]; None if there are no questions to compare with
-    n_chosen : rows that a method would take
+    overlap : share of rows with a benchmark question among rows that are otherwise good,
+        in [0, 1]; None if there are no questions to compare with
+    n_chosen : rows that a method would select
     """
 
     place: str
@@ -70,7 +70,7 @@ def read_questions(dataset: str) -> questions.Questions:
 
 
 def about_questions(card: DatasetCard, found: questions.Questions) -> QuestionFindings:
-    """Where the questions come from and what is read as what."""
+    """The source of the questions, and how their columns are read."""
     table = rows.open_source(card.questions)
     own = {str(ours): theirs for ours, theirs in card.questions.columns.items()}
     columns = _asked(card, table, own)
@@ -85,7 +85,7 @@ def check_tiny(card: DatasetCard, n_reward: int) -> None:
 def look_at_pool(
     dataset: str, card: DatasetCard, asked: questions.Questions | None
 ) -> PoolFindings:
-    """Read the pool as `fetch_pool` does, without questions if there are none."""
+    """Read the pool like `fetch_pool`, without questions if there are none."""
     grams = asked.ngrams if asked else question_ngrams([], [], card.overlap.ngram)
     found = pool.read(**dag.params.fetch_pool(dataset), question_ngrams=grams)
     table = rows.open_source(card.pool)
@@ -108,22 +108,26 @@ def look_at_pool(
 def notes(
     card: DatasetCard, found: PoolFindings | None, asked: QuestionFindings | None
 ) -> list[str]:
-    """What stops nothing but should be known."""
+    """Notes on what stops nothing but should be known."""
     told = []
     limit = card.overlap.warn_above
     if found and found.overlap is not None and found.overlap > limit:
         told.append(
-            f"{found.overlap:.1%} of the pool hold a benchmark question, over "
-            f"{limit:.0%}: they are dropped, but ask where the pool comes from."
+            f"{found.overlap:.1%} of the pool contain a benchmark question, more than "
+            f"{limit:.0%}: they are dropped, but check where the pool comes from."
         )
     if found and found.licence == "unknown":
-        told.append("`pool.licence:` is unknown, and will stand so in the data cards.")
+        told.append(
+            "`pool.licence:` is unknown and will be recorded as unknown in data cards."
+        )
     if card.responses is None:
         told.append(
             "No history (`responses:`): the tiny set is chosen by the questions' texts."
         )
     if asked and asked.n_test < 100:
-        told.append(f"{asked.n_test} test questions tell only large differences apart.")
+        told.append(
+            f"{asked.n_test} test questions can resolve only large differences."
+        )
     return told
 
 

@@ -1,4 +1,4 @@
-"""Pool rows as the trainer will get them: token by token, and what is cut off."""
+"""Pool rows as the trainer will get them, token by token, and what is cut off."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tmap.prompts.conversation import turns_of
 from tmap.prompts.renderer import Renderer
 from tmap.training.rows import IGNORED, WARN_ABOVE, Row
 
-#: Rows that are rendered; of a larger pool, this many, evenly spread.
+#: The most rows that are rendered; in a larger pool they are evenly spread.
 SAMPLE = 2000
 
 
@@ -42,10 +42,10 @@ class RowFindings:
 
     Attributes
     ----------
-    limit : tokens of a row at most, and what sets it
-    truncated : rows that lose their end and keep something to learn
+    limit : most tokens of a row, and what sets the limit
+    truncated : rows that lose their end but keep something to learn
     dropped : rows with nothing left to learn
-    median, longest : tokens, before cutting and after
+    median, longest : tokens; the median before cutting, the longest after it
     """
 
     limit: tuple[int, str]
@@ -65,7 +65,7 @@ def look(renderer: Renderer, pool: pd.DataFrame, limit: tuple[int, str]) -> RowF
     ----------
     renderer : of the target model
     pool : table 'pool', at least one row
-    limit : tokens of a row at most, and what sets it
+    limit : most tokens of a row, and what sets the limit
     """
     places = np.linspace(0, len(pool) - 1, min(SAMPLE, len(pool))).round().astype(int)
     records = pool.iloc[np.unique(places)].to_dict("records")
@@ -97,14 +97,14 @@ def look(renderer: Renderer, pool: pd.DataFrame, limit: tuple[int, str]) -> RowF
 
 
 def notes(found: RowFindings | None) -> list[str]:
-    """A sentence where too many rows are cut, as training will warn."""
+    """A sentence if too many rows are cut; training will warn of it, too."""
     cut = 0 if found is None else found.truncated + found.dropped
     if found is None or cut <= WARN_ABOVE * found.n_rows:
         return []
     limit, key = found.limit
     return [
         f"{cut / found.n_rows:.1%} of the rows do not fit into {limit:,} tokens ({key}): "
-        "raise it, or leave long rows out of the pool."
+        "raise it, or remove long rows from the pool."
     ]
 
 

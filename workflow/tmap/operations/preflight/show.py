@@ -1,4 +1,4 @@
-"""The findings of `tmap check` as text that is safe to print, whatever the data hold."""
+"""The findings of `tmap check` as text that is safe to print, whatever the data contain."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tmap.operations.preflight.prompts import Rendered, RowFindings
 from tmap.operations.preflight.target import ModelFindings, Needs
 
 OPEN, CLOSE = "⟦", "⟧"
-#: Tokens at either end of a prompt that are shown of a long one, as characters.
+#: Characters of a long prompt that are shown at either end.
 ENDS = 1500
 Line = tuple[str, str]
 
 
 def visible(text: str) -> str:
-    r"""Text without power over a terminal: control and format characters are spelt out.
+    r"""Text that cannot control a terminal: control and format characters are spelt out.
 
     >>> visible("a\x1b[2Jb")
     'a\\x1b[2Jb'
@@ -36,7 +36,7 @@ def _spelt(sign: str) -> str:
 
 
 def show(found: Findings, console: Console) -> None:
-    """Print everything; colours only where `console` is a terminal."""
+    """Print everything; colours only if `console` is a terminal."""
     if found.pool:
         _section(console, "pool", found.pool.place, _pool(found.pool))
     if found.questions:
@@ -91,14 +91,14 @@ def _pool(found: PoolFindings) -> list[Line]:
     ]
     for kind, (count, examples) in found.reasons.items():
         lines.append(("", f"{count:,} {kind}: {'; '.join(map(_short, examples))}"))
-    overlap = "not looked at: there are no questions to compare with"
+    overlap = "not checked: there are no questions to compare with"
     if found.overlap is not None:
-        overlap = f"{found.overlap:.1%} hold a benchmark question (dropped)"
+        overlap = f"{found.overlap:.1%} contain a benchmark question (dropped)"
     return [*lines, ("overlap", overlap)]
 
 
 def _questions(found: QuestionFindings) -> list[Line]:
-    sides = f"{found.n_reward:,} steer the search, {found.n_test:,} test"
+    sides = f"{found.n_reward:,} guide the search, {found.n_test:,} test"
     return [("columns", _columns(found.columns)), ("rows", sides)]
 
 
@@ -114,14 +114,14 @@ def _model(found: ModelFindings, needs: Needs | None) -> list[Line]:
 
 def _memory(needs: Needs) -> str:
     if needs.answering is None or needs.training is None:
-        return "unknown: the model does not say its size or shape"
+        return "unknown: the model does not state its size or shape"
     wants = (
         f"about {_bytes(needs.answering)} to answer and {_bytes(needs.training)} to "
         f"fine-tune, in {needs.dtype}"
     )
     if needs.available is None:
-        return f"{wants}; no GPU is visible here, so look again where there is one"
-    where = "of the GPU" if needs.device == "gpu" else "that the card asks for"
+        return f"{wants}; no GPU is visible here, so check again where there is one"
+    where = "of the GPU" if needs.device == "gpu" else "that the card requests"
     verdict = "fits" if needs.fits else "does NOT fit"
     return f"{wants}: {verdict} into the {_bytes(needs.available)} {where}"
 

@@ -1,4 +1,4 @@
-"""A model before it is loaded: size, tokenizer, limits, and the memory it will want."""
+"""A model before it is loaded: size, tokenizer, limits, and the memory it will need."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tmap.operations.preflight import memory
 
 #: Bytes of a number, by dtype.
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-#: Of a memory, what may be planned for; the rest goes to fragments and the libraries.
+#: Usable share of memory; the rest is lost to fragmentation and the libraries.
 USABLE = 0.9
 
 
 @dataclass
 class ModelFindings:
-    """What is known of a model without its weights in memory.
+    """What is known about a model without loading its weights.
 
     Attributes
     ----------
-    n_parameters, size_bytes : None of a hub model that does not say
-    context : tokens that it can read, None if it does not say
+    n_parameters, size_bytes : None for a hub model that does not state them
+    context : tokens that it can read; None if it does not state them
     """
 
     place: str
@@ -39,13 +39,13 @@ class ModelFindings:
 
 @dataclass
 class Needs:
-    """Bytes that answering and fine-tuning want, and what there is.
+    """Bytes that answering and fine-tuning need, and the bytes available.
 
     Attributes
     ----------
-    answering, training : None where the model's size is unknown
-    available : bytes of the GPU, or that the card asks the scheduler for; None if the
-        card wants a GPU and none is visible
+    answering, training : None if the model's size is unknown
+    available : bytes of the GPU, or those that the card requests from the scheduler; None
+        if the card needs a GPU and none is visible
     """
 
     device: str
@@ -56,7 +56,7 @@ class Needs:
 
     @property
     def fits(self) -> bool | None:
-        """Whether both fit; None where one side is unknown."""
+        """Whether both fit; None if either side is unknown."""
         if self.available is None or self.answering is None or self.training is None:
             return None
         return max(self.answering, self.training) <= USABLE * self.available
@@ -68,7 +68,7 @@ def look(card: ModelCard) -> ModelFindings:
     Raises
     ------
     TmapError
-        As `fetch_model` would: incomplete, pickles only, gated, out of reach, too large.
+        As in `fetch_model`: incomplete, pickles only, gated, unreachable or too large.
     """
     source = card.source
     place = source.path or source.hub or ""
@@ -91,7 +91,7 @@ def look(card: ModelCard) -> ModelFindings:
 
 
 def tokenizer(found: ModelFindings) -> Any:
-    """The tokenizer, as every job loads it, with the same errors."""
+    """The tokenizer, loaded as in every job, with the same errors."""
     return load_tokenizer(
         {
             "path": str(found.folder),
@@ -102,14 +102,14 @@ def tokenizer(found: ModelFindings) -> Any:
 
 
 def max_length(found: ModelFindings, settings: TrainSection) -> tuple[int, str]:
-    """Tokens of a training row at most, and what sets it; as `train` has it."""
+    """Most tokens of a training row, and what sets the limit, as in `train`."""
     if found.context is not None and found.context < settings.max_length:
         return found.context, "the model's context"
     return settings.max_length, "`train.max_length`"
 
 
 def needs(card: ModelCard, found: ModelFindings, longest: int) -> Needs:
-    """Memory that the card's settings want on this machine.
+    """Memory that the card's settings need on this machine.
 
     Parameters
     ----------
@@ -140,16 +140,16 @@ def check_needs(needs: Needs) -> None:
     if needs.fits is not False:
         return
     wanted = max(needs.answering or 0, needs.training or 0)
-    place = "the GPU has" if needs.device == "gpu" else "`resources.mem_mb` asks for"
+    place = "the GPU has" if needs.device == "gpu" else "`resources.mem_mb` requests"
     raise TmapError(
-        f"The model wants about {wanted / 1e9:.1f} GB, but {place} "
+        f"The model needs about {wanted / 1e9:.1f} GB, but {place} "
         f"{(needs.available or 0) / 1e9:.1f} GB. Lower `train.micro_batch_size` "
-        "or `engine.batch_size`, or take more memory or a smaller model."
+        "or `engine.batch_size`, or use more memory or a smaller model."
     )
 
 
 def _available(card: ModelCard) -> tuple[str, int | None]:
-    """Device that jobs will use, and its bytes."""
+    """The device that jobs will use, and its bytes."""
     if card.engine.device == "cpu" or card.resources.gpu == 0:
         return "cpu", card.resources.mem_mb * 1_000_000
     import torch
@@ -162,7 +162,7 @@ def _available(card: ModelCard) -> tuple[str, int | None]:
 
 
 def _from_hub(source: ModelSource, name: str) -> tuple[Path, dict[str, Any]]:
-    """Folder of the small files, and size; from the cache if the hub is out of reach."""
+    """Folder of the small files, and sizes; from the cache if the hub cannot be reached."""
     from huggingface_hub import HfApi, snapshot_download
 
     small = [pattern for pattern in models.ALLOWED if pattern != "*.safetensors"]
