@@ -20,7 +20,7 @@ from tmap.tiny.irt import Items
 from tmap.tiny.threads import one_thread
 
 COLUMNS = ("anchor_set", "question_id", "weight", "cluster", "girth_difficulty")
-#: Dimensions of the question embedding that stands in for (alpha, beta).
+#: Dimensions of the question embedding that is used in place of (alpha, beta).
 TEXT_DIMENSIONS = 50
 
 
