@@ -73,7 +73,7 @@ def test_no_harm_is_green_and_no_gain_is_red_on_a_terminal(document):
 
 def test_weights_come_with_intervals_and_the_caution(document):
     text = printed(document)
-    assert "Not identified" in text
+    assert "not identified" in text
     assert report.weights(document)[0] == ("tmap s0", "ifd", "0.25", "[0.00, 0.90]")
 
 
