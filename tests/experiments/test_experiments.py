@@ -432,7 +432,7 @@ def test_shapley_intervals_of_four_pairs_are_students(room):
 def test_runs_that_answer_other_questions_are_refused(room):
     finished_runs.predictions(room / "a.parquet", [True, False])
     finished_runs.predictions(room / "b.parquet", [True])
-    with pytest.raises(TmapError, match="other questions"):
+    with pytest.raises(TmapError, match="not answer the same questions"):
         arms.matrix([str(room / "a.parquet"), str(room / "b.parquet")])
 
 
