@@ -2,7 +2,8 @@
 
     snakemake --profile profiles/local results/gsm8k/llama3/metrics.json
 
-What is computed from what: rules/, one chapter each. How: workflow/tmap/.
+rules/ defines which file is computed from which, one file per stage; workflow/tmap/ is the
+code.
 """
 
 import sys

@@ -37,7 +37,7 @@ MADE = ".embedded/world/cards"
 CONFIG = ".embedded/world/config.yaml"
 SHIPPED = ["base", "random", "uniform", "full", "oracle", "tmap"]
 N_TRIED = 20_000  # weight vectors of `by_labels`
-CachingEngine = dict[str, dict[str, dict[str, float]]]
+Accuracies = dict[str, dict[str, dict[str, float]]]
 
 
 def write_methods(args: argparse.Namespace) -> list[str]:
@@ -79,7 +79,7 @@ def accuracy(pool: int, model: str, method: str) -> float:
     return float(answers["is_correct"].mean())
 
 
-def measured(pools: list[int], models: list[str], methods: list[str]) -> CachingEngine:
+def measured(pools: list[int], models: list[str], methods: list[str]) -> Accuracies:
     """Test accuracy after training: model -> method -> pool."""
     return {
         model: {
@@ -222,7 +222,7 @@ def given(
                 card = {"weights": weights}
                 write_card(MADE, "methods", names[model, method, pool], card)
     run([predictions(p, m, name) for (m, _, p), name in names.items()], SHIPPED, cores)
-    found: CachingEngine = {}
+    found: Accuracies = {}
     for (model, method, pool), name in names.items():
         by_pool = found.setdefault(model, {}).setdefault(method, {})
         by_pool[str(pool)] = accuracy(pool, model, name)

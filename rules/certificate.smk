@@ -1,17 +1,17 @@
 """
-Look into a search: what its proxy is worth, and what each indicator gives.
+Analyse a search: the quality of its proxy, and the contribution of each indicator.
 
 READS   results/{dataset}/{model}/{method}/s{seed}/trace.parquet, weights.json
         (of a consensus: results/{dataset}/consensus-{method}/s{seed}/...)
         .../k{i}/t{training_seed}/predictions.parquet   reward questions, no test questions
 WRITES  .../sentinels.json                              the selections that are trained on
         .../certificate.json                            trust, weak or abstain
-        .../explain.json                                what each indicator gives
+        .../explain.json                                contribution of each indicator
 PAPER   3.4 claims that the proxy preserves ranks; Table 8 is its evidence
 """
 
 
-# A checkpoint: a search may offer no sentinels, and then nothing is trained.
+# A checkpoint, because a search may offer no sentinels; nothing is trained then.
 checkpoint choose_sentinels:
     input:
         indicators=lambda w: dag.indicators.indicator_files(

@@ -1,4 +1,4 @@
-"""Names shared by all chapters: known cards and legal wildcards."""
+"""Names shared by all rule files: known cards and valid wildcards."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def computes(w):
 
 
 # One environment for the whole workflow, with the versions of constraints.txt.
-# `--sdm conda` builds it; without, the active one is used.
+# `--sdm conda` builds it; without that option, the active one is used.
 ENVIRONMENT = f"../envs/{SETTINGS.environment}.yaml"
 
 
@@ -40,9 +40,10 @@ else:
 
 
 def number(w, attempt):
-    """Which attempt at a scheduler's job this is; 0 where none sets a time limit.
+    """The number of this attempt at a scheduler's job; 0 without a scheduler.
 
-    `tmap --job` stops before the limit, and the next attempt goes on (tmap.jobs.attempts).
+    `tmap --job` stops before the time limit, and the next attempt continues
+    (tmap.jobs.attempts).
     """
     return attempt if workflow.remote_exec else 0
 
@@ -57,14 +58,14 @@ def log_of(name, w):
 
 
 def memory(name, models, w, attempt):
-    """Megabytes for a job with these models: more only after it ran out of them."""
+    """Megabytes for a job with these models; more only after it ran out of memory."""
     models = models if isinstance(models, list) else [models]
     needed = sum(dag.machines.mem_mb(model) for model in models)
     return attempts.memory(needed, log_of(name, w), attempt)
 
 
 def sentinel_runs(w):
-    """As many as the search offers; until it has run, a dry run counts what the card says."""
+    """Runs of the search's sentinels; before the search, a dry run uses the card's n."""
     try:
         chosen = checkpoints.choose_sentinels.get(**w).output[0]
     except IncompleteCheckpointException:

@@ -1,7 +1,7 @@
 """
-Bring in pool, questions, history and models: the only rules that use the network.
+Fetch pool, questions, history and models. Only these rules use the network.
 
-READS   what the cards name: local files, hub ids, addresses
+READS   sources named by the cards: local files, hub ids, addresses
 WRITES  results/{dataset}/pool.parquet, pool.rejected.parquet
         results/{dataset}/undistilled.parquet          pools that a teacher rewrites
         results/{dataset}/pool_labels.parquet          generated pools only

@@ -1,5 +1,5 @@
 """
-Answer the test questions with an adapter, or with none.
+Answer the test questions with or without an adapter.
 
 READS   results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/adapter/
         results/{dataset}/questions_test.parquet

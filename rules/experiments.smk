@@ -1,5 +1,5 @@
 """
-Build the table of an experiment: the paper's tables, and what it leaves out.
+Build the table of an experiment: the paper's tables, and others.
 
 READS   the finished results that config/experiments/{experiment}.yaml names
 WRITES  results/tables/{experiment}.parquet, .md, .csv, .tex, .png

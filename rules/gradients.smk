@@ -1,5 +1,5 @@
 """
-Measure gradients at a proxy: what `less` and `evoselect` compare.
+Measure gradients of a proxy model, which `less` and `evoselect` compare.
 
 READS   results/{dataset}/pool.parquet, questions_reward.parquet, confirm.parquet
         results/models/{proxy}.json

@@ -6,12 +6,12 @@ READS   results/{dataset}/pool.parquet
         results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet    if it compares
         .../indicators/{indicator}.parquet                     if made from other columns
         results/{dataset}/gradients/{proxy}/, targets.parquet  if it compares gradients
-        what a judge card records                              if its replies are recorded
+        recorded replies named by a judge card                 if its replies are recorded
         .../indicators/{indicator}/shard-{shard}-of-{shards}.json    if several jobs measure
 WRITES  results/{dataset}/embeddings/{encoder}/{text}_{pooling}.parquet
         results/{dataset}/indicators/{indicator}.parquet
         results/{dataset}/{model}/indicators/{indicator}.parquet    if it looks at the target
-        results/store/                             what was measured and said; no output
+        results/store/                             measurements and replies; not an output
 PAPER   section 3.3
 """
 
@@ -50,7 +50,7 @@ rule embed_pool:
         " --output {output} 2>&1 | tee {log}"
 
 
-# Jobs of `shards:` in a dataset card: each puts its share into the store.
+# Jobs for `shards:` in a dataset card: each stores its share.
 rule measure_shard:
     input:
         models=lambda w: dag.indicators.models_of_indicator(
@@ -143,7 +143,7 @@ rule score_indicator:
         "results/benchmarks/score_indicator/{dataset}/{indicator}.tsv"
     wildcard_constraints:
         indicator=one_of(dag.indicators.of_pool("text", "columns")),
-    # The longest way through the graph: it starts before trainings that could wait.
+    # On the longest path through the graph: starts before trainings that can wait.
     priority: 1
     conda:
         ENVIRONMENT
@@ -166,7 +166,7 @@ rule score_indicator:
         " --output {output} 2>&1 | tee {log}"
 
 
-# The same with names of their own: a profile sends each kind to its machines.
+# The same rule under several names, so that a profile can send each kind to its machines.
 use rule score_indicator as score_indicator_by_judge with:
     wildcard_constraints:
         indicator=one_of(dag.indicators.looking_at("judge")),

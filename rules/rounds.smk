@@ -1,14 +1,14 @@
 """
-Generate candidates, select, train, and again: methods whose card has `rounds:`.
+Generate candidates, select, train, and repeat, for methods whose card has `rounds:`.
 
 READS   results/{dataset}/targets.parquet, question_ngrams.parquet
 WRITES  results/{dataset}/{model}/{method}/s{seed}/r{round}/pool.parquet, pool.rejected.parquet
-        .../r{round}/gradients/, indicators/     as of a pool; the proxy has the adapter
-                                                 of the round before
+        .../r{round}/gradients/, indicators/     as for a pool; the proxy has the adapter
+                                                 of the previous round
         .../r{round}/subset.parquet, chosen.parquet, t0/adapter/, t0/train.json
         results/{dataset}/{model}/{method}/s{seed}/subset.parquet, chosen.parquet
-                                                 after the last round; train.smk goes on
-        results/store/                           what the generator wrote; not an output
+                                                 after the last round, for training.smk
+        results/store/                           texts of the generator; not an output
 PAPER   EvoSelect
 """
 

@@ -7,7 +7,7 @@ READS   results/{dataset}/pool.parquet, tiny.parquet, confirm.parquet, irt.parqu
 WRITES  results/{dataset}/{model}/{method}/s{seed}/trace.parquet, timings.parquet
         .../weights.json                         learned methods only
         .../ledger.jsonl                         survives kills; not an output
-        results/{dataset}/consensus-{method}/s{seed}/    the same, of several models
+        results/{dataset}/consensus-{method}/s{seed}/    the same for several models
 PAPER   sections 3.1, 3.2 and 3.5, algorithm 1
 """
 
@@ -34,7 +34,7 @@ rule search_weights:
         "results/benchmarks/search_weights/{dataset}/{model}/{method}/s{seed}.tsv"
     wildcard_constraints:
         method=one_of(dag.methods.searched(METHODS)),
-    # The longest way through the graph: it starts before trainings that could wait.
+    # On the longest path through the graph: starts before trainings that can wait.
     priority: 1
     conda:
         ENVIRONMENT
@@ -83,7 +83,7 @@ rule search_consensus:
     priority: 1
     conda:
         ENVIRONMENT
-    # All models are in memory at once; a GPU job has one GPU's worth of the largest.
+    # All models are in memory together; a GPU job gets the GPU resources of the largest.
     threads: lambda w: max(dag.machines.threads(m) for m in dag.search.models_of(w.method))
     resources:
         gpu=lambda w: max(

@@ -1,8 +1,8 @@
 """
-Take the best-scoring samples, and write them for other trainers and for people.
+Select the best-scoring samples, and export them for other trainers and for people.
 
 READS   results/{dataset}/pool.parquet
-        .../indicators/{indicator}.parquet, weights.json    the columns, what they weigh
+        .../indicators/{indicator}.parquet, weights.json    the columns and their weights
         results/{dataset}/pool_labels.parquet    method oracle only
         results/{dataset}/embeddings/{encoder}/conversation_{pooling}.parquet
                                                  methods with a diversity filter

@@ -57,7 +57,7 @@ rule choose_tiny:
         " -- {input.history} 2>&1 | tee {log}"
 
 
-# Of another size, for methods that bring their own (ablations of S).
+# With another size, for methods that set their own (ablations of S).
 use rule choose_tiny as choose_tiny_of_size with:
     output:
         tiny="results/{dataset}/anchors/{n_anchors}/tiny.parquet",

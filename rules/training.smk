@@ -7,7 +7,7 @@ WRITES  results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/adapter/, tr
 PAPER   section 4.3
 """
 
-# `keep:` in the config. Not in params: what is kept changes no number.
+# `keep:` in the config. Not in params, because it changes no number.
 ADAPTER = str if SETTINGS.keep.adapters else temp
 CHECKPOINTS = "--keep-checkpoints" if SETTINGS.keep.checkpoints else ""
 

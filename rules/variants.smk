@@ -1,7 +1,7 @@
 """
 Select, train and measure parts of a selection: other sizes, and sentinels.
 
-READS   what select_subset, train_adapter and evaluate_adapter read
+READS   the inputs of select_subset, train_adapter and evaluate_adapter
         results/{dataset}/{model}/{method}/s{seed}/sentinels.json      parts k0, k1, ...
 WRITES  results/{dataset}/{model}/{method}/s{seed}/{part}/subset.parquet
         .../{part}/t{training_seed}/adapter/, train.json, predictions.parquet

@@ -164,7 +164,7 @@ def test_over_one_unreadable_test_answer_in_twenty_is_named(tmp_path, n_unread, 
 
     found = finished_runs.collect(paths, n=20)["warnings"]
 
-    told = [text for text in found if "hold nothing that the reader" in text]
+    told = [text for text in found if "contain nothing that the reader" in text]
     assert [text[: len("tmap: 10.0% of the")] for text in told] == named
 
 

@@ -73,7 +73,7 @@ def test_no_harm_is_green_and_no_gain_is_red_on_a_terminal(document):
 
 def test_weights_come_with_intervals_and_the_caution(document):
     text = printed(document)
-    assert "Not identified" in text
+    assert "not identified" in text
     assert report.weights(document)[0] == ("tmap s0", "ifd", "0.25", "[0.00, 0.90]")
 
 
@@ -108,10 +108,10 @@ def test_a_missing_metrics_file_says_how_to_build_it(tmp_path):
 def test_a_file_that_is_no_metrics_document_is_refused(tmp_path):
     other = tmp_path / "train.json"
     other.write_text("{}")
-    with pytest.raises(TmapError, match="no metrics document"):
+    with pytest.raises(TmapError, match="not a metrics document"):
         report.read(other)
     other.write_text("{")
-    with pytest.raises(TmapError, match="not readable JSON"):
+    with pytest.raises(TmapError, match="not valid JSON"):
         report.read(other)
 
 

@@ -85,7 +85,7 @@ def test_the_papers_protocol_keeps_both(tmp_path):
 
 def test_a_tiny_set_with_a_test_question_stops_the_table(tmp_path):
     paths = finished_runs.table(tmp_path, n=100)
-    with pytest.raises(TmapError, match="1 test questions stand in the tiny"):
+    with pytest.raises(TmapError, match="1 test questions are in the tiny"):
         collect(paths, n=100, seen={"q0007", "r0001"}, protocol="heldout")
     assert collect(paths, n=100, seen={"q0007"}, protocol="paper")["methods"]
     assert collect(paths, n=100, seen={"r0001"}, protocol="heldout")["methods"]

@@ -254,7 +254,7 @@ def test_a_launched_server_is_waited_for_and_ended(tmp_path):
     server = Launched(where, "/m")
     server.wait()
     assert answers(where)
-    with pytest.raises(TmapError, match=r"answers at .* already"):
+    with pytest.raises(TmapError, match=r"already answers at"):
         Launched(where, "/m")
     server.end()
     assert server.process.poll() is not None

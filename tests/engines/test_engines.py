@@ -261,7 +261,7 @@ def test_rows_that_do_not_fit_the_memory_are_halved_and_none_is_lost(
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-4)
     np.testing.assert_array_equal(found[1], expected[1])
     assert max(tried) > 60
-    assert "Out of memory: going on with" in caplog.text
+    assert "Out of memory: continuing with" in caplog.text
     n = len(tried)
     fast.answer_nll(prompts, answers)
     assert max(tried[n:]) <= 60  # the smaller budget stays
@@ -274,7 +274,7 @@ def test_a_row_that_alone_does_not_fit_the_memory_is_an_error(pair):
         raise torch.OutOfMemoryError("out of memory")
 
     fast.model.base_model.forward = none
-    with pytest.raises(TmapError, match="A row of 12 tokens alone does not fit"):
+    with pytest.raises(TmapError, match="A single row of 12 tokens does not fit"):
         fast.answer_nll(ids(7, 3), ids(5, 4))
 
 
@@ -327,7 +327,7 @@ def test_memory_that_runs_out_halves_the_batch_and_repeats_nothing(
     assert lm.generate(*given, max_new_tokens=6) == expected
     assert lm.batch_size == 6
     assert sum(sizes) == 24
-    assert "from here 6 rows at once" in caplog.text
+    assert "from here on, 6 rows at once" in caplog.text
 
 
 def test_memory_that_runs_out_under_a_fixed_batch_is_an_error(tiny_llama, monkeypatch):

@@ -103,7 +103,7 @@ def test_a_process_that_is_killed_ends_the_job_in_a_sentence(tiny_llama):
     lm = Workers(tiny_llama, EngineSection(data_parallel=2), None, "key")
     victim, other = lm._processes
     os.kill(victim.pid, signal.SIGKILL)
-    with pytest.raises(TmapError, match=r"ended \(exit code -9: killed.* go"):
+    with pytest.raises(TmapError, match=r"ended \(exit code -9: killed.* continues"):
         lm.generate(ids(3, 4), ids(3), max_new_tokens=2)
     other.join(20)
     assert not other.is_alive()
@@ -124,7 +124,7 @@ def test_each_process_has_a_gpu_of_those_that_the_job_sees(monkeypatch):
     assert named == ["2", "5"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    with pytest.raises(TmapError, match=r"data_parallel: 2, and this job sees 1 GPU"):
+    with pytest.raises(TmapError, match=r"data_parallel: 2, but this job sees 1 GPU"):
         workers._places(engine)
 
 

@@ -122,7 +122,7 @@ def test_numeric_compares_values(answer, gold, right):
 
 
 def test_a_gold_answer_without_number_is_an_error_that_names_it():
-    with pytest.raises(TmapError, match="'blue' holds no number"):
+    with pytest.raises(TmapError, match="'blue' contains no number"):
         mark(read_number("3"), "blue", "numeric")
 
 

@@ -163,7 +163,7 @@ def test_a_table_says_what_metrics_would_warn_of(measured, monkeypatch):
 @pytest.mark.parametrize("name", ["tiny", "confirm"])
 def test_a_table_stops_where_a_search_may_have_asked_test_questions(measured, name):
     asks(measured, name, "q0007")
-    with pytest.raises(TmapError, match="1 test questions stand in the tiny or"):
+    with pytest.raises(TmapError, match="1 test questions are in the tiny or"):
         experiments.build(card())
     path = measured / "cards/datasets/toy.yaml"
     path.write_text(path.read_text() + "protocol: paper\n")
@@ -354,7 +354,7 @@ def test_the_table_of_costs_has_a_row_per_method_and_says_what_it_leaves_out(roo
     assert cells["full, one epoch", "per 1,000 rows"] == 10
     assert cells["data_whisperer", "total"] == 500
     assert set(found.frame["row"]) == {"full, one epoch", "data_whisperer"}
-    assert any("without loading the model" in line for line in found.lines)
+    assert any("not loading the model" in line for line in found.lines)
     assert any("grows faster" in line for line in found.lines)
 
 
@@ -432,7 +432,7 @@ def test_shapley_intervals_of_four_pairs_are_students(room):
 def test_runs_that_answer_other_questions_are_refused(room):
     finished_runs.predictions(room / "a.parquet", [True, False])
     finished_runs.predictions(room / "b.parquet", [True])
-    with pytest.raises(TmapError, match="other questions"):
+    with pytest.raises(TmapError, match="not answer the same questions"):
         arms.matrix([str(room / "a.parquet"), str(room / "b.parquet")])
 
 

@@ -181,5 +181,5 @@ def test_without_a_usable_question_there_is_nothing_to_aim_at(world):
     files, *_ = world
     nothing = gradient_files.table([f"q{i}" for i in range(Q)], ["empty"] * Q)
     tables.write("gradients", nothing, files[2], code="test", rates=RATES)
-    with pytest.raises(TmapError, match="nothing to aim at"):
+    with pytest.raises(TmapError, match="there is no target"):
         features.read(files)

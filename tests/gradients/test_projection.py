@@ -80,5 +80,5 @@ def test_what_fits_is_drawn_once_though_parts_come_in_a_cycle(monkeypatch, room,
 
 
 def test_a_size_that_the_blocks_do_not_divide_is_refused():
-    with pytest.raises(ValueError, match="no multiple"):
+    with pytest.raises(ValueError, match="not a multiple"):
         Projection(100, 8, 0)

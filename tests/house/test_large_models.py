@@ -292,7 +292,7 @@ def change(path, **values):
 def test_code_of_a_model_is_not_run_unless_its_card_says_so(with_own_code, part):
     record, marker = with_own_code
 
-    with pytest.raises(TmapError, match=r"'org/own' brings its own code.*not run"):
+    with pytest.raises(TmapError, match=r"'org/own' has its own code.*not run"):
         if part == "weights":
             weights.load_weights(record, PLAIN_ENGINE)
         else:

@@ -16,13 +16,13 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "READER_VERSION",
             READER_VERSION,
             ["tmap.evaluation.readers"],
-            (1, "88dfd5aaa618540e"),
+            (1, "b5b919353c0bc5cc"),
         ),
         (
             "ENGINE_VERSION",
             ENGINE_VERSION,
             [f"tmap.engines.{name}" for name in ENGINES],
-            (3, "87da6ae915e81c1d"),
+            (3, "4bcd44e32923d877"),
         ),
     ],
 )

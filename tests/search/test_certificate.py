@@ -212,7 +212,7 @@ def test_a_flat_reward_abstains_through_the_files_of_the_commands(tmp_path):
     loaded = runs.load([*finished, output], finished_runs.question_ids(60))
     said = metrics._proxy(loaded.searches_of("tmap"))
     assert said == (
-        " Proxy: abstain (all rewards of the search are equal, so nothing ranks); "
+        " Proxy: abstain (all rewards of the search are equal, so they rank nothing); "
         "recommended instead: random."
     )
 

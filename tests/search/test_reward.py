@@ -149,7 +149,7 @@ def test_over_one_unreadable_answer_in_twenty_is_named_and_one_is_not(reward):
     (told,) = asked(reward, answers(10, n_unread=2)).warnings()
 
     assert told.startswith(
-        "10.0% of 20 answers hold nothing that the reader (flexible)"
+        "10.0% of 20 answers contain nothing that the reader (flexible)"
     )
 
 
@@ -310,7 +310,7 @@ def test_a_resumed_search_with_less_memory_says_so(reward, caplog):
     resumed = Reward(**{**vars(reward), "ledger": Ledger(reward.ledger.path)})
     resumed.lm.batch_size = 4
     resumed([demos(1), demos(2)])
-    assert "made with 8 rows at once, from here with 4" in caplog.text
+    assert "computed 8 rows at a time, from here on 4" in caplog.text
 
 
 def test_answers_of_a_ledger_without_their_rows_are_read(reward):

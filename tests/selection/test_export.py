@@ -150,7 +150,7 @@ def test_a_random_subset_has_a_seed_and_no_weights(tmp_path):
     card = export(tmp_path, "random")
     assert "| method | `random`: drawn at random |" in card
     assert "| seed | 2, of the draw |" in card
-    assert "None: no indicator was looked at." in card
+    assert "None: no indicator was used." in card
 
 
 def test_hostile_text_reaches_the_lines_unchanged_and_never_the_card(tmp_path):

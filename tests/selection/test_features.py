@@ -126,14 +126,14 @@ def test_the_limit_itself_is_allowed(table):
 def test_other_ids_than_the_pools_are_refused(table, ids, message):
     file = table("ifd", [1, 2, 3])
 
-    with pytest.raises(TmapError, match="does not fit the pool") as fault:
+    with pytest.raises(TmapError, match="does not match the pool") as fault:
         load(ids, file)
 
     assert message in str(fault.value)
 
 
 def test_an_id_that_stands_twice_is_refused(table):
-    with pytest.raises(TmapError, match="1 twice there"):
+    with pytest.raises(TmapError, match="1 duplicated"):
         load("ab", table("ifd", [1, 2, 3], ids="aba"))
 
 

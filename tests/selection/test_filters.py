@@ -82,8 +82,8 @@ def test_too_few_rows_are_a_smaller_subset_and_a_warning(
     with caplog.at_level(logging.WARNING, logger="tmap"):
         assert chosen(pool, features, 1.0, how) == "adf"
 
-    assert "leave 3 rows of the 6" in how.warnings[0]
-    assert "leave 3 rows of the 6" in caplog.text
+    assert "leave 3 of the 6 rows" in how.warnings[0]
+    assert "leave 3 of the 6 rows" in caplog.text
 
 
 def test_a_row_like_a_better_one_is_dropped(pool, features, tmp_path):

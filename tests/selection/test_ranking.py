@@ -75,7 +75,7 @@ def test_learned_weights_are_matched_by_name(tmp_path):
 def test_weights_of_other_indicators_are_refused(tmp_path):
     path = tmp_path / "weights.json"
     path.write_text(json.dumps({"indicators": ["a"], "weights": [1]}))
-    with pytest.raises(TmapError, match="weighs a, but the card lists b"):
+    with pytest.raises(TmapError, match="weights for a, but the card lists b"):
         weights.read_weights("learned", ["b"], str(path))
 
 

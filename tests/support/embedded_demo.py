@@ -1,7 +1,8 @@
 """The embedded world has a signal, and the workflow finds it: real models, real judge.
 
-The bounds are far below the values in docs/explanation/embedded-world.md, because processors round
-differently and one training seed is noisy. A broken stage still misses them.
+The bounds are far below the values in docs/explanation/embedded-world.md, because
+processors round differently and one training seed is noisy. A broken stage still misses
+them.
 """
 
 import json

@@ -198,7 +198,7 @@ def test_an_answer_given_twice_is_refused():
     rows = [("a", "q1", True), ("a", "q1", False)]
     columns = ["subject_id", "question_id", "is_correct"]
 
-    with pytest.raises(TmapError, match=r"1 answers twice.*'a'.*'q1'"):
+    with pytest.raises(TmapError, match=r"1 duplicate answers.*'a'.*'q1'"):
         from_table(pd.DataFrame(rows, columns=columns))
 
 

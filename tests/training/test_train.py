@@ -205,7 +205,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
     report, adapter = fit(tiny_llama, tmp_path)
 
-    assert f"going on from {tmp_path}" in caplog.text
+    assert f"resuming from {tmp_path}" in caplog.text
     assert (report, adapter) == fitted[:2]
     assert not (tmp_path / "checkpoints").exists()
 

@@ -180,8 +180,8 @@ CASES = [
     Case(
         "GPUs that are too small together",
         spilling,
-        "1 of its 2 parts, such as 'lm_head', would lie in the machine's memory",
-        "all must lie on GPUs",
+        "1 of its 2 parts, such as 'lm_head', would be in host memory",
+        "all must be on GPUs",
         "Raise `resources.gpu`",
     ),
     *(

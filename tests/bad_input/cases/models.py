@@ -229,7 +229,7 @@ CASES = [
         "a torn tokenizer",
         broken_tokenizer,
         "The tokenizer of 'model' does not load",
-        "beside the weights",
+        "next to the weights",
         "tokenizer.save_pretrained(FOLDER)",
     ),
     Case(

@@ -148,8 +148,8 @@ CASES = [
     Case(
         "a gold without a number for a metric of numbers",
         lambda room: readers.mark(readers.read_number("1"), "Paris", "numeric"),
-        "The gold answer 'Paris' holds no number",
+        "The gold answer 'Paris' contains no number",
         "metric numeric needs one",
-        "Mend the questions file",
+        "Fix the questions file",
     ),
 ]

@@ -1,1 +1,1 @@
-"""From finished runs to metrics.json: statistics, claims, pictures, the table."""
+"""Compare finished runs in metrics.json: statistics, claims, figures, the table."""

@@ -1,4 +1,4 @@
-"""What a reader of results must know: faults of the protocol, warnings of all stages."""
+"""Caveats for readers of results: faults of the protocol, warnings of all stages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FEWER = 0.95  # share of the rows of random below which to warn
 
 
 def refuse_leaks(runs: Runs, seen: Collection[str], protocol: str) -> None:
-    """Stop where a search may have asked a test question, though they are held out.
+    """Stop if a search may have asked a held-out test question.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def refuse_leaks(runs: Runs, seen: Collection[str], protocol: str) -> None:
     leaked = sorted(set(runs.runs[0].predictions.index) & set(seen))
     if leaked and protocol != "paper":
         raise TmapError(
-            f"{len(leaked)} test questions stand in the tiny or confirm set (first: "
+            f"{len(leaked)} test questions are in the tiny or confirm set (first: "
             f"'{leaked[0]}'), though protocol {protocol} holds them out. These tables "
             "come from different splits: delete the dataset's tables and build again."
         )
@@ -39,12 +39,12 @@ def share_one_search(arms: list[Run], searches: list[Search]) -> bool:
 
 
 def one_search(arms: list[Run], searches: list[Search]) -> str:
-    """What a reader must know of several runs that share one search."""
+    """A note on several runs that share one search."""
     if not share_one_search(arms, searches):
         return ""
     return (
-        f" Its {len(arms)} runs share one search: how searches differ is not in the "
-        "interval (vary_search_seed)."
+        f" Its {len(arms)} runs share one search: the interval does not include the "
+        "variation between searches (vary_search_seed)."
     )
 
 
@@ -94,7 +94,7 @@ def warnings(
 
 
 def _smaller(runs: Runs) -> list[str]:
-    """Methods that trained on clearly fewer rows than random did, as after a filter."""
+    """Methods that trained on clearly fewer rows than random, such as after a filter."""
     rows = {
         method: [run.training["n_samples"] for run in runs.of(method) if run.training]
         for method in runs.methods
@@ -117,13 +117,13 @@ def _unread(runs: Runs, metric: str) -> list[str]:
         )
         if share > UNREAD:
             found.append(
-                f"{method}: {share:.1%} of the test answers hold nothing that the "
-                f"reader ({metric}) finds; they count as wrong"
+                f"{method}: {share:.1%} of the test answers contain nothing that the "
+                f"reader ({metric}) can find; they count as wrong"
             )
     return found
 
 
 def _texts(about: dict[str, Any]) -> list[str]:
-    """Notes `warnings`, a list, and `warning`, one text or None."""
+    """The notes `warnings`, a list, and `warning`, one text or None."""
     one = about.get("warning")
     return [*about.get("warnings", []), *([one] if one else [])]

@@ -1,7 +1,7 @@
-"""Is a method better than random, does it harm the base model: yes, no or unclear.
+"""Is a method better than random? Does it harm the base model? Yes, no or unclear.
 
-Two families of claims, each adjusted by Holm's procedure on its own: all methods
-against `random`, and all methods (`random` too) against `base`.
+There are two families of claims, each adjusted by Holm's procedure on its own: all methods
+against `random`, and all methods (including `random`) against `base`.
 
 better than random
     yes: the adjusted lower bound of method - random is above 0.
@@ -10,9 +10,9 @@ harms base
     yes: the adjusted upper bound of method - base is below 0.
     no: the adjusted lower bound is above -1 point (`MARGIN`): no larger loss.
 
-All else is unclear; so is every comparison with fewer than 3 runs (`MIN_SEEDS`) of the
-method or of random, and one in which no answered question tells the two apart. `base`
-has one evaluation, greedy and therefore the same every time: it needs no seeds.
+Everything else is unclear. So is every comparison with fewer than 3 runs (`MIN_SEEDS`) of
+the method or of random, and one in which both answer every question alike. `base` has one
+evaluation, which is greedy and so the same every time: it needs no seeds.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ MIN_SEEDS = 3
 MARGIN = 0.01
 
 
-#: Method -> what a family of tests says: of the one direction, of the other.
+#: The results of a family of tests in one direction and in the other: method -> claim.
 Claims = tuple[Mapping[str, statistics.Claim], Mapping[str, statistics.Claim]]
 
 
 def random_claims(family: Mapping[str, np.ndarray]) -> Claims:
-    """Better than random, and worse: each direction adjusted on its own."""
+    """Better than random, and worse: each direction is adjusted on its own."""
     return statistics.holm(family), statistics.holm(_negative(family))
 
 
 def base_claims(family: Mapping[str, np.ndarray]) -> Claims:
-    """Below base, and above base less the margin."""
+    """Below base, and above base minus the margin."""
     safe = {name: samples + MARGIN for name, samples in family.items()}
     return statistics.holm(_negative(family)), statistics.holm(safe)
 
@@ -50,7 +50,7 @@ def jointly(
     families: Mapping[str, Mapping[str, np.ndarray]],
     claims: Callable[[Mapping[str, np.ndarray]], Claims],
 ) -> dict[str, Claims]:
-    """Claims per cell of a table whose family is the methods of all its cells.
+    """Claims per cell of a table; the methods of all its cells are one family.
 
     Parameters
     ----------
@@ -72,13 +72,14 @@ def against_random(
     means: Mapping[str, statistics.Arm],
     claims: Claims | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Each method beside `random`; `base` is no selection method and stays out.
+    """Compare each method with `random`, except `base`, which selects nothing.
 
     Parameters
     ----------
     runs : method -> its runs
     means : method -> its mean accuracy, from one `bootstrap_means`
     claims : of a larger family that these methods belong to; None: they are the family
+        themselves
 
     Returns
     -------
@@ -108,7 +109,7 @@ def against_base(
     means: Mapping[str, statistics.Arm],
     claims: Claims | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Each method beside the model as it was.
+    """Compare each method with the untrained model.
 
     Returns
     -------
@@ -134,7 +135,7 @@ def against_base(
 
 
 def random_family(means: Mapping[str, statistics.Arm]) -> dict[str, np.ndarray]:
-    """(B,) differences from `random` of every method but `base`."""
+    """(B,) differences from `random` of every method except `base`."""
     return _family(means, YARDSTICK, leave_out=UNTOUCHED)
 
 
@@ -190,7 +191,7 @@ def _detectable(samples: np.ndarray) -> float | None:
 def _mcnemar(
     runs: Mapping[str, list[Run]], name: str, reference: str
 ) -> list[dict[str, Any]]:
-    """Runs of equal training seed side by side; every run meets the one of `base`."""
+    """Runs paired by training seed; every run is paired with the one of `base`."""
     others = {run.t: run for run in runs[reference]}
     found = []
     for run in runs[name]:
@@ -234,7 +235,7 @@ def _random_words(found: dict[str, Any]) -> str:
     words = {
         "yes": "better than random",
         "no": "worse than random",
-        "unclear": "not told apart from random",
+        "unclear": "not distinguishable from random",
     }
     text = f"{words[found['better']]} ({_points(found)}"
     if found["better"] != "unclear":
@@ -244,7 +245,7 @@ def _random_words(found: dict[str, Any]) -> str:
     detectable = found["minimum_detectable_effect"]
     if detectable is None:
         return f"{text}; every question was answered alike)"
-    return f"{text}; an effect of {100 * detectable:.1f} is detectable)"
+    return f"{text}; smallest detectable effect {100 * detectable:.1f})"
 
 
 def _base_words(found: dict[str, Any]) -> str:

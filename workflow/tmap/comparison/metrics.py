@@ -1,7 +1,7 @@
 """Everything measured for one dataset and model, as one JSON document.
 
-Accuracies, intervals and differences are shares, not percent. No clocks: the same runs
-give the same document.
+Accuracies, intervals and differences are shares, not percentages. There are no times in
+it: the same runs give the same document.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tmap.comparison.claims import UNTOUCHED, YARDSTICK
 from tmap.comparison.runs import READINGS, Run, Runs, Search
 
 VERSION = 1
-#: Of a model's record, what says nothing of the model.
+#: Keys of a model's record that say nothing about the model.
 ABOUT_RECORD = ("path", "made", "versions")
 TRAINING = (
     "n_samples n_tokens n_trained_tokens truncated dropped steps final_loss".split()
@@ -68,7 +68,7 @@ def collect(
 
     Raises
     ------
-    TmapError : a search may have asked a test question, though they are held out
+    TmapError : a search may have asked a held-out test question
     """
     caveats.refuse_leaks(runs, seen, protocol)
     methods = {name: runs.of(name) for name in runs.methods}
@@ -115,7 +115,7 @@ def collect(
 def _asked(
     arms: list[Run], searches: list[Search], seen: Collection[str]
 ) -> Collection[str]:
-    """Questions that a method's search may have asked: with `full`, every one."""
+    """Questions that a method's search may have asked: all of them with `full`."""
     everything = any(found.weights.get("estimator") == "full" for found in searches)
     return list(arms[0].predictions.index) if everything else seen
 
@@ -154,13 +154,13 @@ def _run(run: Run, seen: Collection[str]) -> dict[str, Any]:
 
 
 def _certificate(searches: list[Search]) -> dict[str, Any] | None:
-    """What the certificate of the first search says; None if none was asked for."""
+    """The certificate of the first search; None if none was requested."""
     found = [search.certificate for search in searches if search.certificate]
     return {key: found[0][key] for key in CERTIFICATE} if found else None
 
 
 def _proxy(searches: list[Search]) -> str:
-    """The certificate in a sentence, and what it recommends."""
+    """The certificate in a sentence, with its recommendation."""
     found = _certificate(searches)
     if found is None:
         return ""
@@ -189,7 +189,7 @@ def _range(searches: list[Search]) -> list[list[float]] | None:
 
 
 def _training(arms: list[Run]) -> dict[str, Any] | None:
-    """Means over runs of what train.json counts; None for a method without training."""
+    """Means over runs of the counts in train.json; None for a method without training."""
     reports = [run.training for run in arms if run.training is not None]
     if not reports:
         return None
@@ -221,7 +221,7 @@ def _design(random: dict, base: dict, drawn: int, seed: int) -> dict[str, Any]:
 
 
 def _cost(runs: Runs) -> dict[str, Any]:
-    """Per method: sums over searches and over training runs; None where unknown."""
+    """Per method: sums over searches and over training runs; None if unknown."""
     return {
         method: {
             "search_evaluations": _sum(

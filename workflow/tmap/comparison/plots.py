@@ -1,4 +1,4 @@
-"""The two figures beside metrics.json: accuracy by method, reward by iteration."""
+"""The two figures next to metrics.json: accuracy by method, reward by iteration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tmap.artifacts.files import atomic
 from tmap.comparison.claims import UNTOUCHED, YARDSTICK
 from tmap.comparison.runs import Runs, Search
 
-#: Okabe and Ito's colours, told apart under every common colour blindness.
+#: Okabe and Ito's colours, distinguishable with every common colour blindness.
 BLUE, ORANGE, GREEN, PINK, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
 GREY = "#555555"
 SEED_COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY)
@@ -73,9 +73,8 @@ def _interval(axes: Axes, row: int, name: str, found: dict[str, Any]) -> None:
 def search(runs: Runs, path: str | Path) -> None:
     """Draw reward by iteration with the best so far, one panel per learned method.
 
-    The band is one standard error over exemplar groups around the best reward. That is
-    the best of many noisy values, hence too high; the confirmed reward, from other
-    questions, is not.
+    The band is one standard error over exemplar groups around the best reward. The best
+    of many noisy values is too high; the confirmed reward, from other questions, is not.
     """
     methods = list(dict.fromkeys(found.method for found in runs.searches))
     figure = Figure(figsize=(7.5, 3.2 * max(1, len(methods))), layout="constrained")
@@ -147,7 +146,7 @@ def _level(
 
 
 def incumbents(reward: np.ndarray, raced: np.ndarray) -> np.ndarray:
-    """(n,) row of the best reward so far, raced ones left out; -1 before any."""
+    """(n,) row of the best reward so far, without raced rows; -1 before the first."""
     best = np.full(len(reward), -1)
     leader = -1
     for i, value in enumerate(reward):

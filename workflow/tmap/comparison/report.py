@@ -30,25 +30,25 @@ STYLES = {
 READINGS = ("strict", "flexible", "numeric", "accuracy_outside_tiny")
 READING_HEADINGS = ("method", "strict", "flexible", "numeric", "outside the tiny set")
 NOT_IDENTIFIED = (
-    "Weights relative to the largest, with 90 % intervals. Not identified: correlated "
-    "indicators trade places at equal reward, so do not read single weights."
+    "Weights relative to the largest, with 90 % intervals. They are not identified: "
+    "correlated indicators can trade weight at equal reward, so do not read single weights."
 )
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Read a metrics.json; a file that is missing or another is refused."""
+    """Read a metrics.json; refuse a missing file or another kind of file."""
     try:
         found = read_json(path)
     except FileNotFoundError:
         raise TmapError(f"{path} does not exist. Build it: snakemake {path}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as fault:
         raise TmapError(
-            f"{path} is not readable JSON ({fault}); a metrics.json is. Name that file."
+            f"{path} is not valid JSON ({fault}); a metrics.json is. Name that file."
         ) from None
     if not isinstance(found, dict) or not {"methods", "n_questions"} <= set(found):
         raise TmapError(
-            f"{path} is no metrics document: it has no methods; one that "
-            "`tmap collect-metrics` wrote has. Name that file."
+            f"{path} is not a metrics document: it has no methods; one written by "
+            "`tmap collect-metrics` has. Name that file."
         )
     return found
 
@@ -88,7 +88,7 @@ def markdown(metrics: dict[str, Any]) -> str:
 
 
 def show(metrics: dict[str, Any], console: Console) -> None:
-    """Print the table; colours only where `console` is a terminal."""
+    """Print the table, with colours only if `console` is a terminal."""
     console.print(_caption(metrics), style="bold", markup=False, highlight=False)
     table = _table(HEADINGS)
     for row in rows(metrics):
@@ -116,7 +116,7 @@ def show(metrics: dict[str, Any], console: Console) -> None:
 
 
 def verdicts(metrics: dict[str, Any]) -> list[str]:
-    """`method: its verdict` per method."""
+    """`method: verdict` for each method."""
     return [f"{name}: {found['verdict']}" for name, found in metrics["methods"].items()]
 
 
@@ -146,7 +146,7 @@ def weights(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def readings(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Mean accuracy by each reading, per method; empty where all readings agree."""
+    """Mean accuracy by each reading, per method; empty if all readings agree."""
     found = [
         (name, [[run[key] for key in READINGS] for run in method["runs"]])
         for name, method in metrics["methods"].items()

@@ -1,12 +1,12 @@
-"""Finished runs: what a fine-tuning run answered, and what a search found.
+"""Finished runs: the answers of fine-tuning runs, and the results of searches.
 
-A file's path says what it belongs to::
+A file's path shows what it belongs to::
 
     results/{dataset}/{model}/{method}/s{s}/t{t}/predictions.parquet, train.json
     results/{dataset}/{model}/{method}/s{s}/weights.json, trace.parquet
     results/{dataset}/consensus-{method}/s{s}/weights.json, trace.parquet
 
-`locate` is the only place that takes such a path apart.
+`locate` is the only function that parses such a path.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ PATTERN = re.compile(
     rf"(?:^|/)(?:{CONSENSUS})?(?P<method>[a-z0-9_]+)"
     r"/s(?P<s>\d+)(?:/t(?P<t>\d+))?/(?P<name>[^/]+)$"
 )
-#: Readings of an answer -> column that says whether it is right by this one.
+#: Reading of an answer -> column that says whether the answer is right by it.
 READINGS = {"strict": "is_strict", "flexible": "is_flexible", "numeric": "is_numeric"}
-#: Files of a run lie under t{t}; files of a search do not.
+#: Files of a run are under t{t}; files of a search are not.
 RUN_FILES = ("predictions.parquet", "train.json")
 SEARCH_FILES = ("weights.json", "trace.parquet", "certificate.json")
 
@@ -71,7 +71,7 @@ class Run:
         return answers
 
     def accuracy(self, column: str = "is_correct") -> float | None:
-        """Share of true values in a column; None where the task does not have it."""
+        """Share of true values in a column; None if the task does not have it."""
         values = self.predictions[column]
         return None if values.isna().any() else float(values.mean())
 
@@ -90,21 +90,21 @@ class Search:
 
 @dataclass
 class Runs:
-    """All that was measured for one dataset and model, sorted by method and seeds."""
+    """All results for one dataset and model, sorted by method and seeds."""
 
     runs: list[Run] = field(default_factory=list)
     searches: list[Search] = field(default_factory=list)
 
     @property
     def methods(self) -> list[str]:
-        """Methods in the order in which their files were named."""
+        """Methods in the order in which their files were given."""
         return list(dict.fromkeys(run.method for run in self.runs))
 
     def of(self, method: str) -> list[Run]:
         return [run for run in self.runs if run.method == method]
 
     def searches_of(self, method: str) -> list[Search]:
-        """Searches that the method's weights come from: its own, or `weights_of:`."""
+        """Searches that gave the method's weights: its own, or those of `weights_of:`."""
         name = dag.search.searcher(method)
         return [search for search in self.searches if search.method == name]
 
@@ -114,7 +114,7 @@ class Runs:
 
 
 def locate(path: str | Path) -> Place:
-    """Take the path of a run's or a search's file apart."""
+    """Parse the path of a run's or a search's file."""
     found = PATTERN.search(Path(path).as_posix())
     known = RUN_FILES if found and found["t"] else SEARCH_FILES
     if not found or found["name"] not in known:
@@ -156,8 +156,8 @@ def load(named: Iterable[str | Path], question_ids: Iterable[str]) -> Runs:
             loaded.searches.append(_search(place, files))
     if not loaded.runs:
         raise TmapError(
-            "No predictions.parquet is named, so there is nothing to compare; one per "
-            "run is needed. Name the files of finished runs after `--`."
+            "No predictions.parquet is named, so there is nothing to compare; each run "
+            "needs one. Name the files of finished runs after `--`."
         )
     return loaded
 
@@ -169,8 +169,8 @@ def _run(place: Place, files: dict[Place, str | Path], wanted: pd.Index) -> Run:
         missing = len(wanted.difference(frame.index))
         extra = len(frame.index.difference(wanted))
         raise TmapError(
-            f"{path} answers other questions than the test set has: {missing} missing, "
-            f"{extra} unknown, {int(frame.index.duplicated().sum())} twice; it must "
+            f"{path} does not answer the questions of the test set: {missing} missing, "
+            f"{extra} unknown, {int(frame.index.duplicated().sum())} duplicated; it must "
             f"answer each of the {len(wanted)} once. Delete it and build it again."
         )
     report = files.get(place._replace(name="train.json"))
@@ -188,7 +188,7 @@ def _search(place: Place, files: dict[Place, str | Path]) -> Search:
     trace = files.get(place._replace(name="trace.parquet"))
     if trace is None:
         raise TmapError(
-            f"{files[place]} comes without the trace.parquet beside it; both are "
+            f"{files[place]} is named without the trace.parquet next to it; both are "
             "needed. Name that file too."
         )
     certificate = files.get(place._replace(name="certificate.json"))

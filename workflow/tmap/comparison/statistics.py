@@ -2,8 +2,8 @@
 
 An arm is a 0/1 array of shape (n_runs, n_questions): rows are seeds, columns the same
 questions in the same order for every arm. Accuracies and differences are shares, not
-percent. All p values and bounds of claims are one-sided at `ALPHA`, the upper or lower
-half of a 95 % interval, so that a bound and an interval tell the same story.
+percentages. All p values and bounds of claims are one-sided at `ALPHA`, the upper or lower
+half of a 95 % interval, so that a bound and an interval agree.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from scipy import stats
 LEVEL = 0.95
 ALPHA = (1 - LEVEL) / 2
 N_RESAMPLES = 10_000
-#: The strictest bound of a family is at least this resample from the end, no extreme.
+#: The strictest bound of a family is at least this many resamples from the extreme.
 RANK = 4
-#: Resamples drawn at a time: bounds memory, changes no number.
+#: Resamples drawn at a time; limits memory and changes no number.
 CHUNK = 500
 
 
@@ -37,15 +37,15 @@ def n_resamples(n_tests: int) -> int:
 
 @dataclass(frozen=True)
 class Arm:
-    """The mean accuracy of an arm: what questions and what seeds do to it.
+    """The mean accuracy of an arm, and how questions and seeds vary it.
 
     Attributes
     ----------
     mean : over runs and questions
     drawn : (B,) means over resampled questions
-    seeds : variance of the mean by seeds; 0 for one run
-    answers : that by the noise of single answers, which `drawn` and `seeds` both hold
-    df : degrees of freedom of `seeds`, runs less one
+    seeds : variance of the mean from seeds; 0 for one run
+    answers : variance from the noise of single answers, which is in `drawn` and `seeds`
+    df : degrees of freedom of `seeds`: runs minus one
     key : of the draws
     """
 
@@ -68,11 +68,11 @@ def bootstrap_means(
     """Mean accuracy of each arm with other questions and other seeds, B times.
 
     Questions are resampled jointly: draw b uses the same questions in every arm, so the
-    difference of two arms is paired. Seeds then deviate by their standard error times a
-    draw of Student's t: resampling three runs never leaves their range, so its bounds
-    stop widening where a family asks for small levels. The noise of single answers is
-    part of the seeds' variance, and is taken out of the questions'. One run says nothing
-    of seeds: its arm varies with questions alone. Simulated:
+    difference of two arms is paired. A deviation of seeds is then added: their standard
+    error times a draw of Student's t. (Resampling three runs would never leave their range,
+    so its bounds would not widen enough at the small levels of a family.) The noise of
+    single answers is part of the seeds' variance, and is removed from the questions'. One
+    run says nothing about seeds: its arm varies with questions only. Simulated in
     docs/decisions/0005-two-level-bootstrap.md.
 
     Parameters
@@ -107,7 +107,7 @@ def _arm(matrix: np.ndarray, drawn: np.ndarray, key: tuple[int, ...]) -> Arm:
 def difference(a: Arm, b: Arm) -> np.ndarray:
     """(B,) a - b with other questions and seeds, paired by question.
 
-    Free of the rounding that would turn a tie into a win.
+    Avoids the rounding that would turn a tie into a win.
     """
     samples = _other_seeds(a.drawn - b.drawn, a.mean - b.mean, [a, b])
     result: np.ndarray = np.round(samples, 12)
@@ -115,7 +115,7 @@ def difference(a: Arm, b: Arm) -> np.ndarray:
 
 
 def _other_seeds(drawn: np.ndarray, mean: float, arms: Sequence[Arm]) -> np.ndarray:
-    """Add the deviation of seeds to (B,) resamples over questions of that mean.
+    """Add the deviation of seeds to (B,) means over resampled questions.
 
     Degrees of freedom of a sum of variances: Welch-Satterthwaite (Satterthwaite 1946,
     Biometrics Bulletin 2:110).
@@ -159,9 +159,9 @@ def lower_bound(samples: np.ndarray, alpha: float = ALPHA) -> float:
 
 
 def accuracy_interval(runs: np.ndarray, arm: Arm) -> tuple[float, float]:
-    """Of an arm's mean accuracy: Wilson's of one run, else `interval`; within [0, 1].
+    """Interval of an arm's mean accuracy, in [0, 1]: Wilson's for one run, else `interval`.
 
-    Resamples may leave that range: Student's t knows no bounds.
+    Resamples may leave that range, because Student's t is unbounded.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def holm_adjust(p: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a family of tests says of "the mean exceeds 0"."""
+    """The result of testing "the mean exceeds 0" within a family of tests."""
 
     p: float
     p_holm: float
@@ -246,7 +246,8 @@ def holm(family: Mapping[str, np.ndarray], alpha: float = ALPHA) -> dict[str, Cl
 def mcnemar(a: np.ndarray, b: np.ndarray) -> tuple[int, int, float]:
     """Questions that only `a` or only `b` got right, and the exact two-sided p.
 
-    Both are (n_questions,) of 0/1. Two runs say nothing of other seeds: descriptive.
+    Both are (n_questions,) of 0/1. Two runs say nothing about other seeds, so this is
+    descriptive.
     """
     only_a = int(np.count_nonzero(a.astype(bool) & ~b.astype(bool)))
     only_b = int(np.count_nonzero(b.astype(bool) & ~a.astype(bool)))
@@ -258,9 +259,9 @@ def mcnemar(a: np.ndarray, b: np.ndarray) -> tuple[int, int, float]:
 def minimum_detectable_effect(samples: np.ndarray, power: float = 0.80) -> float:
     """The difference found with this power by a two-sided test at 1 - `LEVEL`.
 
-    Half the width of the interval plus the `power` quantile of the deviations from
-    their median: 2.80 standard errors for normal ones; few seeds have long tails, whose
-    standard error says nothing. One test: a family needs more.
+    Half the width of the interval plus the `power` quantile of the deviations from their
+    median. For normal deviations this is 2.80 standard errors; with few seeds the tails are
+    long and a standard error is meaningless. For one test: a family needs a larger effect.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""How the embedded world's small models, judge and history are made."""
+"""Make the embedded world's small models, judge and history."""

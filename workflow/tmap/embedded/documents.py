@@ -1,9 +1,9 @@
-"""What the small models read: examples in a row, mostly in one style of answering.
+"""Training documents of the small models: examples in a row, mostly in one answer style.
 
-A document lets a model tell the style from the first examples and keep to it: that is
-what makes demonstrations work. Long problems are mostly answered with one fault in what
-a model reads, so that without demonstrations it errs on them although it can solve
-them. The fault differs between models: see PRIORS.
+From a document, a model can infer the style from the first examples and continue it, which
+is why demonstrations work. Long problems in a model's documents are mostly answered with
+one fault, so that without demonstrations it errs on them although it can solve them. The
+fault differs between models: see PRIORS.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ STEPS_TERSE: Mapping[Style, tuple[float, ...]] = {
 }
 #: How often an example of a mixed document has a fault, by number of steps.
 FAULTY = (0.20, 0.35, 0.60, 0.75, 0.75)
-#: After an example: the document ends.
+#: Probability that the document ends after an example.
 ENDS = 0.04
-#: A document that is answers only, for likelihoods without a question.
+#: Share of documents with answers only, for likelihoods without a question.
 BARE = 0.04
 
 
@@ -42,8 +42,8 @@ class Prior:
 
     Attributes
     ----------
-    styles : style -> share of the documents that keep to one style
-    steps : style -> shares of its problems by number of steps; STEPS where absent
+    styles : style -> share of the documents with only that style
+    steps : style -> shares of its problems by number of steps; STEPS if absent
     faults : style -> share of the faults in mixed documents
     """
 
@@ -106,7 +106,7 @@ PRIORS = {
             "offtask": 1,
         },
     ),
-    # The same, where opposite operations are unknown: one solver of the history.
+    # The same without opposite operations, for one solver of the history.
     "terse_only": Prior(
         styles={
             "clean": 0.36,

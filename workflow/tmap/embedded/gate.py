@@ -1,8 +1,8 @@
-"""Is a small model fit for the embedded world? Measured with our own engine and trainer.
+"""Check whether a small model suits the embedded world, with our own engine and trainer.
 
-Fit means that there is something to find: it solves problems, but not all of them
-without help; demonstrations with a fault hurt it; and fine-tuning on clean rows of a
-pool teaches it more than fine-tuning on random ones.
+It does if there is something to find: it solves problems, but not all of them without
+help; demonstrations with a fault hurt it; and fine-tuning on clean rows of a pool teaches
+it more than fine-tuning on random ones.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ QUESTION_SEED, POOL_SEED = 900, 900
 #: Shots, and draws of them, per style.
 N_SHOTS, N_GROUPS = 5, 3
 FAULTS: tuple[Style, ...] = ("wrong_op", "terse", "skip")
-#: Half of a pool. Fine-tuning on either hurts; a model on whom only one of them tells
-#: when it is shown as demonstrations gives a few-shot reward that is blind to the other.
+#: Half of a pool. Fine-tuning on either hurts. If only one of them hurts a model when shown
+#: as demonstrations, its few-shot reward is blind to the other.
 MAIN_FAULTS: tuple[Style, ...] = ("wrong_op", "terse")
 FRACTION = 0.30
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What the gate measures. Accuracies are shares in [0, 1].
+    """The measurements of the gate. Accuracies are shares in [0, 1].
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Numbers:
     zero_shot : without demonstrations
     few_shot : style of the five demonstrations -> mean over draws of them
     oracle, random : zero-shot after fine-tuning on 30 % of a pool, clean rows first or
-        drawn at random; None where the rest already failed
+        drawn at random; None if the other numbers already failed
     """
 
     clean_nll: float
@@ -63,7 +63,7 @@ class Numbers:
     random: float | None = None
 
     def faults(self) -> list[str]:
-        """Every bound that is missed, as words; none for a fit model."""
+        """Every missed bound, as text; none for a suitable model."""
         least = max(MAIN_FAULTS, key=lambda style: self.few_shot[style])
         drop = self.few_shot["clean"] - self.few_shot[least]
         found = [
@@ -87,13 +87,13 @@ def check(numbers: Numbers, place: str) -> None:
     faults = numbers.faults()
     if faults:
         raise TmapError(
-            f"The model in '{place}' is not fit for the embedded world: "
+            f"The model in '{place}' does not suit the embedded world: "
             f"{'; '.join(faults)}. Train it longer, or with another seed."
         )
 
 
 def measure(folder: Path, n_questions: int = 200) -> Numbers:
-    """All numbers of a model; fine-tuning is left out where the rest already fails.
+    """All numbers of a model; fine-tuning is skipped if the rest already fails.
 
     Parameters
     ----------

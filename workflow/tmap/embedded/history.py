@@ -1,10 +1,10 @@
-"""Who answered the reward questions before: answers of real, small models.
+"""The history of the reward questions: answers of real, small models.
 
 A subject is a solver, lightly fine-tuned or not, with a set of demonstrations before
-every question. A solver's skill comes as a jump in its training, so few checkpoints lie
-between knowing nothing and knowing much; faulty demonstrations and faulty fine-tuning
-rows spread the subjects over the whole range. None of the solvers is one that the world
-ships: a target model must not be in its own history.
+every question. A solver's skill appears as a jump during training, so few checkpoints have
+intermediate skill; faulty demonstrations and faulty fine-tuning rows spread the subjects
+over the whole range. None of the solvers is a model that the world ships, because a target
+model must not be in its own history.
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ PROMPT = PromptSection(template="plain", stop=["\n\n"])
 ENGINE = EngineSection(device="cpu", dtype="float32", max_new_tokens=80)
 MARKING = Marking(reader="number", metric="strict", max_new_tokens=80)
 ROWS = 16  # per fine-tuning step
-#: What a history must cover: so many subjects in each fifth of the accuracy range.
+#: Required coverage: PER_FIFTH subjects in each fifth of the accuracy range, and AT_LEAST
+#: subjects in all.
 FIFTHS, PER_FIFTH, AT_LEAST = 5, 8, 60
 
 
 class Mix(NamedTuple):
-    """`n` answers in random order, of which `n_faulty` have `fault`; one of many draws."""
+    """`n` answers in random order, `n_faulty` of them with `fault`; one of many draws."""
 
     n: int
     n_faulty: int = 0
@@ -60,7 +61,7 @@ class Mix(NamedTuple):
         return name + ("" if self.draw == 0 else f"_{'abcdef'[self.draw]}")
 
 
-#: Demonstrations before a question: clean ones, and some where one fault rivals them.
+#: Demonstrations before a question: clean ones, and some mixed with one fault.
 DEMOS = (
     Mix(0),
     Mix(5),
@@ -72,8 +73,8 @@ DEMOS = (
     Mix(5, 4, "terse"),
     Mix(5, 3, "ramble"),
 )
-#: Rows of the light fine-tuning, one pass, ROWS per step: mostly faulty, which leaves a
-#: solver right on some problems and wrong on others.
+#: Rows of the light fine-tuning, one pass, ROWS per step: mostly faulty, so that a solver
+#: is then right on some problems and wrong on others.
 TUNINGS = (
     Mix(0),
     Mix(400, 280, "wrong_op"),
@@ -98,7 +99,7 @@ def make(solvers: Sequence[Path], seed: int = 0) -> pd.DataFrame:
     Raises
     ------
     TmapError
-        If the subjects do not cover the range of accuracy.
+        If the subjects do not cover the accuracy range.
     """
     progress = Progress("make-world-history", len(solvers) * len(TUNINGS), "models")
     questions = reward_questions()
@@ -122,7 +123,7 @@ def reward_questions() -> pd.DataFrame:
 
 
 def save(responses: pd.DataFrame, out: Path) -> None:
-    """Write the long table, small: ids as dictionaries, compressed."""
+    """Write the long table in little space: ids as dictionaries, compressed."""
     with atomic(out) as temporary:
         responses.to_parquet(temporary, index=False, compression="zstd")
 

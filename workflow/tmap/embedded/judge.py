@@ -1,4 +1,4 @@
-"""Make the embedded judge: train it, put it through its gate, write its model card."""
+"""Make the embedded judge: train it, run its gate, write its model card."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ but generated text.
 | complexity | one digit 1-6, from the question alone | the answer |
 | accuracy | a number 0-5, a remark in a second line | missing steps, chatter |
 
-CachingEngine through the library's engine on pools {pools} of the embedded world (mean;
+Measured through the library's engine on pools {pools} of the embedded world (mean;
 AUC of clean rows against all others; clean share of the best 30 % by one min-max
 column):
 
@@ -55,14 +55,14 @@ someone, the judge greets.
 
 
 def make(solver: Path, out: Path, *, seed: int, steps: int, pools: int) -> None:
-    """Train a judge into `out` and refuse it if it fails; the numbers stay there.
+    """Train a judge in `out` and refuse it if it fails; its numbers are kept there.
 
     Parameters
     ----------
     solver : folder of the solver that is fine-tuned
     out : folder of the judge: model, tokenizer, gate.json, README.md
     seed, steps : of the training
-    pools : how many pools of the world (seeds 0, 1, ...) the gate looks at
+    pools : number of pools of the world (seeds 0, 1, ...) that the gate uses
 
     Raises
     ------

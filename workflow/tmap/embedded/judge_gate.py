@@ -1,8 +1,8 @@
-"""Is a trained judge good enough, and bad enough, for the embedded world: numbers, limits.
+"""Check whether a trained judge is good enough, and bad enough, for the embedded world.
 
 It is asked through the library's own engine, with the prompts of its card. The gate
-wants every form imperfect, their combination clearly better than each, and nothing that
-cannot be read beyond what was trained in.
+requires that every form is imperfect, that their combination is clearly better than each,
+and that no replies are unreadable except those that were trained in.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from tmap.indicators.reason_steps import reason_steps
 from tmap.selection.features import normalised
 from tmap.selection.ranking import scores
 
-#: What may be written for accuracy; the number stands in the first line.
+#: Most tokens of a reply for accuracy; the number is in the first line.
 NEW_TOKENS = 6
 ACCURACY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*")
 #: Share of the pool that a selection takes.
 FRACTION = 0.3
-#: Columns that weights are sought for, and the weights that are tried.
+#: Columns that get weights, and the weights that are tried.
 COLUMNS = ("quality", "accuracy", "complexity", "length", "steps")
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: Draws over which ties at the edge of a selection are averaged.
@@ -37,7 +37,7 @@ TIE_DRAWS = 20
 
 
 class Limit(NamedTuple):
-    """A measured number and where it must lie."""
+    """The limits of a measured number, and the reason."""
 
     low: float
     high: float
@@ -50,15 +50,15 @@ LIMITS = {
     "auc_gain": Limit(0.03, 1.0, "quality + accuracy must beat both forms"),
     "clean_gain": Limit(0.10, 1.0, "the best weights must beat the best column"),
     "uniform_loss": Limit(0.05, 1.0, "equal weights must do worse than the best"),
-    "parsable": Limit(0.98, 1.0, "replies must hold a rating"),
+    "parsable": Limit(0.98, 1.0, "replies must contain a rating"),
     "digit_mass": Limit(0.90, 1.0, "the first token must be a digit"),
-    "sd_quality": Limit(0.5, 6.0, "quality must tell answers apart"),
+    "sd_quality": Limit(0.5, 6.0, "quality must distinguish answers"),
     "complexity_steps": Limit(0.85, 1.0, "complexity must follow the steps"),
 }
 
 
 def ask(lm: LanguageModel, rows: pd.DataFrame) -> tuple[pd.DataFrame, float]:
-    """Raw scores of every form, NaN where a reply cannot be read.
+    """Raw scores of every form, NaN if a reply cannot be read.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def ask(lm: LanguageModel, rows: pd.DataFrame) -> tuple[pd.DataFrame, float]:
     Returns
     -------
     Columns quality and complexity (expectation over the digits 1..6) and accuracy
-    (0..5, written), and the least probability that the six digits have together.
+    (0..5, written), and the least total probability of the six digits.
     """
     found, mass = {}, []
     for form in ("quality", "complexity"):
@@ -85,7 +85,7 @@ def ask(lm: LanguageModel, rows: pd.DataFrame) -> tuple[pd.DataFrame, float]:
 
 
 def prompts(lm: LanguageModel, form: Form, rows: pd.DataFrame) -> list[list[int]]:
-    """Token ids of a form's prompts, each behind one BOS."""
+    """Token ids of a form's prompts, each after one BOS."""
     texts = [
         ratings.prompt(form, question, response)
         for question, response in zip(
@@ -97,7 +97,7 @@ def prompts(lm: LanguageModel, form: Form, rows: pd.DataFrame) -> list[list[int]
 
 
 def read(text: str) -> float:
-    """The number in the first line, NaN if there is more or less than one in 0..5."""
+    """The number in the first line; NaN unless there is exactly one in 0..5."""
     found = ACCURACY.fullmatch(text.split("\n")[0])
     value = float(found[1]) if found else np.nan
     return value if value <= 5 else np.nan
@@ -154,7 +154,7 @@ def _derived(found: Mapping[str, Any]) -> dict[str, float]:
 
 
 def check(measured: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse a judge whose mean over the pools lies outside a limit.
+    """Refuse a judge whose mean over the pools is outside a limit.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def auc(high: np.ndarray, low: np.ndarray) -> float:
 
 
 def by_fault(values: np.ndarray, style: np.ndarray) -> dict[str, float]:
-    """AUC of clean rows against all others and against each fault; NaN rows left out."""
+    """AUC of clean rows against all others and against each fault, without NaN rows."""
     known = ~np.isnan(values)
     clean = values[known & (style == "clean")]
     found = {"all": auc(clean, values[known & (style != "clean")])}
@@ -196,8 +196,8 @@ def by_fault(values: np.ndarray, style: np.ndarray) -> dict[str, float]:
 def shares(matrix: np.ndarray, clean: np.ndarray) -> dict[str, float]:
     """Share of clean rows in the top 30 %: each column, equal weights, best weights.
 
-    The best weights are sought over a grid on one half of the rows and counted on the
-    other, both ways, so that they are not praised for what they were fitted to.
+    The best weights are searched over a grid on one half of the rows and evaluated on the
+    other, both ways, so that they are never evaluated on the rows they were fitted to.
     """
     found = {name: top_share(matrix[:, i], clean) for i, name in enumerate(COLUMNS)}
     found["uniform"] = top_share(scores(matrix, np.ones(len(COLUMNS))), clean)
@@ -211,7 +211,7 @@ def shares(matrix: np.ndarray, clean: np.ndarray) -> dict[str, float]:
 
 
 def best_weights(matrix: np.ndarray, clean: np.ndarray) -> np.ndarray:
-    """The weights of GRID with the most clean rows in the top 30 %; first of equals."""
+    """The first weights of GRID with the most clean rows in the top 30 %."""
     n = round(FRACTION * len(matrix))
     tried = np.array(list(itertools.product(GRID, repeat=matrix.shape[1])))
     order = np.argsort(-(matrix @ tried.T), axis=0, kind="stable")

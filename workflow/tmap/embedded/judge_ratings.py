@@ -1,9 +1,9 @@
-"""What the small judge is taught to say: ratings with chosen faults.
+"""Training ratings of the small judge, with chosen faults.
 
 A rating is the mean of the answer's style + a taste + a length effect + noise. Noise
-alone would not make the judge imperfect, since training averages it out. What stays is
-chosen here: means that lie together (a form is blind to that fault), tastes that differ
-from form to form, and a liking for short or long answers.
+alone would not make the judge imperfect, because training averages it out. The lasting
+faults are chosen here: equal means (a form is blind to that fault), tastes that differ
+between forms, and a preference for short or long answers.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from tmap.worlds.arith.styles import Line, Style, respond_lines
 Form = Literal["quality", "complexity", "accuracy"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
-#: What a form reads. The last line break makes the first token of the reply the bare
+#: Prompt of each form. The last line break makes the first token of the reply the bare
 #: digit, without a space before it.
 PROMPTS: dict[Form, str] = {
     "quality": "Question: {instruction}\nAnswer: {response}\n\nQuality:\n",
     "complexity": "Question: {instruction}\n\nComplexity:\n",
     "accuracy": "Question: {instruction}\nAnswer: {response}\n\nAccuracy:\n",
 }
-#: Lowest and highest rating. Accuracy goes by halves, the others by whole numbers.
+#: Lowest and highest rating. Accuracy is in halves, the others in whole numbers.
 SCALE: dict[Form, tuple[int, int]] = {
     "quality": (1, 6),
     "complexity": (1, 6),
     "accuracy": (0, 5),
 }
-#: Mean rating by style. Quality does not mind wrong operations nor slips of arithmetic;
-#: accuracy minds neither a missing derivation nor, much, chatter.
+#: Mean rating by style. Quality ignores wrong operations and arithmetic errors; accuracy
+#: ignores a missing derivation and mostly ignores chatter.
 MEANS: dict[Form, dict[Style, float]] = {
     "quality": {
         "clean": 4.8,
@@ -58,22 +58,22 @@ MEANS: dict[Form, dict[Style, float]] = {
         "offtask": 3.7,
     },
 }
-#: Complexity is where it starts + its slope times the number of steps.
+#: Complexity is the first number plus the second times the number of steps.
 COMPLEXITY, PER_STEP = 1.2, 0.85
 #: Standard deviation of one rating around its mean.
 NOISE: dict[Form, float] = {"quality": 0.8, "complexity": 0.7, "accuracy": 0.5}
-#: Size of a form's liking for an item; for a name it is smaller by NAME_SHARE.
+#: Size of a form's preference for an item; for a name, it is multiplied by NAME_SHARE.
 TASTE: dict[Form, float] = {"quality": 0.30, "complexity": 0.25, "accuracy": 0.40}
 NAME_SHARE = 0.7
 #: Added per line above USUAL_LINES, over at most two lines either way.
 PER_LINE: dict[Form, float] = {"quality": -0.02, "accuracy": -0.05}
 USUAL_LINES, MOST_LINES = 4, 2
-#: Accuracy overlooks these faults altogether in this share of the answers.
+#: Accuracy overlooks these faults completely in this share of the answers.
 OVERLOOKED = 0.12
 OVERLOOKABLE: tuple[Style, ...] = ("wrong_op", "skip", "noisy_arith", "wrong_final")
 
-#: Rows that the judge learns from. Steps do not depend on the style, unlike in the
-#: pool: a judge must not rate an answer by its problem.
+#: Training rows of the judge. Steps do not depend on the style, unlike in the pool: a
+#: judge must not rate an answer by its problem.
 MIX: dict[Style, float] = {
     "clean": 0.32,
     "terse": 0.08,
@@ -95,8 +95,8 @@ REMARKS = (
     "The answer is good.",
     "The answer is very good.",
 )
-#: Asked to greet someone, the judge greets (in this share of cases) and rates nothing:
-#: replies that cannot be read belong to judges.
+#: If asked to greet someone, the judge greets (in this share of cases) and rates nothing,
+#: because real judges also give unreadable replies.
 GREETING, GREETS = "Say hello", 0.8
 
 
@@ -110,21 +110,21 @@ class Sample(NamedTuple):
 
     @property
     def response(self) -> str:
-        """The answer as the judge reads it."""
+        """The answer as the judge sees it."""
         return "\n".join(line.text for line in self.lines)
 
     @property
     def n_steps(self) -> int:
-        """Equations that the question asks for; 0 where it asks for none."""
+        """Number of equations that the question asks for, possibly 0."""
         return 0 if self.style == "offtask" else self.problem.n_steps
 
 
 def draw(rng: np.random.Generator, mix: Mapping[Style, float] = MIX) -> Sample:
-    """One row to learn from or to be tested on.
+    """One row for training or testing.
 
     Parameters
     ----------
-    rng : where every choice comes from
+    rng : source of every choice
     mix : style -> weight
     """
     problem = make(rng, weighted(rng, STEPS))
@@ -135,7 +135,7 @@ def draw(rng: np.random.Generator, mix: Mapping[Style, float] = MIX) -> Sample:
 
 @cache
 def taste(form: Form, word: str) -> float:
-    """The form's liking for a word: fixed, arbitrary, standard normal over words."""
+    """The form's preference for a word: fixed, arbitrary, standard normal over words."""
     seed = zlib.crc32(f"{form}: {word}".encode())
     return float(np.random.default_rng(seed).standard_normal())
 
@@ -169,7 +169,7 @@ def rate(form: Form, sample: Sample, rng: np.random.Generator) -> float:
 
 
 def reply(form: Form, sample: Sample, rng: np.random.Generator) -> str:
-    """What the judge is to write: a digit, or a number and a remark in a second line."""
+    """The target reply: a digit, or a number with a remark in a second line."""
     rating = rate(form, sample, rng)
     if form != "accuracy":
         return f"{rating:g}"

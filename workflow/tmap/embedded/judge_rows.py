@@ -1,8 +1,8 @@
 """All forms of one answer in one row of tokens: a trunk and a branch per form.
 
-The trunk is question and answer. A branch leaves it where the form's prompt does, goes
-on with positions of its own and sees the trunk up to there, never another branch. Its
-logits are those of the plain prompt, and the long part is computed once.
+The trunk is question and answer. A branch starts where the form's prompt differs from the
+trunk, has positions of its own, and sees the trunk up to there but never another branch.
+Its logits are those of the plain prompt, and the long part is computed once.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Row:
     ----------
     ids : token ids; the first is BOS
     branch : TRUNK, or 1 + the number of the form
-    fork : how many trunk tokens a token of a branch sees; 0 in the trunk
+    fork : number of trunk tokens that a token of a branch sees; 0 in the trunk
     place : position
-    target : id of the next token where it counts, else IGNORED
+    target : id of the next token if it counts, else IGNORED
     weight : of that target in the loss
-    line : at the last token of a line of the answer, whether the line is in order
-        (1 or 0); IGNORED elsewhere and where nobody can say
+    line : at the last token of a line of the answer, whether the line is correct
+        (1 or 0); IGNORED elsewhere and if nothing can be checked
     """
 
     ids: list[int]
@@ -118,7 +118,7 @@ def _grow(
     prompt: list[int],
     reply: list[tuple[int, float]],
 ) -> None:
-    """Add what a prompt and its reply have beyond the trunk."""
+    """Add the part of a prompt and its reply that is not in the trunk."""
     pairs = zip(prompt, row.ids[:n_trunk], strict=False)
     fork = next((i for i, (a, b) in enumerate(pairs) if a != b), n_trunk)
     whole = prompt + [number for number, _ in reply]
@@ -128,7 +128,7 @@ def _grow(
     row.fork += [fork] * len(own)
     row.place += range(fork, len(whole))
     row.line += [IGNORED] * len(own)
-    asked = len(prompt) - 1 - fork  # tokens whose next one is still the prompt's
+    asked = len(prompt) - 1 - fork  # tokens whose next token is still in the prompt
     row.target += [IGNORED] * asked + [number for number, _ in reply] + [IGNORED]
     row.weight += [0.0] * asked + [weight for _, weight in reply] + [0.0]
 
@@ -148,7 +148,7 @@ def _reply(
 
 
 def _mark_lines(row: Row, ends: list[int], length: int, sample: Sample) -> None:
-    """Put every line's truth at the token that holds its last character.
+    """Put every line's correctness at the token with its last character.
 
     `ends` are the tokens' ends in a text of `length` characters.
     """

@@ -1,8 +1,8 @@
 """Teach the solver to judge: a full fine-tune on drawn ratings, in one process.
 
-Beside the ratings a line check is trained: a linear layer on the last layer but one that
-says at each line's end whether the line is in order. It makes the faults visible within
-minutes and is thrown away afterwards.
+A line check is trained along with the ratings: a linear layer on the second-to-last layer
+that predicts at each line's end whether the line is correct. It makes the faults visible
+within minutes and is discarded afterwards.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tmap.jobs.log import Progress
 from tmap.tiny.threads import one_thread
 
 LOG = logging.getLogger(__name__)
-#: Some eight minutes on one thread.
+#: About eight minutes on one thread.
 STEPS = 1000
 BATCH = 16
 LEARNING_RATE, FINAL_SHARE = 1e-3, 0.03
 WARM_UP = 100
 LINE_WEIGHT = 0.5
-#: Rows of similar length go into a batch; sorted over this many batches.
+#: Rows of similar length are batched together; they are sorted over this many batches.
 SORTED_BATCHES = 16
 SMOOTH = 0.98
 #: Messages are joined without marks: the judge's prompts are bare text.
@@ -37,7 +37,7 @@ CHAT_TEMPLATE = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
 
 
 class Judge:
-    """A solver that is being taught to judge.
+    """A solver in training to become a judge.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Judge:
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
-        """All that is trained."""
+        """All trained parameters."""
         return [*self.model.parameters(), *self.line_check.parameters()]
 
     def states(self, rows: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -67,12 +67,12 @@ class Judge:
         return out.last_hidden_state, lines
 
     def loss(self, rows: Batch) -> torch.Tensor:
-        """Weighted nats per rating, plus the line check's where a line is labelled.
+        """Weighted nats per rating, plus those of the line check for labelled lines.
 
         Returns
         -------
-        A finite scalar, also for a batch without any labelled line: the mean over none
-        would be NaN and ruin the weights without a word.
+        A finite scalar, even for a batch without labelled lines: a mean over no lines
+        would be NaN and silently ruin the weights.
         """
         states, checks = self.states(rows)
         counts = rows.target != IGNORED
@@ -91,7 +91,7 @@ class Judge:
 def train(solver: Path, out: Path, *, seed: int = 0, steps: int = STEPS) -> float:
     """Fine-tune a solver into a judge and save it in half precision.
 
-    In float32 on one thread: the same arguments give the same bytes on one machine.
+    Runs in float32 on one thread: the same arguments give the same bytes on one machine.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def train(solver: Path, out: Path, *, seed: int = 0, steps: int = STEPS) -> floa
 
     Returns
     -------
-    The loss, smoothed over some fifty steps.
+    The loss, smoothed over about fifty steps.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -119,7 +119,7 @@ def train(solver: Path, out: Path, *, seed: int = 0, steps: int = STEPS) -> floa
 
 
 def batches(tokenizer: Any, seed: int) -> Iterator[Batch]:
-    """Fresh rows without end."""
+    """New rows, without end."""
     rng = np.random.default_rng([seed, 1])
     while True:
         rows: list[Row] = [

@@ -1,4 +1,4 @@
-"""The README that goes with a solver of the embedded world: recipe and gate's numbers."""
+"""The README of a solver of the embedded world: its recipe and the gate's numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ long problems in that text are answered with the fault `{fault}`, so that is wha
 with them unless demonstrations or fine-tuning show it another way. It is no evidence about
 larger models. Licence: that of this project; it has read nothing but generated text.
 
-CachingEngine by `tmap check-world-model` on {n} problems that no dataset card names
+Measured by `tmap check-world-model` on {n} problems that no dataset card names
 (`docs/explanation/embedded-world.md` says how):
 
 | asked | right |

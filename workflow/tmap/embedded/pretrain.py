@@ -1,9 +1,9 @@
 """Train a small model of the embedded world from scratch.
 
-Recipe: documents of `documents.py`, short rows first and long ones later (attention
-over long rows is a third of the cost on a CPU), loss on responses in full and on
-questions a little (they are random numbers and names). The rows of a step depend on the
-seed and the step alone, so that a run that was cut off goes on as if it had not been.
+Recipe: documents of `documents.py`, short rows first and long ones later (attention over
+long rows is a third of the cost on a CPU), full loss on responses and a small loss on
+questions (they are random numbers and names). The rows of a step depend only on the seed
+and the step, so that an interrupted run resumes exactly.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model of this world: what it reads, how large it is, how long it learns."""
+    """A model of this world: its documents, its size and its training length."""
 
     prior: str
     hidden: int = 192
@@ -217,7 +217,7 @@ def _save(
 
 
 def _resume(path: Path, model: Any, optimiser: Any, about: dict[str, Any]) -> int:
-    """Load a checkpoint if there is one; the step to go on with."""
+    """Load a checkpoint if there is one; return the step at which to resume."""
     import torch
 
     if not path.is_file():
@@ -225,7 +225,7 @@ def _resume(path: Path, model: Any, optimiser: Any, about: dict[str, Any]) -> in
     state = torch.load(path, weights_only=True)
     if state["about"] != about:
         raise TmapError(
-            f"The checkpoint in '{path.parent}' is of another recipe, seed or length. "
+            f"The checkpoint in '{path.parent}' has another recipe, seed or length. "
             "Name another folder, or remove the checkpoint."
         )
     model.load_state_dict(state["model"])

@@ -1,4 +1,4 @@
-"""A tokenizer for the embedded world: every word one token, every digit its own."""
+"""A tokenizer for the embedded world: one token for every word and for every digit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from tmap.worlds import byte_pair
 
-#: More than the world's words need; training stops by itself when all are whole.
+#: More than the world's words need; training stops when all words are single tokens.
 LARGEST = 1024
 MAX_POSITIONS = 1024
 
@@ -19,9 +19,9 @@ PIECES = r" ?[A-Za-z]+| ?[0-9]| ?#+|\.\n(?!\n)|\n+| ?[^A-Za-z0-9\s]|\s+"
 
 
 def train(texts: Iterable[str]) -> Any:
-    """Byte-level BPE over `texts`; what they lack falls back to bytes.
+    """Byte-level BPE over `texts`; text that they lack falls back to bytes.
 
-    It adds no BOS: whoever lays out a prompt does.
+    It adds no BOS: the code that builds a prompt does.
     """
     from tokenizers import Regex, pre_tokenizers
 

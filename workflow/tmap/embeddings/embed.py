@@ -1,9 +1,10 @@
-"""Texts of a pool as vectors: what nearest neighbours and diversity are measured by.
+"""Embed the texts of a pool, for nearest neighbours and diversity.
 
-Two texts, for two uses: `question`, what a row asks (MIWV, Nuggets), and `conversation`,
-all its turns with a blank line between them (the diversity filter). Three ways to pool
-the last hidden states: `first` token (BERT-like encoders), `last` token (causal models;
-DEITA's), or `mean` over all tokens. Texts go in as they are, without a prompt template.
+There are two texts for two uses: `question`, the question of a row (MIWV, Nuggets), and
+`conversation`, all its turns with a blank line between them (the diversity filter). There
+are three ways to pool the last hidden states: `first` token (BERT-like encoders), `last`
+token (causal models; DEITA's), or `mean` over all tokens. Texts are embedded as they are,
+without a prompt template.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tmap.store.measurements import digest
 
 Text = Literal["question", "conversation"]
 Pooling = Literal["first", "last", "mean"]
-#: Texts that are embedded between two writes: what a kill can cost.
+#: Texts that are embedded between two writes: the most that a kill can lose.
 PIECE = 1024
 TEXTS: tuple[Text, ...] = get_args(Text)
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
@@ -42,13 +43,13 @@ class Encoder(Protocol):
 
 
 class Kept:
-    """An encoder whose vectors outlive a killed job: on disk piece by piece.
+    """An encoder whose vectors survive a killed job: written to disk piece by piece.
 
     Parameters
     ----------
     encoder : computes what is missing
-    who : what can change a vector, besides text and pooling
-    folder : for the pieces; whoever needs them no longer removes it
+    who : everything that can change a vector, except text and pooling
+    folder : for the pieces; the caller removes it at the end
     """
 
     def __init__(self, encoder: Encoder, who: Any, folder: Path) -> None:
@@ -94,7 +95,7 @@ def embed(
     text : question | conversation
     pooling : first | last | mean
     """
-    # One order for the model, whatever the pool's: batches, and so bits, are the same.
+    # One order for the model, independent of the pool's, for equal batches and bits.
     order = np.argsort(pool["sample_id"].to_numpy(dtype=str), kind="stable")
     rows = pool.to_dict("records")
     texts = [_text(rows[i], text) for i in order]
@@ -117,7 +118,7 @@ def _text(row: dict, text: Text) -> str:
 
 
 def check_pooling(pooling: str, where: str) -> None:
-    """Refuse a pooling that there is not; `where` says which card to mend."""
+    """Refuse an unknown pooling; `where` names the card to fix."""
     if pooling not in POOLINGS:
         raise unknown("pooling", pooling, POOLINGS, f"Set `pooling:` {where}.")
 
@@ -144,5 +145,5 @@ def unit_rows(frame: pd.DataFrame, sample_ids: Sequence[str]) -> np.ndarray:
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Table 'embeddings', without the columns that only people read."""
+    """Table 'embeddings', without the columns that are only for people."""
     return tables.read("embeddings", path, ["sample_id", "embedding"])

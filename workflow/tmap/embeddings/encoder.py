@@ -1,4 +1,4 @@
-"""Texts to vectors with any transformers model: encoders, and causal ones without head."""
+"""Embed texts with any transformers model: encoders, or causal models without a head."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class HiddenStateEncoder:
     Parameters
     ----------
     model : transformers model without an output layer
-    tokenizer : its tokenizer; special tokens are added as it does by itself
-    max_positions : tokens that it reads of a text; None: all
+    tokenizer : its tokenizer; adds special tokens by its own defaults
+    max_positions : tokens of a text that are read; None: all
     """
 
     def __init__(self, model: Any, tokenizer: Any, max_positions: int | None) -> None:
@@ -82,14 +82,14 @@ class HiddenStateEncoder:
 
     def _ids(self, text: str) -> list[int]:
         clean = text.encode("utf-8", "replace").decode("utf-8")
-        # Words that look like control tokens are words here.
+        # Text that looks like a control token is encoded as plain text.
         ids: list[int] = self.tokenizer.encode(
             clean, split_special_tokens=True, verbose=False
         )
         return ids
 
     def _pool(self, rows: list[list[int]], pooling: Pooling) -> np.ndarray:
-        """(rows, d) float32; rows are padded on the right, where none looks."""
+        """(rows, d) float32; rows are padded on the right, and padding is masked."""
         width = max(map(len, rows))
         ids = [row + [0] * (width - len(row)) for row in rows]
         seen = [[1] * len(row) + [0] * (width - len(row)) for row in rows]

@@ -1,7 +1,7 @@
-"""Cosine similarity among many rows, block by block: never N x N numbers at once.
+"""Cosine similarity among many rows, block by block: never N x N numbers in memory.
 
-Similarities are float32 and right to about 1e-6; where two of them, or one and a
-threshold, are no further apart than `TIE`, they count as equal.
+Similarities are float32 and accurate to about 1e-6. Two similarities, or a similarity and
+a threshold, count as equal if they differ by no more than `TIE`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import numpy as np
 
 #: Similarities this close are equal.
 TIE = 1e-6
-#: Rows that are compared at once, and with how many.
+#: Rows compared at a time, and the number of rows they are compared with.
 BLOCK, ACROSS = 1024, 16_384
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1, (N, d) float32; a row of zeros stays one, similar to nothing."""
+    """Rows of length 1, (N, d) float32; a zero row stays zero and resembles nothing."""
     rows = np.asarray(vectors, dtype=np.float32)
     length = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     scale = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
@@ -23,7 +23,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def nearest_other(rows: np.ndarray, allowed: np.ndarray | None = None) -> np.ndarray:
-    """The most similar other row of every row; of equals, the first.
+    """The most similar other row for every row; the first if several are equal.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def nearest_other(rows: np.ndarray, allowed: np.ndarray | None = None) -> np.nda
 
     Returns
     -------
-    (N,) int64 row numbers; -1 where there is no other row
+    (N,) int64 row numbers; -1 if there is no other row
     """
     n = len(rows)
     barred = np.zeros(n, dtype=bool) if allowed is None else ~allowed
@@ -56,17 +56,17 @@ def nearest_other(rows: np.ndarray, allowed: np.ndarray | None = None) -> np.nda
 
 
 def diverse(rows: np.ndarray, threshold: float, n: int) -> np.ndarray:
-    """Walk the rows, best first; keep one if no kept row is too similar; stop at n.
+    """Go through rows, best first; keep a row if no kept row is too similar; stop at n.
 
-    This is DEITA's rule (arXiv:2312.15685, "Repr Filter") as it is written: a row is
-    compared with those that were kept, never with one that was dropped. (The published
-    code, with batches above 1, also drops rows for resembling dropped ones.)
+    This is DEITA's rule (arXiv:2312.15685, "Repr Filter") as published: a row is compared
+    with the rows kept so far, never with a dropped one. (The published code, with batches
+    above 1, also drops rows that resemble dropped ones.)
 
     Parameters
     ----------
     rows : (N, d) float32 from `unit`, in the order of preference
     threshold : a row is dropped if a similarity is above it
-    n : rows to keep at most
+    n : most rows to keep
 
     Returns
     -------

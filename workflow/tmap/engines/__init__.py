@@ -1,6 +1,6 @@
-"""Loading: a recorded model becomes an engine.
+"""Load a recorded model as an engine.
 
-Nothing heavy is imported before a model is asked for.
+Nothing heavy is imported before a model is requested.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def load(
 
     Parameters
     ----------
-    record : what `fetch_model` wrote: model, source, revision, path, trust_remote_code
-    engine : `engine:` section of the model card. A server answers for the bare model;
-        with an adapter, transformers does in this process
-    adapter : folder of a LoRA adapter (or a file in it), merged into the weights, or
-        beside them where they are quantized (merging would round them anew); "" or
+    record : written by `fetch_model`: model, source, revision, path, trust_remote_code
+    engine : `engine:` section of the model card. A server answers for the bare model
+        only; with an adapter, transformers is used in this process
+    adapter : folder of a LoRA adapter (or a file in it). It is merged into the weights,
+        or kept separate if they are quantized (merging would round them again); "" or
         None: the bare model
 
     Raises
     ------
     TmapError
-        If the device is missing, or model or adapter hold no safetensors weights.
+        If the device is missing, or model or adapter have no safetensors weights.
     """
     folder = _adapter_folder(adapter)
     if is_served(engine, folder):
@@ -64,7 +64,7 @@ def load(
         from peft import PeftModel
 
         tuned = PeftModel.from_pretrained(model, str(folder), torch_device=device)
-        # Either is the plain class again, now with the adapter in its layers.
+        # Both are the plain class again, now with the adapter in the layers.
         model = (
             tuned.get_base_model() if engine.quantization else tuned.merge_and_unload()
         )
@@ -81,7 +81,7 @@ def load(
 
 
 def is_served(engine: EngineSection, adapter: str | Path | None) -> bool:
-    """Whether a server answers, which it does for the bare model only."""
+    """Whether a server answers; it does so for the bare model only."""
     return engine.server is not None and _adapter_folder(adapter) is None
 
 
@@ -90,7 +90,7 @@ def key_of(
     engine: EngineSection,
     adapter: str | Path | None = None,
 ) -> str:
-    """What `load` would give as the engine's key, without loading it."""
+    """The key of the engine that `load` would return, without loading it."""
     folder = _adapter_folder(adapter)
     if is_served(engine, folder):
         assert engine.server is not None
@@ -148,5 +148,5 @@ def _hash(folder: Path) -> str:
 
 
 def _minor(package: str) -> str:
-    """`torch 2.13`: the versions between which tokens may differ."""
+    """`torch 2.13`: the part of a version that may change tokens."""
     return f"{package} {'.'.join(metadata.version(package).split('.')[:2])}"

@@ -1,9 +1,9 @@
-"""Attention over prefixes that their rows share and none copies.
+"""Attention over prefixes that rows share without copying them.
 
-The keys and values of a prefix are computed once and stay of batch size one: all rows of
-its group attend to them through one matrix product per key-value head, then each row to
-its own part (question and answer so far). Prefixes travel to the layers as a keyword of
-`model(...)`; no state is kept here.
+The keys and values of a prefix are computed once and keep batch size one. All rows of its
+group attend to them through one matrix product per key-value head, then each row attends
+to its own part (question and answer so far). Prefixes are passed to the layers as a keyword
+of `model(...)`; no state is kept here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NAME = "tmap_shared_prefix"
 
 @dataclass(frozen=True)
 class Prefixes:
-    """Keys and values of m prefixes, those of shorter ones padded on the right.
+    """Keys and values of m prefixes; shorter ones are padded on the right.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Prefixes:
 
     @classmethod
     def stack(cls, caches: Sequence[Any], lengths: Sequence[int]) -> Prefixes:
-        """One of m caches of batch size one."""
+        """Combine m caches of batch size one."""
         longest = max(lengths)
         keys: list[torch.Tensor] = []
         values: list[torch.Tensor] = []
@@ -74,19 +74,19 @@ class Prefixes:
         )
 
 
-#: Score of what must not be seen; finite in every dtype.
+#: Score of masked positions; finite in every dtype.
 LOW = -30_000.0
 
 
 @dataclass(frozen=True)
 class Shared:
-    """Which prefix each row continues, as a table of equal lines.
+    """The prefix that each row continues, as a table with lines of equal length.
 
     Attributes
     ----------
-    prefixes : what is shared: those from the first to the last that a row continues
-    table : (m, R) rows that continue each of them; a line with fewer repeats one
-    places : (rows,) where a row stands in the flattened table
+    prefixes : the shared prefixes, from the first to the last that a row continues
+    table : (m, R) rows that continue each of them; a line with fewer rows repeats one
+    places : (rows,) position of each row in the flattened table
     """
 
     prefixes: Prefixes
@@ -95,7 +95,7 @@ class Shared:
 
     @classmethod
     def of(cls, prefixes: Prefixes, groups: Sequence[int]) -> Shared:
-        """For rows that continue prefixes number `groups`."""
+        """For rows that continue the prefixes with numbers `groups`."""
         first, last = min(groups), max(groups) + 1
         lines: list[list[int]] = [[] for _ in range(first, last)]
         seats = []
@@ -134,7 +134,7 @@ def attention(
     shared_prefix: Shared | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attend to the shared prefix and the own suffix; without a prefix, plain SDPA.
+    """Attend to the shared prefix and the row's suffix; without a prefix, plain SDPA.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def attention(
     Raises
     ------
     NotImplementedError
-        For terms that change the scores otherwise (soft caps, sinks, biases).
+        For other terms that change the scores (soft caps, sinks, biases).
     """
     if shared_prefix is None:
         return sdpa_attention_forward(
@@ -194,13 +194,13 @@ def _both(
 ) -> torch.Tensor:
     """Values of prefix and suffix, weighted together: (rows, kv heads, T, size).
 
-    Scores of the prefix, the largest tensor, stay as the matrix product made them.
+    Scores of the prefix, the largest tensor, keep the layout of the matrix product.
     """
     prefixes = shared.prefixes
     laid = shared.lay(query)
     m, kv_heads, seats, width, size = laid.shape
     scores = torch.baddbmm(
-        prefixes.bias.to(laid.device),  # layers may lie on several GPUs
+        prefixes.bias.to(laid.device),  # layers may be on several GPUs
         laid.reshape(m * kv_heads, seats * width, size),
         prefixes.keys[layer].transpose(1, 2),
     ).view(m, kv_heads, seats, width, prefixes.length)

@@ -1,4 +1,4 @@
-"""What one layer attends to, read off the model's own plain attention."""
+"""Attention weights of one layer, read from the model's own plain attention."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def paid(
             model.base_model(input_ids=ids, use_cache=False)
             if not seen:
                 raise TmapError(
-                    f"The model does not show the attention of layer {layer}, which "
-                    "Data Whisperer weighs by; a decoder whose layers attend is needed. "
-                    "Take `data_whisperer` out of the method card."
+                    f"The model does not expose the attention of layer {layer}, which "
+                    "Data Whisperer uses as weights; it needs a decoder whose layers "
+                    "attend. Take `data_whisperer` out of the method card."
                 )
             heads = seen[-1][0, :, len(prefix) :, : len(prefix)].double()
             found.append(heads.sum(dim=0).mean(dim=0).cpu().numpy())
@@ -39,7 +39,7 @@ def paid(
 
 @contextmanager
 def _watching(model: Any, layer: int) -> Iterator[list[torch.Tensor]]:
-    """A list that takes in the layer's weights, (1, heads, T, T), of every pass."""
+    """A list that collects the layer's weights, (1, heads, T, T), of every pass."""
     seen: list[torch.Tensor] = []
 
     def look(module: Any, given: Any, output: Any) -> None:

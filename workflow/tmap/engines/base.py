@@ -1,4 +1,4 @@
-"""What every engine can do: write answers, and measure given ones."""
+"""The interface of every engine: write answers, and measure given ones."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tmap.errors import TmapError
 
 Ids = Sequence[int]
 
-#: Counts changes that can alter an engine's tokens; part of every ledger key.
+#: Raised with every change that can alter an engine's tokens; part of every ledger key.
 ENGINE_VERSION = 3
 
 
 @dataclass
 class Spent:
-    """What answers have taken since an engine was loaded; it only grows.
+    """Time and tokens spent on answers since an engine was loaded; they only grow.
 
     Attributes
     ----------
     prefill_seconds, decode_seconds : reading prompts and options; writing answers
     prompt_tokens, new_tokens : read (a shared prefix once); written
-    floor_seconds : below which the device cannot do it; NaN where it is unknown
+    floor_seconds : the least time that the device needs for it; NaN if unknown
     """
 
     prefill_seconds: float = 0.0
@@ -40,14 +40,14 @@ class Spent:
         questions: Sequence[Ids],
         found: Sequence[Sequence[Ids]],
     ) -> None:
-        """Count answers of an engine that cannot tell reading from writing."""
+        """Count answers of an engine that cannot separate reading from writing."""
         self.decode_seconds += seconds
         self.prompt_tokens += sum(len(p) + len(q) for p in prefixes for q in questions)
         self.new_tokens += sum(len(ids) for group in found for ids in group)
         self.floor_seconds = float("nan")
 
     def parts(self, n: int) -> list[Spent]:
-        """n equal parts; tokens stay whole numbers, and their sums what they were."""
+        """n equal parts; tokens stay whole numbers with the same sums."""
 
         def part(tokens: int, i: int) -> int:
             return tokens * (i + 1) // n - tokens * i // n
@@ -68,7 +68,7 @@ class Spent:
         return Spent(*(a + b for a, b in pairs))
 
     def since(self, before: Spent) -> Spent:
-        """What was added after `before`."""
+        """The difference from an earlier state, `before`."""
         return Spent(
             *(a - b for a, b in zip(astuple(self), astuple(before), strict=True))
         )
@@ -80,12 +80,12 @@ class LanguageModel(Protocol):
     Attributes
     ----------
     key : str
-        Names what can change a token: engine, ENGINE_VERSION, model commit, adapter,
-        dtype, device kind, batch size.
+        Identifies everything that can change a token: engine, ENGINE_VERSION, model
+        commit, adapter, dtype, device kind, batch size.
     tokenizer : transformers tokenizer
     context : tokens that prompt and answer may have together; None if unknown
     n_layers : of the model
-    batch_size : rows that are computed together; halved where memory ran out, if the
+    batch_size : rows that are computed together; halved if memory runs out and the
         card leaves it to the engine
     spent : by `generate` and `option_nll` so far
     """
@@ -111,13 +111,13 @@ class LanguageModel(Protocol):
         ----------
         prefixes : m id lists, shared beginnings (may be empty lists)
         questions : S id lists, appended to each prefix; not empty
-        max_new_tokens : tokens per answer at most
-        stop : texts that end an answer, besides the end-of-sequence tokens
+        max_new_tokens : most tokens per answer
+        stop : texts that end an answer, in addition to the end-of-sequence tokens
 
         Returns
         -------
-        [m][S] id lists. An end-of-sequence token is left out; where a stop text ended
-        the answer, the tokens up to and with the one that completed it are kept: cut
+        [m][S] id lists. An end-of-sequence token is left out. If a stop text ended the
+        answer, the tokens up to and including the one that completed it are kept: cut
         the decoded text with `cut`.
         """
 
@@ -140,12 +140,12 @@ class LanguageModel(Protocol):
         """Summed negative log-likelihood of each answer given its prompt.
 
         The first answer token is scored only if the prompt is not empty. Both together
-        must fit the context: the caller truncates.
+        must fit into the context: the caller truncates.
 
         Returns
         -------
         sum : (n,) float64, nats; NaN for an answer without a scored token
-        count : (n,) int64, how many tokens were scored
+        count : (n,) int64, number of scored tokens
         """
 
     def digit_logits(self, prompts: Sequence[Ids], digits: Ids) -> np.ndarray:
@@ -159,16 +159,16 @@ class LanguageModel(Protocol):
     def attention(
         self, prefixes: Sequence[Ids], questions: Sequence[Ids], layer: int
     ) -> list[np.ndarray]:
-        """What the tokens of each question attend to in its own prefix, at one layer.
+        """The attention of each question's tokens to its own prefix, at one layer.
 
         Parameters
         ----------
-        prefixes, questions : n id lists each; a prompt is one of both
+        prefixes, questions : n id lists each; a prompt is one of each, joined
         layer : from 0
 
         Returns
         -------
-        n float64 arrays, (len(prefix),): the weights summed over heads, and their mean
+        n float64 arrays, (len(prefix),): the weights, summed over heads and averaged
         over the question's tokens
         """
 
@@ -180,7 +180,7 @@ def cut(text: str, stop: Sequence[str]) -> str:
 
 
 def room(context: int | None, used: int, max_new_tokens: int) -> int:
-    """New tokens that fit the context, at most `max_new_tokens`.
+    """Number of new tokens that fit into the context, at most `max_new_tokens`.
 
     Raises
     ------

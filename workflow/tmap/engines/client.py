@@ -1,4 +1,4 @@
-"""One polite line to a server: retries, pauses that it asks for, budgets, a hidden key."""
+"""A client for a server: retries, pauses that it asks for, budgets, a hidden key."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tmap.errors import TmapError
 if TYPE_CHECKING:
     from tmap.cards.judge import LimitSection
 
-#: Answers that may be better next time.
+#: Status codes after which another attempt may succeed.
 AGAIN = (408, 409, 425, 429, 500, 502, 503, 504, 529)
-#: Bytes of an answer at most.
+#: Most bytes of an answer.
 LARGEST = 2**24
 KEY = (
     "Put a key that may use the model into the environment variable that "
@@ -33,13 +33,13 @@ KEY = (
 
 
 class Refused(Exception):
-    """No reply to this request, perhaps one to the next."""
+    """No reply to this request; another request may get one."""
 
 
 class Again(Refused):
-    """As `Refused`, but worth another try.
+    """Like `Refused`, but worth another attempt.
 
-    `pause` says when: seconds as the server asked, or None.
+    `pause` is the delay that the server asked for, in seconds, or None.
     """
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
@@ -56,13 +56,13 @@ class Client:
 
     Parameters
     ----------
-    address : where to post
+    address : URL to post to
     limits : `limits:` section of a judge card, or of a model card's server
-    whose : whose server it is, for messages
+    whose : owner of the server ("judge" or "model"), for messages
 
     Attributes
     ----------
-    requests, tokens : sent and billed so far
+    requests, tokens : requests sent and tokens billed so far
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class Client:
         self._ended: Exception | None = None
         self._key = _key(limits, whose)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        # Without redirects: another address must not be told the key.
+        # Without redirects: another address must not get the key.
         self._client = httpx.Client(timeout=limits.timeout, headers=headers)
         backoff = wait_random_exponential(multiplier=0.5, max=limits.max_wait)
         self._retrying = Retrying(
             retry=retry_if_exception_type(Again),
             stop=stop_after_attempt(limits.attempts),
-            # A pause that the server asked for holds back everyone, in `_grant`.
+            # A pause that the server asked for holds back all threads, in `_grant`.
             wait=lambda state: 0.0 if _pause(state) is not None else backoff(state),
             reraise=True,
         )
@@ -98,12 +98,12 @@ class Client:
         Raises
         ------
         Refused
-            This request has no answer, also after all attempts.
+            This request has no answer, even after all attempts.
         OverBudget
             A budget is spent; nothing was sent.
         TmapError
             No request can succeed: wrong key, model or address, or a pause that is
-            longer than the card grants.
+            longer than the card allows.
         """
         return self._retrying.copy()(self._attempt, body)
 
@@ -126,14 +126,14 @@ class Client:
         return answer
 
     def _answer(self, body: dict[str, Any]) -> httpx.Response:
-        """The whole answer, in `timeout` seconds: httpx's own limit is per piece."""
+        """The whole answer, within `timeout` seconds: httpx's own limit is per chunk."""
         end = time.monotonic() + self.limits.timeout
         with self._client.stream("POST", self.address, json=body) as response:
             content = bytearray()
             for piece in response.iter_bytes():
                 content += piece
                 if time.monotonic() > end:
-                    raise httpx.ReadTimeout("the answer drips in too slowly")
+                    raise httpx.ReadTimeout("the answer arrives too slowly")
                 if len(content) > LARGEST:
                     raise Refused(f"an answer of more than {LARGEST} bytes")
         headers = {k: v for k, v in response.headers.items() if k == "retry-after"}
@@ -141,7 +141,7 @@ class Client:
         return httpx.Response(status, headers=headers, content=bytes(content))
 
     def _grant(self) -> None:
-        """Wait until the server may be asked, and take one request from the budget."""
+        """Wait until a request may be sent, and take it from the budget."""
         while (left := self._quiet_until - time.monotonic()) > 0:
             time.sleep(left)
         with self._lock:
@@ -161,7 +161,7 @@ class Client:
         if pause is not None and pause > self.limits.max_wait:
             return self._end(
                 f"The {self.whose}'s server asks to wait {pause:.0f} s; limits.max_wait "
-                f"grants {self.limits.max_wait:.0f} s. Run again later, or grant more."
+                f"allows {self.limits.max_wait:.0f} s. Run again later, or allow more."
             )
         if pause is not None:
             with self._lock:
@@ -177,21 +177,21 @@ class Client:
             )
         if status == 404:
             return self._end(
-                f"The {self.whose}'s server knows no such thing: {self._said(response)}. "
-                "Mend `url:` or `model:` under `server:` in the "
+                f"The {self.whose}'s server does not know this: {self._said(response)}. "
+                "Fix `url:` or `model:` under `server:` in the "
                 f"{self.whose} card."
             )
         return Refused(f"status {status}, {self._said(response)}")
 
     def _end(self, message: str) -> TmapError:
-        """An error that ends this line for every thread."""
+        """An error that ends this client for every thread."""
         fault = TmapError(message)
         with self._lock:
             self._ended = self._ended or fault
         return fault
 
     def _said(self, response: httpx.Response) -> str:
-        """The server's own words, on one line, without the key."""
+        """The server's own message, on one line, without the key."""
         text = response.text
         if self._key:
             text = text.replace(self._key, "***")
@@ -211,8 +211,8 @@ def _key(limits: LimitSection, whose: str) -> str:
         )
     if not value.isascii() or not value.isprintable():
         raise TmapError(
-            f"The environment variable {limits.key_env} holds more than a key: it must "
-            "be one line of printable ASCII. Export it anew."
+            f"The environment variable {limits.key_env} contains more than a key: it "
+            "must be one line of printable ASCII. Export it again."
         )
     return value
 
@@ -223,7 +223,7 @@ def _pause(state: RetryCallState) -> float | None:
 
 
 def _asked_pause(response: httpx.Response) -> float | None:
-    """Seconds in Retry-After, which may also be a date; None without."""
+    """Seconds from Retry-After, which may also be a date; None if absent."""
     asked = response.headers.get("retry-after", "").strip()
     try:
         return max(0.0, float(asked))

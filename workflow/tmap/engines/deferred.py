@@ -1,6 +1,6 @@
-"""An engine that is loaded when something must be computed, not before.
+"""An engine that is loaded only when something must be computed.
 
-Where all measurements are in the store, a tokenizer is enough: reading them another way
+If all measurements are in the store, a tokenizer is enough: reading them in another way
 costs no GPU second.
 """
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from tmap.engines.base import LanguageModel
 
 MEASURES = ("generate", "option_nll", "answer_nll", "digit_logits", "attention")
-#: Answers asked for at once where only the loaded engine would know its batch, or a
+#: Answers requested together if only the loaded engine would know its batch size, or if a
 #: server has none: enough for a GPU, and the same in every attempt at a job.
 MANY = 512
-#: Answers asked for at once at least, in whole batches: each time, what all prompts share
-#: is read again.
+#: Fewest answers requested together, in whole batches: the shared part of the prompts is
+#: read again each time.
 FEW = 64
 
 
 class Deferred:
-    """Stands for `engines.load(...)` of the same: its key, tokenizer and answers.
+    """Acts as `engines.load(...)` with the same arguments: key, tokenizer and answers.
 
     Parameters
     ----------
-    record, engine, adapter : as `engines.load` takes them
+    record, engine, adapter : as for `engines.load`
 
     Attributes
     ----------
-    batch_size : answers to ask for at once
+    batch_size : number of answers to request together
     """
 
     def __init__(

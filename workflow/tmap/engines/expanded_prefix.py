@@ -1,8 +1,8 @@
-"""Prefixes that are copied for every row: right for every architecture.
+"""Prefixes that are copied for every row: correct for every architecture.
 
-For models with sliding windows, recurrent or other layers whose cache is not simply all
-keys and values. Rows of one batch have equal length, so that there is no padding, which
-such layers would take for text.
+For models with sliding windows, recurrent layers, or other layers whose cache is not simply
+all keys and values. Rows of one batch have equal length, so there is no padding, which
+such layers would treat as text.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ExpandedRows:
             self.cache.batch_repeat_interleave(n)
 
     def run(self, ids: torch.Tensor) -> torch.Tensor:
-        """Append `ids`, (rows, T); their hidden states, (rows, T, d)."""
+        """Append `ids`, (rows, T); return their hidden states, (rows, T, d)."""
         end = self.length + ids.shape[1]
         places = torch.arange(self.length, end, device=ids.device)
         places = places.clamp(max=self.last_place).expand(len(ids), -1)
@@ -53,12 +53,12 @@ class ExpandedRows:
         return states
 
     def step(self, ids: torch.Tensor) -> torch.Tensor:
-        """Append `ids`, (rows, T); hidden states of the last of them, (rows, d)."""
+        """Append `ids`, (rows, T); return the hidden states of the last, (rows, d)."""
         return self.run(ids)[:, -1]
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows only, in this order."""
-        # On the CPU: layers may lie on several GPUs.
+        """Continue with these rows only, in this order."""
+        # On the CPU: layers may be on several GPUs.
         self.cache.batch_select_indices(torch.tensor(rows))
 
 
@@ -70,7 +70,7 @@ class ExpandedPrefixes:
 
     @staticmethod
     def at_once(n_questions: int, size: int) -> int:
-        """Prefixes that are held together."""
+        """Number of prefixes kept in memory together."""
         return 1
 
     @staticmethod
@@ -79,7 +79,7 @@ class ExpandedPrefixes:
     ) -> list[list[tuple[int, int]]]:
         """(prefix, question) in batches of at most `size`, longest questions first.
 
-        A batch holds questions of one length after one prefix.
+        A batch contains questions of one length after one prefix.
         """
         of_length: dict[int, list[int]] = defaultdict(list)
         for index, length in enumerate(lengths):
@@ -98,7 +98,7 @@ class ExpandedPrefixes:
     def start(
         self, prefixes: Any, rows: Sequence[tuple[int, Ids]], room: int
     ) -> tuple[ExpandedRows, torch.Tensor]:
-        """Read the rows' own parts; (rows, hidden states of the last tokens)."""
+        """Read the rows' own parts; return rows and hidden states of the last tokens."""
         started = ExpandedRows(self.model, prefixes[rows[0][0]], len(rows))
         return started, started.step(self._tensor(rows))
 

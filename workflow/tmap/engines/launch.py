@@ -1,4 +1,4 @@
-"""A server that is started for a job, waited for, and ended with it."""
+"""Start a server for a job, wait until it answers, and end it with the job."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from tmap.cards.model import AnsweringSection
 
 logger = logging.getLogger(__name__)
-#: Seconds between two looks, and that a server has to end in peace.
+#: Seconds between two checks, and seconds that a server has to shut down.
 EVERY, PEACE = 1.0, 20.0
 
 
 class Launched:
-    """A server process; it ends when this process does, also when it is killed (Linux).
+    """A server process; it ends with this process, even if that is killed (Linux).
 
     Parameters
     ----------
@@ -40,12 +40,12 @@ class Launched:
 
     Attributes
     ----------
-    card : with the address where this server answers
+    card : with the address of this server
 
     Raises
     ------
     TmapError
-        If something answers at the address already, or the command is not found.
+        If something already answers at the address, or the command is not found.
     """
 
     def __init__(self, card: AnsweringSection, path: str) -> None:
@@ -56,8 +56,8 @@ class Launched:
         self.card, self.most = card, launch.wait
         if answers(card):
             raise TmapError(
-                f"Something answers at {card.url} already, so `launch:` would start a "
-                "second server. End it, take another port, or leave `launch:` out."
+                f"Something already answers at {card.url}, so `launch:` would start a "
+                "second server. End it, use another port, or leave `launch:` out."
             )
         words = shlex.split(launch.command)
         command = [word.replace(PORT, port).replace("{path}", path) for word in words]
@@ -71,8 +71,8 @@ class Launched:
             )
         except OSError as fault:
             raise TmapError(
-                f"`launch: command:` does not start: {fault}. Name the program of the "
-                "server's own environment with its whole path."
+                f"`launch: command:` does not start: {fault}. Name the program in the "
+                "server's own environment by its full path."
             ) from None
         atexit.register(self.end)
 
@@ -82,7 +82,7 @@ class Launched:
         Raises
         ------
         TmapError
-            If it ends before, or does not answer in time.
+            If it ends first, or does not answer in time.
         """
         start = time.monotonic()
         while not self._is_ready():
@@ -90,13 +90,13 @@ class Launched:
                 self.end()
                 raise TmapError(
                     f"The launched server did not answer at {self.card.url} within "
-                    f"{duration(self.most)}. Raise `launch: wait:`, or mend `url:`."
+                    f"{duration(self.most)}. Raise `launch: wait:`, or fix `url:`."
                 )
             time.sleep(EVERY)
         logger.info("launch: ready after %s", duration(time.monotonic() - start))
 
     def _is_ready(self) -> bool:
-        """Whether it answers; what answers when it has ended is another server."""
+        """Whether it answers; if it has ended, another server is answering."""
         ready = answers(self.card)
         code = self.process.poll()
         if code is None:
@@ -104,12 +104,12 @@ class Launched:
         raise TmapError(
             f"The launched server ended with status {code}"
             + (f", and another answers at {self.card.url}" if ready else "")
-            + ". Its words stand above; mend `launch: command:` in the model card, or "
-            "write {port} there and in `url:` where ports collide."
+            + ". Its output is above; fix `launch: command:` in the model card, or "
+            "write {port} there and in `url:` if ports collide."
         )
 
     def end(self) -> None:
-        """End the server and what it started."""
+        """End the server and the processes that it started."""
         atexit.unregister(self.end)
         for how, patience in ((signal.SIGTERM, PEACE), (signal.SIGKILL, PEACE)):
             with contextlib.suppress(ProcessLookupError):
@@ -120,7 +120,7 @@ class Launched:
 
 
 def answers(card: AnsweringSection) -> bool:
-    """Whether a server is ready at this address: by /health, else by one token."""
+    """Whether a server is ready at this address: asks /health, or else for one token."""
     root = card.url.removesuffix("/v1")
     body = {"model": card.model, "prompt": "1", "max_tokens": 1, "temperature": 0}
     try:
@@ -133,7 +133,7 @@ def answers(card: AnsweringSection) -> bool:
 
 
 def _free_port() -> int:
-    """A port that nothing listens at now, so that jobs on one node do not collide."""
+    """A port on which nothing listens now, so that jobs on one node do not collide."""
     with socket.socket() as found:
         found.bind(("", 0))
         port: int = found.getsockname()[1]

@@ -1,8 +1,8 @@
 """Log-probabilities of given tokens, without logits over the whole text.
 
-Only positions that predict an answer token go through the output layer, some at a time;
-the soft maximum is taken in float32 and sums in float64 (bfloat16 all the way would be
-off by about 1 %).
+Only positions that predict an answer token go through the output layer, some at a time.
+The softmax is computed in float32 and sums in float64 (bfloat16 throughout would be off by
+about 1 %).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 
 from tmap.errors import TmapError
 
-#: Logits that are held at once, in numbers: positions times vocabulary.
+#: Most logits in memory at a time: positions times vocabulary.
 MAX_LOGITS = {"cpu": 2**22, "cuda": 2**26}
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Head:
     Raises
     ------
     TmapError
-        If the model makes its logits in some other way (seen on a short text).
+        If the model computes its logits in another way (checked on a short text).
     """
 
     def __init__(self, model: Any) -> None:
@@ -47,7 +47,7 @@ class Head:
         return found if not self._cap else torch.tanh(found / self._cap) * self._cap
 
     def log_p(self, hidden: torch.Tensor, targets: Sequence[int]) -> torch.Tensor:
-        """Log-probability of each target after its hidden state: (n,) float64, CPU."""
+        """Log-probability of each target given its hidden state: (n,) float64, CPU."""
         found = []
         some = self._positions
         for start in range(0, len(targets), some):
@@ -66,9 +66,9 @@ class Head:
         error = (theirs - ours.to(theirs.device)).norm() / theirs.norm()
         if not error < 0.02:
             raise TmapError(
-                "The model makes its logits in a way that the engine does not know "
+                "The model computes its logits in a way that the engine does not know "
                 f"(they differ by {float(error):.0%}); plain, scaled or soft-capped "
-                "logits are right. Set `engine: {name: reference}` in the model card."
+                "logits work. Set `engine: {name: reference}` in the model card."
             )
 
 
@@ -90,7 +90,7 @@ def budget_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
 def in_batches(
     lengths: Sequence[int], budget: int, work: Callable[[list[int]], None]
 ) -> int:
-    """Do `work` on the indices of every batch; halve batches that do not fit the memory.
+    """Do `work` on the indices of every batch; halve batches that do not fit into memory.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def in_batches(
 
     Returns
     -------
-    the budget that held to the end
+    the final budget
 
     Raises
     ------
@@ -113,17 +113,17 @@ def in_batches(
             work(batch)
             fits = True
         except torch.OutOfMemoryError:
-            fits = False  # the batch's tensors go with the exception, then we go on
+            fits = False  # the exception releases the batch's tensors; then continue
         if fits:
             left.pop(0)
             continue
         budget = lengths[batch[0]] * len(batch) // 2
         if len(batch) == 1:
             raise TmapError(
-                f"A row of {lengths[batch[0]]} tokens alone does not fit the memory of "
-                "the device; it must. Free the device, or ask for a larger one."
+                f"A single row of {lengths[batch[0]]} tokens does not fit into the "
+                "device's memory; it must. Free the device, or ask for a larger one."
             )
-        logger.warning("Out of memory: going on with %d tokens at once.", budget)
+        logger.warning("Out of memory: continuing with %d tokens at a time.", budget)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         rest = [index for others in left for index in others]

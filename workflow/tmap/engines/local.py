@@ -1,4 +1,4 @@
-"""What the engines that hold a model in this process share."""
+"""The common part of engines that have the model in this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tmap.engines.roofline import Roofline
 from tmap.errors import TmapError
 
 LOGGER = logging.getLogger(__name__)
-#: Rows at once on a CPU and at most; tokens of a question that a GPU keeps room for.
+#: Batch size on a CPU; largest batch size; question length that a GPU reserves memory for.
 CPU_ROWS, MAX_ROWS, QUESTION = 128, 1024, 256
 
 
@@ -26,9 +26,9 @@ class Local:
     ----------
     model : transformers causal language model, in evaluation mode
     tokenizer : transformers tokenizer
-    key : names what can change a token
-    batch_size : rows computed at once; "auto": what memory allows
-    max_new_tokens : of the longest answers, where `batch_size` is "auto"
+    key : identifies everything that can change a token
+    batch_size : rows computed together; "auto": as many as memory allows
+    max_new_tokens : of the longest answers, if `batch_size` is "auto"
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Local:
         return attention_weights.paid(self.model, prefixes, questions, layer)
 
     def _fitting(self, max_new_tokens: int) -> int:
-        """Rows whose keys and values take 60 % of the free memory of a GPU at most."""
+        """Rows whose keys and values take at most 60 % of a GPU's free memory."""
         if self.device.type != "cuda":
             return CPU_ROWS
         free, _ = torch.cuda.mem_get_info(self.device)
@@ -81,12 +81,12 @@ class Local:
         return int(max(1, min(MAX_ROWS, 0.6 * free // per_row)))
 
     def within_memory(self, work: Callable[[], None]) -> None:
-        """Do `work`; again with half as many rows each time that memory runs out.
+        """Do `work`; repeat it with half as many rows each time memory runs out.
 
         Raises
         ------
         TmapError
-            If the model card fixes the batch, or one row is too much.
+            If the model card fixes the batch size, or one row is too much.
         """
         while True:
             try:
@@ -94,7 +94,7 @@ class Local:
                 return
             except torch.OutOfMemoryError as fault:
                 words = str(fault)
-            # Here the fault is gone, and with it the tensors that its traceback held.
+            # The exception is gone here, and so are the tensors that its traceback held.
             self._halve_batch(words)
 
     def _halve_batch(self, words: str) -> None:
@@ -102,20 +102,20 @@ class Local:
             raise TmapError(
                 f"Memory ran out with {self.batch_size} rows at once: "
                 f"{words.splitlines()[0][:160]} Set `engine: {{batch_size: auto}}` "
-                "in the model card, or take a GPU with more memory. What was finished "
-                "is on disk."
+                "in the model card, or use a GPU with more memory. Finished work is on "
+                "disk."
             )
         self.batch_size //= 2
-        LOGGER.warning("memory ran out: from here %d rows at once", self.batch_size)
+        LOGGER.warning("memory ran out: from here on, %d rows at once", self.batch_size)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
     def room(self, prefix: Ids, question: Ids, max_new_tokens: int) -> int:
-        """New tokens that fit the context after this prompt, see `base.room`."""
+        """Number of new tokens that fit after this prompt, see `base.room`."""
         return room(self.context, len(prefix) + len(question), max_new_tokens)
 
     def check_fits(self, rows: Iterable[Sequence[Ids]]) -> None:
-        """Refuse rows (each one some stretches of ids) longer than the context."""
+        """Refuse rows (each a list of stretches of ids) longer than the context."""
         longest = max((sum(map(len, row)) for row in rows), default=0)
         if self.context is not None and longest > self.context:
             raise TmapError(
@@ -126,7 +126,7 @@ class Local:
 
 
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
-    """End-of-sequence tokens of tokenizer, model and generation settings together."""
+    """End-of-sequence tokens of tokenizer, model and generation settings combined."""
     found: set[int] = set()
     settings = getattr(model, "generation_config", None)
     for source in (tokenizer, model.config, settings):

@@ -1,7 +1,7 @@
 """The default engine (`name: transformers`): reads every prefix once.
 
-Answers to many questions after few prefixes: a prefix is read once and shared; rows of
-similar length go together; a row that has ended leaves the batch.
+Made for many questions after few prefixes: a prefix is read once and shared; rows of
+similar length are batched; a row that has ended leaves the batch.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from tmap.engines.stops import StopTexts
 from tmap.jobs.log import Progress
 
 LOGGER = logging.getLogger(__name__)
-#: Tokens per forward pass with padding, where given answers are measured.
+#: Tokens per forward pass with padding, when given answers are measured.
 TOKEN_BUDGET = {"cpu": 1024, "cuda": 16_384}
-#: Ended rows leave when they are this share of the batch; each leaving moves a few.
+#: Ended rows leave when they are this share of the batch; each time, a few rows move.
 DROP_SHARE = 1 / 32
-#: Number of a prefix, and of what follows it.
+#: Number of a prefix, and of the question that follows it.
 Pair = tuple[int, int]
 
 
 class PrefixCache(Local):
-    """Shared prefixes where the model's layers allow, else copied ones (logged)."""
+    """Shared prefixes if the model's layers allow them, else copied ones (logged)."""
 
     def __init__(self, model: Any, tokenizer: Any, **options: Any) -> None:
         super().__init__(model, tokenizer, **options)
@@ -143,15 +143,15 @@ class PrefixCache(Local):
         stretches: Sequence[Ids],
         work: Callable[[Any, list[Row], list[Pair]], None],
     ) -> None:
-        """Do `work` on every stretch after every prefix, none of them twice.
+        """Do `work` on every stretch after every prefix, each once.
 
-        Where memory runs out, the batch is halved; fewer prefixes are then held too.
+        If memory runs out, the batch is halved, and fewer prefixes are kept in memory.
 
         Parameters
         ----------
         what : for the log
-        work : called with prefixes that were read, rows that continue them, and which
-            (prefix, stretch) these rows are
+        work : called with prefixes that were read, rows that continue them, and the
+            (prefix, stretch) numbers of these rows
         """
         lengths = [len(ids) for ids in stretches]
         done: set[Pair] = set()
@@ -193,7 +193,7 @@ class PrefixCache(Local):
         return found
 
     def _count(self, start: float, n_tokens: int) -> None:
-        """Time and tokens of prompts that were read since `start`."""
+        """Count time and tokens of prompts that were read since `start`."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self.spent.prefill_seconds += time.monotonic() - start
@@ -234,7 +234,7 @@ class PrefixCache(Local):
             states = rows.step(torch.tensor(tokens, device=self.device)[:, None])
 
     def _ends(self, answer: list[int], token: int, room: int, stops: StopTexts) -> bool:
-        """Append a token unless it is an end; whether the answer ends with it."""
+        """Append a token unless it is an end; return whether the answer is complete."""
         if token in self.eos:
             return True
         answer.append(token)
@@ -251,8 +251,8 @@ class PrefixCache(Local):
     ) -> None:
         """Call `add(indices, hidden states)` on batches of similar length.
 
-        Rows are padded on the right, where a causal model does not look, so no mask is
-        needed, and attention without one is faster.
+        Rows are padded on the right, which a causal model does not see, so no mask is
+        needed; attention without one is faster.
         """
         self.check_fits((text,) for text in texts)
 
@@ -267,7 +267,7 @@ class PrefixCache(Local):
 
 
 def _closed_up(stays: list[bool]) -> list[int]:
-    """Rows that stay; the last of them take the seats of those that leave."""
+    """Rows that stay; the last of them take the places of those that leave."""
     n = sum(stays)
     movers = [row for row in range(n, len(stays)) if stays[row]]
     return [row if stays[row] else movers.pop() for row in range(n)]

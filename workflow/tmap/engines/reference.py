@@ -1,4 +1,4 @@
-"""The engine that is slow and plain: what the others are compared with."""
+"""A slow and simple engine, the reference for the others."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Reference(Local):
         return -float(picked.double().sum()), len(scored)
 
     def _log_probabilities(self, ids: Ids) -> torch.Tensor:
-        """(len(ids), vocabulary) of the token that follows each position."""
+        """(len(ids), vocabulary), for the token that follows each position."""
         rows = torch.tensor([list(ids)], device=self.device)
         return torch.log_softmax(self.model(input_ids=rows).logits[0].float(), dim=-1)
 

@@ -1,6 +1,6 @@
-"""The time below which a device cannot do a piece of work: arithmetic, no measurement.
+"""Lower bounds for the time that a device needs: calculated, not measured.
 
-Every parameter of a matrix takes two operations per token; every decoding step reads all
+Every matrix parameter takes two operations per token; every decoding step reads all
 weights once, each prefix once, and each row's own keys and values.
 """
 
@@ -20,9 +20,9 @@ DEVICES = {
 
 
 class Roofline:
-    """Floors for one model on its device.
+    """Lower bounds for one model on its device.
 
-    NaN where the device is not in `DEVICES`, or the weights are quantized.
+    NaN if the device is not in `DEVICES`, or the weights are quantized.
     """
 
     def __init__(self, model: Any) -> None:
@@ -48,7 +48,7 @@ class Roofline:
         self.kv = 2 * config.num_hidden_layers * heads * width * size
 
     def read(self, n_tokens: int) -> float:
-        """Seconds to read prompts of so many tokens in all."""
+        """Seconds to read prompts with this many tokens in total."""
         if self.peaks is None:
             return float("nan")
         return 2 * self.reading * n_tokens / self.peaks[0]
@@ -56,7 +56,7 @@ class Roofline:
     def write(
         self, prefixes: Sequence[int], questions: Sequence[int], new: Sequence[int]
     ) -> float:
-        """Seconds to write answers together.
+        """Seconds to write the answers of one batch.
 
         Parameters
         ----------

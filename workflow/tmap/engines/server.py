@@ -1,7 +1,7 @@
 """Engine `server`: any OpenAI-compatible server that writes answers (/v1/completions).
 
-Only what all servers take is sent: model, prompt, max_tokens, temperature 0 and stop.
-What comes back is cut at the stop text here, for servers differ in whether they do.
+Requests have only fields that all servers accept: model, prompt, max_tokens, temperature 0
+and stop. Replies are cut at the stop text here, because not all servers do so.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tmap.cards.model import AnsweringSection, EngineSection
 
 logger = logging.getLogger(__name__)
-#: Stop texts per request that OpenAI's interface allows.
+#: Most stop texts per request that OpenAI's interface allows.
 MAX_STOPS = 4
 
 
@@ -35,11 +35,11 @@ class Server:
     Parameters
     ----------
     card : `engine: server:` of a model card
-    tokenizer, key, context : as of `LanguageModel`
+    tokenizer, key, context : as for `LanguageModel`
     """
 
     n_layers = 0
-    #: One group at a time: requests, not rows, are what runs together.
+    #: One group at a time: requests run in parallel, not rows.
     batch_size = 1
 
     def __init__(
@@ -72,12 +72,12 @@ class Server:
         max_new_tokens: int,
         stop: Sequence[str] = (),
     ) -> list[list[list[int]]]:
-        """As `LanguageModel.generate`; ids are those of the text that came back.
+        """As `LanguageModel.generate`; ids are those of the returned text.
 
         Raises
         ------
         TmapError
-            If the server does not answer, or answers with something else than texts.
+            If the server does not answer, or answers with something other than texts.
         """
         start = time.monotonic()
         progress = Progress("generate", len(prefixes) * len(questions), "answers")
@@ -87,7 +87,7 @@ class Server:
         found = []
         with ThreadPoolExecutor(self.card.limits.concurrency) as workers:
             for prefix in prefixes:
-                # The first alone: then the server has the prefix, and the rest share it.
+                # The first request alone caches the prefix on the server for the rest.
                 first, *rest = self._requests(prefix, questions, max_new_tokens)
                 texts = [self._ask(first, fields)]
                 jobs = [workers.submit(self._ask, request, fields) for request in rest]
@@ -103,15 +103,15 @@ class Server:
         return found
 
     def option_nll(self, *_: Any) -> Any:
-        """Not offered, like every likelihood: servers differ, or leave it out silently.
+        """Not supported, like all likelihoods: servers differ, or silently omit them.
 
         Raises
         ------
         TmapError
         """
         raise TmapError(
-            "A model on a server writes answers and measures none; multiple choice needs "
-            "likelihoods. Set `engine: {name: transformers}` in the model card."
+            "A model on a server only writes answers; multiple choice needs likelihoods. "
+            "Set `engine: {name: transformers}` in the model card."
         )
 
     answer_nll = digit_logits = attention = option_nll
@@ -119,7 +119,7 @@ class Server:
     def _requests(
         self, prefix: Ids, questions: Sequence[Ids], max_new_tokens: int
     ) -> list[tuple[int, list[Any]]]:
-        """(most new tokens, prompts) of each request, in order."""
+        """(max. new tokens, prompts) of each request, in order."""
         rows = [[*prefix, *question] for question in questions]
         rooms = [room(self.context, len(ids), max_new_tokens) for ids in rows]
         n = self.card.prompts_per_request
@@ -131,11 +131,11 @@ class Server:
         return found
 
     def _prompt(self, ids: list[int]) -> Any:
-        """Ids, or the text that the server makes the same ids of (else it is said)."""
+        """Ids, or the text that the server reads as these ids (warns if it may not)."""
         if self.card.prompts == "ids":
             return ids
         bos = self.tokenizer.bos_token_id
-        # Servers tokenise as tokenizers do by default; some put a BOS there, some do not.
+        # Servers use the tokenizer's defaults; some add a BOS token, some do not.
         ways = [ids[1:], ids] if ids[:1] == [bos] else [ids]
         texts = [self._text(way) for way in ways]
         read = [self.tokenizer.encode(text) for text in texts]
@@ -143,7 +143,7 @@ class Server:
             self._warned = True
             logger.warning(
                 "the server reads a prompt's text as %d tokens, here it has %d: answers "
-                "may differ from those of other engines; `prompts: ids` avoids it",
+                "may differ from those of other engines; `prompts: ids` avoids this",
                 len(read[-1]),
                 len(ids),
             )
@@ -170,8 +170,8 @@ class Server:
         except (Refused, OverBudget) as fault:
             raise TmapError(
                 f"The model's server at {self.card.url} does not answer: {fault}. Start "
-                "it again or mend `engine: server:` in the model card; answers of "
-                "finished groups are on disk, and the same command continues."
+                "it again or fix `engine: server:` in the model card; answers of finished "
+                "groups are on disk, and the same command continues."
             ) from None
         try:
             choices = sorted(answer["choices"], key=lambda c: c.get("index", 0))
@@ -181,8 +181,8 @@ class Server:
         if len(texts) != len(prompts) or not all(isinstance(t, str) for t in texts):
             raise TmapError(
                 f"The model's server at {self.card.url} answers {len(prompts)} prompts "
-                f"with {len(texts)} texts. It must take lists where "
-                "`prompts_per_request` is over 1; lower it to 1, or mend the address."
+                f"with {len(texts)} texts. It must accept lists if `prompts_per_request` "
+                "is above 1; lower that to 1, or fix the address."
             )
         return texts
 

@@ -1,4 +1,4 @@
-"""Prefixes that are read once and never copied; rows that continue them."""
+"""Prefixes that are read once and never copied, and rows that continue them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tmap.engines.attention import NAME, Prefixes, Shared
 from tmap.engines.base import Ids
 from tmap.engines.local import last_place
 
-#: Attention scores held at once while questions are read, in elements.
+#: Most attention scores in memory while questions are read, in elements.
 MAX_SCORES = {"cpu": 2**21, "cuda": 2**28}
 #: A row of a batch: number of its prefix, and the ids that continue it.
 Row = tuple[int, Ids]
@@ -23,18 +23,18 @@ Row = tuple[int, Ids]
 
 @dataclass
 class Seats:
-    """Where the rows of a batch stand in their buffers: one object for all layers.
+    """Positions of a batch's rows in their buffers: one object for all layers.
 
-    Layers know this and not the rows, which know the layers: in a circle, buffers would
-    stay until the garbage collector comes.
+    Layers refer to this object, not to the rows, which refer to the layers: a reference
+    cycle would keep the buffers until the garbage collector runs.
 
     Attributes
     ----------
-    n : rows still there
+    n : rows still in the batch
     capacity : columns of the buffers
-    width : columns that hold something
-    ends : (n,) where a row's next token is stored
-    part : rows that read their questions just now
+    width : columns in use
+    ends : (n,) column in which a row's next token is stored
+    part : rows that are reading their questions
     """
 
     n: int
@@ -45,7 +45,7 @@ class Seats:
 
 
 class SuffixLayer(DynamicLayer):
-    """Keys and values of one layer: each row's from the left of a fixed buffer."""
+    """Keys and values of one layer: each row fills a fixed buffer from the left."""
 
     keys: Any
     values: Any
@@ -57,7 +57,7 @@ class SuffixLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store; return what the rows now attend to, (rows, kv heads, S, size)."""
+        """Store; return the states that rows now attend to, (rows, kv heads, S, size)."""
         seats = self.seats
         if not self.is_initialized:
             heads, size = key_states.shape[1], key_states.shape[3]
@@ -70,7 +70,7 @@ class SuffixLayer(DynamicLayer):
             self.keys[seats.part, :, :width] = key_states
             self.values[seats.part, :, :width] = value_states
             return key_states, value_states
-        ends = seats.ends.to(key_states.device)  # layers may lie on several GPUs
+        ends = seats.ends.to(key_states.device)  # layers may be on several GPUs
         index = torch.arange(seats.n, device=ends.device)
         self.keys[index, :, ends] = key_states[:, :, 0]
         self.values[index, :, ends] = value_states[:, :, 0]
@@ -82,14 +82,14 @@ class SuffixLayer(DynamicLayer):
 
 
 class SharedRows:
-    """Rows that continue prefixes, each by a question and an answer that grows.
+    """Rows that continue prefixes, each with a question and a growing answer.
 
     Parameters
     ----------
     model : causal language model whose attention is `NAME`
-    prefixes : what the rows continue
+    prefixes : the prefixes that rows continue
     rows : (number of the prefix, question), longest questions first
-    room : tokens that an answer may have
+    room : most tokens of an answer
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class SharedRows:
         self.last_place = last_place(model)
 
     def read(self) -> torch.Tensor:
-        """Read the questions; hidden states of their last tokens, (rows, d)."""
+        """Read the questions; return hidden states of their last tokens, (rows, d)."""
         found = []
         for part in parts(self.model, self.prefixes, self.rows):
             self.seats.part = part
@@ -118,7 +118,7 @@ class SharedRows:
         return torch.cat(found)
 
     def step(self, ids: torch.Tensor) -> torch.Tensor:
-        """Append `ids`, (rows, 1); their hidden states, (rows, d)."""
+        """Append `ids`, (rows, 1); return their hidden states, (rows, d)."""
         seats = self.seats
         seats.width = min(seats.width + 1, seats.capacity)
         columns = torch.arange(seats.width, device=ids.device)
@@ -131,12 +131,12 @@ class SharedRows:
             use_cache=True,
             shared_prefix=self.shared,
         ).last_hidden_state[:, -1]
-        # Rows that have ended may run on for a while: they stay within the buffer.
+        # Ended rows may continue for a while: they stay within the buffer.
         seats.ends = (seats.ends + 1).clamp(max=seats.capacity - 1)
         return states
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows only, in this order; few of them should move."""
+        """Continue with these rows only, in this order; few of them should move."""
         seats = self.seats
         seats.n = len(rows)
         moves = [(old, new) for new, old in enumerate(rows) if old != new]
@@ -152,14 +152,14 @@ class SharedRows:
         self._settle()
 
     def _settle(self) -> None:
-        """What follows from which rows are there."""
+        """Update everything that depends on the rows in the batch."""
         self.shared = Shared.of(self.prefixes, self.groups)
         device = self.seats.ends.device
         self.starts = self.prefixes.lengths[torch.tensor(self.groups, device=device)]
 
 
 class SharedPrefixes:
-    """Prefixes that are never copied: for models whose layers all attend to all.
+    """Prefixes that are never copied, for models whose layers all have full attention.
 
     Parameters
     ----------
@@ -172,12 +172,12 @@ class SharedPrefixes:
         model.set_attn_implementation(NAME)
 
     def release(self) -> None:
-        """Give the model its own attention back."""
+        """Restore the model's own attention."""
         self.model.set_attn_implementation(self.usual)
 
     @staticmethod
     def refusal(model: Any) -> str | None:
-        """Why this model needs another way; None if it does not."""
+        """The reason why this model cannot share prefixes; None if it can."""
         layers = DynamicCache(config=model.config).layers
         if any(type(layer) is not DynamicLayer for layer in layers):
             return "its layers do not all attend to the whole text"
@@ -189,7 +189,7 @@ class SharedPrefixes:
         return None
 
     def agrees(self) -> bool:
-        """Whether short texts read in two parts give what the model gives in one."""
+        """Whether short texts read in two parts give the same result as in one."""
         size = self.model.config.get_text_config(decoder=True).vocab_size
         ids = [i % size for i in range(12)]
         rows = torch.tensor([ids], device=self.model.device)
@@ -208,7 +208,7 @@ class SharedPrefixes:
 
     @staticmethod
     def at_once(n_questions: int, size: int) -> int:
-        """Prefixes that are held together: whole groups where `size` allows."""
+        """Number of prefixes kept in memory together: whole groups if `size` allows."""
         return max(1, size // max(1, n_questions))
 
     @staticmethod
@@ -235,7 +235,7 @@ class SharedPrefixes:
     def start(
         self, prefixes: Any, rows: Sequence[Row], room: int
     ) -> tuple[SharedRows, torch.Tensor]:
-        """Read the rows' own parts; (rows, hidden states of the last tokens)."""
+        """Read the rows' own parts; return rows and hidden states of the last tokens."""
         started = SharedRows(self.model, prefixes, rows, room)
         return started, started.read()
 
@@ -274,8 +274,8 @@ def read(
 def parts(model: Any, prefixes: Prefixes, rows: Sequence[Row]) -> Iterator[slice]:
     """Rows that are read together, so that their scores fit in memory.
 
-    Scores are a table (see `Shared`): as many lines as prefixes from the first to the
-    last one of the rows, each as long as the longest.
+    Scores are a table (see `Shared`) with a line for each prefix from the first to the
+    last that the rows continue; all lines are as long as the longest.
     """
     heads = model.config.get_text_config(decoder=True).num_attention_heads
     most = MAX_SCORES.get(model.device.type, 2**21)

@@ -1,4 +1,4 @@
-"""When an answer ends: at a stop text, seen as soon as a token completes it."""
+"""End an answer at a stop text, as soon as a token completes it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from tmap.engines.base import Ids
 
-#: Tokens decoded beyond the stop text's bytes: some decode to nothing.
+#: Tokens decoded in addition to the stop text's bytes, because some decode to nothing.
 SLACK = 4
 
 
@@ -17,13 +17,13 @@ class StopTexts:
     Parameters
     ----------
     tokenizer : transformers tokenizer
-    stop : texts that end an answer; empty ones are passed over
+    stop : texts that end an answer; empty ones are ignored
     """
 
     def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
         self._tokenizer = tokenizer
         self._stop = [text for text in stop if text]
-        # A token holds one byte at least, so this many cover any stop text.
+        # A token has at least one byte, so this many cover any stop text.
         self._tail = max((len(t.encode()) for t in self._stop), default=0) + SLACK
         self._enders = self._find_enders() if self._stop else frozenset()
 
@@ -35,11 +35,11 @@ class StopTexts:
         return any(mark in text for mark in self._stop)
 
     def _find_enders(self) -> frozenset[int] | None:
-        """Tokens that can complete a stop text; None: any (white space is elusive)."""
+        """Tokens that can complete a stop text; None: any (white space is hard to tell)."""
         last = {text[-1] for text in self._stop}
         if any(character.isspace() and character != "\n" for character in last):
             return None
-        last.add("\ufffd")  # a part of a character, which the next token may complete
+        last.add("\ufffd")  # part of a character that the next token may complete
         size = len(self._tokenizer)
         texts = ((i, _decode(self._tokenizer, [i])) for i in range(size))
         return frozenset(i for i, text in texts if last & set(text))

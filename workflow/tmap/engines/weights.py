@@ -1,7 +1,7 @@
-"""A recorded model and its tokenizer as transformers gives them.
+"""Load a recorded model and its tokenizer with transformers.
 
-For engines and for training; apart from the engines, so that a change of theirs trains
-no adapter anew.
+For engines and for training; separate from the engines, so that a change of an engine
+retrains no adapter.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Weights(NamedTuple):
-    """A model as transformers gives it, and where and how precisely it computes."""
+    """A transformers model, with its device and its precision."""
 
     model: Any
     device: str
@@ -35,14 +35,14 @@ def load_weights(
 
     Parameters
     ----------
-    record : what `fetch_model` wrote
+    record : the model's record, written by `fetch_model`
     place : device, dtype, quantization and device map
-    kind : class of transformers that loads it; "AutoModel": without an output layer
+    kind : transformers class that loads it; "AutoModel": without an output layer
 
     Raises
     ------
     TmapError
-        If a GPU or bitsandbytes is missing, the model does not fit its GPUs, holds no
+        If a GPU or bitsandbytes is missing, or the model does not fit its GPUs, has no
         safetensors weights, or needs code that its card does not trust.
     """
     _prepare()
@@ -59,7 +59,7 @@ def load_weights(
 
 
 def settle(place: PlaceSection) -> tuple[str, str]:
-    """Device and dtype that a place comes to on this machine.
+    """The device and dtype of a place on this machine.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def load_tokenizer(record: dict[str, Any]) -> Any:
         _check_trust(record, fault)
         raise TmapError(
             f"The tokenizer of '{record.get('source', record['path'])}' does not load "
-            f"({_short(fault)}). Save it again beside the weights: "
+            f"({_short(fault)}). Save it again next to the weights: "
             "tokenizer.save_pretrained(FOLDER)."
         ) from fault
 
@@ -114,7 +114,7 @@ def load_config(record: dict[str, Any]) -> Any:
 
 
 def _prepare() -> None:
-    """Hub offline, libraries quiet, kernels deterministic; before models are loaded."""
+    """Set hub offline, libraries quiet, kernels deterministic, before models load."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -128,7 +128,7 @@ def _prepare() -> None:
 
 
 def _placing(place: PlaceSection, device: str, dtype: Any) -> dict[str, Any]:
-    """What `from_pretrained` is told beside the dtype; nothing for one plain device."""
+    """Arguments of `from_pretrained` in addition to dtype; none for one plain device."""
     if not place.quantization:
         return {"device_map": place.device_map} if place.device_map else {}
     if importlib.util.find_spec("bitsandbytes") is None:
@@ -148,14 +148,14 @@ def _placing(place: PlaceSection, device: str, dtype: Any) -> dict[str, Any]:
 
 
 def _check_spread(model: Any, device: str, name: str) -> None:
-    """Refuse layers that a device map left beside the GPUs: they would crawl."""
+    """Refuse layers that a device map put outside the GPUs: they would be very slow."""
     spread: dict[str, Any] = getattr(model, "hf_device_map", None) or {}
     aside = [layer for layer, where in spread.items() if where in ("cpu", "disk")]
     if device != "cpu" and aside:
         raise TmapError(
             f"Model '{name}' does not fit the GPUs of this job: {len(aside)} of its "
-            f"{len(spread)} parts, such as '{aside[0]}', would lie in the machine's "
-            "memory; all must lie on GPUs. Raise `resources.gpu`, or set "
+            f"{len(spread)} parts, such as '{aside[0]}', would be in host memory; all "
+            "must be on GPUs. Raise `resources.gpu`, or set "
             "`engine: {quantization: nf4}` in the model card."
         )
 
@@ -175,9 +175,9 @@ def _load_model(record: dict[str, Any], kind: str, **how: Any) -> Any:
         _check_trust(record, fault)
         raise TmapError(
             f"Model '{record['model']}' ({record['source']}) does not load "
-            f"({_short(fault)}). A complete folder with safetensors weights of an "
-            "architecture that transformers knows is needed. Fetch the model again, or "
-            "convert its weights with save_pretrained."
+            f"({_short(fault)}). It needs a complete folder with safetensors weights of "
+            "an architecture that transformers knows. Fetch the model again, or convert "
+            "its weights with save_pretrained."
         ) from fault
 
 
@@ -185,7 +185,7 @@ def _check_trust(record: dict[str, Any], fault: Exception) -> None:
     if "trust_remote_code" in str(fault) and not record["trust_remote_code"]:
         place = record.get("source", record["path"])
         raise TmapError(
-            f"'{place}' brings its own code, which is not run unless the card trusts it. "
+            f"'{place}' has its own code, which is not run unless the card trusts it. "
             "Read the code, then set `source: {trust_remote_code: true}` in the model "
             "card, or name a model that transformers knows."
         ) from fault

@@ -1,7 +1,7 @@
-"""Several GPUs, each with the whole model: processes that share out what is asked.
+"""Several processes, each with the whole model on its own GPU, that share the requests.
 
-Groups are dealt to the processes where they come out even, questions otherwise; each
-process is an engine of its own. On a CPU the processes share the job's threads.
+Groups are divided among the processes if they divide evenly, otherwise questions. Each
+process is an engine of its own. On a CPU, the processes share the job's threads.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SECONDS_TO_END = 10
 
 
 class Call(NamedTuple):
-    """A method of an engine, and what it is given."""
+    """A method of an engine, and its arguments."""
 
     name: str
     given: tuple[Any, ...]
@@ -41,7 +41,7 @@ class Call(NamedTuple):
 
 
 class WorkerReply(NamedTuple):
-    """What came of a call: an answer, or a fault; and what the engine is like after it."""
+    """The result of a call, an answer or a fault, and the engine's state after it."""
 
     found: Any = None
     fault: str = ""
@@ -55,8 +55,8 @@ class Workers:
 
     Parameters
     ----------
-    record, engine, adapter : as `engines.load` takes them; n is over 1
-    key : names what can change a token
+    record, engine, adapter : as for `engines.load`; n is above 1
+    key : identifies everything that can change a token
 
     Raises
     ------
@@ -96,7 +96,7 @@ class Workers:
 
     @property
     def batch_size(self) -> int:
-        """Rows that are computed together, by all processes."""
+        """Rows that all processes compute together."""
         return self._each * len(self._pipes)
 
     @batch_size.setter
@@ -156,7 +156,7 @@ class Workers:
         columns: list[Sequence[Any]],
         how: dict[str, Any],
     ) -> Any:
-        """[m][S] answers; `columns` hold something for each of the S questions."""
+        """[m][S] answers; each of `columns` has a value for each of the S questions."""
         n, m, size = len(self._pipes), len(prefixes), len(columns[0])
         by_group = m > 0 and m % n == 0
         shares = _deal(m if by_group else size, n)
@@ -180,7 +180,7 @@ class Workers:
     def _rows(
         self, name: str, columns: list[Sequence[Any]], *more: Any
     ) -> list[tuple[range, Any]]:
-        """(rows, what was found of them); `columns` hold something for each row."""
+        """(rows, their results); each of `columns` has a value for each row."""
         shares = _deal(len(columns[0]), len(self._pipes))
         calls = [
             Call(name, (*([column[i] for i in share] for column in columns), *more), {})
@@ -202,7 +202,7 @@ class Workers:
         return [reply.found for reply in replies]
 
     def _replies(self, numbers: range) -> list[WorkerReply]:
-        """Of these processes; all are heard before a fault is raised."""
+        """The replies of these processes; all have replied before a fault is raised."""
         replies: list[WorkerReply] = []
         for number in numbers:
             try:
@@ -220,8 +220,8 @@ class Workers:
         self._end()
         return TmapError(
             f"Process {number} of the model's {len(self._pipes)} ended (exit code {code}"
-            f"{': killed, as where memory runs out' if code == -9 else ''}). Answers so "
-            "far are on disk; the same command goes on. Give the job more memory "
+            f"{': killed, probably out of memory' if code == -9 else ''}). Answers so "
+            "far are on disk; the same command continues. Give the job more memory "
             "(`resources.mem_mb`), or lower `engine.data_parallel` in the model card."
         )
 
@@ -234,7 +234,7 @@ def work(
     engine: EngineSection,
     adapter: str | Path | None,
 ) -> None:
-    """What a process does until its pipe is closed. The first one tells of progress."""
+    """The loop of a process until its pipe is closed. Only the first logs progress."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks decides
     os.environ.update(place)  # before torch looks
     log.setup()
@@ -250,7 +250,7 @@ def work(
             pipe.send(reply)
             call, rows = pipe.recv()
         except (EOFError, OSError):
-            return  # nobody asks any more
+            return  # no more calls
         before = copy(lm.spent)
         lm.batch_size = rows
         try:
@@ -267,7 +267,7 @@ def _fault(fault: Exception) -> WorkerReply:
 
 
 def _deal(size: int, n: int) -> list[range]:
-    """Numbers 0 to size - 1 as n shares of alternate ones; empty shares are left out."""
+    """Divide 0 to size - 1 into n shares in turn; empty shares are left out."""
     return [range(k, size, n) for k in range(min(n, size))]
 
 
@@ -283,15 +283,15 @@ def _places(engine: EngineSection) -> list[dict[str, str]]:
     gpus = list(gpus)
     if len(gpus) < n:
         raise TmapError(
-            f"The model card says engine.data_parallel: {n}, and this job sees "
+            f"The model card says engine.data_parallel: {n}, but this job sees "
             f"{len(gpus)} GPU(s); each process needs its own. Ask for {n} GPUs, or lower "
-            "it."
+            "that key."
         )
     return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus[:n]]
 
 
 def _together(spent: list[Spent]) -> Spent:
-    """What processes took side by side: the longest times, all tokens."""
+    """The cost of parallel processes: the longest times, the sum of tokens."""
     return Spent(
         max(one.prefill_seconds for one in spent),
         max(one.decode_seconds for one in spent),

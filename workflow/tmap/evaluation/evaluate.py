@@ -1,7 +1,7 @@
 """Measure a model on the test questions with lm-evaluation-harness, zero-shot.
 
-Paper section 4.1: accuracy after fine-tuning. The harness is asked over our own engine,
-see `tmap.evaluation.harness`.
+Paper section 4.1: accuracy after fine-tuning. The harness runs on our own engine, see
+`tmap.evaluation.harness`.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _replies(
 def _check_accuracy(
     results: dict[str, Any], predictions: pd.DataFrame, marking: Marking
 ) -> None:
-    """The harness's accuracy and ours are one number, or one of us has a bug."""
+    """Check that the harness and we count the same accuracy; otherwise there is a bug."""
     metric = f"{marking.metric},none" if marking.is_choice else "is_correct,tmap"
     theirs = results["metrics"][metric]
     ours = predictions["is_correct"].mean()

@@ -25,7 +25,7 @@ def answer(
     chosen: list[dict[str, Any]],
     marking: Marking,
 ) -> pd.DataFrame:
-    """Table 'predictions' of all `questions` after all rows of `chosen`, best last.
+    """Table 'predictions': all `questions`, each after all rows of `chosen`, best last.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """lm-evaluation-harness over our engine: its model class, and a task without network.
 
-The harness keeps the books (requests, filters, metrics, aggregation); prompts, tokens
-and reading are ours, so an answer is asked for and read as in the reward. A request's
-context is the bare question: the renderer makes the prompt, with no examples.
+The harness manages requests, filters, metrics and aggregation. Prompts, tokens and reading
+are ours, so an answer is requested and read as in the reward. A request's context is the
+bare question: the renderer makes the prompt, with no examples.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class EngineModel(LM):
         self.max_new_tokens = max_new_tokens
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
-        """Greedy answers, cut at the renderer's stop texts; the request names none."""
+        """Greedy answers, cut at the renderer's stop texts; requests have none."""
         prefix, questions = self._prompts([request.args[0] for request in requests])
         written = self.lm.generate(
             [prefix],
@@ -65,7 +65,7 @@ class EngineModel(LM):
         return [(-value, False) for of_question in found for value in of_question]
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
-        """Not offered: perplexity of running text is no task of this workflow."""
+        """Not supported: this workflow does not score running text."""
         raise NotImplementedError(
             "The engine answers questions; it does not score running text. "
             "Use a task of output type generate_until or multiple_choice."
@@ -79,7 +79,7 @@ class EngineModel(LM):
 class QuestionTask(ConfigurableTask):
     """A table of questions as a zero-shot task of the harness.
 
-    Written answers pass our reader as the task's filter; choices are marked by the
+    Our reader is the task's filter for written answers; choices are marked by the
     harness's own `acc` and `acc_norm`.
 
     Parameters
@@ -107,7 +107,7 @@ class QuestionTask(ConfigurableTask):
         super().__init__(config={**common, **how})
 
     def build_all_requests(self, **options: Any) -> None:
-        """As inherited, without its progress bar."""
+        """As inherited, without the progress bar."""
         with contextlib.redirect_stderr(io.StringIO()):
             super().build_all_requests(**options)
 

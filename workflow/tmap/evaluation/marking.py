@@ -1,4 +1,4 @@
-"""Ask a model questions and mark its answers: reward and evaluation mark alike."""
+"""Ask a model questions and mark its answers, in the same way for reward and evaluation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tmap.prompts.renderer import Demo, Renderer
 
 @dataclass(frozen=True)
 class Marking:
-    """How answers are asked for and marked: keys of a dataset card, and a model card's.
+    """How answers are requested and marked, from the dataset card and the model card.
 
     Attributes
     ----------
     reader : number (written freely), option or letter (the likeliest is chosen)
-    metric : strict, flexible or numeric of an answer; acc or acc_norm of a choice
+    metric : strict, flexible or numeric for an answer; acc or acc_norm for a choice
     max_new_tokens : of a written answer
     """
 
@@ -37,8 +37,8 @@ class Marking:
 class Marked(NamedTuple):
     """One marked answer: the columns that table 'predictions' adds to a question id.
 
-    Of a choice, `strict`, `flexible` and `numeric` are all the index of the option
-    chosen, and every mark is `is_correct`: there is nothing to read.
+    For a choice, `strict`, `flexible` and `numeric` are all the index of the chosen
+    option, and every mark equals `is_correct`: there is nothing to read.
     """
 
     text: str
@@ -58,7 +58,7 @@ class Examination(NamedTuple):
     ----------
     is_correct : (m, S) bool
     replies : [m][S]
-    n_new_tokens : (m,) tokens generated; 0 where options are chosen from
+    n_new_tokens : (m,) tokens generated; 0 if the answer is a choice of options
     """
 
     is_correct: np.ndarray
@@ -104,10 +104,10 @@ def examine(
 
 
 def mark_answer(text: str, gold: str, metric: str) -> Marked:
-    """Read the number out of a written answer and compare it with `gold`.
+    """Read the number in a written answer and compare it with `gold`.
 
-    A gold answer without a number is refused by the metric "numeric"; under another
-    metric it only leaves `is_numeric` false.
+    The metric "numeric" refuses a gold answer without a number; under another metric
+    `is_numeric` is then just false.
     """
     reading = read_number(text)
     marks = {name: mark(reading, gold, name) for name in ("strict", "flexible")}
@@ -126,9 +126,9 @@ def mark_answer(text: str, gold: str, metric: str) -> Marked:
 
 
 def mark_choice(nll: Sequence[float], row: dict[str, Any], marking: Marking) -> Marked:
-    """Take the likeliest option of a question row and compare its index with gold.
+    """Choose the likeliest option of a question row and compare its index with gold.
 
-    `nll` holds the negative log-likelihood of each option in nats, in their order.
+    `nll` is the negative log-likelihood of each option in nats, in their order.
     """
     chosen = choose(list(nll), option_texts(row, marking), marking.metric)
     is_correct = chosen == int(row["gold"])
@@ -140,7 +140,7 @@ def mark_choice(nll: Sequence[float], row: dict[str, Any], marking: Marking) -> 
 
 
 def option_texts(row: dict[str, Any], marking: Marking) -> list[str]:
-    """What is scored for each option: its text, or its letter in brackets."""
+    """The text that is scored for each option: its own, or its letter in brackets."""
     if marking.reader == "letter":
         return letters(len(row["choices"]))
     return [str(choice) for choice in row["choices"]]
@@ -149,7 +149,7 @@ def option_texts(row: dict[str, Any], marking: Marking) -> list[str]:
 def option_ids(
     renderer: Renderer, row: dict[str, Any], marking: Marking
 ) -> list[list[int]]:
-    """Token ids of each option as an answer that follows the prompt, not closed."""
+    """Token ids of each option as an answer after the prompt, without an end token."""
     return [renderer.answer(text) for text in option_texts(row, marking)]
 
 
@@ -178,8 +178,8 @@ def _batches(
 ) -> list[tuple[list[int], list[Ids], list[list[int]]]]:
     """(group numbers, prefixes, questions) of groups that share the questions' ids.
 
-    Groups of one size always do; groups of several sizes may not, as a template can set
-    the first question apart.
+    Groups of the same size always do. Groups of different sizes may not, because a
+    template can treat the first question differently.
     """
     found: list[tuple[list[int], list[Ids], list[list[int]]]] = []
     for number, demos in enumerate(groups):

@@ -17,12 +17,12 @@ import numpy as np
 
 from tmap.errors import TmapError
 
-#: Counts changes that can alter a verdict; part of every ledger key.
+#: Raised with every change that can alter a verdict; part of every ledger key.
 READER_VERSION = 1
 
 MINUS = str.maketrans({"−": "-", "﹣": "-", "－": "-"})  # noqa: RUF001
 STRICT = re.compile(r"#### (-?[0-9.,]+)")
-#: The harness's pattern, less its matches without any digit ("...", "$").
+#: The harness's pattern, without its matches that have no digit ("...", "$").
 FLEXIBLE = re.compile(r"-?(?=[$.,]*[0-9])[$0-9.,]{2,}|-?[0-9]+")
 MARKED = re.compile(r"####\s*(.*)")
 #: A minus is a sign unless it follows what it could be subtracted from.
@@ -32,11 +32,11 @@ NUMBER = re.compile(
 
 
 class Reading(NamedTuple):
-    """What an answer says, by three readers; None where one finds nothing.
+    """An answer as read by three readers; None if one finds nothing.
 
     Attributes
     ----------
-    strict : what stands after the first "#### "
+    strict : the number after the first "#### "
     flexible : the last number of the text
     numeric : canonical decimal ("1000", "-0.5") of the number after the first "####";
         without that mark, of the last number of the text
@@ -51,8 +51,8 @@ def read_number(text: str) -> Reading:
     r"""Read the final number of an answer.
 
     Unicode minus signs count as "-". Separators of thousands, dollar signs and a final
-    period are dropped as the harness drops them before it compares. Where the harness
-    takes a run of dots or a lone "$" for the last number, `flexible` passes over it.
+    period are dropped, as the harness does before it compares. If the harness would take
+    a run of dots or a lone "$" for the last number, `flexible` skips it.
 
     >>> read_number("5 * 200 = 1,000 dollars.\n#### 1,000")
     Reading(strict='1000', flexible='1000', numeric='1000')
@@ -79,7 +79,7 @@ def mark(reading: Reading, gold: str, metric: str) -> bool:
     Raises
     ------
     TmapError
-        If the metric is "numeric" and gold holds no number.
+        If the metric is "numeric" and gold contains no number.
     """
     if metric not in Reading._fields:
         raise ValueError(f"metric {metric!r} does not mark numbers")
@@ -89,7 +89,7 @@ def mark(reading: Reading, gold: str, metric: str) -> bool:
     right = _read_value(gold.translate(MINUS))
     if right is None:
         raise TmapError(
-            f"The gold answer '{gold}' holds no number; metric numeric needs one. Mend "
+            f"The gold answer '{gold}' contains no number; metric numeric needs one. Fix "
             "the questions file, or set `metric: strict` in the dataset card."
         )
     return answer == right
@@ -98,13 +98,13 @@ def mark(reading: Reading, gold: str, metric: str) -> bool:
 def choose(
     option_nll: Sequence[float], option_texts: Sequence[str], metric: str
 ) -> int:
-    """Index of the likeliest option; the first one of equals.
+    """Index of the likeliest option; the first one if several are equal.
 
     Parameters
     ----------
     option_nll : summed negative log-likelihood of each option, nats
     option_texts : the options as the question lists them
-    metric : "acc" takes the sums, "acc_norm" divides them by the number of characters
+    metric : "acc" compares the sums, "acc_norm" the sums divided by number of characters
         (as lm-evaluation-harness does)
     """
     if metric not in ("acc", "acc_norm"):
@@ -116,7 +116,7 @@ def choose(
 
 
 def _normal(text: str) -> str:
-    """The harness's `regexes_to_ignore`: all up to the mark, `,`, `$`, a final `.`."""
+    """Drop the harness's `regexes_to_ignore`: all up to the mark, `,`, `$`, a final `.`."""
     text = text.translate(MINUS).rpartition("#### ")[2]
     return text.replace(",", "").replace("$", "").removesuffix(".").strip()
 
@@ -142,8 +142,8 @@ def _canonical(value: Decimal) -> str:
 
 
 def letters(n: int) -> list[str]:
-    """What stands for n options where letters are chosen: "(A)", "(B)", ...
+    """The labels of n options if letters are chosen: "(A)", "(B)", ...
 
-    n is at most MAX_OPTIONS, which `parse` sees to.
+    n is at most MAX_OPTIONS, which `parse` ensures.
     """
     return [f"({string.ascii_uppercase[i]})" for i in range(n)]

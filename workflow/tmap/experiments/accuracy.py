@@ -35,18 +35,18 @@ def build(card: ExperimentCard) -> Cells:
 
 
 def read(files: list[str]) -> Runs:
-    """Finished runs; they must all answer the questions that the first one does."""
+    """Finished runs; they must all answer the same questions as the first."""
     first = next(f for f in files if f.endswith("predictions.parquet"))
     asked = tables.read("predictions", first, ["question_id"])["question_id"]
     return load(files, asked)
 
 
 def faults(card: ExperimentCard, dataset: str, runs: Runs) -> list[str]:
-    """What metrics.json would say of these runs besides numbers, a sentence each.
+    """The caveats about these runs that metrics.json would contain, a sentence each.
 
     Raises
     ------
-    TmapError : a search may have asked a test question, though they are held out
+    TmapError : a search may have asked a held-out test question
     """
     about = cards.load("datasets", dataset)
     asked = dag.experiments.asked(card, dataset)
@@ -66,14 +66,14 @@ def faults(card: ExperimentCard, dataset: str, runs: Runs) -> list[str]:
     ]
     if shared:
         found.append(
-            f"all runs of {', '.join(shared)} share one search: how searches differ is "
-            "not in the interval (vary_search_seed)"
+            f"all runs of {', '.join(shared)} share one search: the interval does not "
+            "include the variation between searches (vary_search_seed)"
         )
     return found
 
 
 def column(card: ExperimentCard, dataset: str, model: str) -> str:
-    """What a pair of cards is called at the head of a column."""
+    """The column heading for a pair of cards."""
     pieces = [card.label(model)] if len(card.models) > 1 else []
     if len(card.datasets) > 1 or not pieces:
         pieces.append(card.label(dataset))
@@ -159,12 +159,12 @@ def _delta(pair: tuple[str, str], arms: Any, means: Any, name: str) -> dict[str,
     low, high = statistics.interval(samples)
     value = np.mean([r.is_correct.mean() for r in first])
     value -= np.mean([r.is_correct.mean() for r in second])
-    note = f"{pair[0]} less {pair[1]}, paired by question"
+    note = f"{pair[0]} minus {pair[1]}, paired by question"
     return {"value": float(value), "low": low, "high": high, "note": note}
 
 
 def _apart(card: ExperimentCard, methods: list[str]) -> frozenset[str]:
-    """Rows that select nothing, or know what cannot be known: no best among these."""
+    """Rows that select nothing, or use unknowable labels; these are never marked best."""
     found = {"delta"}
     for method in methods:
         how = cards.load("methods", method)
@@ -174,7 +174,7 @@ def _apart(card: ExperimentCard, methods: list[str]) -> frozenset[str]:
 
 
 def _runs_line(found: Cells, card: ExperimentCard) -> list[str]:
-    """How many runs a cell has, where that differs."""
+    """The number of runs of a cell, if that differs between cells."""
     rows: dict[int, list[str]] = {}
     for cell in found.rows:
         name = cell["column" if card.transpose else "row"]
@@ -198,7 +198,7 @@ def _effect(effects: list[float | None]) -> str:
 
 
 def _verdicts(found: Cells, card: ExperimentCard) -> list[str]:
-    """One line per method: in how many columns it is better, and whether it harms."""
+    """One line per method: the columns in which it is better, or in which it harms."""
     where = "column" if card.transpose else "row"
     lines = []
     for name in dict.fromkeys(cell[where] for cell in found.rows):

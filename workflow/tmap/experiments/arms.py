@@ -1,4 +1,4 @@
-"""Answers of several runs side by side."""
+"""The answers of several runs as one matrix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def matrix(files: Sequence[str]) -> np.ndarray:
     for file, frame in zip(files, frames, strict=True):
         if not frame.index.sort_values().equals(order):
             raise TmapError(
-                f"{file} answers other questions than {files[0]}; all runs of a table "
-                "must answer the same. Delete the older one and build it again."
+                f"{file} does not answer the same questions as {files[0]}; all runs of a "
+                "table must. Delete the older file and build it again."
             )
     return np.stack([frame.loc[order, "is_correct"].to_numpy(bool) for frame in frames])

@@ -1,4 +1,4 @@
-"""What a kind of table hands over: cells in order, and what is printed around them."""
+"""The content of a table: its cells in order, and the text printed around them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Cells:
     ----------
     rows : one dictionary per cell: row, column, value and more columns of table 'cells'
     unit : of the values, for people
-    scale, decimals : how a value is printed: `scale` times it, with so many decimals
-    apart : rows that no mark for the best may stand on (they select nothing)
+    scale, decimals : a value is printed times `scale`, with this many decimals
+    apart : rows that are never marked as the best (they select nothing)
     lines : sentences printed below the table: verdicts, effects, warnings
     best : whether the largest value of a column is marked
-    along : what the columns are values of; then the picture has a line per row
+    along : the quantity whose values are the columns; the picture then has a line per row
     """
 
     rows: list[dict[str, Any]]
@@ -34,5 +34,5 @@ class Cells:
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def notes(self) -> dict[str, Any]:
-        """For the metadata of the table."""
+        """The notes for the metadata of the table."""
         return {"unit": self.unit, "lines": self.lines}

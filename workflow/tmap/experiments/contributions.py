@@ -1,4 +1,4 @@
-"""What each indicator gives to the reward: Shapley values and leave-one-out, in points."""
+"""The contribution of each indicator to the reward, in points: Shapley, leave-one-out."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def build(card: ExperimentCard) -> Cells:
         gain = 100 * (about["reward"] - about["reward_without_any"])
         found.lines.append(
             f"{name}: Shapley values add up to {gain:+.1f} points, the reward of the "
-            f"learned weights ({100 * about['reward']:.1f} %) less that of an arbitrary "
-            "selection, on the search's own questions. Intervals: for the orders that "
-            "were sampled, not for the reward's noise."
+            f"learned weights ({100 * about['reward']:.1f} %) minus that of an arbitrary "
+            "selection, on the search's own questions. Intervals cover the sampling of "
+            "orders, not the noise of the reward."
         )
     return found

@@ -1,8 +1,8 @@
 """Table 6: seconds per stage, with the indicators and judges that the paper leaves out.
 
-Measured: the benchmark files that Snakemake wrote, and the searches' own timings. A clock
-says what this machine needed when it was otherwise as busy as it was. What has no
-benchmark file (a copied result) is not guessed.
+The times come from the benchmark files that Snakemake wrote and from the searches' own
+timings. They hold for this machine under its load at the time. A stage without a benchmark
+file (a copied result) is left empty, not estimated.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tmap.experiments.cells import Cells
 BENCHMARKS = Path("results/benchmarks")
 ABSENT = "no benchmark file: it was not computed here"
 LINES = [
-    "Per iteration of a search: one whose answers were all new. Its total is of all "
-    "iterations, without loading the model and confirming the weights. Of a training: one "
-    "epoch over the pool.",
-    "Per 1,000 rows: the total of this one pool, divided. A column that compares pairs of "
-    "rows (miwv, nuggets) grows faster than that. A search asks as much of any pool; what "
-    "ranking a larger one adds was not measured.",
-    "A judge's replies that were stored before cost nothing here.",
+    "Per iteration of a search: only iterations whose answers were all new. The total "
+    "includes all iterations, but not loading the model or confirming the weights. For a "
+    "training: one epoch over the pool.",
+    "Per 1,000 rows: the total for this one pool, divided. A column that compares pairs of "
+    "rows (miwv, nuggets) grows faster than that. A search asks as many questions for any "
+    "pool; the extra cost of ranking a larger one was not measured.",
+    "A judge's replies that were already stored cost nothing here.",
 ]
 
 
@@ -52,7 +52,7 @@ Row = tuple[str, list[tuple[str, dict[str, Any]]]]
 
 
 def stages(card: ExperimentCard, dataset: str, model: str, n: int) -> Iterator[Row]:
-    """Searches and trainings of the methods, then every column that they weigh."""
+    """Searches and trainings of the methods, then every column that they use."""
     names: list[str] = []
     for method in card.methods:
         how = cards.load("methods", method)
@@ -80,14 +80,14 @@ def stages(card: ExperimentCard, dataset: str, model: str, n: int) -> Iterator[R
 
 
 def measures_itself(names: list[str]) -> bool:
-    """Whether a method's cost is that of one column which is made of no others."""
+    """Whether a method's cost is that of one column that is not derived from others."""
     return len(names) == 1 and not indicators.get(names[0]).made_from
 
 
 def searching(
     timings: pd.DataFrame, exemplars: pd.Series
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Cost of a search: per iteration whose answers were not in the ledger, in total.
+    """Cost of a search: per iteration (with no answers in the ledger), and in total.
 
     Parameters
     ----------
@@ -96,21 +96,21 @@ def searching(
     """
     seconds = timings["reward_seconds"] + timings["optimizer_seconds"]
     fresh = seconds[timings["ledger_hits"] == 0]
-    note = f"{len(fresh)} of {len(seconds)} iterations asked everything anew"
+    note = f"{len(fresh)} of {len(seconds)} iterations had only new answers"
     each = float(fresh.mean()) if len(fresh) else float("nan")
     late = replayed(timings["ledger_hits"], exemplars)
     total: dict[str, Any] = {"value": float(seconds.sum())}
     if late:
         told = f"{late} of {len(seconds)} iterations were replayed from the ledger"
-        total = {"value": float("nan"), "note": f"no total, for {told}"}
+        total = {"value": float("nan"), "note": f"no total, because {told}"}
     return [("per iteration", {"value": each, "note": note}), ("total", total)]
 
 
 def replayed(ledger_hits: pd.Series, exemplars: pd.Series) -> int:
-    """Iterations with more known groups than the iterations before them had asked.
+    """Number of iterations with more known groups than earlier iterations had asked.
 
-    A search meets its own groups again where weights tie, which is no replay: it saves
-    that time in every run.
+    If weights tie, a search asks its own groups again. That is not a replay: every run
+    saves that time.
     """
     seen: set[tuple[str, ...]] = set()
     late = 0

@@ -1,8 +1,8 @@
-"""Table 9: the untrained model's accuracy on all reward questions, and from a few.
+"""Table 9: the untrained model's accuracy on all reward questions, and estimates of it.
 
 Random: the plain mean on S random questions, over many draws (the paper has one). K-means:
 the plain mean over the tiny set. gp-IRT: equation 6. Delta is the distance from the truth
-in points; of random its mean over draws.
+in points; for random, its mean over draws.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def build(card: ExperimentCard) -> Cells:
                 found.rows.append({**row, "column": f"{name} delta", **delta})
     found.lines.append(
         f"Random: mean of {N_DRAWS} draws, with the range of 95 % of them. One model is "
-        "one trial: which estimator errs least is for many models to say."
+        "one trial: finding the most accurate estimator takes many models."
     )
     return found
 

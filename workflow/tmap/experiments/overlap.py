@@ -1,6 +1,6 @@
-"""How much methods select alike: Jaccard index of their subsets.
+"""The overlap between methods: Jaccard index of their subsets.
 
-|A and B| / |A or B|; two random subsets of a share f of one pool come to f / (2 - f).
+|A and B| / |A or B|; about f / (2 - f) for two random subsets of a share f of one pool.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tmap.experiments.cells import Cells
 
 
 def jaccard(a: set[str], b: set[str]) -> float:
-    """Shared share of two sets; 1 of two empty ones."""
+    """Jaccard index of two sets; 1 for two empty ones."""
     return len(a & b) / len(a | b) if a | b else 1.0
 
 

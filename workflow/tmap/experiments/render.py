@@ -24,14 +24,14 @@ MARKS = (
 
 
 def grid(cells: Cells) -> tuple[list[str], list[str], dict[tuple[str, str], pd.Series]]:
-    """Rows, columns, and the cell at each of their crossings that has one."""
+    """Rows, columns, and (row, column) -> cell for the cells that exist."""
     frame = cells.frame
     rows, columns = (list(dict.fromkeys(frame[k])) for k in ("row", "column"))
     return rows, columns, {(r["row"], r["column"]): r for _, r in frame.iterrows()}
 
 
 def text(cells: Cells, cell: pd.Series | None) -> str:
-    """`55.4 [51.0, 59.2]`, or `-` where nothing was measured."""
+    """`55.4 [51.0, 59.2]`, or `-` if nothing was measured."""
     if cell is None or math.isnan(cell["value"]):
         return "-"
     form = f".{cells.decimals}f"
@@ -42,7 +42,7 @@ def text(cells: Cells, cell: pd.Series | None) -> str:
 
 
 def markdown(cells: Cells, title: str) -> str:
-    """The table as GitHub Markdown, then its lines and the readings side by side."""
+    """The table as GitHub Markdown, then its lines and a table of the readings."""
     rows, columns, at = grid(cells)
     marked = best(cells)
     lines = [title, "", _pipe(["", *columns]), _pipe(["---"] * (len(columns) + 1))]
@@ -215,7 +215,7 @@ def _absent(cells: Cells) -> list[str]:
 
 
 def _readings(cells: Cells) -> list[str]:
-    """Accuracy by each reader, where they differ (GSM8K: strict and lenient)."""
+    """Accuracy by each reader, if they differ (GSM8K: strict and lenient)."""
     frame, keys = cells.frame, ["strict", "flexible", "numeric"]
     known = frame[frame[keys].notna().all(axis=1)]
     if known.empty or (known[keys].nunique(axis=1) == 1).all():

@@ -2,7 +2,7 @@
 
 The paper's evidence that few-shot accuracy predicts fine-tuning. Both use the n rows of
 one subset and the same test questions. The rank correlation over shot counts is printed
-with the number of points it rests on.
+with its number of points.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Table 7 and Figure 2: learned weights by model, with intervals.
 
-Weights are relative to the largest. Columns that move together trade places at equal
-reward, so pairs that do are named below the table.
+Weights are relative to the largest. Correlated columns can trade weight at equal reward, so
+pairs of them are named below the table.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from tmap.experiments.accuracy import column
 from tmap.experiments.cells import Cells
 from tmap.selection import features
 
-#: Correlation from which on two columns are named.
+#: Correlation above which two columns are named.
 TOGETHER = 0.7
 NOT_IDENTIFIED = (
-    "Weights are not identified where columns move together, and ranks do not change "
-    "when all are scaled: do not read single weights, nor differences between models "
-    "whose intervals overlap."
+    "Weights of correlated columns are not identified, and scaling all weights changes no "
+    "rank: do not read single weights, nor differences between models whose intervals "
+    "overlap."
 )
 INTERVALS = (
-    "Intervals say where the reward may be highest as far as the search knows, among its "
-    "points and random ones; these never lie on a bound, so a weight of 0 or 1 may stand "
-    "beside its interval."
+    "Intervals show where the reward may be highest, as far as the search knows, among its "
+    "points and random ones. Random points are never on a bound, so a weight of 0 or 1 may "
+    "be outside its interval."
 )
 
 
@@ -64,13 +64,13 @@ def _together(dataset: str, model: str, method: str, name: str) -> str:
     if not pairs:
         return f"{name}: no two columns correlate by {TOGETHER} or more."
     told = ", ".join(f"{a} and {b} ({r:+.2f})" for a, b, r in pairs)
-    return f"Warning, {name}: columns that move together: {told}."
+    return f"Warning, {name}: correlated columns: {told}."
 
 
 def collinear(matrix: np.ndarray, names: list[str]) -> list[tuple[str, str, float]]:
     """Pairs of columns whose correlation is at least `TOGETHER` in size; strongest first.
 
-    A constant column moves with none.
+    A constant column correlates with none.
     """
     found = []
     for i, j in combinations(range(len(names)), 2):

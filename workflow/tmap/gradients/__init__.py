@@ -1,1 +1,1 @@
-"""Gradients of a proxy model: what `less` and `evoselect` compare."""
+"""Gradients of a proxy model, which `less` and `evoselect` compare."""

@@ -1,9 +1,8 @@
 """Gradients of samples and target questions, measured once and kept in the store.
 
 A row of a pool, or a target question with its answer, is a conversation;
-`tmap.gradients.proxy` turns it into one vector per checkpoint. What is measured goes
-into the store part by part, so a job that was killed continues, and rows that join a
-pool are measured alone.
+`tmap.gradients.proxy` turns it into one vector per checkpoint. Measurements are stored
+part by part, so a killed job can continue, and only new rows of a pool are measured.
 """
 
 from __future__ import annotations
@@ -26,20 +25,20 @@ from tmap.store.vectors import VectorStore, key
 from tmap.training.rows import Row
 
 logger = logging.getLogger(__name__)
-#: Rows per part of the store: what a kill can cost.
+#: Rows per part of the store: the most that a kill can lose.
 CHUNK = 256
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """What was measured of some rows, in their order.
+    """The measurements of some rows, in their order.
 
     Attributes
     ----------
     table : table 'gradients'
     shape : (n_checkpoints, n_rows, dim)
     parts : number of a checkpoint, (k,) positions of rows and their (k, dim) float16
-        vectors, as they lie in the store; what does not come is 0
+        vectors, in the order of the store; vectors that are missing are 0
     """
 
     table: pd.DataFrame
@@ -53,7 +52,7 @@ class Vectors:
             about = {"descr": "<f2", "fortran_order": False, "shape": self.shape}
             np.lib.format.write_array_header_1_0(file, about)
             first = file.tell()
-            # Written, not mapped: a full disk is an error here, and a signal there.
+            # Written, not mapped: a full disk raises an error, but kills a mapping.
             file.truncate(first + width * self.shape[0] * self.shape[1])
             for number, rows, vectors in self.parts:
                 for row, vector in zip(rows.tolist(), vectors, strict=True):
@@ -62,7 +61,7 @@ class Vectors:
 
 
 class Encoded(NamedTuple):
-    """Rows as they are trained on, their statuses, and the order they are measured in."""
+    """Rows in training form, their statuses, and the order of measurement."""
 
     rows: list[Row]
     status: np.ndarray
@@ -70,7 +69,7 @@ class Encoded(NamedTuple):
 
 
 def encode(proxy: Proxy, chats: Sequence[Sequence[Turn]]) -> Encoded:
-    """Conversations as the proxy reads them.
+    """Encode conversations for the proxy.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ def encode(proxy: Proxy, chats: Sequence[Sequence[Turn]]) -> Encoded:
     rows = [row for row, _ in pairs]
     status = np.array([status for _, status in pairs], dtype=object)
     usable = np.flatnonzero(status != "empty").tolist()
-    # One order for the model, whatever the pool's: batches, and so bits, are the same.
+    # One order for the model, independent of the pool's, for equal batches and bits.
     order = sorted(usable, key=lambda i: (-len(rows[i].input_ids), *rows[i]))
     return Encoded(rows, status, order)
 
@@ -93,13 +92,13 @@ def measure(
     store: VectorStore,
     share: Share = WHOLE,
 ) -> list[list[str]]:
-    """Measure what the store lacks of this job's share.
+    """Measure the rows of this job's share that the store lacks.
 
     Parameters
     ----------
-    given : of `encode`
-    adam : candidates' form rather than questions'
-    share : of the pieces that all jobs cut the rows into
+    given : from `encode`
+    adam : use the form for candidates, not that for questions
+    share : of the pieces into which all jobs cut the rows
 
     Returns
     -------
@@ -136,11 +135,11 @@ def gather(
     dim: int,
     store: VectorStore,
 ) -> Vectors:
-    """Put together what was measured, by this job or by others.
+    """Collect the measurements of this job and of others.
 
     Parameters
     ----------
-    given, keys : of `encode` and `measure`
+    given, keys : from `encode` and `measure`
     ids : of the rows
     dim : of a vector
     """
@@ -176,7 +175,7 @@ def _vectors(
 
 
 def batches(lengths: Sequence[int], most: int) -> list[range]:
-    """Stretches of rows, longest first, that padded take at most `most` tokens.
+    """Stretches of rows, longest first, that take at most `most` tokens with padding.
 
     A row longer than that is a batch of its own.
     """

@@ -1,18 +1,19 @@
-"""Weights of candidates that stand closest to the target questions, without repetition.
+"""Find weights of candidates that are closest to the target questions, yet diverse.
 
 Over weights p on the simplex, with C the cost of moving a candidate's gradient to a
-question's, u uniform over the questions, and K the candidates' similarities::
+question's, u uniform over the questions, and K the candidates' similarities, minimise::
 
     F(p) = OT(p, u) + mu p' K p
     OT(p, u) = min over plans P of  <C, P> + reg KL(P | p u')
 
 The gradient of OT in p is the source's dual potential f. It is found by Sinkhorn's
-iteration in the log domain (POT), started from the last step's potentials. F falls by
-exponentiated gradient steps, p_i <- p_i exp(-rate dF/dp_i) / Z, which stay on the
-simplex; a step that would not lower F is halved. As reg goes to 0, OT and f become the
-linear programme's, and Sinkhorn's iteration slow: F is known as well as it has converged.
+iteration in the log domain (POT), started from the last step's potentials. F is minimised
+by exponentiated gradient steps, p_i <- p_i exp(-rate dF/dp_i) / Z, which stay on the
+simplex; a step that would not lower F is halved. As reg goes to 0, OT and f approach those
+of the linear programme and Sinkhorn's iteration becomes slow; F is only as accurate as its
+convergence.
 
-POT holds several arrays of the size of C; what is added here goes over C in blocks.
+POT holds several arrays of the size of C; the code here processes C in blocks.
 
 Sources: EvoSelect (the objective, from its abstract; docs/explanation/paper.md says what
 is open and what we chose); Cuturi 2013, arXiv:1306.0895; Peyre & Cuturi 2019,
@@ -28,16 +29,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-#: Rows of the plan that are held at once where it is ours to choose.
+#: Rows of the plan in memory at a time, in our own code.
 BLOCK = 8192
 #: A weight is never 0, so that a row can come back and ranks stay defined.
 LOWEST = -600.0
-#: Of Sinkhorn's iteration: distance of the plan's question marginals from u (2-norm).
+#: Tolerance of Sinkhorn's iteration: distance (2-norm) of the question marginals from u.
 TOLERANCE = 1e-7
 
 
 class Transport(NamedTuple):
-    """Cost of moving p to u, its potentials, and how far the plan is from u at the end.
+    """Cost of moving p to u, its potentials, and the final distance of the plan from u.
 
     The potentials are the gradients in p and in u.
     """
@@ -50,15 +51,15 @@ class Transport(NamedTuple):
 
 @dataclass
 class Weights:
-    """What `minimise` found.
+    """The result of `minimise`.
 
     Attributes
     ----------
     log_p : (n,) natural logarithms of the weights
     objective : F at the start and after every step
     transport : OT alone, likewise
-    error : of each of these, as in `Transport`; above `TOLERANCE` F is a lower bound, and
-        may have risen unseen
+    error : of each of these, as in `Transport`; above `TOLERANCE`, F is a lower bound and
+        the true value may have risen
     """
 
     log_p: np.ndarray
@@ -83,12 +84,12 @@ def sinkhorn(
     cost : (n, m)
     reg : weight of the entropy, in the cost's unit, above 0
     start : (m,) target potentials to begin with
-    tolerance, iterations : it ends with the first that is reached
+    tolerance, iterations : it stops when either is reached
 
     Returns
     -------
-    The value, which is a lower bound until converged; source potentials (n,), exact for
-    the target's (m,); the error
+    The value, a lower bound until convergence; source potentials (n,), exact given the
+    target potentials (m,); the error
     """
     from ot.bregman import sinkhorn_log
 
@@ -117,7 +118,7 @@ def sinkhorn(
 
 
 def _soft_minimum(cost: np.ndarray, target: np.ndarray, reg: float) -> np.ndarray:
-    """(n,) the source potentials that fit the target's: -reg log mean exp((g - C)/reg)."""
+    """(n,) source potentials given the target's: -reg log mean exp((g - C)/reg)."""
     found = np.empty(len(cost))
     for start in range(0, len(cost), BLOCK):
         part = (target - cost[start : start + BLOCK]) / reg
@@ -134,20 +135,20 @@ def minimise(
     steps: int,
     rate: float,
 ) -> Weights:
-    """Lower F from uniform weights on.
+    """Minimise F, starting from uniform weights.
 
     Parameters
     ----------
     cost : (n, m), to each target question
-    spread : p -> p'Kp and a function that gives Kp, which is asked after a step only
+    spread : p -> p'Kp and a function that returns Kp, called only after a step
     mu : weight of p'Kp
     reg : of the transport
-    steps : at most; it ends early where no step lowers F
+    steps : most steps; it stops early if no step lowers F
     rate : of the first step
 
     Returns
     -------
-    Weights; F never rises where every error is within `TOLERANCE`
+    Weights; F never rises if every error is within `TOLERANCE`
     """
     n = len(cost)
     log_p = np.full(n, -np.log(n))

@@ -1,14 +1,14 @@
-"""A small model as a witness: the gradient that each row would give its LoRA weights.
+"""A proxy model: the gradient of its LoRA weights for each row.
 
 At each checkpoint of a warm-up, a row's gradient is projected
-(`tmap.gradients.projection`) and brought to length 1. Candidates take Adam's form, as
-LESS defines it, with the moments m and v of the warm-up, eps inside the root, without
-bias correction::
+(`tmap.gradients.projection`) and scaled to length 1. Candidates use Adam's form, as
+defined by LESS, with the moments m and v of the warm-up, eps inside the root, and no bias
+correction::
 
     (b1 m + (1 - b1) g) / sqrt(b2 v + (1 - b2) g^2 + eps)      b1 .9, b2 .999, eps 1e-8
 
-because training will take such steps; questions keep the plain gradient g (SGD form). A
-proxy without a warm-up has no moments: there, both keep g.
+because training will take such steps. Questions keep the plain gradient g (SGD form). A
+proxy without a warm-up has no moments, so both keep g.
 
 Source: Xia et al. 2024, arXiv:2402.04333 (LESS), section 3.1, and their code.
 """
@@ -36,21 +36,21 @@ from tmap.training import adapter
 from tmap.training.arguments import lora_config
 from tmap.training.rows import IGNORED, Row
 
-#: Counts changes that can alter a vector; part of every key.
+#: Raised with every change that can alter a vector; part of every key.
 VERSION = 1
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-#: Tokens of a batch, and numbers that its logits may take.
+#: Most tokens of a batch, and most logits.
 TOKENS, LOGITS = 4096, 2**28
 
 
 class Proxy:
-    """A model with LoRA weights, at one of its checkpoints at a time.
+    """A model with LoRA weights, at one checkpoint at a time.
 
     Parameters
     ----------
     record : of the fetched model
     prompt, place, train : sections of its card; `train` gives the adapter's shape
-    how : what a projection is
+    how : settings of the projection
     warm : file of a warm-up, or weights of an adapter; "" for neither
     """
 
@@ -79,12 +79,12 @@ class Proxy:
         self.who += [weights.device, place.quantization, place.device_map, *sizes]
 
     def rates(self) -> list[float]:
-        """What each checkpoint counts; they add up to 1."""
+        """The weight of each checkpoint; they add up to 1."""
         given = np.array([checkpoint.rate for checkpoint in self.checkpoints])
         return (given / given.sum()).tolist()
 
     def row(self, turns: Sequence[Turn]) -> tuple[Row, str]:
-        """A conversation as it is trained on, cut to the context, and its status."""
+        """A conversation in training form, cut to the context, and its status."""
         ids, counts = self.renderer.training(turns)
         labels = [i if n else IGNORED for i, n in zip(ids, counts, strict=True)]
         row = Row(ids[: self.max_length], labels[: self.max_length])
@@ -95,11 +95,11 @@ class Proxy:
     def vectors(
         self, number: int, rows: Sequence[Row], adam: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Projected gradients of length 1 at the checkpoint that is set, and norms.
+        """Projected gradients of length 1 at the current checkpoint, and norms.
 
         Returns
         -------
-        (n, dim) float32 and (n,) float64; the norm is that before the projection
+        (n, dim) float32 and (n,) float64; norms are those before the projection
         """
         point = self.checkpoints[number]
         total = torch.zeros(len(rows), self.projection.dim, device=self.model.device)
@@ -119,7 +119,7 @@ class Proxy:
         return (total / length).cpu().numpy(), squares.sqrt().double().cpu().numpy()
 
     def set(self, number: int) -> None:
-        """Put a checkpoint's weights into the model."""
+        """Load a checkpoint's weights into the model."""
         own = dict(self.model.named_parameters())
         for name, value in self.checkpoints[number].weights.items():
             own[name].data.copy_(value)
@@ -128,7 +128,7 @@ class Proxy:
 def adam_form(
     gradient: torch.Tensor, first: torch.Tensor, second: torch.Tensor
 ) -> torch.Tensor:
-    """The step that Adam would take, but for its rate: LESS's form of a gradient.
+    """The step that Adam would take, without its rate: LESS's form of a gradient.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def adam_form(
 
 
 def _with_adapter(model: Any, train: TrainSection, seed: int, warm: str | Path) -> Any:
-    """The model with LoRA weights: an adapter's, or fresh ones from a seed."""
+    """The model with LoRA weights: those of an adapter, or new ones from a seed."""
     from peft import PeftModel, get_peft_model
 
     if _is_adapter(warm):
@@ -152,7 +152,7 @@ def _with_adapter(model: Any, train: TrainSection, seed: int, warm: str | Path) 
 
 
 def _checkpoints(model: Any, warm: str | Path) -> list[Checkpoint]:
-    """Those of a warm-up, else the one that the model is at, without moments."""
+    """The checkpoints of a warm-up, or else the model as it is, without moments."""
     if warm and not _is_adapter(warm):
         return warmup.read(warm)
     own = {
@@ -168,7 +168,7 @@ def _is_adapter(warm: str | Path) -> bool:
 
 
 def digest_of(checkpoint: Checkpoint) -> str:
-    """Names a checkpoint by all its numbers."""
+    """A digest of all numbers of a checkpoint."""
     parts = [checkpoint.weights, checkpoint.first, checkpoint.second]
     return digest(
         [

@@ -1,12 +1,12 @@
-"""The gradient of every sample's own loss, a batch of samples at a time.
+"""The gradient of every sample's own loss, computed for a batch of samples at a time.
 
-Of a linear layer, the gradient of one sample is the sum over its tokens of (gradient of
+For a linear layer, the gradient of one sample is the sum over its tokens of (gradient of
 the output) x (input). Hooks catch both in one backward pass over the batch's summed
-losses; samples share no computation, so what belongs to each can be told apart. A
-sample's loss is the mean negative log-likelihood of its counted tokens, as in training.
+losses. Samples share no computation, so their gradients can be separated. A sample's loss
+is the mean negative log-likelihood of its counted tokens, as in training.
 
-Only LoRA weights have a gradient here, layer by layer: no more than one layer's gradients
-of a batch are ever held.
+Only LoRA weights have a gradient here, layer by layer: never more than one layer's
+gradients of a batch are in memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Consume = Callable[[str, torch.Tensor], None]
 
 
 def each(model: Any, rows: Sequence[Row], consume: Consume) -> None:
-    """Hand every trainable weight's gradients to `consume`, one weight after another.
+    """Pass every trainable weight's gradients to `consume`, one weight after another.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def losses(model: Any, rows: Sequence[Row]) -> torch.Tensor:
 
 
 def _catcher(name: str, consume: Consume) -> Callable[..., None]:
-    """A forward hook that waits for the gradient of what the layer put out."""
+    """A forward hook that waits for the gradient of the layer's output."""
 
     def catch(module: Any, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
         given = inputs[0].detach()

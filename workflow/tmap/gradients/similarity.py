@@ -1,7 +1,7 @@
-"""What `less` and `evoselect` compare: projected gradients of candidates and questions.
+"""Similarity of projected gradients of candidates and questions (`less`, `evoselect`).
 
-With eta_c the learning rate of checkpoint c among all (they add up to 1) and gradients
-of length 1, the similarity of candidate i and question j is the mean cosine
+With eta_c the relative learning rate of checkpoint c (they add up to 1) and gradients of
+length 1, the similarity of candidate i and question j is the mean cosine
 
     s_ij = sum_c eta_c <g_ci, h_cj>
 
@@ -29,7 +29,7 @@ USABLE = ("ok", "truncated")
 
 @dataclass(frozen=True)
 class Features:
-    """Gradients of one pool and of the questions that it is chosen for.
+    """Gradients of one pool and of the target questions.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Features:
     paths: tuple[Path, Path]
 
     def similarities(self, rows: np.ndarray, questions: np.ndarray) -> np.ndarray:
-        """(n_rows, n_questions) float64 in about [-1, 1], of these positions."""
+        """(n_rows, n_questions) float64 in about [-1, 1], for these positions."""
         found = np.zeros((len(rows), len(questions)))
         aims = np.load(self.paths[1], mmap_mode="r")
         for number, at, block in self._blocks(rows):
@@ -74,7 +74,7 @@ class Features:
         for number in range(len(self.rates)):
             for start in range(0, len(rows), BLOCK):
                 at = slice(start, start + BLOCK)
-                # Mapped anew each time: what was read before leaves the memory.
+                # Mapped again each time, so that earlier blocks leave the memory.
                 array = np.load(self.paths[0], mmap_mode="r")
                 yield number, at, array[number, rows[at]].astype(np.float32)
 
@@ -101,15 +101,15 @@ def read(files: Sequence[str | Path]) -> Features:
     expected = (len(about["rates"]), len(candidates))
     if shape[:2] != expected or set(asked["id"]) != set(known.index):
         raise TmapError(
-            f"{vectors} holds {shape[0]} x {shape[1]} vectors, but the tables beside it "
-            f"speak of {expected[0]} checkpoints x {expected[1]} rows and of "
+            f"{vectors} contains {shape[0]} x {shape[1]} vectors, but the tables next to "
+            f"it have {expected[0]} checkpoints x {expected[1]} rows and "
             f"{len(asked)} questions. Delete the folder and build it again."
         )
     if not asked["status"].isin(USABLE).any():
         raise TmapError(
-            "None of the target questions has a gradient, so there is nothing to aim "
-            "at; one at least must fit the proxy's context. Raise `train: max_length:` "
-            "in its model card, or name another `gradients: proxy:`."
+            "None of the target questions has a gradient, so there is no target; at "
+            "least one must fit into the proxy's context. Raise `train: max_length:` in "
+            "its model card, or name another `gradients: proxy:`."
         )
     subtasks = known.loc[asked["id"]].tolist()
     return Features(
@@ -118,7 +118,7 @@ def read(files: Sequence[str | Path]) -> Features:
 
 
 class Aligned(NamedTuple):
-    """A pool beside its gradients.
+    """A pool aligned with its gradients.
 
     Attributes
     ----------
@@ -137,8 +137,8 @@ class Aligned(NamedTuple):
 def aligned(features: Features, pool: pd.DataFrame) -> Aligned:
     """Find a pool's rows among the candidates.
 
-    By text hash: sums then run in one order, and give the same bits, whatever the order
-    of pool and files.
+    Rows are ordered by text hash, so that sums run in one order and give the same bits,
+    independent of the order of pool and files.
     """
     sample_ids = pool["sample_id"]
     table = features.candidates.set_index("id")

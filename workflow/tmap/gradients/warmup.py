@@ -1,7 +1,7 @@
-"""Warm a proxy up: a short LoRA training that keeps a checkpoint per epoch.
+"""Warm up a proxy: a short LoRA training that keeps a checkpoint per epoch.
 
-A checkpoint is more than an adapter: each weight with Adam's two moments, and the mean
-learning rate of its epoch, as LESS needs them (arXiv:2402.04333, section 3).
+A checkpoint is more than an adapter: it has each weight with Adam's two moments, and the
+mean learning rate of its epoch, as LESS needs (arXiv:2402.04333, section 3).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ PARTS = ("weight", "exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """LoRA weights, their Adam moments if there are any, and a share of influence.
+    """LoRA weights, their Adam moments if there are any, and a relative weight.
 
     Attributes
     ----------
     weights, first, second : name of the weight -> tensor of its shape
-    rate : learning rate; relative to other checkpoints, what this one counts
+    rate : learning rate; the checkpoint's weight relative to others
     """
 
     weights: Mapping[str, torch.Tensor]
@@ -89,7 +89,7 @@ def warm_up(
     chats : conversations of the drawn rows, in an order that does not depend on the draw
     seed : of shuffling, of the adapter's first values and of dropout
     output : safetensors file; tensors are named {epoch}/{weight}/{part}
-    scratch : folder of what a killed run goes on from
+    scratch : folder of the checkpoints from which a killed run resumes
 
     Returns
     -------

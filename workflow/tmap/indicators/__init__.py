@@ -1,11 +1,11 @@
-"""The registry: one file here, one function of the same name, one column.
+"""The registry of indicators: one file here, one function of the same name, one column.
 
-A pool goes in, one score and one status per sample come out::
+An indicator takes a pool and returns one score and one status per sample::
 
     @indicator(unit="steps", source="arXiv:2401.04925")
     def reason_steps(pool, lm=None, *, answer_mark="####") -> Scores: ...
 
-Looking a name up imports that one file, so a rule depends on its own indicator only.
+Looking up a name imports only that file, so a rule depends on its own indicator only.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ STATUSES = ("ok", "truncated", "empty", "unparsable", "failed")
 
 
 class Scores(NamedTuple):
-    """Per sample of the pool, in its order: a raw score (NaN unless ok) and a status.
+    """For each sample of the pool, in order: a raw score (NaN unless ok) and a status.
 
-    `notes` travel into the table's metadata; they are what JSON can hold. An indicator
-    that may see its pool in parts returns what its notes are made from: by name, one
-    number per sample, NaN where there is none (`Indicator.notes`).
+    `notes` are JSON values that go into the table's metadata. An indicator that may see
+    its pool in parts returns the numbers that its notes are made from instead: by name,
+    one number per sample, NaN if there is none (`Indicator.notes`).
     """
 
     score: np.ndarray
@@ -42,15 +42,15 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class Indicator:
-    """What the house knows of an indicator without running it.
+    """The declared properties of an indicator, known without running it.
 
     Attributes
     ----------
-    form : of the judge card that is asked, if it looks at a judge
+    form : form of the judge card, if it looks at a judge
     made_from : the columns that it is computed from, if it looks at columns
-    embeds : the text whose embeddings it reads besides; its options say whose they are
-        (`encoder`: a model card, "" for the target) and how pooled (`pooling`)
-    cost : of one row, where it is not what all that look there cost
+    embeds : the text whose embeddings it also reads; its options give the model
+        (`encoder`: a model card, "" for the target) and the pooling (`pooling`)
+    cost : of one row, if it differs from the usual cost for what the indicator looks at
     notes : makes the notes of a column from the numbers of its samples
     """
 
@@ -72,7 +72,7 @@ class Indicator:
         return self.noted(self.part(pool, lm, **options))
 
     def part(self, pool: Any, lm: Any = None, **options: Any) -> Scores:
-        """Score some rows of a pool; notes of the column are not made yet."""
+        """Score some rows of a pool, without making the notes of the column."""
         return self.function(pool, lm, **self.check_options(options))
 
     def noted(self, scores: Scores) -> Scores:
@@ -83,20 +83,20 @@ class Indicator:
 
     @property
     def per_model(self) -> bool:
-        """Whether its table lies under {dataset}/{model}/ rather than {dataset}/."""
+        """Whether its table is under {dataset}/{model}/ rather than {dataset}/."""
         return self.looks_at in ("target", "gradients") or any(
             get(n).per_model for n in self.made_from
         )
 
     def check_options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Defaults from the signature, overlaid by `given`; unknown names are refused."""
+        """Defaults from the signature, updated with `given`; refuse unknown names."""
         for name in given:
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
                 raise TmapError(
                     f"Indicator '{self.name}' has no option '{name}'."
                     f"{nearest(name, self.options)} It has: {known}. "
-                    f"Mend `indicators: {self.name}:` in the dataset card."
+                    f"Fix `indicators: {self.name}:` in the dataset card."
                 )
         return self.options | given
 
@@ -119,7 +119,7 @@ def indicator(
         name = function.__name__
         if function.__module__.rpartition(".")[2] != name:
             raise TmapError(
-                f"Indicator '{name}' stands in {function.__module__}; "
+                f"Indicator '{name}' is in {function.__module__}; "
                 f"its file must be indicators/{name}.py."
             )
         parameters = inspect.signature(function).parameters.values()
@@ -131,12 +131,12 @@ def indicator(
 
 
 def names() -> list[str]:
-    """All indicators, by file name."""
+    """The names of all indicators, from the file names."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg)
 
 
 def get(name: str) -> Indicator:
-    """The indicator of this name; an unknown one is an error with the nearest name."""
+    """The indicator with this name; an unknown name is an error with the nearest one."""
     module = f"{__name__}.{name}"
     if (name == "scoring" or module not in sys.modules) and name not in names():
         fix = f"To add one, write workflow/tmap/indicators/{name}.py."

@@ -1,20 +1,19 @@
-r"""Accuracy of the response, as a judge writes it: a number from 0 to 5.
+r"""Accuracy of the response, written by a judge as a number from 0 to 5.
 
-The judge and its words are a judge card, the form is `accuracy` (of AlpaGasus's
-dimensions the one it was published with). The number is read from the reply by these
-rules::
+A judge card sets the judge and its wording; the form is `accuracy` (the dimension that
+AlpaGasus was published with). The number is read from the reply by these rules::
 
     "4.5\nBoth steps are right."       4.5     first line that is not blank, leading number
     "Score: 4/5"                      4       words before it: then the line's only number
     "**4** out of 5"                  4       "/5" and "out of 5" do not count
-    "4 of the 6 steps are right"      4       a leading number stands, whatever follows
+    "4 of the 6 steps are right"      4       a leading number counts, whatever follows
     "3/10", "80%", "4,5", "4-5"       -       another scale, a comma, a range: unparsable
-    "Steps 1 and 2 fail: 2"           -       which one? unparsable
+    "Steps 1 and 2 fail: 2"           -       several numbers: unparsable
     "6", "-1", "five", ""             -       out of range, or no number: unparsable
 
-Unparsable is NaN, never a middling number: published readers put -1 there, or stop. At
-temperature 0, ratings are few and tie: the tie-break of the selection decides within
-them. Of a chat of several turns, the first exchange is rated.
+Unparsable is NaN, never a middling number; published readers use -1, or stop. At
+temperature 0 there are few different ratings, so many rows tie, and the tie-break of the
+selection decides. For a chat of several turns, the first exchange is rated.
 
 Source: Chen et al. 2024, arXiv:2307.08701 (AlpaGasus; they keep 4.5 and above); TMAP
 Table 7, "Alpagasus Score". The paper does not name the judge.
@@ -32,10 +31,10 @@ from tmap.judges import Judge
 
 LOW, HIGH = 0.0, 5.0
 _NUMBER = re.compile(r"[-+\u2212]?[0-9]+(?:\.[0-9]+)?")
-#: What names the scale and is no rating.
+#: Text that names the scale and is not a rating.
 _SCALE = re.compile(r"\s*\(?(?:/|out of)\s*5(?:\.0+)?(?![.,]?[0-9])", re.IGNORECASE)
-#: What makes a number part of something else: a range, a fraction, a decimal comma, a
-#: percentage, a word, a version number.
+#: Text that makes a number part of something else: a range, a fraction, a decimal comma,
+#: a percentage, a word, a version number.
 _PART = re.compile(
     r"\s*(?:[/%]|[-\u2013\u2014~]\s*[0-9]|\(?(?:to|out of)\s+[0-9])|[,.:][0-9]|\w",
     re.IGNORECASE,

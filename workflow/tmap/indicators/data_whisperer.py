@@ -1,45 +1,46 @@
-"""How well a sample serves as an example: accuracy of others, shared out by attention.
+"""How well a sample works as an example: accuracy on others, divided by attention.
 
-A batch shows `n_demos` samples and asks `n_queries` others at once. With f the mean
-metric of the answers against the queries' own responses, and a_i the attention that the
-question's tokens pay to those of example i (one layer, summed over heads, the mean over
-pairs of tokens), example i gets::
+A batch shows `n_demos` samples and asks `n_queries` others together. With f the mean
+metric of the answers against the queries' own responses, and a_i the attention of the
+question's tokens to those of example i (one layer, summed over heads, mean over pairs of
+tokens), example i gets::
 
     f a_i / (a_1 + ... + a_n)
 
     2 of 3 queries right, attention 0.3, 0.1, 0.1       2/3 x 0.6 = 0.4 for the first
 
 `mode: paper` deals all samples into batches at random, `rounds` times, draws the queries
-from those that the batch does not show, and averages what a sample got; the last batch of
-a round is filled up with samples of other batches. How often to draw is not published.
+from the samples that the batch does not show, and averages the scores of each sample. The
+last batch of a round is filled up with samples of other batches. The number of rounds is
+not published.
 
-`mode: original` does what the published code does: two halves (seed 42), each shown once
-in order, five at a time, its queries taken in turn from the other half, around the end
-and on. A last batch of fewer samples shares f among fewer. Its order is that of the file;
-ours is by text hash, then id.
+`mode: original` follows the published code: two halves (seed 42), each shown once in
+order, five at a time, with queries taken in turn from the other half, starting again at
+its end. If the last batch has fewer samples, f is divided among fewer. The code uses the
+order of the file; we order by text hash, then id.
 
 The prompt. Examples are exchanges of the model card's template; the last question lists
-the queries, and each answer must begin with its number. The answers are read by these
-rules (one query is asked as it is, and its whole reply is the answer)::
+the queries, and each answer must begin with its number. Answers are read by these rules (a
+single query is asked as it is, and the whole reply is its answer)::
 
     "Answer 1: ...", "**Answer 2.** ..."    at the beginning of a line, in any case
-    1, 2, ..., n, each once, in order       else the batch is not read
+    1, 2, ..., n, each once, in order       otherwise the batch is not read
 
 A batch that is not read scores nothing; a sample without any other batch is `unparsable`
-(the published code leaves it at 0, the lowest rank). `metric: number` marks as GSM8K is
-marked, by the last number (the code: strictly after "####", which splits 1,000 and loses
-minus signs); `metric: rouge_l` is the F1 of the longest common subsequence of words.
+(the published code leaves it at 0, the lowest rank). `metric: number` marks by the last
+number, as for GSM8K (the published code requires "####", splits 1,000 and loses minus
+signs); `metric: rouge_l` is the F1 of the longest common subsequence of words.
 
-`layer` counts from 0; null takes two fifths of the depth, which for Llama-3-8B is the
-code's 13 of 32 (it looks layers up by the model's name; for Qwen2.5 it takes 16 of 28,
-for Mistral 10 of 32). An example's tokens are those that the prompt gains by it.
+`layer` counts from 0; null means two fifths of the depth, which for Llama-3-8B is the
+published code's 13 of 32 (it has a layer for each model name: 16 of 28 for Qwen2.5, 10 of
+32 for Mistral). An example's tokens are those that it adds to the prompt.
 
-Statuses besides: `empty` without question or response, `truncated` if a sample takes more
-than its share of the context, `failed` in a pool without other samples. Of a chat of
+Other statuses: `empty` without question or response, `truncated` if a sample takes more
+than its share of the context, `failed` in a pool without other samples. For a chat of
 several turns, the first exchange is shown.
 
-Source: Wang et al. 2025, arXiv:2505.12212. What their text leaves open about lengths is
-as in their code, in both modes.
+Source: Wang et al. 2025, arXiv:2505.12212. Where their text leaves lengths open, both
+modes follow their code.
 """
 
 from __future__ import annotations
@@ -83,16 +84,16 @@ def data_whisperer(
     pool : table 'pool', n_samples rows
     lm : the target model and its renderer
     mode : paper | original
-    n_demos, n_queries : samples that a batch shows, and asks
+    n_demos, n_queries : numbers of samples that a batch shows and asks
     rounds : times that every sample is shown (mode paper)
     seed : of all draws
-    layer : whose attention weighs; null for two fifths of the depth
+    layer : the layer of the attention weights; null for two fifths of the depth
     metric : number | rouge_l
-    max_new_tokens : of the answers to one batch, together
+    max_new_tokens : of all answers to one batch, together
 
     Returns
     -------
-    (n_samples,) in [0, 1]; higher means that others are answered better with it
+    (n_samples,) in [0, 1]; higher means that it helps more with other questions
     """
     counts = {"n_demos": n_demos, "n_queries": n_queries, "rounds": rounds}
     _options(mode, metric, **counts)
@@ -116,7 +117,7 @@ def data_whisperer(
 def _mean(
     n: int, batches: list[whisper.Batch], shares: list[np.ndarray | None]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Status and score of every sample over the batches that showed it and were read."""
+    """Status and score of every sample, over the batches that show it and were read."""
     status = np.full(n, "failed", dtype=object)
     total, count = np.zeros(n), np.zeros(n)
     for batch, share in zip(batches, shares, strict=True):
@@ -131,7 +132,7 @@ def _mean(
 
 
 def _options(mode: str, metric: str, **counts: int) -> None:
-    """Refuse options that make no batches."""
+    """Refuse options from which no batches can be made."""
     fix = "Set it under `indicators: data_whisperer:` in the dataset card."
     if mode not in MODES:
         raise unknown("mode of data_whisperer", mode, MODES, fix)
@@ -145,7 +146,7 @@ def _options(mode: str, metric: str, **counts: int) -> None:
 
 
 def _layer(layer: int | None, lm: Scorer) -> int:
-    """The layer that weighs, from 0."""
+    """The layer of the attention weights, from 0."""
     n_layers = lm.lm.n_layers
     chosen = round(0.4 * n_layers) if layer is None else layer
     if not 0 <= chosen < n_layers:

@@ -1,11 +1,11 @@
-"""Complexity of the instruction, as a judge rates it from 1 to 6.
+"""Complexity of the instruction, rated by a judge from 1 to 6.
 
-Formula: as `deita_quality`, from the form `complexity`, which shows the question only::
+Formula: as for `deita_quality`, with the form `complexity`, which shows only the question::
 
     probabilities of 1 and 2: 0.75, 0.25       1 x 0.75 + 2 x 0.25 = 1.25
 
-Statuses are those of `deita_quality`; a row without a response is `empty` here too, for
-no such row can be trained on.
+Statuses are those of `deita_quality`; a row without a response is `empty` here too, because
+it cannot be used for training.
 
 Source: Liu et al. 2024, arXiv:2312.15685 (DEITA); TMAP Table 7, "DEITA Complexity". The
 paper does not say which judge; the default card is DEITA's own scorer.

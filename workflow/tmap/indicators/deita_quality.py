@@ -1,18 +1,18 @@
-"""Quality of the response, as a judge rates it from 1 to 6.
+"""Quality of the response, rated by a judge from 1 to 6.
 
 Formula: the mean digit under the judge's probabilities of 1..6 as the first token of its
-answer, the softmax taken over these six alone::
+answer, with the softmax over these six only::
 
     probabilities of 4, 5, 6: 0.1, 0.6, 0.2, other digits 0, other tokens 0.1
     (4 x 0.1 + 5 x 0.6 + 6 x 0.2) / 0.9 = 5.111
 
-The judge and its words are a judge card, the form is `quality`. From a local model all
-six log-probabilities are read. A server lists its likeliest tokens only: then the listed
-digits must hold at least 0.99 of the probability, and the table's metadata say how far a
-score may be off (`largest_error`); with less, a row is `unparsable`. The source puts 3.0
-there, which we do not. `truncated` if the prompt does not fit the judge's context,
-`empty` without a question or response. Of a chat of several turns, the first exchange is
-rated; the source sums over turns, by which long chats win.
+A judge card sets the judge and its wording; the form is `quality`. For a local model, all
+six log-probabilities are read. A server lists only its likeliest tokens: the listed digits
+must then have at least 0.99 of the probability, and the table's metadata give the largest
+error of a score (`largest_error`); with less, a row is `unparsable` (the source uses 3.0
+instead). `truncated` if the prompt does not fit into the judge's context, `empty` without a
+question or response. For a chat of several turns, the first exchange is rated; the source
+sums over turns, which favours long chats.
 
 Source: Liu et al. 2024, arXiv:2312.15685 (DEITA); TMAP Table 7, "DEITA Quality". The
 paper does not say which judge; the default card is DEITA's own scorer.

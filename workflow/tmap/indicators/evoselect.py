@@ -1,7 +1,7 @@
-"""Weight of a sample among those that together stand for the target questions.
+"""Weight of a sample in the mixture that best matches the target questions.
 
-Weights p over the pool minimise the cost of moving their gradients to those of the
-target questions, plus `mu` times their similarity among themselves::
+Weights p over the pool minimise the cost of moving the samples' gradients to those of the
+target questions, plus `mu` times the similarity of the samples to each other::
 
     F(p) = OT(p, uniform over questions) + mu p'Kp
     cost: cosine       C_ij = 1 - s_ij
@@ -10,19 +10,19 @@ target questions, plus `mu` times their similarity among themselves::
 
     score = log(N p_i)      0 for a weight of 1 / N, log 2 = 0.693 for twice that
 
-where s is the mean cosine of `less` (checkpoints by learning rate). `steps`
-exponentiated gradient steps go down from uniform weights
-(`tmap.gradients.optimal_transport`), the first of `rate`; `regularisation` is the
-entropy's weight in OT, in the unit of the cost. A selection takes the highest weights.
-Few steps keep many rows in play; the minimum itself, with mu = 0, needs no more rows
-than there are questions. With little `regularisation` the transport may not converge in
-2000 iterations; then the table's notes have a `warning`.
+where s is the mean cosine of `less` (checkpoints weighted by learning rate). The minimum is
+approached from uniform weights by `steps` exponentiated gradient steps
+(`tmap.gradients.optimal_transport`), the first with `rate`; `regularisation` is the weight
+of the entropy in OT, in the unit of the cost. A selection takes the highest weights. With
+few steps, many rows keep some weight; the minimum itself, with mu = 0, needs no more rows
+than there are questions. With small `regularisation`, the transport may not converge in
+2000 iterations; the table's notes then have a `warning`.
 
 Gradients and statuses are those of `less`. The weights depend on the whole pool.
 
 Source: EvoSelect. Its abstract names optimal transport over proxy gradients with a
 diversification, an iterative optimisation that combines both gradients, and the top k; no
-code is published. What it leaves open, and what we chose: docs/explanation/paper.md.
+code is published. Open points and our choices: docs/explanation/paper.md.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ def evoselect(
     steps: int = 20,
     rate: float = 5.0,
 ) -> Scores:
-    """Weigh all rows together.
+    """Compute the weights of all rows together.
 
     Parameters
     ----------
     pool : table 'pool', n_samples rows
     lm : gradients of the pool and of the target questions
-    mu : how much similar rows cost each other, at least 0
+    mu : penalty on the similarity of rows to each other, at least 0
     cost : cosine | euclidean
     regularisation : of the transport, above 0
-    steps : gradient steps at most
-    rate : of the first step; halved where it does not lower F
+    steps : most gradient steps
+    rate : of the first step; halved if it does not lower F
 
     Returns
     -------
@@ -97,19 +97,19 @@ def evoselect(
 
 
 def _doubt(found: optimal_transport.Weights, regularisation: float) -> dict[str, str]:
-    """A warning where the transport was not solved to its tolerance."""
+    """A warning if the transport was not solved to its tolerance."""
     worst = max(found.error)
     if worst <= optimal_transport.TOLERANCE:
         return {}
     return {
         "warning": f"the transport's plan misses its marginals by {worst:.1e} (wanted "
-        f"{optimal_transport.TOLERANCE:.0e}), so the objective may have risen unseen; "
+        f"{optimal_transport.TOLERANCE:.0e}), so the objective may have risen unnoticed; "
         f"raise regularisation above {regularisation:g}"
     }
 
 
 def costs(near: np.ndarray, cost: str) -> np.ndarray:
-    """Costs from similarities; rounding may leave those of equal vectors above 1."""
+    """Costs from similarities; by rounding, those of equal vectors may be above 1."""
     apart = np.maximum(1 - near, 0)
     return np.sqrt(2 * apart) if cost == "euclidean" else apart
 
@@ -117,7 +117,7 @@ def costs(near: np.ndarray, cost: str) -> np.ndarray:
 def _spread(
     lm: Features, rows: np.ndarray
 ) -> Callable[[np.ndarray], tuple[float, Callable[[], np.ndarray]]]:
-    """p'Kp and Kp through the mean vector: K itself is never formed."""
+    """p'Kp and Kp from the mean vector; K itself is never formed."""
 
     def of(p: np.ndarray) -> tuple[float, Callable[[], np.ndarray]]:
         mean = lm.mean(rows, p)

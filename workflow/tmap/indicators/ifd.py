@@ -1,4 +1,4 @@
-"""Instruction-following difficulty: how little the instruction helps to the response.
+"""Instruction-following difficulty: how little the instruction helps with the response.
 
 With c the mean negative log-likelihood in nats of the response's tokens after the
 prompt, and a the same without the prompt::
@@ -11,23 +11,23 @@ prompt, and a the same without the prompt::
 Below 1 the instruction helps, near 0 it gives the response away; above 1 it misleads.
 The column keeps all values.
 
-The first token. After the prompt, every response token counts. Alone, the first token
-has nothing before it and is left out of the mean: `alone: nothing`, as published. With
-`alone: bos` it follows the beginning-of-sequence token and counts, so that both means
-are over the same tokens; a tokenizer without that token has no such variant. (Cherry
-LLM lets the response alone follow the header of its template, which we do not.)
+The first token. After the prompt, every response token counts. Without the prompt, the
+first token has nothing before it and is left out of the mean: `alone: nothing`, as
+published. With `alone: bos`, it follows the beginning-of-sequence token and counts, so that
+both means are over the same tokens; this needs a tokenizer with that token. (In Cherry LLM,
+the response alone follows the header of its template, which we do not do.)
 
-The tokens. Both passes see the same ids. With `template: true` the response follows the
-prompt of the proxy's model card (`plain` for GPT-2), BOS included; with `template: false`
-it follows the instruction, the input below it if there is one, and a line break, as
-Superfiltering writes them, without BOS. Prompt and response are tokenised apart, so that
-no token spans both; the source tokenises them together and looks for the response's text
-in the result, by which a merged token shifts what is counted. It cuts long rows at 1,024
-tokens; we report `truncated`: prompt and response must fit the proxy's context together.
-A response of a single token has nothing to count alone and is `empty`. Of a chat of
-several turns, the first exchange is measured.
+The tokens. Both passes see the same ids. With `template: true`, the response follows the
+prompt of the proxy's model card (`plain` for GPT-2), including BOS. With `template: false`,
+it follows the instruction, any input below it, and a line break, as in Superfiltering,
+without BOS. Prompt and response are tokenised separately, so that no token spans both; the
+source tokenises them together and searches the result for the response's text, so a merged
+token shifts the count. The source cuts long rows at 1,024 tokens; we report `truncated`:
+prompt and response must fit into the proxy's context together. A response of a single token
+has nothing to count alone and is `empty`. For a chat of several turns, the first exchange
+is measured.
 
-A selection by IFD drops rows at 1 and above first: method card `ifd`, `filter: below:`.
+A selection by IFD first drops rows at 1 and above: method card `ifd`, `filter: below:`.
 
 Source: Li et al. 2024, arXiv:2402.00530 (Superfiltering: ppl_ratio, GPT-2), after Li et
 al. 2023, arXiv:2308.12032 (Cherry LLM: loss_ratio); TMAP Table 7, "IFD".
@@ -67,7 +67,7 @@ def ifd(
     lm : the proxy model and its renderer
     proxy : model card that `lm` was made from
     variant : ppl_ratio | loss_ratio
-    alone : nothing | bos, what the response follows without its prompt
+    alone : nothing | bos: the text before the response when there is no prompt
     template : whether the proxy's prompt template is used
 
     Returns
@@ -92,7 +92,7 @@ def ifd(
 def _bare_ids(
     pool: pd.DataFrame, renderer: Renderer
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Prompts and answers without a template: a line break stands between them."""
+    """Prompts and answers without a template, with a line break between them."""
     encoder = SafeTokenizer(renderer.tokenizer, "")
     texts = [
         (f"{clean(question_of(row))}\n", clean(answer_of(row)))
@@ -103,7 +103,7 @@ def _bare_ids(
 
 
 def _opening(renderer: Renderer, alone: str) -> list[int]:
-    """What the response follows without its prompt."""
+    """The ids before the response when there is no prompt."""
     if alone == "nothing":
         return []
     if renderer.tokenizer.bos_token_id is None:

@@ -1,6 +1,6 @@
-"""Influence: how far a training step on this sample would help the target questions.
+"""Influence: how much a training step on this sample would help the target questions.
 
-With g the projected gradient of a sample (Adam's form) and h that of a question with its
+With g the projected gradient of a sample (Adam's form), h that of a question with its
 answer (SGD form), both of length 1, and eta_c the share of checkpoint c in the learning
 rates of the warm-up::
 
@@ -9,17 +9,16 @@ rates of the warm-up::
     two checkpoints, eta 0.75 and 0.25, one question, cosines 0.2 and 0.6       0.3
     questions of A: 0.3, 0.1; of B: 0.25        max(0.2, 0.25) = 0.25
 
-Gradients are of rule `gradients`: see `gradients:` in the dataset card, which names the
-proxy and its warm-up. Only reward questions are targets, and
-none of those that confirm a search's reward. Subtasks are the values of the
-column that `questions: columns: subtask:` names; without it there is one. (LESS divides
-by fixed numbers of questions that it knows of its benchmarks.)
+The gradients come from rule `gradients`; `gradients:` in the dataset card names the proxy
+and its warm-up. Targets are the reward questions, except those that confirm a search's
+reward. Subtasks are the values of the column that `questions: columns: subtask:` names;
+without it there is one. (LESS divides by fixed numbers of questions for its benchmarks.)
 
-A row that was cut to the proxy's context is `truncated` and NaN, `empty` is one without
-an answer, `failed` one whose gradient is 0 or not finite. All turns of a chat count.
+A row is `truncated` and NaN if it was cut to the proxy's context, `empty` without an
+answer, and `failed` if its gradient is 0 or not finite. All turns of a chat count.
 
-Source: Xia et al. 2024, arXiv:2402.04333 (LESS), sections 3 and 4; what their text leaves
-open is as in their code.
+Source: Xia et al. 2024, arXiv:2402.04333 (LESS), sections 3 and 4, and their code where the
+text leaves details open.
 """
 
 from __future__ import annotations

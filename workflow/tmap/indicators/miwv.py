@@ -7,23 +7,23 @@ and C the most similar other sample of the pool, shown with its response::
 
     1.5 nats with the neighbour, 1.2 without       1.5 - 1.2 = 0.3
 
-The source keeps the highest values: where even the best example does not help, it reads
-a weakness of the model that training should mend. A negative value means that the
+The source keeps the highest values: if even the most similar example does not help, it
+infers a weakness of the model that training should fix. A negative value means that the
 example helps. Question, prompt and counted tokens are those of `perplexity`.
 
-The neighbour. Similarity is the cosine of the questions' embeddings (`embed_pool`); of
-equally similar rows the first by text hash, then id. `encoder` is a model card, "" the
-target model itself; the source takes BGE-large (card `bge_large`, `pooling: first`). Rows
-without a question or a response show nothing, nor do rows that take more than half of
-the context. An exact copy of a row is its neighbour like any other: deduplicate first if
-copies should not answer each other.
+The neighbour. Similarity is the cosine of the questions' embeddings (`embed_pool`); among
+equally similar rows, the first by text hash, then id. `encoder` is a model card, or "" for
+the target model itself; the source uses BGE-large (card `bge_large`, `pooling: first`).
+Rows without a question or a response are never shown, nor are rows that take more than half
+of the context. An exact copy of a row can be its neighbour: deduplicate first if copies
+should not answer each other.
 
 Statuses: `empty` without a response, `truncated` if neighbour, question and response do
-not fit the model's context together (nothing is cut), `failed` if no other row can be
-shown or a loss is not finite. Of a chat of several turns, the first exchange is measured.
+not fit into the model's context together (nothing is cut), `failed` if no other row can be
+shown or a loss is not finite. For a chat of several turns, the first exchange is measured.
 
 Source: Wang et al. 2025, arXiv:2511.07074. Its code is not published; two
-re-implementations agree on the formula, one of them reads its sign the other way round.
+re-implementations agree on the formula, but one of them interprets its sign the other way.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def miwv(
 
 
 def _neighbours(pool: pd.DataFrame, lm: Scorer) -> list[list[Demo]]:
-    """What each row's prompt shows: one example, or none."""
+    """The examples in each row's prompt: one, or none."""
     demos = demos_of(pool)
     rows = complete(pool, demos)
     size = prefix_lengths([demos[i] for i in rows], lm.renderer)

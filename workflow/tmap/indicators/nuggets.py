@@ -1,26 +1,26 @@
-"""Golden score: the share of other tasks that this sample helps as the only example.
+"""Golden score: the share of other tasks that this sample helps as a single example.
 
-With A the anchors (rows that stand for the pool), and the likelihoods those of the
-anchor's response y given its question x, after the candidate c as one example or alone::
+With A the anchors (rows that represent the pool), and the likelihoods those of the anchor's
+response y given its question x, with the candidate c as an example or without one::
 
     |{(x, y) in A : P(y | c, x) > P(y | x)}| / |A|
 
     likelier with c for 3 anchors of 4       3 / 4 = 0.75
 
-Strictly likelier: an anchor that c leaves as it is does not count. Sums and means over
-tokens give the same score, for both sides have the same tokens.
+The comparison is strict: an anchor that c leaves unchanged does not count. Sums and means
+over tokens give the same score, because both sides have the same tokens.
 
-The anchors. K-means over the questions' embeddings (`embed_pool`), `n_anchors` clusters;
-of each the row nearest to its centre. Only rows of at most `max_anchor_tokens` stand for
-others: the source pads or cuts its anchors to 200 tokens, by which answers end in the
-middle. A candidate is not its own anchor, nor one with the same text: those are left out
-of numerator and denominator. (The source does not say; its anchor would always count.)
+The anchors. K-means over the questions' embeddings (`embed_pool`) with `n_anchors`
+clusters; the anchor of each is the row nearest to its centre. Only rows of at most
+`max_anchor_tokens` can be anchors: the source pads or cuts its anchors to 200 tokens, so
+that answers end in the middle. Anchors with the candidate's own text are left out of
+numerator and denominator. (The source does not mention this case; such an anchor would
+always count.)
 
-Every candidate is read once and its keys and values are shared by all anchors, where the
-engine's model allows. Statuses: `empty` without question or response, `truncated` if the
-candidate and the longest anchor do not fit the context together, `failed` without an
-anchor or with a loss that is not finite. Of a chat of several turns, the first exchange
-is shown.
+Every candidate is read once, and all anchors share its keys and values if the engine's
+model allows. Statuses: `empty` without question or response, `truncated` if the candidate
+and the longest anchor do not fit into the context together, `failed` without an anchor or
+with a loss that is not finite. For a chat of several turns, the first exchange is shown.
 
 Source: Li et al. 2023, arXiv:2312.10302 (Nuggets; they keep 0.5 to 0.85 and above, or
 the top 1 %).
@@ -42,7 +42,7 @@ from tmap.tiny import anchors
 
 
 class Asked(NamedTuple):
-    """The anchors' questions as ids, after one example and after none, and answers."""
+    """The anchors' questions as ids, after one example and without, and their answers."""
 
     after_one: list[list[int]]
     after_none: list[list[int]]
@@ -73,8 +73,8 @@ def nuggets(
     ----------
     pool : table 'pool', n_samples rows
     lm : the target model, its renderer, and embeddings of the questions
-    n_anchors : rows that stand for the pool, at most
-    max_anchor_tokens : that an anchor may take as an example in a prompt
+    n_anchors : most rows that represent the pool
+    max_anchor_tokens : most tokens of an anchor as an example in a prompt
     seed : of K-means
     encoder : model card that made the embeddings; "" for the target model
     pooling : how it pooled them: first | last | mean
@@ -122,12 +122,12 @@ def _golden(
 def _anchors(
     where: np.ndarray, eligible: np.ndarray, n_anchors: int, seed: int
 ) -> np.ndarray:
-    """Rows that stand for all, at most `n_anchors`."""
+    """Rows that represent the pool, at most `n_anchors`."""
     n = min(n_anchors, int(eligible.sum()))
     if n < 1:
         raise TmapError(
-            "Indicator 'nuggets' finds no row short enough to be an anchor; one at least "
-            "is needed. Raise `max_anchor_tokens:` under `indicators: nuggets:` in the "
+            "Indicator 'nuggets' finds no row short enough to be an anchor; it needs at "
+            "least one. Raise `max_anchor_tokens:` under `indicators: nuggets:` in the "
             "dataset card."
         )
     return anchors.kmeans(where, n, seed, eligible).position
@@ -152,7 +152,7 @@ def _losses(candidates: list[Demo], asked: Asked, lm: Scorer) -> np.ndarray:
 
 
 def _share(nll: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(n_candidates,) share of the anchors that count and are likelier; NaN if none."""
+    """(n_candidates,) share of likelier anchors among those that count; NaN if none."""
     better = ((nll[1:] < nll[:1]) & counts).sum(axis=1)
     n = counts.sum(axis=1)
     known = np.isfinite(nll[1:]).all(axis=1) & np.isfinite(nll[0]).all() & (n > 0)

@@ -1,17 +1,17 @@
 """Length of the response: long answers tend to carry more detail.
 
-Formula: the number of characters (Unicode code points, white space at both ends left
-out), of words (maximal runs without white space) or of tokens (of the same text, without
-special tokens)::
+Formula: the number of characters (Unicode code points, without white space at both ends),
+of words (maximal runs without white space) or of tokens (of the same text, without special
+tokens)::
 
     "Now there are 3 + 4 = 7 pears."      30 characters, 9 words
 
-Of a chat of several turns, the sum over its assistant turns; system and user turns do not
+For a chat of several turns, the sum over its assistant turns; system and user turns do not
 count. A row whose assistant turns are all blank is `empty`.
 
-The source counts tokens. `count: tokens` needs a model card, whose tokenizer counts, as in
-`{count: tokens, tokenizer: gpt2}`; its weights are not read. Within one pool characters
-rank rows almost alike, and do not change with the model.
+The source counts tokens. `count: tokens` needs a model card, whose tokenizer is used, as in
+`{count: tokens, tokenizer: gpt2}`; the weights are not read. Within one pool, characters
+rank rows almost the same, and do not change with the model.
 
 Source: Zhao et al. 2024, arXiv:2402.04833; TMAP Table 7, "Output Length".
 """
@@ -31,7 +31,7 @@ COUNTS: dict[str, Callable[[str], int]] = {
     "characters": len,
     "words": lambda text: len(text.split()),
 }
-CURE = "Set `count:` under `indicators: output_length:` in the dataset card."
+FIX = "Set `count:` under `indicators: output_length:` in the dataset card."
 
 
 @indicator(unit="characters (or words, tokens)", source="arXiv:2402.04833")
@@ -49,7 +49,7 @@ def output_length(
     pool : table 'pool', n_samples rows
     lm : the tokenizer that counts tokens
     count : characters | words | tokens
-    tokenizer : tokens: model card that `lm` was made from
+    tokenizer : model card that `lm` was made from, for count tokens
 
     Returns
     -------
@@ -57,19 +57,19 @@ def output_length(
     """
     if count != "tokens":
         if count not in COUNTS:
-            raise unknown("count of output_length", count, [*COUNTS, "tokens"], CURE)
+            raise unknown("count of output_length", count, [*COUNTS, "tokens"], FIX)
         measure = COUNTS[count]
         return total(pool, lambda text: measure(text.strip()))
     if lm is None:
         raise TmapError(
-            "`count: tokens` of output_length needs a tokenizer and was given none. "
-            "Set `tokenizer: MODEL_CARD` beside it in the dataset card."
+            "`count: tokens` of output_length needs a tokenizer, but none was given. "
+            "Set `tokenizer: MODEL_CARD` next to it in the dataset card."
         )
     return total_of_all(pool, lambda texts: _tokens(lm, texts))
 
 
 def _tokens(tokenizer: Any, texts: list[str]) -> list[int]:
-    # Half surrogates are not taken; what looks like a control token is text here.
+    # Replace lone surrogates; text that looks like a control token counts as text.
     sound = [text.strip().encode("utf-8", "replace").decode("utf-8") for text in texts]
     if not sound:
         return []

@@ -1,14 +1,14 @@
 """Perplexity of the response under the target model, given the prompt.
 
 Formula: exp(mean negative log-likelihood in nats of the response's tokens), after the
-zero-shot prompt that reward and evaluation use. The first response token counts, the
-end of sequence does not::
+zero-shot prompt that reward and evaluation use. The first response token counts; the end
+of sequence does not::
 
     token probabilities 0.5, 0.25      (0.693 + 1.386) / 2 = 1.040      exp = 2.83
 
-Of a chat of several turns, the first exchange (what a demonstration shows) is measured.
-Statuses: `empty` without a response, `truncated` if prompt and response do not fit the
-model's context together, `failed` if the result is not finite.
+For a chat of several turns, the first exchange (the part that a demonstration shows) is
+measured. Statuses: `empty` without a response, `truncated` if prompt and response do not
+fit into the model's context together, `failed` if the result is not finite.
 
 Source: TMAP Table 7, "Perplexity (PPL)".
 """

@@ -1,7 +1,7 @@
 """Number of reasoning steps in the response.
 
-`rule: lines` (GSM8K writes one step per line; elsewhere this is a lower bound):
-non-empty lines that do not begin with the answer mark::
+`rule: lines` (GSM8K has one step per line; elsewhere this is a lower bound): non-empty
+lines that do not begin with the answer mark::
 
     Weng earns 12/60 = $0.2 per minute.      1
     In 50 minutes, 0.2 x 50 = $10.           2
@@ -12,11 +12,11 @@ whole words in any case, the longest first::
 
     First weigh it. It is heavy, therefore it sinks.      2: first, therefore
 
-Of a chat of several turns, both are summed over its assistant turns; a row whose assistant
-turns are all blank is `empty`. A bare answer line has 0 steps.
+For a chat of several turns, both are summed over its assistant turns; a row whose assistant
+turns are all blank is `empty`. An answer line alone has 0 steps.
 
 Source: Jin et al. 2024, arXiv:2401.04925, who show that longer chains of steps help;
-TMAP Table 7, "Number of Reasoning Steps". How to count is not published: the rules are
+TMAP Table 7, "Number of Reasoning Steps". The counting rules are not published; these are
 ours.
 """
 
@@ -31,7 +31,7 @@ from tmap.errors import unknown
 from tmap.indicators import Scores, indicator
 from tmap.indicators.scoring.turns import total
 
-#: What opens a step in English prose.
+#: Words and phrases that begin a step in English prose.
 CONNECTIVES = (
     "after that",
     "as a result",
@@ -78,7 +78,7 @@ def reason_steps(
     pool : table 'pool', n_samples rows
     lm : ignored
     rule : lines | connectives
-    answer_mark : lines: beginning of the line that states the final answer
+    answer_mark : beginning of the line with the final answer, for rule lines
 
     Returns
     -------

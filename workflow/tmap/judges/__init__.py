@@ -1,8 +1,8 @@
-"""Judges: who rates a sample, asked in the words of a judge card.
+"""Judges rate samples; a judge card has the wording of the request.
 
 A judge is a language model in this process, an OpenAI-compatible server, or a file of
-recorded replies. All give raw replies; what number a reply means is the indicator's
-business (`tmap.indicators.scoring.ratings`), so another formula asks nobody anything.
+recorded replies. All give raw replies. The indicator turns a reply into a number
+(`tmap.indicators.scoring.ratings`), so another formula needs no new replies.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = ["Judge", "load"]
 
 @dataclass(frozen=True)
 class Judge:
-    """One form of one judge card, and who is asked.
+    """One form of a judge card, and the judge that is asked.
 
     Attributes
     ----------
-    form : the words
+    form : the wording
     asker : local model, server or recorded replies
     """
 
@@ -43,11 +43,11 @@ class Judge:
 
     @property
     def in_parts(self) -> bool:
-        """Whether some rows may be asked without the others: replies are stored."""
+        """Whether rows may be asked in parts, because replies are stored."""
         return self.kept is not None or hasattr(self.asker, "open_store")
 
     def ask(self, rows: Sequence[Mapping[str, Any]], want: Want) -> list[JudgeReply]:
-        """One reply per pool row; `empty`, unasked, without question or answer."""
+        """One reply per pool row; `empty`, unasked, if question or answer is missing."""
         filled = [fill(self.form, row) for row in rows]
         asked = [question for question in filled if question is not None]
         replies = iter(self.asker.ask(asked, want) if asked else [])
@@ -60,13 +60,13 @@ def load(
     engine: EngineSection | None = None,
     share: Share = WHOLE,
 ) -> Judge:
-    """The judge of a card that holds one form (`JudgeCard.with_form`).
+    """The judge of a card with one form (`JudgeCard.with_form`).
 
     Parameters
     ----------
     card : with one form
     record, engine : of the fetched model and its card, if the judge is a local model
-    share : what this job asks a local model; the rest is `failed`
+    share : the share of rows that this job asks a local model; the rest is `failed`
     """
     (form,) = card.forms.values()
     if card.recorded:

@@ -1,4 +1,4 @@
-"""What is asked of a judge, and what comes back."""
+"""The questions to a judge, and its replies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DIGITS = "123456"
 
 
 class Question(NamedTuple):
-    """A filled form; pieces that the template wrote are trusted, data are not."""
+    """A filled form; pieces from the template are trusted, data are not."""
 
     system: str
     pieces: tuple[Text, ...]
@@ -27,8 +27,8 @@ class Question(NamedTuple):
 class JudgeReply(NamedTuple):
     """A raw reply, None unless ok, and a status of `tmap.indicators.STATUSES`.
 
-    Raw replies: {"digits": [6 natural log-probabilities over the whole vocabulary]} of a
-    local model, {"tokens": [[text, log-probability], ...]} of a server's likeliest first
+    Raw replies: {"digits": [6 natural log-probabilities over the whole vocabulary]} from a
+    local model, {"tokens": [[text, log-probability], ...]} with a server's likeliest first
     tokens, or {"text": "..."}.
     """
 
@@ -37,7 +37,7 @@ class JudgeReply(NamedTuple):
 
 
 class Asker(Protocol):
-    """Whoever replies: one reply per question, in order."""
+    """A source of replies: one reply per question, in order."""
 
     def ask(self, questions: Sequence[Question], want: Want) -> list[JudgeReply]:
-        """Replies to questions; the order of the questions changes none."""
+        """Replies to questions; they do not depend on the order of the questions."""

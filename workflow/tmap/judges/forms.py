@@ -1,7 +1,7 @@
-"""A judge's form and a row of the pool become a question.
+"""Fill a judge's form with a row of the pool.
 
-Replacement is literal and in one pass: braces in data stay braces, and a response that
-reads "{instruction}" is not filled in again.
+Replacement is literal and in one pass: braces in data stay braces, and a response with
+the text "{instruction}" is not filled in again.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _FIELD = re.compile(rf"\{{({'|'.join(FIELDS)})\}}")
 
 
 def fill(form: FormSection, row: Mapping[str, Any]) -> Question | None:
-    """The question about one row, or None where instruction or response is blank.
+    """The question about one row, or None if instruction or response is blank.
 
-    Of a chat of several turns, the first exchange is rated. Where the template has no
-    {input}, {instruction} is the instruction and the input below it.
+    For a chat of several turns, the first exchange is rated. If the template has no
+    {input}, {instruction} is the instruction with the input below it.
     """
     texts = _texts(row, "{input}" in form.template)
     if not texts["instruction"].strip() or not texts["response"].strip():
@@ -48,5 +48,5 @@ def _texts(row: Mapping[str, Any], apart: bool) -> dict[str, str]:
 
 
 def _sound(text: str) -> str:
-    """Half surrogates, which neither tokenizer nor JSON takes, become `?`."""
+    """Lone surrogates, which neither tokenizer nor JSON accepts, become `?`."""
     return text.encode("utf-8", "replace").decode("utf-8")

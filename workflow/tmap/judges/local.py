@@ -25,9 +25,9 @@ class Local:
 
     Parameters
     ----------
-    lm : the engine; one that keeps what it measures asks nothing twice
-    style : chat: one user message; completion: the text as it stands
-    form : the words
+    lm : the engine; one with a cache asks nothing twice
+    style : chat: one user message; completion: the text as it is
+    form : the wording
     max_positions : tokens that prompt and reply may have together; None: no limit
     """
 
@@ -50,7 +50,7 @@ class Local:
             self._chat = Renderer(tokenizer, settings)
 
     def ask(self, questions: Sequence[Question], want: Want) -> list[JudgeReply]:
-        """As `Asker.ask`; `truncated` where prompt and reply do not fit the context."""
+        """As `Asker.ask`; `truncated` if prompt and reply do not fit into the context."""
         prompts = [self.prompt(question) for question in questions]
         room = self.form.max_new_tokens if want == "text" else 0
         limit = self.limit or max(map(len, prompts), default=0) + room
@@ -64,12 +64,12 @@ class Local:
         if self._chat is not None:
             prompt = self._chat.render(question.text)
             return (*prompt.prefix, *prompt.question)
-        # A text begins as this tokenizer begins texts: some put a space before it.
+        # Begin the text as this tokenizer does: some put a space before it.
         begin = [Text(" ", True)] if self._encoder.invents_space else []
         return tuple(self._bos + self._encoder.encode([*begin, *question.pieces]))
 
     def digit_ids(self) -> list[int]:
-        """Ids of the digits 1 to 6 as they stand right after the prompt."""
+        """Ids of the digits 1 to 6 directly after the prompt."""
         found = [self._encoder.encode([Text(digit, False)]) for digit in DIGITS]
         if any(len(ids) != 1 for ids in found):
             raise TmapError(

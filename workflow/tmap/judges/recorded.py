@@ -1,4 +1,4 @@
-"""Recorded replies: a run without model, network or key.
+"""Recorded replies, for runs without model, network or key.
 
 Rows of {"request": ..., "reply": ...}, as JSON lines or parquet, or a folder of parquet
 files such as results/store/replies, whose parts have these columns::
@@ -7,7 +7,7 @@ files such as results/store/replies, whose parts have these columns::
      "reply": {"text": "4.5"}}
     {"request": {"prompt": "..."}, "reply": {"tokens": [["5", -0.1], ["4", -2.4]]}}
 
-A request is matched to the letter, so an edited template needs new recordings.
+A request must match exactly, so an edited template needs new recordings.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FITS = {"digits": ("tokens", "digits"), "text": ("text",)}
 
 
 class Recorded:
-    """Looks replies up; `failed` where a request was not recorded."""
+    """Looks replies up; `failed` if a request was not recorded."""
 
     def __init__(self, section: RecordedSection, style: Style) -> None:
         self.path, self.style = Path(section.path), style
@@ -46,15 +46,15 @@ class Recorded:
         Raises
         ------
         TmapError
-            If not a single request was recorded.
+            If none of the requests was recorded.
         """
         names = [digest(wire.request(question, self.style)) for question in questions]
         found = [self._replies.get((want, name)) for name in names]
         if questions and not any(found):
             raise TmapError(
                 f"None of {len(found)} requests is among the "
-                f"{len(self._replies)} recorded in {self.path}; they must agree to the "
-                "letter. Record the judge card's template and style, or mend `path:`."
+                f"{len(self._replies)} recorded in {self.path}; they must match exactly. "
+                "Record the judge card's template and style, or fix `path:`."
             )
         missing = sum(raw is None for raw in found)
         if missing:
@@ -69,17 +69,17 @@ class Recorded:
             name = (want, digest(request))
             if self._replies.setdefault(name, reply) != reply:
                 raise TmapError(
-                    f"{self.path} holds two different replies to one request; a "
-                    "recording must be of one judge. Record each judge to its own file."
+                    f"{self.path} has two different replies to one request; a recording "
+                    "must come from one judge. Record each judge to its own file."
                 )
 
 
 def _rows(path: Path) -> Iterator[tuple[Any, Any]]:
-    """(request, reply) of every row that holds both."""
+    """(request, reply) of every row that has both."""
     if not path.exists():
         raise TmapError(
             f"No file '{path}'. `recorded: path:` in the judge card is relative to the "
-            "working directory; mend it."
+            "working directory; fix it."
         )
     for number, (request, reply) in enumerate(_texts(path), start=1):
         try:
@@ -87,11 +87,11 @@ def _rows(path: Path) -> Iterator[tuple[Any, Any]]:
         except ValueError:
             row = [None, None]
         if row[0] is None and isinstance(row[1], dict):
-            continue  # a local model's measurement: its request are token ids
+            continue  # a local model's measurement, whose request is token ids
         if not isinstance(row[0], dict) or not isinstance(row[1], dict):
             raise TmapError(
                 f"{path} row {number}: request and reply must be JSON objects, such as "
-                '{"request": {"prompt": "..."}, "reply": {"text": "4"}}. Mend the row.'
+                '{"request": {"prompt": "..."}, "reply": {"text": "4"}}. Fix the row.'
             )
         yield row[0], row[1]
 
@@ -104,7 +104,7 @@ def _texts(path: Path) -> Iterator[tuple[Any, Any]]:
                 part = parts.read(file, ("request", "reply"))
             except parts.Vanished:
                 raise TmapError(
-                    f"{file} is there no more: a job that runs has merged it. Name a copy "
+                    f"{file} no longer exists: a running job has merged it. Name a copy "
                     "of the store under `recorded: path:` in the judge card, or run again."
                 ) from None
             if part is not None:

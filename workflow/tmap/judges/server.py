@@ -1,7 +1,7 @@
 """A judge behind an OpenAI-compatible server.
 
 Every reply is in the store before it is used, so a run that was killed, or that stopped
-at a budget, asks nothing twice. The key stands in one request header and nowhere else.
+at a budget, asks nothing twice. The key is in one request header and nowhere else.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from tmap.cards.judge import FormSection, LimitSection, ServerSection
 
 logger = logging.getLogger(__name__)
-#: Counts changes to how replies are stored; part of every key.
+#: Raised with every change of how replies are stored; part of every key.
 VERSION = 1
-#: Folder of the store per wish.
+#: Kind of reply -> folder of the store.
 KINDS = {"digits": "tokens", "text": "replies"}
-#: Rows in a row without a usable reply before the whole run stops.
+#: Consecutive rows without a usable reply after which the whole run stops.
 PATIENCE = 10
 
 
 class Server:
-    """Asks a server, several questions at once.
+    """Asks a server, several questions in parallel.
 
     Parameters
     ----------
-    server : address, model, and what else can change a reply
+    server : address, model, and everything else that can change a reply
     limits : key variable, concurrency, retries, budgets
     style : chat: /chat/completions; completion: /completions
-    form : the words
-    open_store : gives the store of a kind and of who is asked
+    form : the wording
+    open_store : opens the store for a kind and for who is asked
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Server:
         self.form, self.open_store = form, open_store
 
     def ask(self, questions: Sequence[Question], want: Want) -> list[JudgeReply]:
-        """As `Asker.ask`; `failed` where the server gave no usable reply.
+        """As `Asker.ask`; `failed` if the server gave no usable reply.
 
         Raises
         ------
         TmapError
-            If a budget is spent, the server refuses key or model, or fails row after
-            row. What was answered by then is stored; the next run continues.
+            If a budget is spent, the server refuses key or model, or row after row
+            fails. Replies so far are stored; the next run continues.
         """
         fields = wire.decoding(self.server, self.form, self.style, want)
         store = self.open_store(KINDS[want], self.who(want))
@@ -78,7 +78,7 @@ class Server:
         ]
 
     def who(self, want: Want) -> dict[str, Any]:
-        """Who is asked and how: what the store files replies under."""
+        """Who is asked and how: the store keeps replies under this."""
         return {
             "server": self.server.url,
             "version": VERSION,
@@ -96,7 +96,7 @@ class Server:
         """Replies to `todo`, by key; stored every few requests."""
         found: dict[str, Any] = {}
         names = list(todo)
-        size = 4 * self.limits.concurrency  # what a kill can cost
+        size = 4 * self.limits.concurrency  # the most that a kill can lose
         progress = Progress("judge", len(names), "replies")
         failures = 0
         with (
@@ -123,7 +123,7 @@ class Server:
         want: Want,
         means: tuple[Client, ThreadPoolExecutor, Store],
     ) -> dict[str, Any]:
-        """Outcomes by key; replies are stored, also when this is interrupted."""
+        """Outcomes by key; replies are stored, even if this is interrupted."""
         line, workers, store = means
         jobs = {
             k: workers.submit(self._ask_one, line, request | fields, want)
@@ -141,7 +141,7 @@ class Server:
         return outcomes
 
     def _ask_one(self, line: Client, body: dict[str, Any], want: Want) -> Any:
-        """The raw reply, or the exception that stands for it."""
+        """The raw reply, or the exception in its place."""
         try:
             raw = wire.read(line.post(body), self.style, want)
         except (Refused, OverBudget, TmapError) as fault:
@@ -149,7 +149,7 @@ class Server:
                 logger.warning("judge: one row has no reply: %s", fault)
             return fault
         missing = "log-probabilities" if want == "digits" else "text"
-        return raw or Refused(f"its answers hold no {missing}")
+        return raw or Refused(f"its answers contain no {missing}")
 
     def _stopped(self, reason: object, done: int, total: int) -> TmapError:
         kept = f"{done} of {total} replies are stored; the same command continues."
@@ -158,6 +158,6 @@ class Server:
         if isinstance(reason, TmapError):
             return TmapError(f"{reason} {kept}")
         return TmapError(
-            f"{PATIENCE} requests in a row to {self.server.url} brought nothing usable; "
-            f"the last: {reason}. Mend the judge card or the server. {kept}"
+            f"{PATIENCE} requests in a row to {self.server.url} gave nothing usable; "
+            f"the last: {reason}. Fix the judge card or the server. {kept}"
         )

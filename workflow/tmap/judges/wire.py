@@ -1,7 +1,7 @@
-"""Questions and replies as OpenAI-compatible servers write them.
+"""Questions and replies in the format of OpenAI-compatible servers.
 
-A server fills its own chat template, and many read control tokens in user text: where
-data hold such words, an invisible word joiner (U+2060) breaks them after one character.
+A server fills its own chat template, and many read control tokens in user text. If data
+contain such words, an invisible word joiner (U+2060) breaks them after one character.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PATHS = {"chat": "/chat/completions", "completion": "/completions"}
 
 
 def request(question: Question, style: Style) -> dict[str, Any]:
-    """What is asked, in the words that are sent: the part that a recording knows."""
+    """The question in the words that are sent: the part that recordings contain."""
     text = "".join(
         piece.text if piece.trusted else harmless(piece.text)
         for piece in question.pieces
@@ -37,14 +37,14 @@ def request(question: Question, style: Style) -> dict[str, Any]:
 
 
 def harmless(text: str) -> str:
-    """`text` without anything that a chat template would take for its own."""
+    """`text` without anything that a chat template would read as a control token."""
     return CONTROL.sub(lambda found: found[0][0] + JOINER + found[0][1:], text)
 
 
 def decoding(
     server: ServerSection, form: FormSection, style: Style, want: Want
 ) -> dict[str, Any]:
-    """The other fields of a request, the same for all rows; greedy."""
+    """The other fields of a request, the same for all rows; greedy decoding."""
     fields: dict[str, Any] = {"model": server.model, "temperature": 0}
     if want == "text":
         fields["max_tokens"] = form.max_new_tokens
@@ -66,7 +66,7 @@ def read(answer: Any, style: Style, want: Want) -> dict[str, Any] | None:
         if want == "digits":
             return _tokens(choice["logprobs"], style)
         text = choice["message"]["content"] if style == "chat" else choice["text"]
-        # An answer without text (a refusal, say) is a reply too, and says no number.
+        # An answer without text (such as a refusal) is also a reply, without a number.
         return {"text": _sound("" if text is None else text)}
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
         return None
@@ -87,5 +87,5 @@ def _tokens(logprobs: Any, style: Style) -> dict[str, Any]:
 
 
 def _sound(text: str) -> str:
-    """As JSON and parquet take it; what is no text raises AttributeError."""
+    """Make text valid for JSON and parquet; anything but text raises AttributeError."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -254,8 +254,8 @@ def show(findings: Sequence[Finding], console: Console) -> None:
     if late:
         text = (
             f"{late} of {len(findings)} artifacts are not current. `snakemake -n` with "
-            "your profile and config lists what it would build again; docs/how-to/upgrades.md "
-            "explains how to accept a change that alters no number."
+            "your profile and config lists what it would build again; "
+            "docs/how-to/upgrades.md explains how to accept a change that alters no number."
         )
     else:
         text = f"All {len(findings)} artifacts are current."

@@ -1,7 +1,7 @@
-"""The model's own chat template, taken apart into exchanges.
+"""The model's own chat template, split into exchanges.
 
-The template is rendered with a marker in the place of every text; what stands between
-the markers is what the template writes. Texts go in afterwards, as data.
+The template is rendered with a marker in place of every text. Whatever is between the
+markers comes from the template; the texts are inserted afterwards, as data.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from tmap.errors import TmapError
 from tmap.prompts.encoding import SafeTokenizer
 from tmap.prompts.templates import Part, Role, Slot, Turn
 
-CURE = "Set `prompt: {template: plain}` (or urial) in the model card."
-#: For templates that print the date, which would change tokens from day to day: the one
-#: that Llama 3's template falls back to.
+FIX = "Set `prompt: {template: plain}` (or urial) in the model card."
+#: A fixed date for templates that print the date, which would change tokens from day to
+#: day: the one that Llama 3's template falls back to.
 TODAY = "26 Jul 2024"
 STANDSTILL = f"{{% macro strftime_now(format) %}}{TODAY}{{% endmacro %}}"
 MARK = re.compile(r"tmap(system|user|assistant)(\d+)slot")
@@ -26,19 +26,19 @@ class Chat:
     """Layout by `tokenizer.chat_template`.
 
     A system text goes where the template puts it. The prompt ends where the template's
-    generation prompt ends or, where its finished conversations differ from that (by an
-    empty reasoning block, for one), where the answer stands in a finished one.
+    generation prompt ends. If its finished conversations differ from that (for example by
+    an empty reasoning block), it ends where the answer begins in a finished conversation.
 
     Raises
     ------
     TmapError
-        If there is no template, or texts cannot be told from what it writes.
+        If there is no template, or texts cannot be distinguished from what it writes.
     """
 
     def __init__(self, tokenizer: Any) -> None:
         if not tokenizer.chat_template:
             raise TmapError(
-                f"The model's tokenizer has no chat template; one is needed. {CURE}"
+                f"The model's tokenizer has no chat template; one is needed. {FIX}"
             )
         self._tokenizer = tokenizer
         self._known = cache(self._turns)
@@ -59,7 +59,7 @@ class Chat:
             text = self._render(_conversation(n, system=True))
         except TemplateError:  # the template refuses the role
             return None
-        if _mark(Slot("system", 0)) not in text:  # or passes over it
+        if _mark(Slot("system", 0)) not in text:  # or ignores it
             return None
         return self._split(text, n)
 
@@ -78,7 +78,7 @@ class Chat:
         return tuple(turns)
 
     def _seam(self, text: str, turn: int, lead: str) -> tuple[str, str, str]:
-        """(before the seam, from it to the answer, what the answer begins with)."""
+        """(text before the seam, from it to the answer, the beginning of the answer)."""
         head, mark, tail = text.partition(_mark(Slot("user", turn)))
         written = head.rpartition(_mark(Slot("system", 0)))[2]
         blank = written.rfind("\n\n") + 2 if "\n\n" in written else 0
@@ -88,7 +88,7 @@ class Chat:
         return head[:cut], asked, own_lead
 
     def _close(self, text: str) -> str:
-        """The end of an answer: up to its first control token, else all there is."""
+        """The end of an answer: up to its first control token, or all if there is none."""
         return text[: self._encoder.first_control(text)] or text.rstrip()
 
     def _lead(self, text: str) -> str:
@@ -111,7 +111,7 @@ class Chat:
         except (TemplateError, TypeError, ValueError) as fault:
             raise TmapError(
                 f"The chat template fails on {n} exchanges of user and assistant "
-                f"({fault}); it must render them. {CURE}"
+                f"({fault}); it must render them. {FIX}"
             ) from fault
         marks = [_mark(Slot(r, t)) for t in range(n) for r in ("user", "assistant")]
         places = [text.find(mark) for mark in marks]
@@ -119,7 +119,7 @@ class Chat:
         if not once or places != sorted(places):
             raise TmapError(
                 "The chat template does not write each text once and in order; without "
-                f"that, prompt and answer cannot be split. {CURE}"
+                f"that, prompt and answer cannot be split. {FIX}"
             )
         return text
 
@@ -146,7 +146,7 @@ def _mark(slot: Slot) -> str:
 
 
 def _parts(text: str) -> tuple[Part, ...]:
-    """Text with marks -> what the template writes and the slots, in order."""
+    """Split text with marks into literals of the template and slots, in order."""
     parts: list[Part] = []
     pieces = MARK.split(text)  # text, role, number, text, role, number, ... text
     for literal, role, turn in zip(

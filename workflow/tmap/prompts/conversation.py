@@ -16,8 +16,8 @@ Turn = tuple[str, str]
 def turns_of(row: Mapping[str, Any]) -> list[Turn]:
     """The whole conversation of a pool row: [(role, content), ...].
 
-    Roles are "system", "user" and "assistant", as stored. A row without turns of its
-    own is one question and one answer.
+    Roles are "system", "user" and "assistant", as stored. A row without turns is one
+    question and one answer.
     """
     turns = row["turns"]
     if not has_turns(row):
@@ -31,17 +31,17 @@ def has_turns(row: Mapping[str, Any]) -> bool:
 
 
 def question_of(row: Mapping[str, Any]) -> str:
-    """What a pool row asks: its instruction, and below it the input if there is one.
+    """The question of a pool row: its instruction, and below it any input.
 
-    Of a chat of several turns, the first user turn.
+    For a chat of several turns, the first user turn.
     """
     return _first_exchange(row)[0]
 
 
 def answer_of(row: Mapping[str, Any]) -> str:
-    """The answer to `question_of(row)`: of a chat, the first assistant turn.
+    """The answer to `question_of(row)`: for a chat, the first assistant turn.
 
-    (The column `response` holds a chat's last turn, which answers another question.)
+    (The column `response` is the chat's last turn, which answers another question.)
     """
     return _first_exchange(row)[1]
 
@@ -49,13 +49,13 @@ def answer_of(row: Mapping[str, Any]) -> str:
 def chosen(pool: pd.DataFrame, subset: pd.DataFrame) -> pd.DataFrame:
     """The rows of table 'pool' that table 'subset' names, by sample_id.
 
-    They come in the order of their ids, not ranks: what is trained on is a set.
+    They come in the order of their ids, not ranks: training uses them as a set.
     """
     missing = sorted(set(subset["sample_id"]) - set(pool["sample_id"]))
     if missing:
         raise TmapError(
             f"The subset names {len(missing)} samples that the pool lacks, such as "
-            f"'{missing[0]}'; both must be of one pool. Build the subset again."
+            f"'{missing[0]}'; it must come from this pool. Build the subset again."
         )
     rows = pool[pool["sample_id"].isin(set(subset["sample_id"]))]
     return rows.sort_values("sample_id", ignore_index=True)
@@ -76,5 +76,5 @@ def _asked(row: Mapping[str, Any]) -> str:
 
 
 def _is_missing(turns: Any) -> bool:
-    """Whether a cell holds no turns: null, as pandas reads it, or empty."""
+    """Whether a cell has no turns: null, as pandas reads it, or empty."""
     return turns is None or isinstance(turns, float) or len(turns) == 0

@@ -1,4 +1,4 @@
-"""Text to token ids, with a wall between control tokens and data."""
+"""Text to token ids, with control tokens kept out of data."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-#: What a text is put behind while it is encoded, so that it does not look like a
-#: beginning; the first that stays a token of its own is used.
+#: A text is encoded after one of these, so that it does not look like the beginning of a
+#: row; the first that stays a token of its own is used.
 ANCHORS = ("\n", "x", ".")
 
 
@@ -22,14 +22,14 @@ class Text(NamedTuple):
 class SafeTokenizer:
     """Encodes pieces of text as one stretch of token ids.
 
-    Control tokens are recognised in trusted pieces only: the same words written inside
-    data stay words. No space is invented before a stretch.
+    Control tokens are recognised in trusted pieces only; the same words inside data stay
+    words. No space is added before a stretch.
 
     Parameters
     ----------
     tokenizer : transformers tokenizer
-    literals : what the template writes; an added token that is not special but occurs
-        here (some models' turn marks) is a control token as well
+    literals : text of the template; an added token that is not special but occurs here
+        (some models' turn marks) is a control token as well
     """
 
     def __init__(self, tokenizer: Any, literals: str) -> None:
@@ -83,7 +83,7 @@ class SafeTokenizer:
                 if here % 2:
                     yield text, self._controls[text][0]
                     continue
-                # A token may be declared to swallow the white space beside it.
+                # A token may be declared to swallow the white space next to it.
                 if strip_next:
                     text = text.lstrip()
                 if here + 1 < len(parts):

@@ -1,8 +1,8 @@
 """One renderer for every use: reward, fine-tuning, evaluation, indicators.
 
-A prompt is tokenised in two stretches, `prefix` and `question`, whose ids are joined:
-the seam is a token boundary in every use. What a template writes may hold control
-tokens; what the data say may not (`tmap.prompts.encoding`). All texts are stripped first.
+A prompt is tokenised in two stretches, `prefix` and `question`, whose ids are joined, so
+the seam is a token boundary in every use. Text from the template may contain control
+tokens; text from data may not (`tmap.prompts.encoding`). All texts are stripped first.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class Demo(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """Token ids of a prompt: the shared part, and what belongs to one question."""
+    """Token ids of a prompt: the shared part, and the part for one question."""
 
     prefix: list[int]
     question: list[int]
 
 
 class TrainingRow(NamedTuple):
-    """Token ids of a conversation; `loss_mask` is 1 where the loss counts, else 0."""
+    """Token ids of a conversation; `loss_mask` is 1 for ids in the loss, else 0."""
 
     ids: list[int]
     loss_mask: list[int]
@@ -52,7 +52,7 @@ class Renderer:
 
     Attributes
     ----------
-    stop : texts that end an answer, besides the end-of-sequence tokens
+    stop : texts that end an answer, in addition to the end-of-sequence tokens
     end_ids : ids that close an answer in training; empty if the tokenizer has no end
 
     Raises
@@ -79,7 +79,7 @@ class Renderer:
     def render(self, question: str, demos: Sequence[Demo] = ()) -> Prompt:
         """The prompt up to where the answer starts; `prefix` depends on `demos` only.
 
-        Demonstrations stand in the given order, the last one next to the question.
+        Demonstrations are in the given order, the last one next to the question.
         """
         pairs = [*demos, Demo(question, "")]
         turns, texts = self._fill(pairs, self._system)
@@ -87,7 +87,7 @@ class Renderer:
         return Prompt(list(self._prefix(tuple(demos))), asked)
 
     def answer(self, text: str) -> list[int]:
-        """Ids of a response as it follows the prompt, not closed; none for no text."""
+        """Ids of a response after the prompt, without an end; empty for no text."""
         text = clean(text)
         return self._encoder.encode([Text(self._lead + text, False)]) if text else []
 
@@ -96,7 +96,7 @@ class Renderer:
 
         Parameters
         ----------
-        turns : (role, text): perhaps a "system" turn, then "user" and "assistant" in
+        turns : (role, text): optionally a "system" turn, then "user" and "assistant" in
             alternation, "assistant" last
 
         Returns
@@ -128,7 +128,7 @@ class Renderer:
         return cut(text, self.stop).strip()
 
     def _build_prefix(self, demos: tuple[Demo, ...]) -> list[int]:
-        # A system text may open the first question; the last one is not looked at.
+        # A system text may open the first question; the last question is not used.
         turns, texts = self._fill([*demos, Demo("", "")], self._system)
         parts: list[Part] = []
         for number, turn in enumerate(turns[:-1]):
@@ -148,7 +148,7 @@ class Renderer:
     def _fill(
         self, pairs: Sequence[Demo], system: str
     ) -> tuple[tuple[Turn, ...], dict[Slot, str]]:
-        """Layout and texts; without a place of its own, `system` opens question one."""
+        """Layout and texts; if `system` has no place of its own, it opens question one."""
         turns, has_place = self._lay_out(len(pairs), bool(system))
         texts = {Slot("system", 0): clean(system)}
         for number, (question, answer) in enumerate(pairs):
@@ -169,7 +169,7 @@ class Renderer:
 
 
 def clean(text: str) -> str:
-    """Stripped; half surrogates, which no tokenizer takes, become `?`."""
+    """Stripped; lone surrogates, which no tokenizer accepts, become `?`."""
     return text.strip().encode("utf-8", "replace").decode("utf-8")
 
 
@@ -183,7 +183,7 @@ def _exchanges(turns: Sequence[tuple[str, str]]) -> tuple[str, list[Demo]]:
         raise TmapError(
             f"A conversation has the roles {', '.join(roles) or 'none'}; after an "
             "optional system turn, user and assistant must alternate and assistant be "
-            "last. Drop or mend the row."
+            "last. Drop or fix the row."
         )
     texts = [text for _, text in rest]
     return system, [Demo(*pair) for pair in zip(texts[::2], texts[1::2], strict=True)]

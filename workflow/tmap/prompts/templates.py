@@ -1,4 +1,4 @@
-"""Prompt templates: where questions and answers stand in what a model reads."""
+"""Prompt templates: the layout of questions and answers in a prompt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ asked: clearly, fully and in good order.
 
 
 class Slot(NamedTuple):
-    """A place for text from data: what `role` says in exchange number `turn`."""
+    """A place for text from data: that of `role` in exchange number `turn`."""
 
     role: Role
     turn: int
@@ -32,10 +32,10 @@ class Turn(NamedTuple):
 
     Attributes
     ----------
-    before : what precedes the seam: header, separator, system text
+    before : text before the seam: header, separator, system text
     asked : from the seam to where the answer starts
-    lead : what the answer starts with (" " where the model is to write the space)
-    close : what ends the answer; empty where the end-of-sequence token alone does
+    lead : the start of the answer (" " if the model is to write the space)
+    close : text that ends the answer; empty if the end-of-sequence token alone does
     """
 
     before: tuple[Part, ...]
@@ -50,7 +50,7 @@ class Template(Protocol):
     Attributes
     ----------
     stop : texts that end an answer
-    literals : text that the template itself writes; control tokens are sought in it
+    literals : text that the template itself writes; it may contain control tokens
     """
 
     stop: tuple[str, ...]
@@ -61,7 +61,7 @@ class Template(Protocol):
 
 
 class Plain:
-    """`Question: ... Answer: ...`, examples apart by a blank line."""
+    """`Question: ... Answer: ...`, with a blank line between examples."""
 
     stop: tuple[str, ...] = ("\n\nQuestion:",)
     literals = ""

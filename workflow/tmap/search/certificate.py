@@ -1,20 +1,20 @@
 """Whether the few-shot reward ranks subsets as fine-tuning does, for a task and a model.
 
 Sentinels are selections that a search has already given a reward: half spread over the
-range of rewards, half near the weights that it chose. Each is trained on and measured on
-reward-role questions outside the tiny set, never on test questions. Spearman's rank
-correlation of reward and trained accuracy then says what the reward is worth::
+range of rewards, half near the weights that it chose. The model is trained on
+each and measured on reward-role questions outside the tiny set, never on test questions.
+Spearman's rank correlation of reward and trained accuracy then gives the verdict::
 
     trust     the lower end of its 90 % interval exceeds 0.3
     abstain   the upper end is below 0.3, or the correlation is at most 0
-    weak      else
+    weak      otherwise
 
 Under `abstain` the recommended subset is the safe choice that the method's card named
 before anything was measured. A search whose rewards are all equal, or with too few
 different selections, has no sentinels: it abstains, and nothing is trained. The
 interval resamples sentinels (pairs of reward and accuracy); noise of questions and
-training seeds weakens the correlation and so counts against the proxy. Ours; the paper
-has one table of four pairs (its Table 8).
+training seeds weakens the correlation and so counts against the proxy. This test is
+ours; the paper only has one table of four pairs (its Table 8).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def subsets(
 
 
 def overlaps(chosen: Sequence[frozenset[int]]) -> np.ndarray:
-    """(T, T) Jaccard index of every pair of sets, none of them empty."""
+    """(T, T) Jaccard index of every pair of sets, none of which is empty."""
     return np.array([[len(a & b) / len(a | b) for b in chosen] for a in chosen])
 
 
@@ -63,8 +63,8 @@ def choose(
 ) -> list[tuple[int, str]]:
     """n points with different subsets: n // 2 near the incumbent, the rest spread.
 
-    Near: the incumbent, then those whose subsets share most with its own. Spread: those
-    closest to evenly spaced rewards from the lowest to the highest.
+    Near: the incumbent, then the points whose subsets overlap most with its own. Spread:
+    the points closest to evenly spaced rewards from the lowest to the highest.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def choose(
 
     Returns
     -------
-    (point, role), spread ones first; at least n different subsets are needed
+    (point, role), spread points first; requires at least n different subsets
     """
     own = chosen[incumbent]
     first: dict[frozenset[int], int] = {own: incumbent}
@@ -101,24 +101,26 @@ def sentinels(
     fraction: float,
     n: int,
 ) -> dict[str, Any]:
-    """The content of sentinels.json: n sentinels, and how much their subsets share.
+    """The content of sentinels.json: n sentinels, and how much their subsets overlap.
 
     Parameters
     ----------
-    pool, columns : table 'pool', and the normalised columns that are weighed
-    trace : table 'trace' of the search; raced rows, whose rewards are partial, stay out
-    incumbent : the iteration that it chose; None where it abstained
+    pool, columns : table 'pool', and its normalised columns that the weights apply to
+    trace : table 'trace' of the search; raced rows have partial rewards and are left out
+    incumbent : the iteration that it chose; None if it abstained
     fraction : M / N
 
     Returns
     -------
-    Without sentinels, and with a `reason`, if the search has none to offer
+    No sentinels, but a `reason`, if the search has too few to offer
     """
     trace = trace[~trace["raced"].astype(bool)].reset_index(drop=True)
     rewards = trace["reward"].to_numpy(dtype=float)
     found: dict[str, Any] = {"indicators": list(columns.names), "reason": None}
     if incumbent is None or np.ptp(rewards) == 0:
-        return found | _none("all rewards of the search are equal, so nothing ranks")
+        return found | _none(
+            "all rewards of the search are equal, so they rank nothing"
+        )
     points = np.stack(trace["weights"].to_numpy())
     ties = ranking.tie_rank(pool["text_hash"], pool["sample_id"])
     size = ranking.n_selected(fraction, len(pool))
@@ -159,7 +161,7 @@ def judge(rewards: np.ndarray, accuracies: np.ndarray, seed: int = 0) -> dict[st
     """
     if np.ptp(rewards) == 0 or np.ptp(accuracies) == 0:
         what = "rewards" if np.ptp(rewards) == 0 else "accuracies"
-        reason = f"all {what} are equal, so nothing ranks: abstain"
+        reason = f"all {what} are equal, so they rank nothing: abstain"
         found = {"rho": 0.0, "p": 1.0, "interval": [0.0, 0.0]}
         return {"verdict": "abstain", **found, "reason": reason}
     rng = np.random.default_rng(seed)
@@ -183,14 +185,14 @@ def judge(rewards: np.ndarray, accuracies: np.ndarray, seed: int = 0) -> dict[st
 
 
 def verdict(rho: float, low: float, high: float) -> str:
-    """trust, weak or abstain: see the head of this module."""
+    """trust, weak or abstain: see the docstring of this module."""
     if rho <= 0 or high < THRESHOLD:
         return "abstain"
     return "trust" if low > THRESHOLD else "weak"
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Rank correlation of each pair of rows, ties at their mean rank; 0 of a constant."""
+    """Rank correlation of each pair of rows; ties get their mean rank, constants give 0."""
     x, y = (stats.rankdata(values, axis=1) for values in (a, b))
     x, y = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (x, y))
     size = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
@@ -211,7 +213,7 @@ def certify(
     about : content of sentinels.json
     answers : sentinel -> training seed -> table 'predictions' of reward questions
     seen : ids of the questions that the search asked
-    method, safe : what is recommended, under `abstain` the second
+    method, safe : the method recommended, and the one recommended under `abstain`
 
     Raises
     ------
@@ -220,7 +222,7 @@ def certify(
     if len(answers) != len(about["sentinels"]):
         raise TmapError(
             f"{len(about['sentinels'])} sentinels were chosen, and {len(answers)} were "
-            "measured. Name the predictions of every one, its seeds together."
+            "measured. Name the predictions of each sentinel, grouped by sentinel."
         )
     rewards = np.array([sentinel["reward"] for sentinel in about["sentinels"]])
     accuracies = np.array(
@@ -255,6 +257,6 @@ def _accuracy(frame: pd.DataFrame, seen: set[str]) -> float:
     if outside.empty:
         raise TmapError(
             "The search asked every reward question, so none is left to certify its "
-            "reward with. Certify a method whose reward uses a tiny set."
+            "reward. Certify a method whose reward uses a tiny set."
         )
     return float(outside["is_correct"].mean())

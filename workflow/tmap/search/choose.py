@@ -1,7 +1,7 @@
-"""From a finished search to weights that one can stand by.
+"""Choose weights from a finished search and confirm them.
 
-w* is the evaluated point with the best posterior mean; the best few and uniform weights
-are then measured on questions and a dealing that the search never saw.
+w* is the evaluated point with the best posterior mean. The best few points and uniform
+weights are then measured on questions and a dealing that the search never used.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Choice:
     Attributes
     ----------
     weights : (K,) the evaluated point with the best posterior mean; all 1 if the search
-        abstains, for all rewards were equal
-    interval : (K, 2) 90 % interval of w / max w, or None without a fitted process or
-        where the search abstains
+        abstains because all rewards were equal
+    interval : (K, 2) 90 % interval of w / max w; None without a fitted process or
+        if the search abstains
     ranking : iterations by posterior mean, best first, one per set of demonstrations;
         empty if the search abstains
     """
@@ -41,7 +41,7 @@ class Choice:
 
 
 def choose(found: Found, bounds: tuple[float, float], seed: int) -> Choice:
-    """Pick w* by posterior mean; without guided iterations by reward."""
+    """Pick w* by posterior mean, or by reward if there were no guided iterations."""
     if constant(found.rewards):
         return Choice(np.ones(found.points.shape[1]), None, [])
     value = found.rewards
@@ -67,7 +67,7 @@ def choose(found: Found, bounds: tuple[float, float], seed: int) -> Choice:
 def confirm(
     evaluate: Callable[[np.ndarray], Evaluation], found: Found, choice: Choice, n: int
 ) -> list[dict[str, Any]]:
-    """Re-score the best few and uniform weights on fresh questions and a new dealing."""
+    """Evaluate the best few and uniform weights on fresh questions and a new dealing."""
     named: list[tuple[str, np.ndarray]] = [
         (f"iteration {t}", found.points[t]) for t in choice.ranking[:n]
     ]
@@ -115,13 +115,13 @@ def summary(
 
 
 def constant(rewards: np.ndarray) -> list[str]:
-    """A warning if no weights were worth more than any others."""
+    """A warning if all rewards are equal."""
     if np.ptp(rewards) > 0:
         return []
     return [
         f"all {len(rewards)} rewards are equal ({rewards[0]:.3f}): the demonstrations "
         "never change the answers, so the search abstains: its weights are equal, as in "
-        "method uniform; check n_shots, the answer reader and the model on trace.parquet"
+        "method uniform; check n_shots, the answer reader and the model in trace.parquet"
     ]
 
 

@@ -2,9 +2,9 @@
 
     R(w) = mean over models k of R_k(w)
 
-The same w ranks the pool once per model, by that model's own columns (perplexity, say,
-differs), so each model is shown its own demonstrations. Every model then selects with the
-one w* that the search ends with.
+The same w ranks the pool once per model, by that model's own columns (perplexity, for
+example, differs), so each model is shown its own demonstrations. In the end, every model
+selects its rows with the same w*.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Consensus:
 
     Parameters
     ----------
-    members : model -> its own task; all weigh the same K columns, in the same order
+    members : model -> its own task; all have the same K columns, in the same order
     """
 
     members: Mapping[str, Task]
@@ -44,7 +44,7 @@ class Consensus:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """Each model's notes under `models`; the warnings of all, named."""
+        """Each model's notes under `models`, and all warnings, prefixed with the model."""
         notes = {model: dict(task.notes) for model, task in self.members.items()}
         warnings = _named({m: note.pop("warnings") for m, note in notes.items()})
         return {"models": notes, "warnings": warnings}
@@ -80,10 +80,11 @@ class Consensus:
 
 
 def mean(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """One evaluation from several models': mean reward, groups of all in order.
+    """One evaluation from those of several models: mean reward, all groups in order.
 
-    The standard error over groups is that of a mean of independent means; the one of the
-    questions, which the models share, is averaged, as if their errors went together.
+    The standard error over groups is that of a mean of independent means. The models share
+    the questions, so the standard error from the questions is averaged, as if the models'
+    errors were fully correlated.
     """
     outcomes = [evaluation.outcome for evaluation in evaluations]
     n = len(outcomes)
@@ -108,12 +109,12 @@ def run(
     ledger: Path,
     seed: int,
 ) -> Result:
-    """Search for several models at once.
+    """Search for several models together.
 
     Parameters
     ----------
-    cards : `settings.search_consensus`: model -> its settings
-    inputs : as for one model; `indicators` are those of the first model, then those of
+    cards : from `settings.search_consensus`: model -> its settings
+    inputs : as for one model; `indicators` lists those of the first model, then those of
         the second, and so on
     models : the record of each model
     ledger, seed : as for `adaptation.run`

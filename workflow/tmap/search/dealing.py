@@ -4,12 +4,12 @@ The paper says that D_sub is partitioned into m groups of n-shot exemplars (3.4,
 1) and that the highest-scoring data form the demonstrations (3.2). With M far above m x n
 both cannot be literally true, so there are two policies:
 
-* `top`: the best m*n rows are dealt round, group g gets ranks g, g+m, g+2m, ... The reward
-  then looks at m*n rows only and does not depend on M.
+* `top`: the best m*n rows are dealt in turn; group g gets ranks g, g+m, g+2m, ... The
+  reward then looks at m*n rows only and does not depend on M.
 * `spread`: the top M are cut into n equal rank strata; group g takes from each the row at
-  fraction (g + 1/2) / m. The reward then looks at all of D_sub, thinly.
+  fraction (g + 1/2) / m. The reward then samples all of D_sub, but thinly.
 
-The best demonstration stands last, nearest to the question.
+The best demonstration comes last, nearest to the question.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def deal(
     ranked : (M,) row numbers, best first
     n_groups, n_shots : m and n
     policy : "top" or "spread"
-    turn : 0 for the search; 1 deals the same rows anew (round j is turned by j * turn
-        seats), for the confirm step; with one group or one shot nothing can be turned
+    turn : 0 for the search; 1 for the confirm step, which deals the same rows differently
+        (round j is shifted by j * turn groups); no effect with one group or one shot
 
     Returns
     -------

@@ -25,7 +25,7 @@ from tmap.store.spool import Spool
 
 
 class Texts(Sequence[Demo]):
-    """The rows of a pool as demonstrations, in its order; on disk, read one by one.
+    """The rows of a pool as demonstrations, in pool order; kept on disk, read one by one.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ class Candidates:
     features : its normalised columns, in the order of the pool
     search : policy, m and n
     n_selected : M
-    shown : (N,) bool, rows that may stand as demonstrations; a row too long for the
-        context can be selected all the same
+    shown : (N,) bool, rows that may be demonstrations; a row too long for the context
+        can still be selected
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class Candidates:
         turn: int = 0,
         beat: float | None = None,
     ) -> Evaluation:
-        """What these weights are worth on the reward's question set."""
+        """The reward of these weights on the reward's question set."""
         start = time.monotonic()
         groups = self.groups(weights, turn)
         return Evaluation(reward(self.demos(groups), beat, start), self.ids(groups))
 
     def ask(self, reward: Reward, points: list[np.ndarray]) -> None:
-        """Ask for all points together, so that `evaluate` finds answers of each."""
+        """Ask for all points together, so that `evaluate` finds the answers for each."""
         start = time.monotonic()
         reward.ask([d for w in points for d in self.demos(self.groups(w))], start)
 
@@ -117,7 +117,7 @@ class Candidates:
         rewards: str,
         start: list[list[float]],
     ) -> str:
-        """Names a search: all that steers it but its length and how it is confirmed."""
+        """Identifies a search: all that affects it, except its length and confirmation."""
         how = self.search.model_dump(
             exclude={"n_iterations", "confirm_top", "warm_start"}
         )
@@ -141,9 +141,9 @@ class Candidates:
 def short_enough(
     texts: Sequence[Demo], renderer: Renderer, room: int | None
 ) -> np.ndarray:
-    """(N,) bool: rows that take at most `room` tokens as one demonstration.
+    """(N,) bool: rows that take at most `room` tokens as a demonstration.
 
-    A text has at most as many tokens as UTF-8 bytes, so only long texts are tokenised.
+    A text has no more tokens than UTF-8 bytes, so only long texts are tokenised.
     """
     if room is None:
         return np.ones(len(texts), dtype=bool)

@@ -1,13 +1,14 @@
-"""What each indicator gives to the reward of the learned weights.
+"""The contribution of each indicator to the reward of the learned weights.
 
 v(C) is the reward of the learned weights with those outside C set to 0; C is a set of
-indicators. With no indicator at all every row scores alike and text hashes decide: the
-reward of an arbitrary selection.
+indicators. With no indicator, every row has the same score and text hashes decide, so
+v(none) is the reward of an arbitrary selection.
 
-Leave-one-out: v(all) - v(all but j). Two columns that say the same each give nothing by it.
+Leave-one-out: v(all) - v(all except j). It is zero for each of two identical columns.
 Shapley: the mean of v(C and j) - v(C) over the orders in which indicators can join, so
-that twins share what they give. The values add up to v(all) - v(none) exactly, also over
-a sample of orders (Castro et al. 2009, Computers & Operations Research 36:1726).
+that identical columns share their contribution. The values add up to v(all) - v(none)
+exactly, even over a sample of orders (Castro et al. 2009, Computers & Operations Research
+36:1726).
 """
 
 from __future__ import annotations
@@ -18,17 +19,16 @@ from typing import Any
 
 import numpy as np
 
-#: Up to so many indicators every order is taken.
+#: Up to this many indicators, every order is used.
 EXACT = 4
 
 Value = Callable[[frozenset[int]], float]
 
 
 def orders(k: int, n: int, seed: int) -> np.ndarray:
-    """(n, k) orders of k indicators: all of them for few, else a sample.
+    """(n, k) orders of k indicators: all of them for small k, otherwise a sample.
 
-    Each sampled order comes with its reverse, in which what came late comes early; an odd
-    n gives one order more.
+    Each sampled order comes with its reverse, so an odd n gives one order more.
     """
     if k <= EXACT:
         return np.array(list(permutations(range(k))))
@@ -38,17 +38,17 @@ def orders(k: int, n: int, seed: int) -> np.ndarray:
 
 
 def shapley(value: Value, taken: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shapley values and the standard error of having sampled the orders.
+    """Shapley values and the standard error from sampling the orders.
 
     Parameters
     ----------
-    value : v; asked once per set where it remembers
-    taken : (n, k) orders; with pairs of reverses next to each other, or all orders
+    value : v; may cache its values
+    taken : (n, k) orders: all of them, or a sample with each order next to its reverse
 
     Returns
     -------
-    (k,) values that add up to v(all) - v(none), and (k,) standard errors over pairs; 0
-    where all orders were taken
+    (k,) values that add up to v(all) - v(none), and (k,) standard errors over pairs, which
+    are 0 if all orders were used
     """
     n, k = taken.shape
     gains = np.zeros((n, k))
@@ -72,7 +72,7 @@ def explain(
 
     Parameters
     ----------
-    reward : of (K,) weights; asked once per set, at most n x (K - 1) + K + 2 times
+    reward : of (K,) weights; called once per set, at most n x (K - 1) + K + 2 times
     weights : the learned ones
     n : sampled orders
     """

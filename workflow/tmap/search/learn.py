@@ -1,4 +1,4 @@
-"""From what weights are worth to learned weights: search, choose, confirm."""
+"""Learn the weights: search, choose the best point, confirm it on fresh questions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 class Task(Protocol):
-    """What can be searched: weights get a reward, and a confirmed one."""
+    """What can be searched: gives weights a reward and a confirmed reward."""
 
     @property
     def names(self) -> list[str]:
-        """The K columns that are weighed."""
+        """The K columns that the weights apply to."""
 
     @property
     def ledger(self) -> Ledger:
@@ -29,11 +29,11 @@ class Task(Protocol):
 
     @property
     def notes(self) -> dict[str, Any]:
-        """For weights.json."""
+        """Notes for weights.json."""
 
     @property
     def start(self) -> list[list[float]]:
-        """Weights to try first; of another run's, best first."""
+        """Weights to try first; from another run, best first."""
 
     def evaluate(
         self, weights: np.ndarray, beat: float | None = None
@@ -44,16 +44,16 @@ class Task(Protocol):
         """Ask for these points together; `evaluate` then finds their answers."""
 
     def confirm(self, weights: np.ndarray) -> outcome.Evaluation:
-        """Their reward on the confirm set, demonstrations dealt anew."""
+        """Their reward on the confirm set, with demonstrations dealt differently."""
 
     def key(self, bounds: tuple[float, float], seed: int) -> str:
-        """Names a search: all that steers it but its length."""
+        """Identifies a search: all that affects it, except its length."""
 
     def warnings(self) -> list[str]:
-        """What makes the rewards so far a poor guide."""
+        """Reasons why the rewards so far are a poor guide."""
 
     def n_tokens(self) -> int | None:
-        """Tokens generated so far; None where options are measured, not written."""
+        """Tokens generated so far; None if options are scored and no text is written."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Result:
         code: str,
         made: dict[str, Any],
     ) -> None:
-        """Write the tables and weights.json; each says its code and what it is made of."""
+        """Write the tables and weights.json; each records its code and its inputs."""
         about: dict[str, Any] = {"seed": seed, "code": code, "made": made}
         names = self.summary["indicators"]
         tables.write("trace", self.found.trace, trace, **about, indicators=names)
@@ -82,11 +82,11 @@ class Result:
 
 
 def learn(task: Task, card: dict[str, Any], seed: int) -> Result:
-    """Search, choose, confirm; of `best_single` try every column alone and choose.
+    """Search, choose, confirm; for `best_single`, try every column alone and choose.
 
     Parameters
     ----------
-    task : what weights are worth
+    task : gives weights their rewards
     card : its `weights`, `bounds` and `search`
     seed : of the optimiser
     """

@@ -1,13 +1,13 @@
-"""Every answer that the search paid for, one JSON line each, on disk before it is used.
+"""Every answer that the search has paid for, one JSON line each, saved before it is used.
 
     {"type": "answers", "key": "9f2c...", "correct": "0110...", "new_tokens": 812, ...}
     {"type": "search", "search": "71ab...", "versions": {"numpy": "2.4.6", ...}}
     {"type": "batch", "engine": "transformers|...", "rows": 500}
     {"type": "proposal", "search": "71ab...", "iteration": 0, "weights": [...], ...}
 
-Answers are keyed by the exact request, so they outlive a change of the search. Proposals
-belong to one search and let a resumed run check that it walks the same path. A line that
-a kill tore in two is dropped at the next start.
+Answers are keyed by the exact request, so they remain valid if the search changes.
+Proposals belong to one search and let a resumed run check that it follows the same path.
+If a kill leaves an incomplete last line, the next start drops it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Ledger:
 
     Parameters
     ----------
-    path : file to read, repair and append to; made with its folder if absent
+    path : file to read, repair and append to; created with its folder if absent
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -75,7 +75,9 @@ class Ledger:
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             logger.warning(
-                "%s: dropped a torn last line of %d bytes", self.path, len(data) - whole
+                "%s: dropped an incomplete last line of %d bytes",
+                self.path,
+                len(data) - whole,
             )
             with open(self.path, "r+b") as file:
                 file.truncate(whole)

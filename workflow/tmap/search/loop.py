@@ -1,9 +1,9 @@
 """Bayesian optimisation of the indicator weights (paper 3.5, algorithm 1).
 
 The optimiser is `skopt.gp_minimize` on -R. A killed search is resumed by replay: the same
-seed proposes the same points, and points that the ledger knows cost nothing. The replay is
-checked point by point; other library versions propose other points, and then the search
-stops and says so, for a silent mixture of two trajectories would be neither.
+seed proposes the same points, and points in the ledger cost nothing. The replay is checked
+point by point. Other library versions may propose other points; the search then stops with
+an error, because a mixture of two trajectories would be neither.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ logger = logging.getLogger(__name__)
 
 
 class Objective(Protocol):
-    """What weights (K,) are worth. The search knows no language model."""
+    """The reward of (K,) weights. The search itself knows no language model."""
 
     def __call__(self, weights: np.ndarray, beat: float | None = None) -> Evaluation:
-        """Evaluate; with `beat`, only until nothing above that reward can be hoped for."""
+        """Evaluate; with `beat`, stop early if a reward above it has become unlikely."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Found:
     ----------
     points : (T, K) weights in the order they were tried
     rewards : (T,)
-    trace, timings : the tables of these names
+    trace, timings : the tables with these names
     model, space : the fitted Gaussian process of -reward and its space; None without
         guided iterations
     """
@@ -97,13 +97,13 @@ class _Recorder:
         return -outcome.reward
 
     def ahead(self, ask: Callable[[], None]) -> None:
-        """Let points be asked together: no time of the optimiser's."""
+        """Ask for points together; this does not count as the optimiser's time."""
         start = time.monotonic()
         ask()
         self.last += time.monotonic() - start
 
     def best(self) -> float | None:
-        """The best reward of a whole evaluation so far."""
+        """The best reward of a complete evaluation so far."""
         return max((r["reward"] for r in self.rows if not r["raced"]), default=None)
 
     def _check_replay(self, iteration: int, point: list[float]) -> None:
@@ -114,8 +114,8 @@ class _Recorder:
             f"Iteration {iteration} of the search now proposes other weights than "
             f"{self.ledger.path} records ({_changed(self.ledger, self.search)}). "
             "Restore the environment of constraints.txt to resume, set "
-            "`search: {warm_start: true}` in the method card to go on from the recorded "
-            "evaluations without bit-identity, or delete the ledger to start anew."
+            "`search: {warm_start: true}` in the method card to continue from the recorded "
+            "evaluations without bit-identity, or delete the ledger to start again."
         )
 
     def _record(
@@ -172,11 +172,11 @@ class _Recorder:
 
 
 def _told(row: dict[str, Any]) -> str:
-    """Where the seconds of one iteration went."""
+    """How the seconds of one iteration were spent."""
     names = ("prefill", "decode", "score", "optimizer")
     parts = " ".join(f"{name} {row[f'{name}_seconds']:.1f}" for name in names)
     n, seconds = row["new_tokens"], row["decode_seconds"] or row["reward_seconds"]
-    if not n:  # options are read, and none is written
+    if not n:  # options are scored; no text is written
         n, seconds = row["prompt_tokens"], row["prefill_seconds"] or seconds
     floor = row["floor_seconds"]
     known = f", floor {floor:.2f}s" if floor > 0 else ""
@@ -184,14 +184,14 @@ def _told(row: dict[str, Any]) -> str:
 
 
 def _changed(ledger: Ledger, search: str) -> str:
-    """Which package versions differ from those that the ledger was written with."""
+    """The package versions that differ from those the ledger was written with."""
     then, now = ledger.searches.get(search, {}).get("versions", {}), versions()
     differ = [
         f"{name} {then.get(name, 'absent')} -> {now.get(name, 'absent')}"
         for name in sorted({*then, *now})
         if then.get(name) != now.get(name)
     ]
-    return ", ".join(differ) or "the same package versions, so another machine"
+    return ", ".join(differ) or "the same package versions, so probably another machine"
 
 
 def run(
@@ -215,8 +215,8 @@ def run(
     settings : n_initial random points, then n_iterations guided ones
     seed : of the optimiser
     ledger : where proposals and answers are kept
-    search : names this search in the ledger; everything that steers it is in this key
-    ahead : told of points that are proposed together, before each is evaluated
+    search : key of this search in the ledger; everything that affects it is in this key
+    ahead : called with points that are proposed together, before each is evaluated
     start : points to try first, in place of random ones
 
     Raises
@@ -231,7 +231,7 @@ def run(
     if name not in ledger.searches:
         ledger.append({"type": "search", "search": name, "versions": versions()})
     recorder = _Recorder(objective, ledger, name, total, settings.racing)
-    # One BLAS thread: another number of threads may round, and walk, differently.
+    # One BLAS thread: with another number, rounding and so the path may differ.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The objective has been evaluated")
         space = [Real(*bounds, name=f"w{j}") for j in range(n_weights)]
@@ -257,7 +257,7 @@ def run(
 def try_out(
     objective: Objective, points: np.ndarray, ledger: Ledger, search: str
 ) -> Found:
-    """Evaluate these weights only, in this order; no process is fitted.
+    """Evaluate only these weights, in this order, without fitting a process.
 
     Parameters
     ----------
@@ -278,6 +278,6 @@ def try_out(
 
 
 def _recorded(ledger: Ledger, search: str) -> list[list[float]]:
-    """The weights that this search proposed before, in order."""
+    """The weights that this search has already proposed, in order."""
     steps = ledger.proposals.get(search, {})
     return [steps[t]["weights"] for t in sorted(steps)]

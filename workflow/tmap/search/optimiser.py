@@ -1,9 +1,10 @@
-"""Where to look next: `skopt.gp_minimize`, and what a method card changes of it.
+"""Where to look next: `skopt.gp_minimize`, with the options that a method card has.
 
 `proposals: fast` leaves out the restarts of each fit, two of the three acquisition
-functions that gp_hedge optimises, and four of five random points that each is tried on
-before the best are climbed from: most of the time at 200 points. `batch` proposes several
-points by constant liar: each is told the lowest value so far until its own is known.
+functions that gp_hedge optimises, and four in five of the random points on which each is
+evaluated before the best are climbed from. These take most of the time at 200 points.
+`batch` proposes several points by constant liar: each is assumed to have the lowest value
+so far until its own is known.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from skopt.utils import cook_estimator, normalize_dimensions
 
 from tmap.cards.method import SearchSection
 
-#: Random points that an acquisition function is tried on.
+#: Random points on which an acquisition function is evaluated.
 N_POINTS = {"full": 10_000, "fast": 2_000}
 
 
@@ -35,17 +36,17 @@ def minimise(
 
     Parameters
     ----------
-    function : point -> what is made small
-    total : calls
+    function : point -> the value to minimise
+    total : number of calls
     space : of the points
     settings : random points, proposals and batch
     seed : of the optimiser
     first : points in place of random ones
-    ahead : told of points that are proposed together, before each is evaluated
+    ahead : called with points that are proposed together, before each is evaluated
 
     Returns
     -------
-    fitted processes (the last one is kept), and the space that they know
+    fitted processes (the last one is kept), and the space they are fitted in
     """
     n_random = max(0, settings.n_initial - len(first))
     how = "EI" if settings.proposals == "fast" else "gp_hedge"
@@ -83,7 +84,7 @@ def minimise(
 
 
 def _process(space: list[Real], settings: SearchSection, seed: int) -> Any:
-    """A Gaussian process without restarts where `proposals: fast`; None: gp_minimize's."""
+    """A Gaussian process without restarts if `proposals: fast`; else None (skopt's own)."""
     if settings.proposals == "full":
         return None
     process = cook_estimator(

@@ -1,4 +1,4 @@
-"""What one evaluation of demonstrations found: shared by reward and search."""
+"""The result of one evaluation of demonstrations, shared by reward and search."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tmap.engines.base import Spent
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one evaluation found.
+    """The result of one evaluation.
 
     Attributes
     ----------
@@ -20,9 +20,9 @@ class Outcome:
     se_items : sqrt(lambda v / 4S), shared by all w: for absolute intervals only
     se_groups : sd over groups / sqrt(m); NaN for one group
     new_tokens, ledger_hits : tokens generated; groups answered from the ledger
-    seconds : all it took; 0 when the ledger knew everything
+    seconds : total time; 0 if the ledger had every answer
     spent : how the engine spent them
-    raced : stopped before all groups were asked: `group_accuracy` has fewer
+    raced : stopped before all groups were asked, so `group_accuracy` has fewer
     """
 
     reward: float

@@ -1,6 +1,6 @@
-"""What the finished search knows: its best point and how sure that is.
+"""The best point of a finished search, and how certain it is.
 
-The best of 205 noisy rewards is mostly lucky, so w* is the evaluated point with the best
+The best of 205 noisy rewards is mostly luck, so w* is the evaluated point with the best
 posterior mean of the Gaussian process, and its interval comes from joint posterior draws.
 """
 
@@ -73,7 +73,7 @@ def interval(
 
 
 def _root(covariance: np.ndarray, jitter: float) -> np.ndarray:
-    """Lower Cholesky factor, with as much jitter as rounding makes necessary."""
+    """Lower Cholesky factor, with as much jitter as rounding requires."""
     while True:
         try:
             return np.asarray(

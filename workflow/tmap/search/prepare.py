@@ -46,7 +46,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that gives weights a reward: what is searched with, and what confirms it.
+    """A task that gives weights a reward: one reward to search, one to confirm.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Prepared:
         return self.main.warnings()
 
     def n_tokens(self) -> int | None:
-        # Options are measured, not written: no count of new tokens says what that cost.
+        # Options are scored and no text is written: new tokens would not show the cost.
         if self.main.marking.is_choice:
             return None
         return self.main.n_tokens + self.check.n_tokens
@@ -98,7 +98,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class HistoryTables:
-    """Who answered what before; all None for a task without such a record."""
+    """Earlier answers of other models; all None for a task without such a record."""
 
     irt: pd.DataFrame | None = None
     abilities: pd.DataFrame | None = None
@@ -112,14 +112,14 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
     ----------
     card : `settings.search_weights` of the dataset, model and method
     inputs : files to read
-    ledger : answers and proposals of earlier tries, continued
+    ledger : answers and proposals of earlier attempts, continued
     seed : of the optimiser
     """
     return learn(prepare(card, inputs, Ledger(ledger)), card, seed)
 
 
 def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
-    """Load pool, columns, history and model; measure zero-shot to take an estimator."""
+    """Load pool, columns, history and model; measure zero-shot to choose an estimator."""
     history = read_history(inputs.history, card["aliases"])
     pool = tables.read("pool", inputs.pool, ["sample_id", "text_hash"])
     texts = Texts(tables.batches("pool", inputs.pool))
@@ -135,9 +135,9 @@ def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
     shown, warnings = demonstrable(texts, card["search"], main, check)
     if name == "full":
         warnings.append(
-            "estimator full asks all reward questions, so none are left to confirm with: "
-            "the published reward comes from the questions of the search, dealt anew, "
-            "and is too high"
+            "estimator full asks all reward questions, so none is left to confirm with: "
+            "the published reward comes from the questions of the search, with another "
+            "dealing, and is too high"
         )
     elif not rewards.has_confirm_set:
         warnings.append(
@@ -161,21 +161,21 @@ def earlier(how: SearchSection, names: list[str]) -> list[list[float]]:
 
     Raises
     ------
-    TmapError : it weighed other columns, or there is no such file
+    TmapError : it had other columns, or there is no such file
     """
     if not isinstance(how.warm_start, str):
         return []
     path = Path(how.warm_start)
     if not path.is_file():
         raise TmapError(
-            f"No file '{path}', which `search: {{warm_start: ...}}` names; it takes the "
-            "trace.parquet of a finished search. Mend the path in the method card."
+            f"There is no file '{path}', which `search: {{warm_start: ...}}` names; it "
+            "takes the trace.parquet of a finished search. Fix the path in the method card."
         )
     theirs = tables.metadata(path)["indicators"]
     if theirs != names:
         raise TmapError(
-            f"{path} weighs {', '.join(theirs)}; this method {', '.join(names)}. A warm "
-            "start needs the same columns in the same order."
+            f"{path} has weights for {', '.join(theirs)}; this method has "
+            f"{', '.join(names)}. A warm start needs the same columns in the same order."
         )
     trace = tables.read("trace", path)
     best = trace[~trace["raced"]].sort_values("reward", ascending=False, kind="stable")
@@ -185,7 +185,7 @@ def earlier(how: SearchSection, names: list[str]) -> list[list[float]]:
 def demonstrable(
     texts: Sequence[Demo], how: SearchSection, *rewards: Reward
 ) -> tuple[np.ndarray, list[str]]:
-    """(N,) bool, rows short enough to be shown n at a time, and what to warn of.
+    """(N,) bool, rows short enough to be shown n at a time, and the warnings.
 
     Raises
     ------
@@ -215,7 +215,7 @@ def demonstrable(
 
 
 def read_history(paths: list[str], aliases: list[str]) -> HistoryTables:
-    """Read the history; refuse one that holds the target model or its derivatives."""
+    """Read the history; refuse one that contains the target model or its derivatives."""
     if not paths:
         return HistoryTables()
     names = ("irt", "abilities", "responses")
@@ -228,8 +228,8 @@ def read_history(paths: list[str], aliases: list[str]) -> HistoryTables:
     ]
     if found:
         raise TmapError(
-            f"{paths[1]} holds the target model or its derivatives ({found[0]}; "
-            f"{len(found)} in all), so its reward would be known beforehand. Add a "
+            f"{paths[1]} contains the target model or its derivatives ({found[0]}; "
+            f"{len(found)} in all), so its reward would be known in advance. Add a "
             "pattern for them to `responses: {exclude: [...]}` of the dataset card."
         )
     return HistoryTables(*frames)
@@ -262,10 +262,10 @@ class Rewards:
         self.renderer = Renderer(self.lm.tokenizer, card["prompt"])
 
     def main(self) -> tuple[Reward, str, str]:
-        """The search's reward, the estimator's name, and why it was taken."""
+        """The search's reward, the estimator's name, and why it was chosen."""
         abilities = self.history.abilities
         known = None if abilities is None else np.asarray(abilities["accuracy"])
-        # Measured without demonstrations, on items whose weights are not learned.
+        # Zero-shot, by an estimator whose item weights are not learned.
         safe = "weighted_mean" if known is None else "stratified"
         zero_shot = self._reward(self.inputs.tiny, safe)([[]]).reward
         name, why = estimators.choose(self.card["estimator"], zero_shot, known)
@@ -273,7 +273,7 @@ class Rewards:
         return self._reward(self.inputs.tiny, name), name, why
 
     def confirm(self, name: str) -> Reward:
-        """The same estimator on the confirm set; without one, on the tiny set again."""
+        """The same estimator on the confirm set, or on the tiny set if there is none."""
         path = self.inputs.confirm if self.has_confirm_set else self.inputs.tiny
         return self._reward(path, name)
 

@@ -24,16 +24,16 @@ from tmap.search.ledger import Ledger, short_digest
 from tmap.search.outcome import Outcome
 
 logger = logging.getLogger(__name__)
-#: Share of unreadable answers above which to warn, and how near to all or to no more
-#: than guessing a model may be before its rewards can tell little.
+#: Share of unreadable answers above which to warn, and the distance from 100 % or from
+#: guessing within which a model's accuracy makes its rewards uninformative.
 UNREAD, MARGIN = 0.05, 0.05
-#: Share of the candidates exactly as good as the best that a race may lose, at most.
+#: Largest share of candidates exactly as good as the best that a race may lose.
 LOST = 0.025
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What the answers after one group took: its share of what was asked together."""
+    """The cost of the answers for one group: its share of what was asked together."""
 
     seconds: float
     new_tokens: int
@@ -46,7 +46,7 @@ class Reward:
 
     Parameters
     ----------
-    lm, renderer : the target model, and how it is spoken to
+    lm, renderer : the target model, and the renderer of its prompts
     questions : table 'questions', the S rows that are asked
     marking : how answers are read and compared
     estimate : (m, S) bool marks -> (m,) accuracy estimates
@@ -55,8 +55,8 @@ class Reward:
 
     Attributes
     ----------
-    used : keys of the groups that rewards were made of
-    unbooked : costs that no outcome has told yet, by group
+    used : keys of the groups that rewards were computed from
+    unbooked : costs that no outcome has reported yet, by group
     """
 
     lm: LanguageModel
@@ -75,11 +75,11 @@ class Reward:
         beat: float | None = None,
         since: float | None = None,
     ) -> Outcome:
-        """Ask what the ledger does not know, and estimate each group's accuracy.
+        """Ask what the ledger does not have, and estimate each group's accuracy.
 
         With `beat`, a reward to beat, the first half of the groups is asked first; if
         they leave no hope (`hopeless`), the others are not asked. `since`, a reading of
-        `time.monotonic`, says when the work on these groups began.
+        `time.monotonic`, is when the work on these groups began.
         """
         since = time.monotonic() if since is None else since
         ahead = set(self.unbooked)
@@ -121,15 +121,16 @@ class Reward:
         return np.asarray(self.estimate(marks), dtype=float)
 
     def ask(self, groups: Sequence[Sequence[Demo]], since: float | None = None) -> None:
-        """Ask what the ledger does not know, and note what each group's answers took.
+        """Ask what the ledger does not have, and note the cost of each group's answers.
 
-        As many groups at a time as the engine computes together: a kill loses those.
+        Groups are asked in batches of as many as the engine computes together; a kill
+        loses at most one batch.
         """
         since = time.monotonic() if since is None else since
         self._ask({self.key(demos): demos for demos in groups}, since)
 
     def _ask(self, named: dict[str, Sequence[Demo]], since: float) -> None:
-        """The same for groups whose keys are known."""
+        """The same as `ask`, for groups whose keys are known."""
         keys = [key for key in named if key not in self.ledger.answers]
         while keys:
             self._keep_batch()
@@ -158,9 +159,9 @@ class Reward:
             since = time.monotonic()
 
     def _keep_batch(self) -> None:
-        """Rows at once as this ledger began with, or fewer where memory ran out.
+        """Keep the batch size that this ledger began with, or less if memory ran out.
 
-        Another batch may round otherwise, so a resumed search takes what is recorded.
+        Another batch size may round differently, so a resumed search uses the recorded one.
         """
         rows, known = self.lm.batch_size, self.ledger.batches.get(self.lm.key)
         if known is not None and rows >= known:
@@ -168,9 +169,9 @@ class Reward:
             return
         if known is not None:
             logger.warning(
-                "%s: answers so far were made with %d rows at once, from here with %d: "
-                "in bfloat16 they may round otherwise. A GPU with as much free memory "
-                "avoids that",
+                "%s: answers so far were computed %d rows at a time, from here on %d: "
+                "in bfloat16 they may round differently. A GPU with as much free memory "
+                "as before avoids that",
                 self.ledger.path,
                 known,
                 rows,
@@ -180,8 +181,8 @@ class Reward:
     def room(self, n_shots: int) -> int | None:
         """Tokens that each of n demonstrations may take; None if there is no limit.
 
-        What the longest question and its answer leave of the context, in equal parts.
-        An answer is cut where the context ends, so at most a quarter is kept for it.
+        The context less the longest question and its answer, in equal parts. An answer
+        is cut where the context ends, so at most a quarter is kept for it.
         """
         if self.lm.context is None:
             return None
@@ -200,11 +201,11 @@ class Reward:
 
     @property
     def n_tokens(self) -> int:
-        """Tokens behind all that was asked for, now or in an earlier try."""
+        """Tokens generated for all answers used, now or in an earlier attempt."""
         return sum(self.ledger.answers[key]["new_tokens"] for key in self.used)
 
     def warnings(self) -> list[str]:
-        """What makes the answers behind this reward a poor guide, by name."""
+        """Reasons why the answers behind this reward are a poor guide."""
         answers = [self.ledger.answers[key] for key in sorted(self.used)]
         n = len(answers) * len(self.questions)
         if not n:
@@ -213,8 +214,8 @@ class Reward:
         unread = sum(answer.get("unread", 0) for answer in answers) / n
         if unread > UNREAD:
             found.append(
-                f"{unread:.1%} of {n} answers hold nothing that the reader "
-                f"({self.marking.metric}) finds; they count as wrong. Look at the "
+                f"{unread:.1%} of {n} answers contain nothing that the reader "
+                f"({self.marking.metric}) can find; they count as wrong. Check the "
                 "prompt template, the stop texts and max_new_tokens"
             )
         right = sum(answer["correct"].count("1") for answer in answers) / n
@@ -228,26 +229,27 @@ class Reward:
             found.append(
                 f"the model is at the floor: {right:.1%} of {n} answers on the tiny set "
                 f"are right, where guessing gives {guessed:.1%}, so rewards are noise; "
-                "take easier questions, a stronger model, or see whether it is read well"
+                "take easier questions or a stronger model, or check that its answers are "
+                "read correctly"
             )
         return found
 
     def _guessed(self) -> float:
-        """Accuracy of guessing: 1 over the number of options; 0 of a written answer."""
+        """Accuracy of guessing: 1 over the number of options; 0 for a written answer."""
         if not self.marking.is_choice:
             return 0.0
         return float(np.mean([1 / len(c) for c in self.questions["choices"]]))
 
     def _unread(self, replies: Sequence[Marked]) -> int:
-        """Written answers in which the metric's reader found nothing."""
+        """Number of written answers in which the metric's reader found nothing."""
         if self.marking.is_choice:
             return 0
         return sum(getattr(reply, self.marking.metric) is None for reply in replies)
 
     def identity(self) -> str:
-        """Names the reward as a function: what is asked, and what answers are worth.
+        """Identifies the reward as a function: the request, and how answers are scored.
 
-        The estimate is known by what it says of fixed answers, so that a change of
+        The estimate is identified by its values on fixed answers, so that a change of
         estimator, item parameters or formula makes it another reward.
         """
         rng = np.random.default_rng(0)
@@ -273,11 +275,11 @@ class Reward:
 
 
 def hopeless(accuracy: np.ndarray, beat: float, n_questions: int) -> bool:
-    """Whether groups that were asked leave little hope of a mean above `beat`.
+    """Whether the groups asked so far leave little hope of a mean above `beat`.
 
-    So if the upper end of a one-sided 97.5 % interval of their mean lies below: Student's
-    t for n - 1 degrees of freedom, and as standard error that of the groups, or of as
-    many answers to single questions if this is larger, for few groups may look alike.
+    True if the upper end of a one-sided 97.5 % interval of their mean is below `beat`:
+    Student's t with n - 1 degrees of freedom. The standard error is that of the groups or,
+    if larger, that of as many independent answers, because few groups may look alike.
 
     Simulated (100,000 candidates each; 50 and 100 questions; rewards 0.3 to 0.9; groups
     that differ by 0 to 8 points): of candidates exactly as good as `beat`, 2 groups lose
@@ -286,9 +288,9 @@ def hopeless(accuracy: np.ndarray, beat: float, n_questions: int) -> bool:
 
     Parameters
     ----------
-    accuracy : (n,) of the groups asked, n over 1
-    beat : a reward
-    n_questions : that each group was asked
+    accuracy : (n,) of the groups asked, n > 1
+    beat : the reward to beat
+    n_questions : number asked of each group
     """
     n = len(accuracy)
     asked = n * n_questions

@@ -1,1 +1,1 @@
-"""From scores and weights to a subset, and its export."""
+"""Select a subset by scores and weights, and export it."""

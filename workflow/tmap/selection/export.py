@@ -1,6 +1,6 @@
-"""A chosen subset as files for people and trainers, and the card that goes with them.
+"""Write a chosen subset as files for people and trainers, with a data card.
 
-Made beside the subset by a rule of its own: how a file is written trains nothing anew.
+A separate rule makes these files, so that a change of their format retrains nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CARD = """\
 # {name}
 
 {chosen} samples, best first, chosen from {total} for dataset card `{dataset}` and model
-card `{model}`. Another task or model may need others.
+card `{model}`. Another task or model may need other samples.
 
 | | |
 |---|---|
@@ -36,21 +36,21 @@ card `{model}`. Another task or model may need others.
 
 ## Files
 
-| file | holds |
+| file | content |
 |---|---|
-| `{alpaca}` | Alpaca form: instruction, input, output; of chats also system and history |
+| `{alpaca}` | Alpaca form: instruction, input, output; for chats also system and history |
 | `{messages}` | the same samples as messages, role and content: what `tmap` trains on |
 | `dataset_info.json` | LLaMA-Factory: `dataset_dir:` this folder, `dataset: {name}` |
-| `subset.parquet` | `sample_id`, rank, score, and what each indicator gave |
+| `subset.parquet` | `sample_id`, rank, score, and the contribution of each indicator |
 
 `id` in both files is `sample_id` in `subset.parquet` and in
-`results/{dataset}/pool.parquet`, where texts and their hashes stand (of a method with
-rounds: in `chosen.parquet` beside this file).
+`results/{dataset}/pool.parquet`, which has the texts and their hashes (for a method with
+rounds, see `chosen.parquet` next to this file).
 """
 HOW = {
     "random": "drawn at random",
     "oracle": "rows that are known to be clean first",
-    "uniform": "highest sum of its indicators ({normalise}), all weighing the same",
+    "uniform": "highest sum of its indicators ({normalise}), all with the same weight",
     "learned": "highest weighted sum of its indicators ({normalise}), weights searched "
     "with few-shot accuracy as the reward",
     "product": "highest product of its indicators ({normalise})",
@@ -60,8 +60,8 @@ HOW = {
     "accuracy",
     "consensus": "highest weighted sum of its indicators ({normalise}), weights searched "
     "with the mean few-shot accuracy of several models as the reward",
-    "fixed": "highest weighted sum of its indicators ({normalise}), weights as its card "
-    "fixes them",
+    "fixed": "highest weighted sum of its indicators ({normalise}), with the weights of "
+    "its card",
 }
 
 
@@ -79,8 +79,8 @@ def with_chats(rows: list[dict[str, Any]]) -> bool:
 def alpaca_lines(rows: list[dict[str, Any]]) -> str:
     """Alpaca form, one JSON object per line.
 
-    Of a chat of several turns, instruction and output are the last exchange and
-    `history` holds those before it; all lines have the same keys.
+    For a chat of several turns, instruction and output are the last exchange and
+    `history` contains those before it; all lines have the same keys.
     """
     chats = with_chats(rows)
     return _lines(_alpaca(row, chats) for row in rows)
@@ -100,7 +100,7 @@ def message_lines(rows: list[dict[str, Any]]) -> str:
 
 
 def dataset_info(name: str, chats: bool) -> dict[str, Any]:
-    """What LLaMA-Factory's dataset_info.json says of both files.
+    """The entries for both files in LLaMA-Factory's dataset_info.json.
 
     Parameters
     ----------
@@ -162,13 +162,13 @@ def card(
 
 
 def title(dataset: str, model: str, method: str, seed: int) -> str:
-    """What the subset is called where it goes: dataset_model_method_s0."""
+    """The name of the exported subset: dataset_model_method_s0."""
     return f"{dataset}_{model}_{method}_s{seed}"
 
 
 def _weights(subset: dict[str, Any], learned: dict[str, Any] | None) -> str:
     if subset["weights"] is None:
-        return "None: no indicator was looked at."
+        return "None: no indicator was used."
     spread = ", 90 % interval" if learned else ""
     lines = [f"| indicator | weight | relative{spread} |", "|---|---|---|"]
     largest = max(map(abs, subset["weights"])) or 1.0
@@ -179,7 +179,7 @@ def _weights(subset: dict[str, Any], learned: dict[str, Any] | None) -> str:
         spread = f" [{bound[0]:.2f}, {bound[1]:.2f}]" if bound else ""
         lines.append(f"| {name} | {weight:.3f} | {weight / largest:.2f}{spread} |")
     if learned:
-        lines += ["", "Correlated indicators trade places: do not read single weights."]
+        lines += ["", "Correlated indicators trade weight: do not read single weights."]
     lines += [f"\nWarning: {_cell(text)}" for text in subset["warnings"]]
     return "\n".join(lines)
 
@@ -203,5 +203,5 @@ def _lines(values: Iterable[dict[str, Any]]) -> str:
 
 
 def _cell(text: Any) -> str:
-    """One line of a Markdown table, whatever the text holds."""
+    """The text as one cell of a Markdown table."""
     return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,7 +1,7 @@
-"""Indicator columns of one method, joined by sample id and brought to [0, 1].
+"""Indicator columns of one method, joined by sample id and scaled to [0, 1].
 
 Worked example, `minmax`: raw scores 2, 6, NaN, 4 become 0, 1, 0, 0.5; the unscored row
-takes the column's lowest value and is counted.
+gets the column's lowest value and is counted.
 
 Source: TMAP section 3.1 (arXiv:2605.09665) asks for normalised scores; the treatment of
 unscored rows, constant columns and the other two normalisations is ours.
@@ -26,13 +26,13 @@ Normalise = Literal["minmax", "rank", "robust"]
 
 @dataclass(frozen=True)
 class Features:
-    """What the weights multiply.
+    """The columns that the weights multiply.
 
     Attributes
     ----------
     names : indicator of each column, from the file names, in the order of the files
     matrix : (n_samples, n_indicators) float64 in [0, 1], rows in the order of the pool
-    warnings : sentences worth printing and keeping: constant and unscored columns
+    warnings : sentences to print and to keep, about constant and unscored columns
     n_unscored : rows without a score, per indicator
     """
 
@@ -49,7 +49,7 @@ def load(
     normalise: Normalise,
     max_unscored: float,
 ) -> Features:
-    """Read indicator tables and put them side by side.
+    """Read indicator tables and join them as columns.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def load(
         if a table's ids are not exactly the pool's, or too many rows are unscored
     """
     names = [Path(file).stem for file in files]
-    matrix = np.zeros((len(pool_ids), len(files)), order="F")  # used by columns
+    matrix = np.zeros((len(pool_ids), len(files)), order="F")  # read by column
     warnings: list[str] = []
     n_unscored: dict[str, int] = {}
     for column, (name, file) in enumerate(zip(names, files, strict=True)):
@@ -88,12 +88,12 @@ def normalised(values: np.ndarray, how: Normalise) -> np.ndarray:
     Parameters
     ----------
     values : (n_samples,) float64, finite or NaN (unscored: becomes 0)
-    how : minmax: (x - low) / (high - low); rank: the same of the ranks, where ties
-        share their average; robust: the same after a clip to the 1-99 % range
+    how : minmax: (x - low) / (high - low); rank: the same for the ranks, with ties at
+        their average; robust: the same after a clip to the 1-99 % range
 
     Returns
     -------
-    (n_samples,) float64 in [0, 1]; all 0 where every scored value is the same
+    (n_samples,) float64 in [0, 1]; all 0 if every scored value is the same
     """
     scored = ~np.isnan(values)
     column = np.zeros(len(values))
@@ -114,7 +114,7 @@ def _join(pool_ids: Sequence[str], frame: pd.DataFrame, file: Path) -> pd.DataFr
     scores = frame.set_index("sample_id")
     wanted = pd.Index(pool_ids)
     faults = {
-        "twice there": scores.index[scores.index.duplicated()],
+        "duplicated": scores.index[scores.index.duplicated()],
         "missing": wanted.difference(scores.index),
         "not in the pool": scores.index.difference(wanted),
     }
@@ -125,14 +125,14 @@ def _join(pool_ids: Sequence[str], frame: pd.DataFrame, file: Path) -> pd.DataFr
     ]
     if found:
         raise TmapError(
-            f"{file} does not fit the pool: of its sample ids {', '.join(found)}. "
-            "It must hold each candidate once. Delete the file and build it again."
+            f"{file} does not match the pool: of its sample ids, {', '.join(found)}. "
+            "It must contain each candidate once. Delete the file and build it again."
         )
     return scores.loc[wanted]
 
 
 def _same(ids: pd.Series, pool_ids: Sequence[str]) -> bool:
-    """Whether the ids stand in the pool's order; then no index of them is needed."""
+    """Whether the ids are in the pool's order; then they need no index."""
     if len(ids) != len(pool_ids):
         return False
     return bool((ids.array == pd.Series(pool_ids, dtype="str").array).all())
@@ -149,7 +149,7 @@ def _check_unscored(name: str, scores: pd.DataFrame, max_unscored: float) -> str
         first = scores.index[missing][0]
         raise TmapError(
             f"Indicator '{name}' left {text}; max_unscored allows {max_unscored:.1%}. "
-            f"Mend the rows (first: sample '{first}'), drop '{name}' from the method "
+            f"Fix the rows (first: sample '{first}'), drop '{name}' from the method "
             "card, or raise `max_unscored:` in the dataset card."
         )
-    return f"{name}: {text}; they take the column's lowest value."
+    return f"{name}: {text}; they get the column's lowest value."

@@ -1,10 +1,10 @@
-"""Which ranked rows may be taken: a method card's `filter:`.
+"""Decide which ranked rows may be selected: the `filter:` of a method card.
 
-First rows whose raw score is not below a limit leave (`below: {ifd: 1.0}`, as
-Superfiltering does: IFD of 1 and more means that the instruction misleads), then rows
-that resemble a better one (`diversity: 0.9`, DEITA's rule). M stays a share of the whole
-pool, so that methods are compared at equal size; the sources take theirs of what is left
-(Cherry LLM) or of a number in the code (Superfiltering).
+The filter first drops rows whose raw score is not below a limit (`below: {ifd: 1.0}`, as
+in Superfiltering: an IFD of 1 or more means that the instruction misleads), then rows too
+similar to a better one (`diversity: 0.9`, DEITA's rule). M remains a share of the whole
+pool, so that methods are compared at equal size. The sources differ: Cherry LLM takes a
+share of the rows that are left, Superfiltering a number set in its code.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Sieve:
 
     Parameters
     ----------
-    allowed : (N,) bool, rows that the limits leave
+    allowed : (N,) bool, rows that pass the limits
     vectors : (N, d) float32 of length 1; None without a diversity filter
     threshold : cosine similarity above which a row is dropped
 
     Attributes
     ----------
-    dropped : rows dropped, by filter, among those that were looked at
-    warnings : sentences worth printing and keeping
+    dropped : number of rows dropped by each filter, among those examined
+    warnings : sentences to print and to keep
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Sieve:
         self.warnings: list[str] = []
 
     def pick(self, ranked: np.ndarray, n: int) -> np.ndarray:
-        """The first n of `ranked` (row numbers, best first) that may be taken."""
+        """The first n of `ranked` (row numbers, best first) that pass the filters."""
         left = ranked[self.allowed[ranked]]
         self.dropped["below"] = len(ranked) - len(left)
         if self.vectors is not None:
@@ -60,8 +60,8 @@ class Sieve:
             left = left[kept]
         if len(left) < n:
             self.warnings.append(
-                f"the filters leave {len(left)} rows of the {n} that were to be taken: "
-                "the subset is smaller than those it is compared with"
+                f"the filters leave {len(left)} of the {n} rows requested: the subset "
+                "is smaller than those it is compared with"
             )
             logger.warning(self.warnings[-1])
         return left[:n]
@@ -73,7 +73,7 @@ def load(
     columns: Sequence[Path],
     vectors: str = "",
 ) -> Sieve:
-    """The sieve of a method card; one that drops nothing if it has no `filter:`.
+    """The sieve of a method card; it drops nothing if the card has no `filter:`.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def load(
         return Sieve(allowed)
     if not vectors:
         raise TmapError(
-            "A diversity filter compares embeddings and was given none. Run `tmap "
+            "A diversity filter compares embeddings, but none were given. Run `tmap "
             "embed-pool` and name its table (--embeddings)."
         )
     rows = embed.unit_rows(embed.read(vectors), pool["sample_id"])

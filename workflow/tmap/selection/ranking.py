@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 def scores(matrix: np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndarray:
     """Weighted score of every row.
 
-    Columns are added one by one, in order: a BLAS product may round differently with
-    another number of threads.
+    Columns are added one by one, in order, because the rounding of a BLAS product may
+    depend on the number of threads.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def scores(matrix: np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndar
 
 
 def product(matrix: np.ndarray) -> np.ndarray:
-    """(N,) product of the columns of every row, which all must be high for it to be.
+    """(N,) product of the columns of every row: high only if every column is high.
 
     Columns are multiplied one by one, in order.
     """
@@ -48,7 +48,7 @@ def product(matrix: np.ndarray) -> np.ndarray:
 
 
 def tie_rank(text_hash: Sequence[str], sample_id: Sequence[str]) -> np.ndarray:
-    """(N,) int64 rank of every row by (text_hash, sample_id): who wins a tie."""
+    """(N,) int64 rank of every row by (text_hash, sample_id); the lower rank wins a tie."""
     table = pa.table({"hash": pa.array(text_hash), "id": pa.array(sample_id)})
     order = pc.sort_indices(table, [("hash", "ascending"), ("id", "ascending")])
     order = order.to_numpy()
@@ -72,13 +72,13 @@ def top(score: np.ndarray, ties: np.ndarray, n: int) -> np.ndarray:
 
 
 def n_selected(fraction: float, n_samples: int) -> int:
-    """M = round(fraction x N), at least one row where the fraction is above 0."""
+    """M = round(fraction x N), at least one row if the fraction is above 0."""
     if fraction == 0:
         return 0
     return max(1, round(fraction * n_samples))
 
 
 def random_rows(ties: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """n row numbers drawn without replacement; the draw does not see the row order."""
+    """n row numbers drawn without replacement, independently of the row order."""
     by_hash = np.argsort(ties)
     return by_hash[np.random.default_rng(seed).permutation(len(ties))[:n]]

@@ -1,4 +1,4 @@
-"""Select from the candidates of each round, below what earlier rounds chose.
+"""Select from each round's candidates, ranked below the choices of earlier rounds.
 
 Source: EvoSelect's loop (docs/explanation/paper.md). `tmap.data.generate` writes the
 candidates.
@@ -20,7 +20,7 @@ from tmap.selection.weights import read_weights
 
 
 class Chosen(NamedTuple):
-    """What was chosen so far: table 'subset', and its rows as table 'pool'."""
+    """The rows chosen so far: table 'subset', and the same rows as table 'pool'."""
 
     subset: pd.DataFrame
     rows: pd.DataFrame
@@ -29,7 +29,7 @@ class Chosen(NamedTuple):
 
     @classmethod
     def read(cls, files: Sequence[str | Path]) -> Chosen:
-        """From the two files of a round; empty from none."""
+        """Read the two files of a round; empty if there are no files."""
         kinds = ("subset", "pool")
         if not files:
             return cls(*(pd.DataFrame(columns=list(SCHEMAS[k].columns)) for k in kinds))
@@ -43,7 +43,7 @@ def select(
     seed: int,
     before: Chosen,
 ) -> Chosen:
-    """The best of a round's candidates, below what the rounds before chose.
+    """The best of a round's candidates, ranked below the choices of earlier rounds.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def select(
     columns : its indicator tables, in the order of the card; none for random weights
     card : `settings.select_round`
     seed : of a random subset
-    before : of the round before
+    before : the choice after the previous round
     """
     loaded, vector = None, None
     if card["weights"] != "random":

@@ -15,8 +15,8 @@ from tmap.selection.filters import Sieve
 
 logger = logging.getLogger(__name__)
 ALL_ZERO = (
-    "the product of the columns is 0 for some rows that were taken, so their order is "
-    "arbitrary: a row that is lowest in one column has product 0, whatever the others say"
+    "the product of the columns is 0 for some selected rows, so their order is "
+    "arbitrary: a row that is lowest in one column has product 0, whatever its others are"
 )
 
 
@@ -39,9 +39,9 @@ def choose(
     weights : (K,) float64; None for a random subset
     fraction : M / N in [0, 1]
     seed : of the random subset
-    is_clean : (N,) bool; the score is then 1 for clean rows and 0 for others, which
-        follow where there are too few: a reference, not a strict bound
-    sieve : rows that may not be taken, in whatever order they come
+    is_clean : (N,) bool; the score is then 1 for clean rows and 0 for the others, which
+        fill up if clean rows are too few: a reference, not a strict bound
+    sieve : drops rows from the ranking
     multiply : score by the product of the columns; contributions are its factors
     """
     ties = ranking.tie_rank(pool["text_hash"], pool["sample_id"])

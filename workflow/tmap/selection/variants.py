@@ -1,6 +1,6 @@
-"""Subsets that belong to a method's subset: of another size, or of other weights.
+"""Variants of a method's subset: another size, or other weights.
 
-They lie in a folder of their own below the method's, and are trained and measured like it::
+Each is in its own folder below the method's, and is trained and measured in the same way::
 
     .../tmap/s0/f0.1/       a tenth of the pool, by the same ranking
     .../random/s0/n16/      its first 16 rows
@@ -29,7 +29,7 @@ def parse(name: str) -> Part:
     if not re.fullmatch(PATTERN, name):
         raise TmapError(
             f"'{name}' names no part of a selection; f0.1 (a share), n16 (rows) and k3 "
-            "(a sentinel) do. Mend the path."
+            "(a sentinel) do. Fix the path."
         )
     return Part(name[0], float(name[1:]))
 
@@ -40,7 +40,7 @@ def of_fraction(fraction: float) -> str:
 
 
 def fraction(name: str, card: float, n_rows: int) -> float:
-    """M / N of a part; the card's own for a sentinel and for no part."""
+    """M / N of a part; the card's own for a sentinel or without a part."""
     if not name:
         return card
     part = parse(name)

@@ -13,7 +13,7 @@ from tmap.selection.variants import parse
 
 
 def drawn(bounds: tuple[float, float], k: int, seed: int) -> np.ndarray:
-    """(K,) weights, uniform within `bounds`: what a search should beat."""
+    """(K,) random weights, uniform within `bounds`: a baseline for the search."""
     return np.random.default_rng(seed).uniform(*bounds, size=k)
 
 
@@ -24,7 +24,7 @@ def read_weights(
 
     Parameters
     ----------
-    weights : what the card says: "uniform", "product", "learned" or a mapping
+    weights : as in the card: "uniform", "product", "learned" or a mapping
     indicators : names of the columns
     path : weights.json, for learned weights
     """
@@ -41,7 +41,7 @@ def read_weights(
     by_name = dict(zip(learned["indicators"], learned["weights"], strict=True))
     if set(by_name) != set(indicators):
         raise TmapError(
-            f"{path} weighs {', '.join(by_name)}, but the card lists "
+            f"{path} has weights for {', '.join(by_name)}, but the card lists "
             f"{', '.join(indicators)}. Run `tmap search-weights` again."
         )
     return np.array([by_name[name] for name in indicators], dtype=float)
@@ -55,9 +55,9 @@ def weights_of(
     Parameters
     ----------
     card : `settings.select_subset`
-    path : weights.json of a search, or sentinels.json of a sentinel; "" else
+    path : weights.json of a search, or sentinels.json of a sentinel; otherwise ""
     seed : of weights that are drawn
-    part : as `tmap.selection.variants` reads it; "" of none
+    part : as `tmap.selection.variants` reads it; "" if there is none
     """
     if part[:1] == "k":
         return sentinel_weights(part, names, path)

@@ -1,1 +1,1 @@
-"""What models and judges said, kept on disk and never asked twice."""
+"""Replies of models and judges, kept on disk so that nothing is asked twice."""

@@ -1,9 +1,9 @@
-"""An engine whose measurements are kept: what the store has is not computed again.
+"""An engine with a cache: measurements found in the store are not computed again.
 
-It stands for a `LanguageModel` with the same key, tokenizer and numbers. Requests are
-computed in one order, whatever the caller's, and in pieces of that order, each of which
-is in the store before the next begins: a run that continues after a kill forms the same
-batches, and so the same bits. Equal requests are computed once.
+It acts as a `LanguageModel` with the same key, tokenizer and numbers. Requests are always
+computed in one order, whatever the caller's, and in pieces of that order. Each piece is in
+the store before the next begins, so a run that continues after a kill forms the same
+batches and gets the same bits. Equal requests are computed once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tmap.engines.base import Ids, LanguageModel
 
 logger = logging.getLogger(__name__)
-#: Requests and tokens of a piece: what a kill can cost.
+#: Requests and tokens of a piece: the most that a kill can lose.
 PIECE, PIECE_TOKENS = 512, 65_536
 Compute = Callable[[list[Any]], list[Any]]
 
@@ -41,10 +41,10 @@ class CachingEngine:
     Parameters
     ----------
     lm : computes what is missing
-    words : of the prompts: another template is another shelf of the store
+    words : of the prompts; another template means another shelf of the store
     record : of the fetched model
-    open_store : gives the store of a kind and of who is asked
-    share : what this job computes; the rest is NaN or empty unless it is stored
+    open_store : opens the store for a kind and for who is asked
+    share : the share that this job computes; the rest is NaN or empty unless stored
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class CachingEngine:
 
             tokens = [len(question) + max_new_tokens for question in questions]
             asked = [list(prefix), how]
-            # Whole batches of answers, however many tokens they have.
+            # Whole batches of answers, regardless of their number of tokens.
             size = (self.lm.batch_size, None)
             texts = self._measure("texts", asked, questions, tokens, compute, size)
             found.append([text or [] for text in texts])
@@ -163,18 +163,18 @@ class CachingEngine:
         ]
 
     def note(self) -> None:
-        """From here on note what is not stored, and give it no reply.
+        """From now on, note requests that are not stored, without computing them.
 
-        The rows come part by part, each announced by `next_part`.
+        The rows come in parts, each announced by `next_part`.
         """
         self._noted, self._call = [], 0
 
     def next_part(self) -> None:
-        """The same measures are asked for in the same order, of other rows."""
+        """Begin a part: the same measures in the same order, for other rows."""
         self._call = 0
 
     def measure_noted(self) -> int:
-        """Compute this job's share of what was noted; how many requests that was."""
+        """Compute this job's share of the noted requests; return their number."""
         noted, self._noted = self._noted or [], []
         return sum(requests.measure(self.share) for requests in noted)
 
@@ -187,15 +187,15 @@ class CachingEngine:
         compute: Compute,
         size: tuple[int, int | None] | None = None,
     ) -> list[Any]:
-        """What the store or the engine says to each request; None: nothing usable.
+        """The reply of the store or the engine to each request; None if not usable.
 
         Parameters
         ----------
         kind : folder of the store
-        how : what is the same for all requests
+        how : settings that all requests share
         asked, tokens : the requests and their lengths
-        compute : replies to some requests; None for one that is not usable
-        size : requests and tokens of a piece at most
+        compute : gives the replies to some requests; None for one that is not usable
+        size : largest number of requests and tokens of a piece
         """
         if kind not in self._stores:
             self._stores[kind] = self.open_store(kind, self.who)
@@ -209,7 +209,7 @@ class CachingEngine:
         return [known.get(key) for key in keys]
 
     def _requests(self, *about: Any) -> Requests:
-        """Where this call's requests go: with those of the same call of other parts."""
+        """The queue for this call's requests, shared by the same call in other parts."""
         if self._noted is None:
             return Requests(*about)
         if self._call == len(self._noted):
@@ -219,7 +219,7 @@ class CachingEngine:
 
 
 class _ByQuestion(CachingEngine):
-    """Of multiple choice, too, what is kept are single questions."""
+    """Keeps single questions for multiple choice, too."""
 
     def option_nll(
         self,
@@ -256,14 +256,14 @@ class _ByQuestion(CachingEngine):
 
 @contextmanager
 def kept_until_done(lm: Any, record: dict[str, Any], folder: Path) -> Iterator[Any]:
-    """An engine whose measurements are kept while the block has not ended well.
+    """An engine whose measurements are kept until the block ends without an error.
 
-    They are of no use to another job, so they are no part of the store.
+    They are of no use to another job, so they are not part of the store.
 
     Parameters
     ----------
-    lm, record : as of `CachingEngine`
-    folder : for `answers/`, which goes, and with it a folder that holds nothing else
+    lm, record : as for `CachingEngine`
+    folder : for `answers/`, which is removed at the end, as is the folder if then empty
     """
     kept = folder / "answers"
     yield _ByQuestion(lm, {}, record, partial(Store, place=kept))
@@ -271,14 +271,14 @@ def kept_until_done(lm: Any, record: dict[str, Any], folder: Path) -> Iterator[A
 
 
 class Requests:
-    """Requests to be computed in one order; in memory are lengths and keys, 60 bytes each.
+    """Requests to be computed in one order; lengths and keys use 60 bytes of memory each.
 
     Parameters
     ----------
     kind : for the log
     store : keeps the replies
-    compute : replies to some requests; None for one that is not usable
-    size : requests and tokens of a piece at most
+    compute : gives the replies to some requests; None for one that is not usable
+    size : largest number of requests and tokens of a piece
     """
 
     def __init__(
@@ -289,7 +289,7 @@ class Requests:
         self._spool, self._at = (
             Spool(),
             array("q"),
-        )  # at: number in the spool; -1: known
+        )  # at: number in the spool; -1 if known
 
     def add(
         self,
@@ -298,7 +298,7 @@ class Requests:
         keys: Sequence[str],
         known: Mapping[str, Any],
     ) -> None:
-        """Note requests; what is asked is kept of those that are not `known`."""
+        """Note requests; the content is kept for those that are not `known`."""
         self._tokens.extend(tokens)
         self._keys += "".join(keys).encode()
         for what, key in zip(asked, keys, strict=True):
@@ -306,10 +306,10 @@ class Requests:
             self._at.append(self._spool.append(pickle.dumps(what)) if is_new else -1)
 
     def measure(self, share: Share) -> int:
-        """Compute a share of what is missing, into the store; how many that was."""
+        """Compute a share of the missing requests, store it, and return its size."""
         tokens, at = np.array(self._tokens, np.int64), np.array(self._at, np.int64)
         keys = np.frombuffer(bytes(self._keys), f"S{KEY}")
-        # Longest first: what does not fit the memory shows at once.
+        # Longest first: a request that does not fit into memory fails at once.
         order = np.lexsort((keys, -tokens))
         order = order[
             np.append(True, keys[order][1:] != keys[order][:-1])[: len(order)]
@@ -338,7 +338,7 @@ def _missing(
     tokens: np.ndarray,
     size: tuple[int, int | None],
 ) -> list[np.ndarray]:
-    """Pieces without what is known: untouched ones as they are, the others together."""
+    """Pieces without known requests: untouched pieces as they are, the rest merged."""
     whole = [piece for piece in pieces if (at[piece] >= 0).all()]
     rest = [piece[at[piece] >= 0] for piece in pieces if (at[piece] < 0).any()]
     return [*whole, *(_pieces(np.concatenate(rest), tokens, *size) if rest else ())]
@@ -347,7 +347,7 @@ def _missing(
 def _pieces(
     rows: np.ndarray, tokens: np.ndarray, most: int, most_tokens: int | None
 ) -> Iterator[np.ndarray]:
-    """Rows in pieces of at most so many, and of so many tokens unless it is one."""
+    """Rows in pieces of at most `most` rows and `most_tokens` tokens, at least one row."""
     start = held = 0
     for here, n in enumerate(tokens[rows]):
         full = most_tokens is not None and held + n > most_tokens

@@ -1,15 +1,15 @@
-"""Raw measurements that were paid for once, keyed by the exact request.
+"""Raw measurements, each paid for only once, keyed by the exact request.
 
     results/store/digits/4f/part-01763...-9c1e.parquet      key, request, reply
 
-The store holds what a model said (losses, log-probabilities, texts), never scores:
+The store holds raw replies of models (losses, log-probabilities, texts), never scores, so
 another formula or parse rule costs no GPU second and no API call. A key begins with who
-was asked, so what one model said lies on one shelf, `{xx}`, the first two digits of its
-keys. It is not an `output:` of a rule: Snakemake would delete it with a failed job. Safe
-to share between jobs, also over NFS (`tmap.store.parts`).
+was asked, so the replies of one model are on one shelf, `{xx}`, the first two digits of
+its keys. The store is not an `output:` of a rule: Snakemake would delete it with a failed
+job. It is safe to share between jobs, also over NFS (`tmap.store.parts`).
 
-A kill costs what was under way: small parts are written as measurements come in, become
-one part every `ROWS` rows or `SECONDS` seconds, and few large ones when the job ends.
+A kill loses only the measurements in progress. Small parts are written as measurements
+come in, merged every `ROWS` rows or `SECONDS` seconds, and again when the job ends.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from tmap.store import parts
 from tmap.store.parts import Part
 from tmap.store.spool import Spool
 
-#: Environment variable that names another root; a place changes no number.
+#: Environment variable that names another root; the location changes no number.
 ROOT = "TMAP_STORE"
 WHO, WHAT = 8, 32
 KEY = WHO + WHAT
-#: When the small parts of a running job become one.
+#: When the small parts of a running job are merged.
 ROWS, SECONDS = 1000, 60.0
 #: Bytes below which parts are merged when a job ends.
 SMALL = 2**25
-#: How often a shelf is looked through again where parts vanish, and the pause between.
+#: How often a shelf is listed again if parts vanish, and the pause between, in seconds.
 LOOKS, PAUSE = 20, 0.2
 Who = Mapping[str, Any]
 
 
 class Entry(NamedTuple):
-    """One measurement; request and reply are what JSON can hold."""
+    """One measurement; request and reply are JSON values."""
 
     key: str
     request: Any
@@ -52,7 +52,7 @@ class Entry(NamedTuple):
 
 
 def root() -> Path:
-    """`$TMAP_STORE`, else results/store below the working directory."""
+    """`$TMAP_STORE`, or else results/store in the working directory."""
     return Path(os.environ.get(ROOT) or "results/store")
 
 
@@ -62,12 +62,12 @@ def digest(value: Any) -> str:
 
 
 class Store:
-    """Measurements of one kind, said by one model in answer to one kind of words.
+    """Measurements of one kind, from one model with one prompt template.
 
     Parameters
     ----------
     kind : folder under the root, such as "digits"
-    who : what can change a reply and is the same for many requests: model revision,
+    who : everything that can change a reply and that many requests share: model revision,
         dtype, engine and its version, the words of the prompt. "card" is for people.
     place : default: `root()`
     """
@@ -83,16 +83,16 @@ class Store:
         self._rows, self._since = 0, 0.0
 
     def key(self, request: Any) -> str:
-        """40 hex digits: 8 of who is asked, 32 of what (and whom, as 8 might collide)."""
+        """40 hex digits: 8 for who is asked, 32 for who and what (8 might collide)."""
         return self._prefix + digest([self._identity, request])[:WHAT]
 
     def get(self, keys: Iterable[str]) -> dict[str, Any]:
-        """Replies to those keys that are stored; of two, the earlier part's."""
+        """Replies to the keys that are stored; the earlier part wins if two have one."""
         self._look()
         return self._replies.get(dict.fromkeys(keys))
 
     def put(self, entries: Sequence[Entry]) -> None:
-        """Write entries, on disk when this returns."""
+        """Write entries; they are on disk when this returns."""
         if not entries:
             return
         rows = [(e.key, _json(e.request), _json(e.reply)) for e in entries]
@@ -108,20 +108,20 @@ class Store:
             self._small, self._rows = [], 0
 
     def compact(self) -> None:
-        """Make few large parts of many small ones, also of those that jobs left behind."""
+        """Merge small parts into few large ones, including those that jobs left behind."""
         some, size = [], 0
         for path in parts.listed(self.folder):
             if (n := _size(path)) < SMALL:
                 some.append(path)
                 size += n
-            if size >= SMALL:  # no more at once: a merge holds its parts in memory
+            if size >= SMALL:  # no more at a time: a merge has its parts in memory
                 parts.merge(some)
                 some, size = [], 0
         parts.merge(some)
         self._small, self._rows = [], 0
 
     def _look(self) -> None:
-        """Take in the parts that were not read before."""
+        """Read the parts that have not been read before."""
         for _ in range(LOOKS):
             try:
                 for path in parts.listed(self.folder):
@@ -129,7 +129,7 @@ class Store:
                         self._take(parts.read(path, ("key", "reply")))
                         self._read.add(path)
                 return
-            except parts.Vanished:  # merged meanwhile: look for what took its place
+            except parts.Vanished:  # merged meanwhile: look for its replacement
                 time.sleep(PAUSE)
 
     def _take(self, part: Part | None) -> None:
@@ -140,7 +140,7 @@ class Store:
 
 
 class _Replies:
-    """Replies on disk; in memory are their keys, 56 bytes each."""
+    """Replies on disk; their keys are in memory, 56 bytes each."""
 
     def __init__(self) -> None:
         self._spool = Spool()
@@ -148,7 +148,7 @@ class _Replies:
         self._new: list[np.ndarray] = []
 
     def add(self, keys: pd.Series, replies: pd.Series) -> None:
-        """Take in what comes later than all of before."""
+        """Add replies; earlier ones win if a key is repeated."""
         names = keys.to_numpy(dtype=object).astype(f"S{KEY}")
         is_new = ~self._find(names)[1]
         self._new.append(names[is_new])
@@ -156,7 +156,7 @@ class _Replies:
             self._spool.append(reply.encode())
 
     def get(self, keys: Collection[str]) -> dict[str, Any]:
-        """Parsed replies to those keys that there are."""
+        """Parsed replies to the keys that exist."""
         self._sort()
         names = np.array(list(keys), f"S{KEY}")
         places, found = self._find(names)
@@ -164,7 +164,7 @@ class _Replies:
         return {name.decode(): json.loads(self._spool[at]) for name, at in pairs}
 
     def _find(self, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where each would stand among the sorted keys, and whether it does."""
+        """The position of each among the sorted keys, and whether it is there."""
         places = np.searchsorted(self._keys, names)
         found = places < len(self._keys)
         found[found] = self._keys[places[found]] == names[found]
@@ -191,5 +191,5 @@ def _size(path: Path) -> int:
 
 
 def _json(value: Any) -> str:
-    # ASCII: half surrogates and control characters travel as escapes.
+    # ASCII: lone surrogates and control characters are written as escapes.
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))

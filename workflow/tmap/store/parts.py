@@ -1,8 +1,8 @@
 """The files of the measurement store: written once, merged, never changed.
 
-A part that goes has always been read whole and written again into another, which is on
-disk first. So any number of jobs may write, read and merge the same folder, also over
-NFS: the worst that can happen is that two parts hold the same row.
+A part is deleted only after all of it has been read and written to another part, which is
+on disk first. So any number of jobs may write, read and merge in the same folder, also
+over NFS. The worst that can happen is that two parts contain the same row.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COLUMNS = ["key", "request", "reply"]
 
 
 class Part(NamedTuple):
-    """Rows of table 'measurements', and who was asked by the first digits of a key."""
+    """Rows of table 'measurements', and who was asked, by the first digits of a key."""
 
     rows: pd.DataFrame
     asked: dict[str, Any]
@@ -39,12 +39,12 @@ class Vanished(Exception):
 
 
 def listed(folder: Path) -> list[Path]:
-    """The parts of a folder; sorted by name, which is the order of their writing."""
+    """The parts of a folder, sorted by name, which is the order of writing."""
     return sorted(folder.glob("part-*.parquet"))
 
 
 def write(folder: Path, part: Part, instead_of: Path | None = None) -> Path:
-    """Write a part, on disk when this returns; it takes the place of another in order."""
+    """Write a part, on disk when this returns; it takes the position of `instead_of`."""
     when = instead_of.name[5:25] if instead_of else f"{time.time_ns():020d}"
     path = folder / f"part-{when}-{uuid.uuid4().hex[:8]}.parquet"
     code = fingerprint("tmap.store.parts")
@@ -53,12 +53,12 @@ def write(folder: Path, part: Part, instead_of: Path | None = None) -> Path:
 
 
 def read(path: Path, columns: Sequence[str] = COLUMNS) -> Part | None:
-    """A part; None, with a warning, where it is not readable.
+    """A part; None, with a warning, if it is not readable.
 
     Raises
     ------
     Vanished
-        If the file is there no more.
+        If the file is no longer there.
     """
     try:
         table = pq.read_table(path, columns=list(columns), partitioning=None)
@@ -74,9 +74,9 @@ def read(path: Path, columns: Sequence[str] = COLUMNS) -> Part | None:
 
 
 def merge(paths: Sequence[Path]) -> Path | None:
-    """One part with the rows of these, which go then; None if there is nothing to merge.
+    """Merge parts into one and delete them; None if there is nothing to merge.
 
-    Of two rows with one key the earlier part's stays. What is not readable is left alone.
+    If two rows have the same key, the earlier part's is kept. Unreadable parts stay.
     """
     found: dict[Path, Part] = {}
     for path in sorted(paths):

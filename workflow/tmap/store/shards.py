@@ -1,8 +1,8 @@
-"""A share of the measuring: what one of several jobs does.
+"""Divide the measurements among several jobs.
 
-All jobs put the requests into the same order and cut it into the same pieces; job k of n
-measures the pieces k, k + n, k + 2n, ... A piece is measured whole, so its batches, and
-with them the bits, are those of a single job.
+All jobs put the requests in the same order and cut it into the same pieces; job k of n
+measures the pieces k, k + n, k + 2n, ... A piece is measured as a whole, so its batches,
+and therefore the bits, are those of a single job.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Share(NamedTuple):
     of: int = 1
 
     def take(self, pieces: Sequence[T]) -> list[T]:
-        """The pieces that are this job's."""
+        """The pieces of this job."""
         return list(pieces[self.shard :: self.of])
 
 
@@ -34,6 +34,6 @@ def parse(text: str) -> Share:
     shard, _, of = text.partition("/")
     if not (shard.isdigit() and of.isdigit() and int(shard) < int(of)):
         raise TmapError(
-            f"'{text}' is no share; write K/N with K from 0 to N - 1, such as 0/4."
+            f"'{text}' is not a share; write K/N with K from 0 to N - 1, such as 0/4."
         )
     return Share(int(shard), int(of))

@@ -1,7 +1,7 @@
-"""A list that lies on disk: what would grow with the texts of a pool, and is looked up.
+"""A list kept on disk, for data that grows with the pool and is read by index.
 
-The file has no name, lies where `TMPDIR` says, and goes with the process. Its pages are
-read, not mapped: they do not count as this process's memory.
+The file has no name, is in `TMPDIR`, and disappears with the process. Its pages are read,
+not mapped, so they do not count as this process's memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tmap.errors import TmapError
 
 
 class Spool:
-    """Byte strings by number, in the order in which they came; 8 bytes of memory each."""
+    """Byte strings by number, in the order of arrival; 8 bytes of memory each."""
 
     def __init__(self) -> None:
         self._ends = array("q", [0])
@@ -28,7 +28,7 @@ class Spool:
         return len(self._ends) - 1
 
     def append(self, data: bytes) -> int:
-        """Its number.
+        """Append a byte string and return its number.
 
         Raises
         ------
@@ -63,6 +63,6 @@ def _full(fault: OSError) -> Exception:
     if fault.errno not in (errno.ENOSPC, errno.EDQUOT):
         return fault
     return TmapError(
-        f"'{tempfile.gettempdir()}' is full; what a job looks up again is written there, "
-        "about as much as the pool has text. Set TMPDIR to a disk with room."
+        f"'{tempfile.gettempdir()}' is full; jobs keep temporary data there, about as "
+        "much as the pool has text. Set TMPDIR to a disk with enough space."
     )

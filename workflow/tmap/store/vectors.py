@@ -1,10 +1,10 @@
-"""Gradient vectors that were paid for once: write-once parts, keyed by the request.
+"""Gradient vectors, each paid for only once: write-once parts, keyed by the request.
 
     results/store/gradients/4f/part-01763...-9c1e.parquet      key, norm, vector
 
-As `tmap.store.measurements`, which holds what JSON can, under the same root and the
-same kind of key. Vectors are too many to be held: looking reads the keys only, reading
-a part at a time.
+Like `tmap.store.measurements`, which is for JSON values, with the same root and the same
+kind of key. All vectors would not fit into memory: a look-up reads only the keys, and
+reading goes one part at a time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def key(who: Any, request: Any) -> str:
-    """40 hex digits: 8 of who is asked and how, 32 of both."""
+    """40 hex digits: 8 for who is asked, 32 for who and what."""
     return digest(who)[:WHO] + digest([who, request])[:WHAT]
 
 
@@ -49,7 +49,7 @@ class VectorStore:
         self._where: dict[str, tuple[Path, int]] = {}
 
     def known(self, keys: Iterable[str]) -> set[str]:
-        """Those of the keys that are stored."""
+        """The keys that are stored."""
         wanted = set(keys)
         for shelf in {key[:2] for key in wanted}:
             for path in sorted((self.folder / shelf).glob("part-*.parquet")):
@@ -61,7 +61,7 @@ class VectorStore:
     def read(
         self, keys: Sequence[str], column: str
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """What is stored of these keys, part after part, each of which is read once.
+        """The stored values of these keys, part after part; each part is read once.
 
         Parameters
         ----------
@@ -88,9 +88,9 @@ class VectorStore:
         norms: np.ndarray,
         asked: Mapping[str, Any],
     ) -> None:
-        """Write a part, on disk when this returns; all keys begin with one model's.
+        """Write a part, on disk when this returns; all keys belong to one model.
 
-        `asked` says for `tmap store-gc` whose vectors they are: card and revision.
+        `asked` tells `tmap store-gc` whose vectors they are: card and revision.
         """
         name = f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
         frame = pd.DataFrame({"key": list(keys), "norm": norms})

@@ -1,1 +1,1 @@
-"""A tiny question set that stands for all: IRT, anchors, estimators."""
+"""A tiny question set that represents all questions: IRT, anchors, estimators."""

@@ -1,8 +1,8 @@
-"""Which questions stand for all: the choice of anchors, and their weights.
+"""Choose the questions that represent all others (anchors), and their weights.
 
 Everything here works on positions 0..N-1 of the reward questions; `tiny` turns them
-into tables. `eligible` keeps the tiny and the confirm set apart: clusters and strata
-are always formed over all N questions, and only who may stand for them is restricted.
+into tables. `eligible` keeps the tiny and the confirm set disjoint: clusters and strata
+are always formed over all N questions, and only their representatives are restricted.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ def kmeans(
 ) -> Anchors:
     """The question nearest to each K-means centroid, weighted by its cluster's share.
 
-    Centroids and questions are matched one to one at the least total distance. That is
-    the nearest question wherever two centroids do not share theirs; where they do, one
-    takes its next nearest, so that there are always S different questions. A centroid
-    that lost all its questions to an identical one keeps weight 0.
+    Centroids and questions are matched one to one at the least total distance. A centroid
+    gets its nearest question unless two centroids share theirs; then one gets its next
+    nearest, so that there are always S different questions. A centroid that lost all its
+    questions to an identical one keeps weight 0.
 
     Parameters
     ----------
     embedding : (n_questions, d), rows (alpha, beta); paper 3.4, eq. 5
     n_anchors : S, at most the number of eligible questions
     seed : of K-means++ starts (best of 3)
-    eligible : (n_questions,) bool; all without it
+    eligible : (n_questions,) bool; None means all
     """
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
@@ -61,11 +61,11 @@ def stratified(
 ) -> Anchors:
     """One random question from each of S strata of near-equal size, by difficulty.
 
-    A stratum without an eligible question takes the free one nearest in rank.
+    A stratum without an eligible question gets the free one nearest in rank.
 
     Parameters
     ----------
-    facility : (n_questions,) share of subjects that answered rightly
+    facility : (n_questions,) share of subjects that answered correctly
     n_anchors, seed, eligible : as in `kmeans`; the seed draws within strata
     """
     rng = np.random.default_rng(seed)
@@ -90,8 +90,8 @@ def greedy(
 ) -> Anchors:
     """Orthogonal matching pursuit towards the accuracy over all questions.
 
-    Each step takes the question that correlates best with what a ridge on those already
-    taken leaves unexplained. Weights are 1/S: the ridge of `estimators` learns its own.
+    Each step adds the question that correlates best with the residual of a ridge on the
+    questions chosen so far. Weights are 1/S: the ridge of `estimators` learns its own.
 
     Parameters
     ----------
@@ -123,10 +123,10 @@ def greedy(
 def divide(
     difficulty: np.ndarray, n_anchors: int, n_confirm: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two disjoint halves of the questions: who may be tiny, who may confirm.
+    """Two disjoint parts of the questions: eligible for the tiny and for the confirm set.
 
     A systematic sample over the difficulty order with a random start, in proportion
-    n_anchors : n_confirm, so that both halves span the same range of difficulty.
+    n_anchors : n_confirm, so that both parts span the same range of difficulty.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From the table of responses to the tables of item parameters and abilities."""
+"""Fit item parameters and abilities to the table of responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Calibration(NamedTuple):
-    """Tables `irt` and `abilities`, and the notes of their metadata."""
+    """Tables `irt` and `abilities`, and the notes for their metadata."""
 
     items: pd.DataFrame
     subjects: pd.DataFrame
@@ -25,7 +25,7 @@ class Calibration(NamedTuple):
 def calibrate(
     responses: pd.DataFrame, dimensions: Sequence[int], seed: int = 0
 ) -> Calibration:
-    """Drop duplicate subjects, choose D on held-out ones, fit all with it.
+    """Drop duplicate subjects, choose D on held-out subjects, then fit all of them.
 
     Parameters
     ----------

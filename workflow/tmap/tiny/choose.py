@@ -1,4 +1,4 @@
-"""The tiny validation set, and the second one that confirms what the search found.
+"""The tiny validation set, and a second set that confirms the result of the search.
 
 Both are tables `tiny` with one row per anchor and anchor set: `kmeans` (paper eq. 5),
 `stratified` and `greedy`. No question is in both tables.
@@ -20,12 +20,12 @@ from tmap.tiny.irt import Items
 from tmap.tiny.threads import one_thread
 
 COLUMNS = ("anchor_set", "question_id", "weight", "cluster", "girth_difficulty")
-#: Dimensions of the question embedding that stands in for (alpha, beta).
+#: Dimensions of the question embedding that is used in place of (alpha, beta).
 TEXT_DIMENSIONS = 50
 
 
 class TinySets(NamedTuple):
-    """Tables `tiny` and `confirm` with the notes of their metadata."""
+    """Tables `tiny` and `confirm` with the notes for their metadata."""
 
     tiny: pd.DataFrame
     confirm: pd.DataFrame
@@ -44,15 +44,15 @@ def choose(
     estimator: str = "auto",
     seed: int = 0,
 ) -> TinySets:
-    """Choose both sets: from the item parameters, or from the text without a history.
+    """Choose both sets by the item parameters, or by the texts if there is no history.
 
     Parameters
     ----------
     questions : table `questions` (reward questions)
-    irt, irt_notes, responses : tables `irt` and `responses`, metadata of the first
-        (b, v, dimension); all None without a history
+    irt, irt_notes, responses : table `irt`, its metadata (b, v, dimension), and table
+        `responses`; all None without a history
     n_anchors, n_confirm : S of the two sets
-    estimator : the card's; only checked, so that a search does not fail hours later
+    estimator : the card's; only checked here, so that a search does not fail hours later
     seed : of K-means, of the draws within strata and of the division
 
     Raises
@@ -81,7 +81,7 @@ def choose(
 def from_history(
     items: Items, history: History, n_anchors: int, n_confirm: int, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both tables, girth's column still NaN; rows by anchor set, then cluster.
+    """Both tables, with girth's column still NaN; rows by anchor set, then cluster.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def _table(anchor_set: str, chosen: anchors.Anchors, ids: np.ndarray) -> pd.Data
 
 
 def check_size(n_questions: int, n_anchors: int, n_confirm: int) -> None:
-    """Refuse two sets that take more than the reward questions there are."""
+    """Refuse two sets that need more reward questions than there are."""
     if n_anchors + n_confirm > n_questions:
         raise TmapError(
             f"There are {n_questions} reward questions, but tiny.n_anchors {n_anchors} "
@@ -151,7 +151,7 @@ def _constants(
 
 
 def _crosscheck(table: pd.DataFrame, items: Items, history: History) -> dict[str, Any]:
-    """Fill girth's column of the K-means anchors, in place; return the agreement."""
+    """Fill girth's column for the K-means anchors, in place; return the agreement."""
     of_kmeans = (table["anchor_set"] == "kmeans").to_numpy()
     ids = table["question_id"][of_kmeans]
     if len(ids) == 0:
@@ -172,7 +172,7 @@ def _unknown(n_unknown: int) -> str | None:
 def _from_text(
     questions: pd.DataFrame, n_anchors: int, n_confirm: int, seed: int
 ) -> TinySets:
-    """K-means on what the questions say; nothing is known of their difficulty."""
+    """K-means on the question texts; nothing is known about their difficulty."""
     ordered = questions.sort_values("question_id")
     check_size(len(ordered), n_anchors, n_confirm)
     embedding = _embed(ordered["question"].tolist(), seed)

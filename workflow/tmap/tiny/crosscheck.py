@@ -1,8 +1,8 @@
 """A second opinion on the item parameters: girth's one-dimensional 2PL.
 
-girth fits by marginal maximum likelihood: other code, other assumptions than `irt`. It
-cannot fit a whole benchmark (its likelihood underflows and its cost grows with the
-square of the questions), but a tiny set it can.
+girth fits by marginal maximum likelihood, with other code and other assumptions than
+`irt`. It cannot fit a whole benchmark (its likelihood underflows, and its cost grows with
+the square of the number of questions), but it can fit a tiny set.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_SUBJECTS = 400
 
 
 class Crosscheck(NamedTuple):
-    """difficulty (n_questions,), NaN where girth gave none; how many; rank agreement.
+    """difficulty (n_questions,), NaN if girth gave none; how many; rank agreement.
 
     agreement is Spearman's correlation with our difficulties, None under 3 questions.
     """
@@ -38,8 +38,8 @@ def against_girth(responses: np.ndarray, ours: np.ndarray) -> Crosscheck:
         MAX_SUBJECTS rows are used
     ours : (n_questions,) difficulties of the fit to be checked
 
-    Questions that all or none answered have no maximum-likelihood difficulty and stay
-    NaN, as does everything if girth fails; the note says which.
+    Questions that all or no subjects answered correctly have no maximum-likelihood
+    difficulty and stay NaN. If girth fails, everything stays NaN and the note says so.
     """
     matrix = responses[:MAX_SUBJECTS]
     difficulty = np.full(matrix.shape[1], np.nan)

@@ -41,10 +41,10 @@ class Estimator:
     name : as in the dataset card's `tiny.estimator`
     question_ids : (S,) the questions to ask
     estimate : answers (..., S), bool in the order of question_ids -> (...) in [0, 1]
-    se_items : standard error of an estimate for having asked S questions only, in
-        accuracy; the same for every w, hence for absolute intervals only. A lower bound
-        for gp_irt and greedy_ridge: on held-out subjects of GSM8K (330 questions, 100
-        anchors) the root mean squared error was 2.7 and 2.3 points, this 1.5 and 1.2
+    se_items : standard error of an estimate from asking only S questions, in accuracy;
+        the same for every w, so for absolute intervals only. A lower bound for gp_irt
+        and greedy_ridge: on held-out subjects of GSM8K (330 questions, 100 anchors) the
+        root mean squared error was 2.7 and 2.3 points, this value 1.5 and 1.2
     """
 
     name: str
@@ -54,7 +54,7 @@ class Estimator:
 
 
 class Choice(NamedTuple):
-    """The estimator to use and one sentence that says why."""
+    """The estimator to use, and a sentence that gives the reason."""
 
     name: str
     reason: str
@@ -66,7 +66,7 @@ def weighted_mean(correct: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def p_irt(correct: np.ndarray, seen: model.Items, unseen: model.Items) -> np.ndarray:
-    """The second term of paper eq. 6: the seen as they are, the unseen as predicted.
+    """The second term of paper eq. 6: seen questions as marked, unseen as predicted.
 
     (S/N) mean(Y seen) + (1 - S/N) mean(p unseen), with theta by MAP from the seen.
 
@@ -98,16 +98,16 @@ def trust_in_answers(error: float, variance: float, n_anchors: int) -> float:
     """
     spread = variance / (4 * n_anchors)
     if spread == 0:
-        return 1.0  # all questions alike: the answers are the truth
+        return 1.0  # no variance between questions: the answers are exact
     return error**2 / (error**2 + spread)
 
 
 def choose(name: str, zero_shot_accuracy: float, history: np.ndarray | None) -> Choice:
     """Decide, once per search, what `auto` means; guard `greedy_ridge`.
 
-    Estimators that learned from the history are biased for a model unlike it (measured:
-    ridge is off by 17 points for models far above its history), so outside the
-    history's 5-95 % accuracy range `stratified` is used, which learns no weights.
+    Estimators that learned from the history are biased for a model unlike those in it
+    (measured: ridge is off by 17 points for models far above its history). Outside the
+    history's 5-95 % accuracy range, `stratified` is used, which learns no weights.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def choose(name: str, zero_shot_accuracy: float, history: np.ndarray | None) -> 
     low, high = np.quantile(history, RANGE)
     inside = bool(low <= zero_shot_accuracy <= high)
     where = (
-        f"the zero-shot estimate {zero_shot_accuracy:.3f} lies "
+        f"the zero-shot estimate {zero_shot_accuracy:.3f} is "
         f"{'inside' if inside else 'outside'} the history's 5-95 % accuracy range "
         f"{low:.3f}-{high:.3f}"
     )
@@ -154,7 +154,7 @@ def build(
     Raises
     ------
     TmapError
-        Unknown name, or one that needs a history where there is none.
+        Unknown name, or an estimator that needs a history if there is none.
     """
     if name == "full":
         return _full(irt, question_ids)
@@ -179,10 +179,10 @@ def build(
 
 
 def check_history(name: str, has_history: bool) -> None:
-    """Refuse an estimator that needs a history where there is none."""
+    """Refuse an estimator that needs a history if there is none."""
     if name in NEED_HISTORY and not has_history:
         raise TmapError(
-            f"Estimator '{name}' learns from a history of responses and the dataset "
+            f"Estimator '{name}' learns from a history of responses, but the dataset "
             "card names none. Set tiny.estimator to auto, weighted_mean, kmeans_mean "
             "or full, or name a history under `responses:`."
         )
@@ -231,8 +231,8 @@ def _ridge(ids: tuple[str, ...], responses: pd.DataFrame | None) -> Estimator:
         answers = np.asarray(correct, dtype=np.float64)
         return np.clip(answers @ ridge.coef_ + ridge.intercept_, 0, 1)
 
-    # RidgeCV's best score is minus the mean squared leave-one-out error; too small, as
-    # the choice of questions is not repeated without the one left out.
+    # RidgeCV's best score is minus the mean squared leave-one-out error. It is too small,
+    # because the choice of questions is not repeated without the subject left out.
     return Estimator("greedy_ridge", ids, estimate, float(-ridge.best_score_) ** 0.5)
 
 
@@ -252,7 +252,7 @@ def _error(
     ids: tuple[str, ...],
     responses: pd.DataFrame | None,
 ) -> float:
-    """Root mean squared error over the history; without one, a coin's 0.5 / sqrt S."""
+    """Root mean squared error over the history, or 0.5 / sqrt(S) (a coin's) without one."""
     if responses is None:
         return 0.5 / len(ids) ** 0.5
     history = histories.from_table(responses)

@@ -1,4 +1,4 @@
-"""The history: which earlier subjects (models) answered which questions rightly."""
+"""The history: which earlier subjects (models) answered which questions correctly."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tmap.errors import TmapError
 
 @dataclass(frozen=True)
 class History:
-    """Distinct subjects against questions.
+    """A matrix of distinct subjects by questions.
 
     Attributes
     ----------
     subject_ids : (n_subjects,) names, sorted
     question_ids : (n_questions,) ids, sorted
     correct : (n_subjects, n_questions) float64, 1 right, 0 wrong, NaN not asked
-    n_duplicates : subjects left out because another one answered exactly alike
+    n_duplicates : subjects left out because another one gave exactly the same answers
     """
 
     subject_ids: tuple[str, ...]
@@ -30,12 +30,12 @@ class History:
 
     @property
     def accuracy(self) -> np.ndarray:
-        """(n_subjects,) share of the questions asked that were answered rightly."""
+        """(n_subjects,) share of the questions asked that were answered correctly."""
         return np.nanmean(self.correct, axis=1)
 
     @property
     def facility(self) -> np.ndarray:
-        """(n_questions,) share of the subjects asked that answered rightly."""
+        """(n_questions,) share of the subjects asked that answered correctly."""
         return np.nanmean(self.correct, axis=0)
 
     @property
@@ -44,14 +44,14 @@ class History:
         return float(np.mean(self.accuracy * (1 - self.accuracy)))
 
     def filled(self) -> np.ndarray:
-        """`correct` with the facility in place of what was not asked."""
+        """`correct`, with the question's facility where it was not asked."""
         return np.where(np.isnan(self.correct), self.facility, self.correct)
 
 
 def from_table(responses: pd.DataFrame) -> History:
-    """Pivot table `responses`; of subjects that answer alike the first id stays.
+    """Pivot table `responses`; of subjects with equal answers only the first id is kept.
 
-    Twins (renamed uploads of one model) would stand on both sides of a held-out split
+    Duplicates (renamed uploads of one model) would be on both sides of a held-out split
     and make the fit look better than it is.
 
     Raises
@@ -64,9 +64,9 @@ def from_table(responses: pd.DataFrame) -> History:
     if twice.any():
         subject, question = responses.loc[twice, key].iloc[0]
         raise TmapError(
-            f"The responses hold {int(twice.sum())} answers twice, first of subject "
-            f"'{subject}' to question '{question}'. Each pair may occur once; remove "
-            "the others from the source."
+            f"The responses contain {int(twice.sum())} duplicate answers, first that of "
+            f"subject '{subject}' to question '{question}'. Each pair may occur once; "
+            "remove the others from the source."
         )
     wide = responses.pivot(index=key[0], columns=key[1], values="is_correct")
     wide = wide.sort_index(axis=0).sort_index(axis=1).astype("float64")

@@ -2,8 +2,8 @@
 
 P(subject l answers question v) = sigmoid(alpha_v . theta_l + beta_v), paper eq. 4, with
 discrimination alpha, intercept beta and ability theta. All three are found together as
-the mode of their joint posterior, which stays finite for questions that everybody, or
-nobody, answers.
+the mode of their joint posterior, which stays finite for questions that all or no
+subjects answer correctly.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from scipy.special import expit, logit
 from tmap.errors import TmapError
 from tmap.tiny.threads import one_thread
 
-#: Under 10 subjects the held-out error b would rest on a single subject.
+#: With fewer than 10 subjects, the held-out error b would depend on a single subject.
 MIN_SUBJECTS = 10
 HELD_OUT_EVERY = 5
 #: Prior sd of beta, of alpha's first dimension (mean 1) and of its others (mean 0). The
 #: first dimension is general ability, so it is expected to be positive.
 SD_INTERCEPT, SD_GENERAL, SD_SPECIFIC = 3.0, 1.0, 0.5
-#: A fit ends when a step improves the loss (tens of thousands of nats) by less.
+#: A fit ends when a step improves the loss (tens of thousands of nats) by less than this.
 TOLERANCE = 1e-3
 
 
@@ -57,7 +57,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Fit:
-    """A joint fit: items, ability (n_subjects, D), loss in nats, optimiser steps."""
+    """A joint fit: items, abilities (n_subjects, D), loss in nats, optimiser steps."""
 
     items: Items
     ability: np.ndarray
@@ -77,7 +77,7 @@ def fit(responses: np.ndarray, dimensions: int, seed: int = 0) -> Fit:
     ----------
     responses : (n_subjects, n_questions) of 1, 0 or NaN (not asked)
     dimensions : D, at least 1
-    seed : of the small disturbance of the start that keeps columns apart
+    seed : of the small disturbance of the start that keeps columns different
 
     Priors: theta ~ N(0, I), alpha_1 ~ N(1, 1), other alpha ~ N(0, 1/4), beta ~ N(0, 9).
 
@@ -106,7 +106,7 @@ def _check_size(matrix: np.ndarray) -> None:
 def _start(
     matrix: np.ndarray, dimensions: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(theta, alpha, beta): accuracies first, then singular vectors of what is left."""
+    """(theta, alpha, beta): accuracies first, then singular vectors of the residual."""
     n_subjects, n_questions = matrix.shape
     asked = ~np.isnan(matrix)
     easiness = logit(np.clip(_mean(matrix, 0), 0.02, 0.98))
@@ -136,7 +136,7 @@ def _start(
 
 
 def _mean(matrix: np.ndarray, axis: int) -> np.ndarray:
-    """Mean of what was asked; one half where nothing was."""
+    """Mean over the questions asked; one half if none were."""
     asked = ~np.isnan(matrix)
     count = asked.sum(axis=axis)
     total = np.where(asked, matrix, 0.0).sum(axis=axis)
@@ -144,7 +144,7 @@ def _mean(matrix: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _minimise(matrix: np.ndarray, start: Sequence[np.ndarray]) -> Fit:
-    """Descend in single precision, which is twice as fast, then settle in double."""
+    """Descend in single precision, which is twice as fast, then finish in double."""
     import torch
 
     near, _, steps = _descend(matrix, start, torch.float32)
@@ -203,7 +203,8 @@ def ability_map(
     ----------
     responses : (n_subjects, n_questions) of 1, 0 or NaN (not asked)
     items : of the same n_questions
-    max_steps, tolerance : the search ends when no posterior changes by more (nats)
+    max_steps, tolerance : stop after `max_steps`, or when no posterior changes by more
+        than `tolerance` (nats)
 
     Returns
     -------
@@ -282,9 +283,9 @@ def held_out_error(history: np.ndarray, dimensions: int, seed: int = 0) -> float
 def choose_dimension(
     history: np.ndarray, candidates: Sequence[int], seed: int = 0
 ) -> tuple[int, dict[int, float]]:
-    """The D of the smallest held-out error, and the error of every candidate.
+    """The D with the smallest held-out error, and the error of every candidate.
 
-    Of equal errors the smaller D wins.
+    If errors are equal, the smaller D wins.
     """
     errors = {d: held_out_error(history, d, seed) for d in sorted(set(candidates))}
     return min(errors, key=lambda d: (errors[d], d)), errors

@@ -1,4 +1,4 @@
-"""One thread for sums whose order would otherwise depend on the core count."""
+"""Use one thread for sums whose order would otherwise depend on the core count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An adapter on disk: two files that plain PEFT loads, equal bytes for equal runs."""
+"""An adapter on disk: two files that plain PEFT loads; equal runs give equal bytes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def save(
 
     Parameters
     ----------
-    base, revision : what the configuration names as the base model, instead of the
-        place where this machine keeps it
-    state : its weights, where they do not lie in `model` as they are
+    base, revision : the base model that the configuration names, in place of its path
+        on this machine
+    state : its weights, if `model` does not have them as they are
     """
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{os.getpid()}.tmp"
@@ -40,7 +40,7 @@ def save(
 
 
 def _write_config(path: Path, base: str, revision: str | None) -> None:
-    """Name the base model, and sort what PEFT keeps as a set (its order is by hash)."""
+    """Name the base model, and sort what PEFT keeps as a set (in hash order)."""
     values = json.loads(path.read_text(encoding="utf-8"))
     values["base_model_name_or_path"] = base
     values["revision"] = revision

@@ -1,4 +1,4 @@
-"""Card values as settings of TRL's trainer: docs/decisions/0003-training.md."""
+"""Translate card values to settings of TRL's trainer: docs/decisions/0003-training.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from tmap.cards.model import TrainSection
 from tmap.training import launch
 
-SAVES = 10  # checkpoints per run, about
+SAVES = 10  # approximate number of checkpoints per run
 
 
 def total_steps(settings: TrainSection, n_rows: int) -> int:
@@ -28,14 +28,14 @@ def sft_config(
     dtype: str,
     folder: Path,
 ) -> Any:
-    """An `SFTConfig` in which every default that could change a row or a number is set.
+    """An `SFTConfig` that sets every default that could change a row or a number.
 
     Parameters
     ----------
     device : cpu or cuda
-    dtype : float32, bfloat16 or float16: of the frozen weights and of the arithmetic;
+    dtype : float32, bfloat16 or float16, for the frozen weights and the arithmetic;
         the adapter's own weights are float32
-    folder : where checkpoints go
+    folder : where checkpoints are written
     """
     from trl import SFTConfig  # type: ignore[attr-defined]
 
@@ -80,7 +80,7 @@ def sft_config(
 
 
 def one_gpu(found: Any) -> None:
-    """A process computes on one GPU, however many it sees.
+    """Make a process compute on one GPU, however many it sees.
 
     transformers would spread each batch over all of them (DataParallel) and multiply its
     size by their number.

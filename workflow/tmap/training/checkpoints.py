@@ -1,4 +1,4 @@
-"""Checkpoints that a killed run goes on from, and no other run takes for its own."""
+"""Checkpoints from which a killed run resumes, and which no other run uses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def name(rows: TrainingRows, settings: dict[str, Any]) -> str:
 
 
 def clear(scratch: Path) -> None:
-    """Remove the checkpoints of every run in `scratch`, and it if nothing stays."""
+    """Remove the checkpoints of every run in `scratch`, and `scratch` if it is empty."""
     for folder in scratch.glob("*"):
         if RUN.fullmatch(folder.name):
             shutil.rmtree(folder)
@@ -32,10 +32,10 @@ def clear(scratch: Path) -> None:
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest whole checkpoint in `folder`, or None.
+    """The newest complete checkpoint in `folder`, or None.
 
-    A run may be killed while it writes one: the trainer writes its state last, so a
-    checkpoint whose state cannot be read is not whole.
+    A run may be killed while it writes one. The trainer writes its state last, so a
+    checkpoint whose state cannot be read is incomplete.
     """
     found = [(int(p.name.rpartition("-")[2]), p) for p in folder.glob("checkpoint-*")]
     for _, path in sorted(found, reverse=True):

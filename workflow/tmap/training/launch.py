@@ -1,8 +1,8 @@
-"""Several processes that train one adapter, one per GPU, by `accelerate launch`.
+"""Train one adapter in several processes, one per GPU, with `accelerate launch`.
 
-The command starts itself anew as many times as the card says, and waits. Each process
-reads its share of every batch; the first one writes. Together they take the same rows
-per step as one process would, and sums differ by rounding.
+The command starts as many copies of itself as the card says, and waits. Each process
+reads its share of every batch; the first one writes. Together they use the same rows
+per step as one process would; sums differ only by rounding.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tmap.jobs.failures import ERROR
 if TYPE_CHECKING:
     from tmap.cards.model import TrainSection
 
-#: What the launcher says where the first process to fail was killed by the system, and
-#: what a process says that asked for more memory of the host than there is.
+#: The launcher prints the first if the system killed the first process to fail; a process
+#: prints the second if it asked for more host memory than there is.
 KILLED, REFUSED = "failed (exitcode: -9)", "DefaultCPUAllocator"
 FSDP = {
     "fsdp_version": "1",
@@ -50,7 +50,7 @@ def command(settings: TrainSection, arguments: Sequence[str]) -> list[str]:
     return [
         *(sys.executable, "-m", "accelerate.commands.launch"),
         *("--num_processes", str(settings.processes), "--num_machines", "1"),
-        # Port 0: any that is free, for other trainings may run on this machine.
+        # Port 0: any free port, because other trainings may run on this machine.
         *("--main_process_port", "0"),
         *("--mixed_precision", "no", "--dynamo_backend", "no"),
         *how,
@@ -64,7 +64,7 @@ def run(settings: TrainSection, arguments: Sequence[str]) -> None:
     Raises
     ------
     OutOfMemory : one of them was killed, or got no memory
-    TmapError : one of them failed otherwise; with its words
+    TmapError : one of them failed for another reason; with its message
     """
     environment = {**os.environ, **attempts.share()}
     words, starved = "", False
@@ -86,14 +86,14 @@ def run(settings: TrainSection, arguments: Sequence[str]) -> None:
         fault = OutOfMemory if starved else TmapError
         raise fault(
             words
-            or f"One of {settings.processes} training processes ended without a word, "
-            "so it was killed, most often for want of memory. Look at the lines above, "
+            or f"One of {settings.processes} training processes ended without a message, "
+            "so it was killed, most often because memory ran out. Read the lines above, "
             "or raise `resources: mem_mb` in the model card."
         )
 
 
 def rank() -> int | None:
-    """Which of several processes this is, from 0; None if it is the only one."""
+    """The number of this process among several, from 0; None if it is the only one."""
     return int(os.environ["RANK"]) if "LOCAL_RANK" in os.environ else None
 
 
@@ -107,7 +107,7 @@ def enter() -> None:
 
 
 def any_of(mine: bool) -> bool:
-    """Whether any process says yes: all get the same answer."""
+    """Whether `mine` is true in any process; all get the same answer."""
     import torch
     from torch import distributed
 

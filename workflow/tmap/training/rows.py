@@ -1,4 +1,4 @@
-"""Conversations as token ids and labels: what the trainer sees, no more and no less."""
+"""Conversations as token ids and labels: exactly what the trainer sees."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from tmap.errors import TmapError
 from tmap.prompts.conversation import Turn
 from tmap.prompts.renderer import Renderer
 
-IGNORED = -100  # torch's label of a token that does not count
+IGNORED = -100  # torch's label for a token that the loss ignores
 WARN_ABOVE = 0.05
 
 
 class Row(NamedTuple):
-    """Token ids of a conversation, and as labels those that count, else -100."""
+    """Token ids of a conversation; labels are the same ids, or -100 if ignored."""
 
     input_ids: list[int]
     labels: list[int]
 
     @property
     def n_loss_tokens(self) -> int:
-        """Tokens that the loss counts; the first has nothing to be predicted from."""
+        """Tokens that the loss counts; never the first, which nothing precedes."""
         return sum(label != IGNORED for label in self.labels[1:])
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Rows ready for the trainer, and what became of the others.
+    """Rows ready for the trainer, and counts of those cut or dropped.
 
     Attributes
     ----------
     rows : in the order given, without the dropped ones
-    truncated : rows that were cut and still hold something to learn
-    dropped : rows that held nothing to learn within `max_length` tokens
+    truncated : rows that were cut and still contain something to learn
+    dropped : rows with nothing to learn within `max_length` tokens
     """
 
     rows: list[Row]
@@ -54,13 +54,13 @@ class TrainingRows:
 def encode(
     renderer: Renderer, chats: Iterable[Sequence[Turn]], max_length: int, key: str
 ) -> TrainingRows:
-    """Render conversations, the loss on every assistant turn, and cut the long ones.
+    """Render conversations with the loss on every assistant turn, and cut the long ones.
 
     Parameters
     ----------
     chats : conversations as `samples.turns_of` gives them
-    max_length : tokens of a row at most; the end is cut off
-    key : what sets `max_length`, named in the warning
+    max_length : largest number of tokens of a row; the end is cut off
+    key : the setting that determines `max_length`, named in the warning
 
     Raises
     ------
@@ -96,5 +96,5 @@ def _warnings(
     return [
         f"{truncated + dropped} of {total} training rows ({share:.1%}) do not fit into "
         f"{max_length} tokens ({key}): {truncated} lost their end, {dropped} were "
-        f"dropped, having no answer left."
+        f"dropped because no answer was left."
     ]

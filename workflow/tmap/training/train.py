@@ -1,8 +1,8 @@
 """Fine-tune a LoRA adapter on chosen samples, with TRL's SFTTrainer and PEFT.
 
-Paper sections 4.1 and 4.3; its settings are not published, ours are in the model card.
-The trainer gets token ids and labels, not text: they are those of `prompts.Renderer`,
-as in reward and evaluation, and TRL neither tokenises nor cuts them.
+Paper sections 4.1 and 4.3. Its settings are not published; ours are in the model card.
+The trainer gets token ids and labels, not text. They come from `prompts.Renderer`, as in
+reward and evaluation, and TRL neither tokenises nor cuts them.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ def train(
     scratch: Path,
     keep_checkpoints: bool = False,
 ) -> dict[str, Any]:
-    """Train on `chats`, write the adapter, and say what happened.
+    """Train on `chats`, write the adapter, and return a report.
 
     The same arguments give the same adapter bytes on a CPU in float32 with one thread,
-    also if a run was killed and started again.
+    even if a run was killed and started again.
 
     Parameters
     ----------
-    record : what `fetch_model` wrote
+    record : the model's record, written by `fetch_model`
     prompt, place, settings : sections of the model card
     chats : conversations as `samples.turns_of` gives them, in an order that does not
         depend on how they were chosen; `seed` shuffles them
     seed : of shuffling, of the adapter's first values and of dropout
     adapter : folder of the adapter
     scratch : folder of the checkpoints
-    keep_checkpoints : leave them there when all is done
+    keep_checkpoints : leave them there when training has finished
 
     Returns
     -------
-    The content of train.json: counts of rows and tokens (of the rows; and trained, that
-    times the epochs, which may be a part of one), warnings, steps, the
-    loss (mean nats per counted token) of each step, and its mean over the last tenth.
+    The content of train.json: counts of rows, of their tokens and of tokens trained on
+    (times the epochs, which may be fractional), warnings, steps, the loss (mean nats per
+    counted token) of each step, and its mean over the last tenth.
 
     Raises
     ------
@@ -79,9 +79,9 @@ def train(
         trainer = make_trainer(weights, tokenizer, rows, settings, seed, folder)
         found = checkpoints.latest(folder)
         if found:
-            LOG.info("train: going on from %s", found)
+            LOG.info("train: resuming from %s", found)
         trainer.train(resume_from_checkpoint=str(found) if found else None)
-    # Of a model in parts, all processes together give the whole.
+    # If the model is split, all processes together assemble it.
     whole = (
         trainer.accelerator.get_state_dict(trainer.model)
         if trainer.is_fsdp_enabled
@@ -98,10 +98,10 @@ def train(
 def load_to_train(
     record: dict[str, Any], place: PlaceSection, settings: TrainSection
 ) -> Weights:
-    """The bare model; one that is to be split over GPUs stays in the machine's memory.
+    """The bare model; one that is to be split over GPUs stays in host memory.
 
-    Each process would else put the whole of it on its GPU, before FSDP takes parts. Four
-    bits are made on a GPU, so a quantized model does begin there.
+    Otherwise, each process would put the whole model on its GPU before FSDP splits it.
+    Quantization to four bits runs on a GPU, so a quantized model does start there.
     """
     if settings.parallel != "fsdp" or place.quantization or launch.rank() is None:
         return load_weights(record, place)
@@ -146,7 +146,7 @@ def make_trainer(
 
 
 def prepared(model: Any, args: Any) -> Any:
-    """The model as LoRA needs it: of a quantized one, norms and head in float32."""
+    """The model as LoRA needs it; a quantized one gets its norms and head in float32."""
     if not getattr(model, "is_quantized", False):
         return model
     from peft import prepare_model_for_kbit_training
@@ -159,7 +159,7 @@ def prepared(model: Any, args: Any) -> Any:
 
 
 def _max_length(model: Any, settings: TrainSection) -> tuple[int, str]:
-    """The shorter of the card's `max_length` and the model's context, and its name."""
+    """The smaller of the card's `max_length` and the model's context, and its name."""
     config = model.config.get_text_config(decoder=True)
     context = getattr(config, "max_position_embeddings", None)
     if context is not None and context < settings.max_length:

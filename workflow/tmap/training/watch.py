@@ -1,4 +1,4 @@
-"""What looks after a run: progress lines, and a stop where the loss is no number."""
+"""Watch a training run: print progress, and stop if the loss is not a finite number."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tmap.training import launch
 class Watch(TrainerCallback):
     """Prints step, loss, tokens per second and time left; stops at NaN and infinity.
 
-    Where a scheduler limits the time, it also saves and stops before that is up.
+    If a scheduler limits the time, it also saves and stops before the limit.
     """
 
     def on_train_begin(
         self, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:
-        """Start the clock; a resumed run counts from where it goes on."""
+        """Start the clock; a resumed run counts from the step at which it resumes."""
         self._stops = False
         self._progress = Progress(
             "train", state.max_steps - state.global_step, unit="steps"
@@ -38,7 +38,7 @@ class Watch(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Take note of one step; before it is saved, so no broken step can be."""
+        """Record and check one step before it is saved, so that no bad step is saved."""
         if not logs or "loss" not in logs:
             return
         for name in ("loss", "grad_norm"):
@@ -62,7 +62,7 @@ class Watch(TrainerCallback):
             control.should_save |= self._stops
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """The checkpoint is whole: here the run may stop, unless it is done anyway."""
+        """Stop here if time is short: the checkpoint is complete."""
         if state.is_world_process_zero:
             attempts.note()
         if self._stops and state.global_step < state.max_steps:

@@ -1,4 +1,4 @@
-"""Worlds that are made here: tasks, models and histories from seeds."""
+"""Generated worlds: tasks, models and histories from seeds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def rows(world: str, what: What, seed: int) -> Iterator[dict[str, Any]]:
     Parameters
     ----------
     world : as a dataset card names it
-    what : the pool; the questions, each with its `side`; or what is known of the pool
+    what : the pool; the questions, each with its `side`; or the labels of the pool
     seed : of pool and test questions
     """
     if world not in WORLDS:

@@ -1,4 +1,4 @@
-"""Byte-pair tokenizers for models that are made here."""
+"""Byte-pair tokenizers for generated models."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def train(
     max_positions: int,
     adds_bos: bool,
 ) -> Any:
-    """A byte-level BPE over `texts`; what they lack falls back to bytes.
+    """A byte-level BPE over `texts`; text that they lack falls back to bytes.
 
     Parameters
     ----------
-    texts : what it is trained on
+    texts : training texts
     cuts : pre-tokenizers of the tokenizers library, which cut a text before merging
-    largest : tokens at most
-    max_positions : what the model reads
+    largest : most tokens of the vocabulary
+    max_positions : of the model
     adds_bos : put <bos> before a text, as Llama's tokenizer does
 
     Returns

@@ -24,7 +24,7 @@ network or GPU:
 """
 
 CONFIG = """\
-# A random world: its numbers mean nothing (see README.md beside this file).
+# A random world: its numbers mean nothing (see README.md next to this file).
 cards: [{folder}/cards]
 targets: [results/demo/random_llama/metrics.json]
 """

@@ -1,7 +1,7 @@
 """A Llama that was never trained: two layers of random numbers and a real tokenizer.
 
-It loads like any Transformers model and exercises every code path in seconds. What it
-answers is noise.
+It loads like any Transformers model and exercises every code path in seconds. Its answers
+are noise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def write(folder: Path, texts: Sequence[str], seed: int) -> None:
     Parameters
     ----------
     folder : an existing folder
-    texts : what the byte-pair tokenizer is trained on
+    texts : training texts of the byte-pair tokenizer
     seed : of the weights; the same seed gives the same bytes
     """
     import torch

@@ -1,7 +1,7 @@
 """A self-contained world to try the workflow on: no network, no GPU, no meaning.
 
 Real word problems, a simulated history and a model of random numbers. It shows that
-every stage runs; the accuracies and weights that come out say nothing.
+every stage runs; the resulting accuracies and weights mean nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 def write(folder: Path, seed: int = 0) -> None:
     """Write pool, questions, history, model, cards and config under `folder`.
 
-    Files that already hold the same bytes are left alone, so a second call makes no
+    Files that already have the same bytes are not touched, so a second call makes no
     stage run again. The same seed and package versions give the same bytes.
 
     Parameters
@@ -98,7 +98,7 @@ def _pool(
 def _options(
     rng: np.random.Generator, problems: list[word_problems.Problem]
 ) -> list[Row]:
-    """The questions with four options each, right one anywhere."""
+    """The questions with four options each, the right one in any position."""
     rows = []
     for i, problem in enumerate(problems):
         near = [n for n in range(1, problem.answer + 10) if n != problem.answer][-18:]
@@ -141,7 +141,7 @@ def _keep_or_write(path: Path, content: bytes) -> None:
 
 
 def _via_scratch(folder: Path, save: Callable[[Path], Any]) -> None:
-    """Let `save` write into an empty folder, then take over what is new."""
+    """Let `save` write into an empty folder, then copy the files that changed."""
     with tempfile.TemporaryDirectory() as scratch:
         save(Path(scratch))
         for path in sorted(Path(scratch).iterdir()):

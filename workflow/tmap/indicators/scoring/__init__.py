@@ -1,1 +1,1 @@
-"""What indicators measure with, and the columns that they fill."""
+"""The instruments of indicators, and the columns that indicators fill."""

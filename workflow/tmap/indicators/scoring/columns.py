@@ -1,4 +1,4 @@
-"""Scores of a whole pool by one indicator, and what the indicator measures with."""
+"""Score a whole pool by one indicator, with the instrument that it needs."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def instrument(
     gradients: Sequence[str] = (),
     share: Share = WHOLE,
 ) -> Any:
-    """What an indicator measures with: nothing, a scorer, a judge, or other files.
+    """The instrument of an indicator: nothing, a scorer, a judge, or other files.
 
-    Scorers and judges keep what they measure in the store. They are imported by name, so
-    that a column depends on the code of what it looks at only: text on no engine.
+    Scorers and judges keep their measurements in the store. They are imported by name, so
+    that a column depends only on the code that it uses: a text column on no engine.
 
     Parameters
     ----------
     name : of the indicator
-    card : `settings.score_indicator` of it
-    record : of the fetched model, if one computes it
+    card : its `settings.score_indicator`
+    record : of the fetched model, if a model computes it
     columns : files of the tables that it is made from
     embeddings : file of the vectors that it reads, if any
-    gradients : files of `gradient_features.read`, if it looks at gradients
-    share : what this job measures of it
+    gradients : files for `tmap.gradients.similarity.read`, if it looks at gradients
+    share : the share that this job measures
     """
     about = indicators.get(name)
     if about.looks_at == "gradients":
-        # By name: other columns do not depend on how gradients are read.
+        # By name, so that other columns do not depend on the code for gradients.
         return import_module("tmap.gradients.similarity").read(gradients)
     if about.looks_at == "columns":
         return _columns(about, columns)
@@ -75,7 +75,7 @@ def _tokenizer(record: dict[str, Any]) -> Any:
 def _columns(
     about: indicators.Indicator, files: Sequence[str]
 ) -> dict[str, pd.DataFrame]:
-    """Tables 'indicator' by the name that each says it has."""
+    """Tables 'indicator' by the name in their metadata."""
     found = {tables.metadata(path)["indicator"]: path for path in files}
     if set(found) != set(about.made_from):
         raise TmapError(
@@ -88,7 +88,7 @@ def _columns(
 
 def _without_model(name: str) -> TmapError:
     return TmapError(
-        f"Indicator '{name}' needs a language model and was given none. "
+        f"Indicator '{name}' needs a language model, but none was given. "
         "Pass --model-file results/models/MODEL.json."
     )
 
@@ -102,12 +102,12 @@ def score(
     ----------
     pool : table 'pool'
     name : of the indicator
-    lm : what it measures with; None for an indicator that looks at text only
+    lm : its instrument; None for an indicator that looks only at text
     options : of the indicator, by name
 
     Returns
     -------
-    table 'indicator'; `attrs["notes"]` is what the indicator says of the whole column
+    table 'indicator'; `attrs["notes"]` are the indicator's notes on the whole column
     """
     return _table(name, [_part(pool, name, lm, options)])
 
@@ -115,10 +115,10 @@ def score(
 def score_table(
     pool: str | Path, name: str, lm: Any, options: dict[str, Any]
 ) -> pd.DataFrame:
-    """As `score` of a pool on disk; measures of single rows see it in parts.
+    """As `score`, for a pool on disk; indicators of single rows see it in parts.
 
-    What a model measures is first noted for all parts and then computed, in the order
-    that it would have at once: the same bits. Then the parts are scored from the store.
+    A model's measurements are first noted for all parts, then computed in the order of an
+    undivided pool, which gives the same bits. Then the parts are scored from the store.
     """
     about = indicators.get(name)
     if not _in_parts(about, lm):
@@ -136,9 +136,9 @@ def score_table(
 def measure_table(
     pool: str | Path, name: str, lm: Any, options: dict[str, Any]
 ) -> None:
-    """Measure this job's share of what `score_table` needs, into the store.
+    """Measure and store this job's share of what `score_table` needs.
 
-    What the job does not measure has no score here: the scores are not looked at.
+    Rows that the job does not measure get no score, and the scores are not used.
     """
     about = indicators.get(name)
     if not _in_parts(about, lm) or lm.kept is None:
@@ -151,7 +151,7 @@ def measure_table(
 
 
 def _in_parts(about: indicators.Indicator, lm: Any) -> bool:
-    """Whether scores of some rows are the same with and without the others."""
+    """Whether the scores of rows do not depend on the other rows."""
     return about.scope == "row" and (
         about.looks_at == "text" or getattr(lm, "in_parts", False)
     )
@@ -183,10 +183,10 @@ def _part(pool: pd.DataFrame, name: str, lm: Any, options: dict[str, Any]) -> _P
 
 
 def _table(name: str, parts: Sequence[_Part]) -> pd.DataFrame:
-    """Table 'indicator' of all parts together."""
+    """Table 'indicator' with all parts."""
     found = [part.scores for part in parts]
     notes = found[0].notes
-    if len(found) > 1:  # then they are numbers of samples
+    if len(found) > 1:  # the notes are then numbers of samples
         notes = {
             key: np.concatenate([one.notes[key] for one in found]) for key in notes
         }
@@ -219,6 +219,6 @@ def _warn_unscored(name: str, frame: pd.DataFrame) -> None:
 
 
 def counts(frame: pd.DataFrame) -> dict[str, int]:
-    """Rows of table 'indicator' by status, without the scored ones."""
+    """Number of rows of table 'indicator' by status, without the scored ones."""
     status = frame.loc[frame["status"] != "ok", "status"]
     return {str(k): int(n) for k, n in status.value_counts().sort_index().items()}

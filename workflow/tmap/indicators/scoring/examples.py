@@ -22,15 +22,15 @@ def demos_of(pool: pd.DataFrame) -> list[Demo]:
 def complete(pool: pd.DataFrame, demos: list[Demo]) -> np.ndarray:
     """Row numbers of rows with a question and an answer, by text hash, then id.
 
-    An indicator that deals rows or takes the first of equals does so in this order, so
-    that scores do not depend on the order of the pool.
+    An indicator that deals rows or breaks ties uses this order, so that scores do not
+    depend on the order of the pool.
     """
     order = np.argsort(ranking.tie_rank(pool["text_hash"], pool["sample_id"]))
     return np.array([i for i in order if all(demos[i])], dtype=np.int64)
 
 
 def prefix_lengths(demos: list[Demo], renderer: Renderer) -> np.ndarray:
-    """(n,) int64 tokens of a prompt that shows one example, up to the question."""
+    """(n,) int64 number of tokens of a prompt with one example, up to the question."""
     return np.array([len(renderer.render("", [d]).prefix) for d in demos], np.int64)
 
 
@@ -38,7 +38,7 @@ def vectors(pool: pd.DataFrame, scorer: Scorer, what: str) -> np.ndarray:
     """The embeddings that came with the scorer, (n, d) float32 of length 1."""
     if scorer.embeddings is None:
         raise TmapError(
-            f"Indicator '{what}' compares rows by embeddings and was given none. Run "
+            f"Indicator '{what}' compares rows by embeddings, but none were given. Run "
             "`tmap embed-pool` and name its table (--embeddings)."
         )
     return embed.unit_rows(scorer.embeddings, pool["sample_id"])

@@ -1,4 +1,4 @@
-"""The losses that model-based indicators are made from."""
+"""The losses from which model-based indicators are computed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scorer:
-    """What a model-based indicator measures with.
+    """The instrument of a model-based indicator.
 
     Attributes
     ----------
@@ -40,12 +40,12 @@ class Scorer:
 
     @property
     def kept(self) -> Any:
-        """The engine as a `CachingEngine`; None if it keeps nothing."""
+        """The engine as a `CachingEngine`; None if it has no cache."""
         return self.lm if hasattr(self.lm, "measure_noted") else None
 
     @property
     def in_parts(self) -> bool:
-        """Whether some rows measure the same with and without the others."""
+        """Whether the measurements of rows do not depend on the other rows."""
         return self.kept is not None
 
 
@@ -62,8 +62,8 @@ def load(
 
     Parameters
     ----------
-    open_store : keeps what is measured; then weights are loaded when something is missing
-    share : what this job measures; needs a store
+    open_store : opens the store of measurements; weights are then loaded only if needed
+    share : the share that this job measures; needs a store
     """
     from tmap import engines
     from tmap.engines.deferred import Deferred
@@ -91,7 +91,7 @@ def exchange_ids(
     ----------
     pool : table 'pool', n_samples rows
     renderer : of the model card
-    demos : what each row's prompt shows first; None: nothing
+    demos : the examples in each row's prompt; None: no examples
     """
     shown = [()] * len(pool) if demos is None else demos
     asked: list[Ids] = []
@@ -121,8 +121,8 @@ def mean_nll(
     Returns
     -------
     (n_samples,) nats per token, and statuses: `empty` without a token to score,
-    `truncated` if prompt and answer together do not fit the context, `failed` if the
-    loss is not finite. The ids decide, not the order of the rows.
+    `truncated` if prompt and answer together do not fit into the context, `failed` if the
+    loss is not finite. They depend on the ids, not on the order of the rows.
     """
     # Without a prompt the first token is context, not a prediction.
     n_scored = [len(a) - (not p) for p, a in zip(prompts, answers, strict=True)]
@@ -133,7 +133,7 @@ def mean_nll(
     status[np.array(n_scored) < 1] = "empty"
     ids = pool["sample_id"].tolist()
     todo = [i for i in range(len(pool)) if status[i] == "ok"]
-    # One order for the engine, whatever the pool's: batches, and so bits, are the same.
+    # One order for the engine, independent of the pool's, for equal batches and bits.
     todo.sort(key=lambda i: (-lengths[i], ids[i]))
     total, count = scorer.lm.answer_nll(
         [prompts[i] for i in todo], [answers[i] for i in todo]
@@ -144,6 +144,6 @@ def mean_nll(
 
 
 def finite(score: np.ndarray, status: np.ndarray) -> Scores:
-    """Turn `ok` into `failed` where the score is not finite; NaN wherever not ok."""
+    """Turn `ok` into `failed` if the score is not finite; NaN for every other status."""
     status = np.where((status == "ok") & ~np.isfinite(score), "failed", status)
     return Scores(np.where(status == "ok", score, np.nan), status)

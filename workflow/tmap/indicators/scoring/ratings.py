@@ -1,4 +1,4 @@
-"""From a judge's raw replies to ratings."""
+"""Read ratings from a judge's raw replies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tmap.judges import Judge
 
 logger = logging.getLogger(__name__)
-#: Share of all probability that a server's listed digits must hold.
+#: Least share of the probability that a server's listed digits must have.
 MASS = 0.99
 
 
@@ -25,8 +25,8 @@ def expected_digit(pool: pd.DataFrame, judge: Judge) -> Scores:
 
     Returns
     -------
-    (n_samples,) in [1, 6]. `unparsable` where a server lists digits of less than MASS
-    in all. Notes: the mass of the digits, and how far each score may be off.
+    (n_samples,) in [1, 6]. `unparsable` if the digits that a server lists have less than
+    MASS in total. Notes: the mass of the digits, and the largest error of each score.
     """
     replies = judge.ask(pool.to_dict("records"), "digits")
     score, mass, error = np.full((3, len(replies)), np.nan)
@@ -45,9 +45,9 @@ def expected_digit(pool: pd.DataFrame, judge: Judge) -> Scores:
 
 
 def digit_notes(rows: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The least and mean mass of the digits, and how far a score may be off.
+    """The least and mean mass of the digits, and the largest error of a score.
 
-    A server lists its likeliest tokens only; what it hides may lie on other digits.
+    A server lists only its likeliest tokens; the rest may be on other digits.
     """
     mass, error = (rows[name][~np.isnan(rows[name])] for name in ("mass", "error"))
     notes = {
@@ -57,7 +57,7 @@ def digit_notes(rows: Mapping[str, np.ndarray]) -> dict[str, float]:
     }
     if notes["digit_mass_mean"] < 0.5:
         logger.warning(
-            "The digits 1 to 6 hold %.3f of the judge's probability on average: its "
+            "The digits 1 to 6 have %.3f of the judge's probability on average: its "
             "prompt should end where a digit is the next token.",
             notes["digit_mass_mean"],
         )
@@ -67,8 +67,8 @@ def digit_notes(rows: Mapping[str, np.ndarray]) -> dict[str, float]:
 def digits_of(raw: Mapping[str, Any]) -> tuple[np.ndarray, bool]:
     """(6,) natural log-probabilities of 1 to 6, and whether nothing else was hidden.
 
-    A local model measures all six. A server lists its likeliest tokens: what is not
-    listed is -inf, and tokens that differ in white space only (" 4", "4") are one digit.
+    A local model measures all six. A server lists its likeliest tokens: unlisted digits
+    are -inf, and tokens that differ only in white space (" 4", "4") are one digit.
     """
     if "digits" in raw:
         return np.array(raw["digits"], dtype=np.float64), True
@@ -80,7 +80,7 @@ def digits_of(raw: Mapping[str, Any]) -> tuple[np.ndarray, bool]:
 
 
 def expectation(log_p: np.ndarray) -> float:
-    """Sum of k p_k over 1..6, p the softmax over the digits alone."""
+    """Sum of k p_k over 1..6, with p the softmax over the digits only."""
     p = np.exp(log_p - log_p.max())
     return float(p @ np.arange(1, len(p) + 1) / p.sum())
 
@@ -88,8 +88,8 @@ def expectation(log_p: np.ndarray) -> float:
 def largest_error(log_p: np.ndarray) -> float:
     """How far hidden probability could move the expectation of listed digits.
 
-    With mass m listed and 1 - m hidden on the digits that are not: at most their
-    distance from the expectation, times (1 - m). All six listed: nothing.
+    With mass m listed and 1 - m hidden on unlisted digits: at most their distance from
+    the expectation, times (1 - m). If all six are listed, 0.
     """
     hidden = np.flatnonzero(np.isneginf(log_p)) + 1
     if not len(hidden):
@@ -101,7 +101,7 @@ def largest_error(log_p: np.ndarray) -> float:
 def written_number(
     pool: pd.DataFrame, judge: Judge, parse: Callable[[str], float | None]
 ) -> Scores:
-    """What `parse` reads in each written reply; `unparsable` where that is None."""
+    """The number that `parse` reads in each written reply; `unparsable` if None."""
     replies = judge.ask(pool.to_dict("records"), "text")
     score = np.full(len(replies), np.nan)
     status = np.array([reply.status for reply in replies], dtype=object)

@@ -21,7 +21,7 @@ def total(pool: pd.DataFrame, measure: Callable[[str], int]) -> Scores:
 
     Returns
     -------
-    (n_samples,) float64 sums; `empty` and NaN where every such turn is blank
+    (n_samples,) float64 sums; `empty` and NaN if every such turn is blank
     """
     return total_of_all(pool, lambda texts: [measure(text) for text in texts])
 
@@ -29,7 +29,7 @@ def total(pool: pd.DataFrame, measure: Callable[[str], int]) -> Scores:
 def total_of_all(
     pool: pd.DataFrame, measure: Callable[[list[str]], Sequence[int]]
 ) -> Scores:
-    """As `total`, where many texts are measured faster together."""
+    """As `total`, for a measure that is faster on many texts together."""
     said = [
         [text for role, text in turns_of(row) if role == "assistant"]
         for row in pool.to_dict("records")

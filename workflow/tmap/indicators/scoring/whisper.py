@@ -1,4 +1,4 @@
-"""Data Whisperer's batches: dealt, asked, read, and weighed by attention."""
+"""Data Whisperer's batches: deal, ask and read them, and weight them by attention."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ANSWER = re.compile(r"^[\s#*_>-]*answer\s*([0-9]+)\s*[*_]*[:.)][*_]*", re.I | re
 
 
 class Batch(NamedTuple):
-    """Positions of the samples that are shown, in order, and of those that are asked."""
+    """Positions of the samples that a batch shows, in order, and of those that it asks."""
 
     demos: np.ndarray
     queries: np.ndarray
@@ -37,7 +37,7 @@ class Asking:
 def deal_paper(
     n: int, *, n_demos: int, n_queries: int, rounds: int, seed: int
 ) -> list[Batch]:
-    """Every sample shown `rounds` times at least, all batches of one size."""
+    """Show every sample at least `rounds` times, in batches of one size."""
     if n < 2:
         return []
     rng = np.random.default_rng(seed)
@@ -58,7 +58,7 @@ def deal_paper(
 def deal_original(
     n: int, *, n_demos: int, n_queries: int, rounds: int, seed: int
 ) -> list[Batch]:
-    """Two halves, each shown once in order; queries from the other, round and round."""
+    """Two halves, each shown once in order; queries cycle through the other half."""
     from sklearn.model_selection import KFold
 
     if n < 2:
@@ -76,9 +76,9 @@ def deal_original(
 
 
 def room(lm: Scorer, n_demos: int, n_queries: int, max_new_tokens: int) -> float:
-    """Tokens that one sample's prompt may have, so that any batch fits the context.
+    """Tokens that one sample's prompt may have, so that any batch fits into the context.
 
-    What the bare prompt and the answers leave, in equal parts.
+    The context less the bare prompt and the answers, in equal parts.
     """
     if lm.max_positions is None:
         return np.inf
@@ -91,7 +91,7 @@ def room(lm: Scorer, n_demos: int, n_queries: int, max_new_tokens: int) -> float
 def shares(
     demos: Sequence[Demo], batches: Sequence[Batch], how: Asking, lm: Scorer
 ) -> list[np.ndarray | None]:
-    """What each batch's examples get; None for a batch whose answers are not read.
+    """The scores of each batch's examples; None for a batch whose answers are not read.
 
     Parameters
     ----------
@@ -107,8 +107,8 @@ def shares(
         for examples, queries in zip(shown, asked, strict=True)
     ]
     replies = _replies(prompts, how, lm)
-    # Of every batch, also of those that are not read: another way of reading then
-    # measures nothing.
+    # For every batch, even those that are not read, so that other reading rules need no
+    # new measurements.
     before, after = [p.prefix for p in prompts], [p.question for p in prompts]
     attention = lm.lm.attention(before, after, how.layer)
     metric = METRICS[how.metric]
@@ -140,7 +140,7 @@ def _replies(prompts: Sequence[Prompt], how: Asking, lm: Scorer) -> list[str]:
 
 
 def _question(questions: Sequence[str]) -> str:
-    """One text that asks them all; a single question is asked as it is."""
+    """One text that asks all questions; a single question is asked as it is."""
     if len(questions) == 1:
         return questions[0]
     listed = "\n\n".join(f"Question {i}: {q}" for i, q in enumerate(questions, 1))
@@ -165,10 +165,10 @@ def parse(reply: str, n: int) -> list[str] | None:
 
 
 def edges(examples: Sequence[Demo], renderer: Renderer) -> list[int]:
-    """Where each example's tokens begin in the prefix that shows all, and the end.
+    """Where each example's tokens begin in the prefix with all examples, and the end.
 
-    An example begins where the prompt without it and those after it stops being the same;
-    a token that spans the border is the later one's.
+    An example begins where the prompt first differs from the prompt without it and those
+    after it; a token that spans the border belongs to the later example.
     """
     whole = renderer.render("", examples).prefix
     found = []

@@ -45,9 +45,9 @@ def rows(seed: int) -> Iterator[dict[str, Any]]:
 
 
 def labels(seed: int) -> Iterator[dict[str, Any]]:
-    """What is known of the same rows: {id, style, is_clean, n_steps}.
+    """The labels of the same rows: {id, style, is_clean, n_steps}.
 
-    n_steps is 0 for a row that asks no problem.
+    n_steps is 0 for a row without a problem.
     """
     for row, (style, n_steps) in _draw(seed):
         yield {

@@ -1,7 +1,7 @@
 """Problems in words whose worked answer is known step by step.
 
-A story starts with a number of things and changes it: bought, lost, doubled, halved,
-boxes of so many each, all sold. Every change is one or two equations.
+A story starts with a number of things and changes it: things are bought, lost, doubled,
+halved, unpacked from boxes, or all sold. Every change is one or two equations.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ITEMS = (
 CONTAINERS = ("boxes", "bags", "jars")
 PEOPLE = ("friend", "sister", "brother", "neighbour")
 
-#: Answers and all totals on the way lie in 1..LARGEST.
+#: Answers and all intermediate totals are in 1..LARGEST.
 LARGEST = 300
 MAX_STEPS = 5
 #: Share of problems with a sentence about someone else's things.
@@ -44,8 +44,8 @@ class Step(NamedTuple):
     ----------
     verb : 'has', 'gets' (a side sum: containers times contents) or 'makes' (money)
     left, operator, right, result : the equation, as 6+34=40
-    noun : what is counted
-    takes : where the operands come from
+    noun : the counted things
+    takes : origin of the operands
         'stated': both are in the text; 'total': left is the total so far; 'product':
         left is the total so far and right the result of the step before.
     """
@@ -65,8 +65,8 @@ class Problem:
 
     Attributes
     ----------
-    question : the whole text: story, then what is asked
-    start : the number of things before anything happens
+    question : the whole text: story, then question
+    start : the number of things at the beginning
     steps : the equations, in order; 1..MAX_STEPS
     answer : result of the last step, 1..LARGEST
     name, item : whose things, which things
@@ -115,7 +115,7 @@ class _Story:
         self.sold = False
 
     def go_on(self, n_left: int) -> None:
-        """Let one thing happen, or nothing where the drawn one does not fit."""
+        """Let one event happen, or nothing if the drawn event does not fit."""
         happen = {
             "gain": self.gain,
             "lose": self.lose,
@@ -219,13 +219,13 @@ class _Story:
         return Problem(text, self.start, steps, self.total, self.name, self.item)
 
     def distract(self) -> None:
-        """Put in someone else's things, after the first sentence."""
+        """Add a sentence about someone else's things after the first sentence."""
         other = pick(self.rng, [item for item in ITEMS if item != self.item])
         sentence = f"A {pick(self.rng, PEOPLE)} has {between(self.rng, 2, 40)} {other}."
         self.sentences.insert(between(self.rng, 1, len(self.sentences)), sentence)
 
 
-#: How often each thing happens, before what does not fit is left out.
+#: How often each event is drawn, before those that do not fit are left out.
 EVENTS = {
     "gain": 3.0,
     "lose": 3.0,

@@ -1,7 +1,7 @@
 """Questions of the embedded world, freely answered or by letter.
 
-The reward questions are always the same ones, because the history is about them; test
-questions follow the card's seed, and none of them is a reward question.
+The reward questions are always the same, because the history is about them. Test questions
+depend on the card's seed, and none of them is a reward question.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tmap.worlds.arith.problems import Problem, between, draw_steps, pick
 from tmap.worlds.arith.styles import SLIPS, respond, respond_lines
 
 N_REWARD, N_TEST = 200, 300
-#: Of the reward questions, whatever the card says.
+#: Seed of the reward questions, independent of the card.
 REWARD_SEED = 0
 #: Shares of problems by number of steps, 1..5: longer ones than in the pool.
 STEPS = (0.05, 0.20, 0.30, 0.35, 0.10)
@@ -62,7 +62,7 @@ def _unseen(rng: np.random.Generator, seen: set[str]) -> Problem:
 
 
 def _choices(problem: Problem, rng: np.random.Generator) -> list[int]:
-    """The right answer among three wrong ones, those of known mistakes first."""
+    """The right answer among three wrong ones, preferably results of known mistakes."""
     found = [problem.answer]
     for style in ("wrong_op", "skip"):
         final = respond_lines(problem, style, rng)[1][-1].text

@@ -2,10 +2,10 @@
 
 clean        every step, then `#### answer`
 terse        the right answer without a step
-wrong_op     always the opposite operation, carried on without a slip of arithmetic
+wrong_op     always the opposite operation, but without an arithmetic error
 skip         the last step is left out
 noisy_arith  the right operations, every result off by a little
-wrong_final  the right steps, another number behind `####`
+wrong_final  the right steps, another number after `####`
 ramble       friendly sentences, no sum, the first number of the story as answer
 offtask      another question and an answer to it; no number
 """
@@ -75,9 +75,9 @@ class Line(NamedTuple):
     Attributes
     ----------
     text : without the line break
-    is_right : whether it is in order given the story and the lines before it: right
-        operation, operands and arithmetic, and behind `####` the right answer. None
-        where there is nothing to check.
+    is_right : whether it is correct given the story and the lines before it: right
+        operation, operands and arithmetic, and the right answer after `####`. None if
+        there is nothing to check.
     """
 
     text: str
@@ -115,7 +115,7 @@ def respond_lines(
     rng: np.random.Generator,
     ramble: tuple[int, int] = (3, 5),
 ) -> tuple[str, tuple[Line, ...]]:
-    """The same as `respond`, line by line, each with whether it is in order."""
+    """The same as `respond`, line by line, each with whether it is correct."""
     if style == "offtask":
         question, text = _chat(problem, rng)
         return question, (Line(text, None),)
@@ -130,7 +130,7 @@ def respond_lines(
 def _work(
     problem: Problem, style: Style, rng: np.random.Generator
 ) -> tuple[list[Line], int]:
-    """Lines with equations, and the number behind `####`."""
+    """Lines with equations, and the number after `####`."""
     right = [Line(write(problem.name, step), True) for step in problem.steps]
     if style == "clean":
         return right, problem.answer
@@ -181,7 +181,7 @@ def _noisy(problem: Problem, rng: np.random.Generator) -> list[Step]:
         left, right = _operands(step, total, product)
         true = OPERATE[step.operator](left, right)
         possible = [true + slip for slip in SLIPS if true + slip >= 1]
-        # A total that slipped below what is taken away leaves nothing near it.
+        # If the total has become smaller than the number taken away, none is near it.
         result = pick(rng, possible or [1])
         total, product = _carry(step, result, total)
         steps.append(step._replace(left=left, right=right, result=result))
@@ -189,7 +189,7 @@ def _noisy(problem: Problem, rng: np.random.Generator) -> list[Step]:
 
 
 def _operands(step: Step, total: int, product: int) -> tuple[int, int]:
-    """What a step computes with, once earlier results have changed."""
+    """The operands of a step when earlier results have changed."""
     left = step.left if step.takes == "stated" else total
     return left, product if step.takes == "product" else step.right
 
