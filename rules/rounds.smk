@@ -149,7 +149,9 @@ rule select_round:
 
 use rule select_round as select_last_round with:
     input:
-        indicators=lambda w: dag.rounds.round_columns(w, dag.methods.rounds_of(w.method)),
+        indicators=lambda w: dag.rounds.round_columns(
+            w, dag.methods.rounds_of(w.method)
+        ),
         earlier=lambda w: [
             file
             for name in ("subset.parquet", "chosen.parquet")

@@ -21,6 +21,7 @@ rule select_subset:
         ),
         weights=lambda w: dag.search.weights_file(w.dataset, w.model, w.method, w.seed),
         labels=lambda w: dag.selection.labels_file(w.dataset, w.method),
+        values=lambda w: dag.search.values_file(w.dataset, w.model, w.method, w.seed),
         embeddings=lambda w: dag.indicators.embeddings_of_method(
             w.dataset, w.model, w.method
         ),
@@ -51,6 +52,7 @@ rule select_subset:
         "tmap select-subset {wildcards.dataset} {wildcards.method} {params.part}"
         " --seed {wildcards.seed} --pool {input.pool} --weights '{input.weights}'"
         " --labels '{input.labels}' --embeddings '{input.embeddings}'"
+        " --values '{input.values}'"
         " --output {output}"
         " -- {input.indicators} 2>&1 | tee {log}"
 

@@ -19,6 +19,7 @@ use rule select_subset as select_part with:
         ),
         weights=lambda w: dag.variants.part_weights(**w),
         labels=lambda w: dag.selection.labels_file(w.dataset, w.method),
+        values=lambda w: dag.search.values_file(w.dataset, w.model, w.method, w.seed),
         embeddings=lambda w: dag.indicators.embeddings_of_method(
             w.dataset, w.model, w.method
         ),

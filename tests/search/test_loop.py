@@ -292,3 +292,39 @@ def test_racing_and_several_models_exclude_each_other():
     assert MethodCard.model_validate(how).models == ["a", "b"]
     with pytest.raises(ValueError, match="works with one model"):
         MethodCard.model_validate(how | {"search": {"racing": True}})
+
+
+def test_leave_one_out_is_that_of_a_process_refitted_without_each_point(smooth):
+    """The closed form against predictions of processes with the same kernel."""
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
+    model = smooth.model
+    x = np.array(smooth.space.transform(smooth.points.tolist()))
+    y = np.asarray(model.y_train_)
+    errors = []
+    for i in range(len(y)):
+        rest = np.arange(len(y)) != i
+        other = GaussianProcessRegressor(
+            model.kernel_, optimizer=None, alpha=model.alpha
+        )
+        errors.append(y[i] - other.fit(x[rest], y[rest]).predict(x[i : i + 1])[0])
+    expected = 1 - np.sum(np.square(errors)) / np.sum((y - y.mean()) ** 2)
+
+    assert posterior.leave_one_out(model) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_process_that_explains_nothing_is_named():
+    about = {"leave_one_out_r2": -0.02, "guided_minus_random": [-0.08, -0.2, 0.04]}
+    first, second = choose.doubts(about)
+    assert "explains none of its rewards (leave-one-out R2 -0.02)" in first
+    assert "guided points are no better than random ones" in second
+    fine = {"leave_one_out_r2": 0.6, "guided_minus_random": [0.1, 0.05, 0.15]}
+    assert choose.doubts(fine) == []
+
+
+def test_guided_points_are_compared_with_random_ones_by_welch(smooth):
+    from scipy import stats
+
+    gain = choose.guidance(smooth, 3)["guided_minus_random"]
+    test = stats.ttest_ind(smooth.rewards[3:], smooth.rewards[:3], equal_var=False)
+    assert gain[1:] == pytest.approx(list(test.confidence_interval(0.95)))

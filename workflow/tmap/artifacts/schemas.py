@@ -181,6 +181,27 @@ SCHEMAS = {
             "raced": (BOOL, "stopped early: not comparable, never the incumbent"),
         },
     ),
+    "groups": Schema(
+        1,
+        {
+            "round": (INT, "of asking, from 0"),
+            "sample_ids": (TEXTS, "the rows that were shown, the last one nearest"),
+            "question_ids": (TEXTS, "the questions that were asked after them"),
+            "is_correct": (pa.list_(BOOL), "their answers, in this order"),
+            "expected": (FLOAT, "accuracy that the fit expects of the group"),
+        },
+    ),
+    "values": Schema(
+        1,
+        {
+            "sample_id": (TEXT, "a candidate"),
+            "value": (
+                FLOAT,
+                "accuracy that the trees expect after rows like it; the mean of its "
+                "columns where they abstain",
+            ),
+        },
+    ),
     "search_timings": Schema(
         2,
         {

@@ -14,6 +14,37 @@ SEARCHED = ("learned", "best_single")
 WEIGHING = ("uniform", "product", "drawn", *SEARCHED, "consensus")
 
 
+class GroupsSection(Section):
+    """Ask groups of rows and learn from every one of them (ours: explanation/groups.md).
+
+    In place of a reward per weight vector, each answer after a group of rows is one
+    observation; weights are fitted to all of them.
+    """
+
+    n_answers: int = Field(
+        default=576, ge=40, description="answers that the search may ask for"
+    )
+    per_group: int = Field(
+        default=1,
+        ge=1,
+        description="questions after each group; at equal answers more groups say more, "
+        "at the price of a prompt of its own for each answer",
+    )
+    rounds: int = Field(
+        default=4,
+        ge=1,
+        description="fits: the first after groups spread over the columns, later ones "
+        "after groups that decide between the selections still possible",
+    )
+    stop_below: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="stop between rounds once the best selection is expected to gain "
+        "less accuracy than this; 0 asks all answers",
+    )
+
+
 class SearchSection(Section):
     """Bayesian optimisation of the weights (paper 3.5 and 4.3)."""
 
@@ -43,6 +74,13 @@ class SearchSection(Section):
         default=False,
         description="ask half of the groups first and stop if the point cannot win; such "
         "an iteration is flagged `raced` and never chosen; pays from n_groups: 5",
+    )
+    groups: GroupsSection | None = Field(
+        default=None,
+        description="ask groups of n_shots rows and fit weights to their answers, in "
+        "place of a Gaussian process; n_initial, n_iterations, proposals, racing, batch "
+        "and warm_start then mean nothing, and exemplars and n_groups are those of the "
+        "confirmed rewards",
     )
     batch: int = Field(
         default=1,
@@ -141,6 +179,11 @@ class MethodCard(Section):
         default="",
         description="a searched method whose weights are used; no new search is run",
     )
+    score: Literal["weights", "value"] = Field(
+        default="weights",
+        description="what ranks the rows: weights: the weighted sum of their columns; "
+        "value: their value by trees that a group search fitted to the same answers",
+    )
     models: list[str] = Field(
         default=[], description="consensus: model cards whose rewards are averaged"
     )
@@ -205,6 +248,25 @@ class MethodCard(Section):
         if self.bounds[0] >= self.bounds[1]:
             raise ValueError(
                 f"`bounds:` {list(self.bounds)} must be [low, high] with low < high"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_ask_groups(self) -> MethodCard:
+        groups = self.search.groups
+        if groups and self.weights != "learned":
+            raise ValueError(
+                "`search: groups:` goes with weights: learned; leave it out with "
+                f"weights: {self.weights}"
+            )
+        if groups and self.bounds[0] > 0:
+            raise ValueError(
+                f"`search: groups:` fits weights from 0 or below, and `bounds:` begin at "
+                f"{self.bounds[0]:g}; take [0, 1] or [-1, 1]"
+            )
+        if self.score == "value" and not groups:
+            raise ValueError(
+                "`score: value` needs a search that asks groups; add `search: {groups: {}}`"
             )
         return self
 

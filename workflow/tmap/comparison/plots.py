@@ -84,7 +84,11 @@ def search(runs: Runs, path: str | Path) -> None:
         figure.text(0.5, 0.5, text, ha="center", va="center")
     for i, method in enumerate(methods):
         axes = figure.add_subplot(len(methods), 1, i + 1)
-        _panel(axes, method, runs.searches_of(method))
+        searches = runs.searches_of(method)
+        if searches[0].weights.get("groups"):
+            _columns(axes, method, searches)
+        else:
+            _panel(axes, method, searches)
     _save(figure, path)
 
 
@@ -107,6 +111,34 @@ def _panel(axes: Axes, method: str, searches: list[Search]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _tidy(axes, grid="y")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9)
+
+
+def _columns(axes: Axes, method: str, searches: list[Search]) -> None:
+    """What each column adds to accuracy, by the group model, with 90 % intervals."""
+    for i, found in enumerate(searches):
+        about = found.weights["groups"]
+        colour = SEED_COLOURS[i % len(SEED_COLOURS)]
+        heights = np.arange(len(about["indicators"])) + 0.18 * i
+        low, high = 100 * np.array(about["unbounded_interval"]).T
+        axes.hlines(heights, low, high, color=colour, linewidth=2.5, alpha=0.45)
+        axes.plot(100 * np.array(about["coefficients"]), heights, "o", color=colour)
+    about = searches[0].weights["groups"]
+    low, high = about["r2_interval"]
+    axes.set_yticks(range(len(about["indicators"])), about["indicators"])
+    axes.invert_yaxis()
+    axes.axvline(0, color=GREY, linewidth=1)
+    axes.set_xlabel(
+        "points of accuracy from a column's lowest to its highest value\n"
+        "(dot: as weighted; bar: 90 % interval without bounds)"
+    )
+    verdict = "abstains" if searches[0].weights["abstains"] else "learns"
+    axes.set_title(
+        f"{method}: {about['n_groups']} groups asked; held-out R2 {about['r2']:.2f} "
+        f"[{low:.2f}, {high:.2f}], p {about['p']:.3f}: {verdict}",
+        loc="left",
+        fontsize=10,
+    )
+    _tidy(axes, grid="x")
 
 
 def _points(axes: Axes, trace: pd.DataFrame, colour: str, explain: bool) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from tmap import cards
 from tmap.artifacts.files import read_json
-from tmap.dag.methods import agreed, searched
+from tmap.dag.methods import agreed, asking_weights
 from tmap.errors import TmapError
 
 
 def certifiable(methods: list[str]) -> list[str]:
-    """Those of `methods` that have a search of their own, with one model or several."""
-    return [m for m in methods if m in (*searched(methods), *agreed(methods))]
+    """Those of `methods` that search weights on their own, with one model or several."""
+    return [m for m in methods if m in (*asking_weights(methods), *agreed(methods))]
 
 
 def sentinel_runs(

@@ -11,6 +11,21 @@ def searched(methods: list[str]) -> list[str]:
     return [m for m in methods if _own(m) in SEARCHED]
 
 
+def asking_groups(methods: list[str]) -> list[str]:
+    """Those of `methods` with a search of their own that asks groups of rows."""
+    return [
+        m
+        for m in searched(methods)
+        if cards.load("methods", m).search.groups is not None
+    ]
+
+
+def asking_weights(methods: list[str]) -> list[str]:
+    """Those of `methods` with a search of their own that asks weight vectors."""
+    asking = asking_groups(methods)
+    return [m for m in searched(methods) if m not in asking]
+
+
 def agreed(methods: list[str]) -> list[str]:
     """Those of `methods` that have a search of their own with several models."""
     return [m for m in methods if _own(m) == "consensus"]

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tmap import cards, indicators
+from tmap.cards.method import SearchSection
 from tmap.cards.model import EngineSection, ModelCard, PlaceSection, PromptSection
 from tmap.dag.indicators import options
 
@@ -186,6 +187,14 @@ def search_weights(dataset: str, model: str, method: str) -> dict[str, Any]:
     }
 
 
+def search_groups(dataset: str, model: str, method: str) -> dict[str, Any]:
+    """As `search_weights`; what groups do not use of `search:` is left out."""
+    unused = {"n_initial", "n_iterations", "proposals", "racing", "batch", "warm_start"}
+    found = search_weights(dataset, model, method)
+    search = found["search"].model_dump(mode="json", exclude=unused)
+    return found | {"search": SearchSection(**search)}
+
+
 def search_consensus(dataset: str, method: str) -> dict[str, Any]:
     """The values that each model's own search would read, in the order of the card."""
     models = cards.load("methods", method).models
@@ -214,11 +223,14 @@ def select_subset(dataset: str, method: str) -> dict[str, Any]:
     # The encoder is part of the file's path, so its name need not be a parameter.
     steps = how.filter.model_dump(include={"below", "diversity"})
     drawn = {"bounds": how.bounds} if how.weights == "drawn" else {}
-    return {**_selection(dataset, method), "filter": steps, **drawn}
+    by = {"score": how.score} if how.score != "weights" else {}
+    return {**_selection(dataset, method), "filter": steps, **drawn, **by}
 
 
 def export_subset(dataset: str, method: str) -> dict[str, Any]:
-    return {k: _selection(dataset, method)[k] for k in ("weights", "normalise")}
+    found = {k: _selection(dataset, method)[k] for k in ("weights", "normalise")}
+    by_value = cards.load("methods", method).score == "value"
+    return found | ({"weights": "value"} if by_value else {})
 
 
 def train_adapter(model: str) -> dict[str, Any]:

@@ -29,6 +29,13 @@ def weights_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
     return [f"{room}/s{seed}/weights.json"] if room else []
 
 
+def values_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
+    """The values of rows that a method ranks by, as a list; empty if it uses weights."""
+    room = search_room(dataset, model, method)
+    by_value = cards.load("methods", method).score == "value"
+    return [f"{room}/s{seed}/values.parquet"] if room and by_value else []
+
+
 def models_of(method: str) -> list[str]:
     """The models whose rewards a consensus averages."""
     return cards.load("methods", method).models

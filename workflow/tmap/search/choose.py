@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from tmap.search import posterior
 from tmap.search.ledger import short_digest
@@ -112,6 +113,60 @@ def summary(
         "n_evaluations": len(found.rewards),
         **notes,
     }
+
+
+def guidance(found: Found, n_random: int) -> dict[str, Any]:
+    """What the process knew of the rewards, and whether its points beat random ones.
+
+    Parameters
+    ----------
+    n_random : points before the first guided one
+
+    Returns
+    -------
+    leave_one_out_r2 : None without a fitted process
+    guided_minus_random : difference of the mean rewards with its 95 % interval (Welch);
+        None with fewer than two points on either side
+    """
+    raced = found.trace["raced"].to_numpy(dtype=bool)
+    random = found.rewards[:n_random][~raced[:n_random]]
+    guided = found.rewards[n_random:][~raced[n_random:]]
+    known = None if found.model is None else posterior.leave_one_out(found.model)
+    gain = None
+    if min(len(random), len(guided)) > 1 and np.ptp(found.rewards) > 0:
+        gain = _difference(guided, random)
+    return {"leave_one_out_r2": known, "guided_minus_random": gain}
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> list[float]:
+    """Mean of a minus mean of b, and its 95 % interval by Welch's t."""
+    parts = np.array([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)])
+    difference, variance = float(a.mean() - b.mean()), float(parts.sum())
+    if variance == 0:
+        return [difference] * 3
+    freedom = variance**2 / float(
+        parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1)
+    )
+    half = float(stats.t.ppf(0.975, freedom)) * variance**0.5
+    return [difference, difference - half, difference + half]
+
+
+def doubts(about: dict[str, Any]) -> list[str]:
+    """A warning if the process explains nothing, or guides to nothing better."""
+    known, gain = about["leave_one_out_r2"], about["guided_minus_random"]
+    found = []
+    if gain is not None and known is not None and known <= 0:
+        found.append(
+            f"the Gaussian process explains none of its rewards (leave-one-out R2 "
+            f"{known:.2f}), so its weights are little better than a draw; "
+            "`search: {groups: {}}` learns from every group (method tmap_groups)"
+        )
+    if gain is not None and gain[0] <= 0:
+        found.append(
+            f"guided points are no better than random ones (mean reward {gain[0]:+.3f}, "
+            f"95 % interval {gain[1]:+.3f} to {gain[2]:+.3f})"
+        )
+    return found
 
 
 def constant(rewards: np.ndarray) -> list[str]:

@@ -78,7 +78,11 @@ class Candidates:
 
     def groups(self, weights: np.ndarray, turn: int = 0) -> np.ndarray:
         """(m, n) row numbers of the demonstrations under these weights."""
-        score = ranking.scores(self.features.matrix, weights)[self.rows]
+        return self.dealt(ranking.scores(self.features.matrix, weights), turn)
+
+    def dealt(self, score: np.ndarray, turn: int = 0) -> np.ndarray:
+        """(m, n) row numbers of the demonstrations under these (N,) scores."""
+        score = score[self.rows]
         n = min(self.n_needed, len(score))
         ranked = self.rows[ranking.top(score, self.ties[self.rows], n)]
         how = self.search
@@ -102,13 +106,45 @@ class Candidates:
     ) -> Evaluation:
         """The reward of these weights on the reward's question set."""
         start = time.monotonic()
-        groups = self.groups(weights, turn)
+        return self._evaluation(reward, self.groups(weights, turn), beat, start)
+
+    def evaluate_score(
+        self, reward: Reward, score: np.ndarray, turn: int
+    ) -> Evaluation:
+        """The reward of (N,) scores on the reward's question set."""
+        start = time.monotonic()
+        return self._evaluation(reward, self.dealt(score, turn), None, start)
+
+    def _evaluation(
+        self, reward: Reward, groups: np.ndarray, beat: float | None, start: float
+    ) -> Evaluation:
         return Evaluation(reward(self.demos(groups), beat, start), self.ids(groups))
 
     def ask(self, reward: Reward, points: list[np.ndarray]) -> None:
         """Ask for all points together, so that `evaluate` finds the answers for each."""
         start = time.monotonic()
         reward.ask([d for w in points for d in self.demos(self.groups(w))], start)
+
+    def groups_key(self, bounds: tuple[float, float], seed: int, probe: str) -> str:
+        """Digest of all that affects which groups a search asks, but how many."""
+        return short_digest(
+            {
+                **self._identity(bounds, seed),
+                "n_shots": self.search.n_shots,
+                "groups": self.search.groups.model_dump(),  # type: ignore[union-attr]
+                "probe": probe,
+            }
+        )
+
+    def _identity(self, bounds: tuple[float, float], seed: int) -> dict[str, Any]:
+        return {
+            "features": hashlib.sha256(self.features.matrix.tobytes()).hexdigest(),
+            "samples": self.pool["text_hash"].tolist(),
+            "shown": hashlib.sha256(self.rows.tobytes()).hexdigest(),
+            "names": list(self.features.names),
+            "bounds": list(bounds),
+            "seed": seed,
+        }
 
     def key(
         self,
@@ -119,20 +155,15 @@ class Candidates:
     ) -> str:
         """Identifies a search: all that affects it, except its length and confirmation."""
         how = self.search.model_dump(
-            exclude={"n_iterations", "confirm_top", "warm_start"}
+            exclude={"n_iterations", "confirm_top", "warm_start", "groups"}
         )
         return short_digest(
             {
-                "features": hashlib.sha256(self.features.matrix.tobytes()).hexdigest(),
-                "samples": self.pool["text_hash"].tolist(),
-                "shown": hashlib.sha256(self.rows.tobytes()).hexdigest(),
-                "names": list(self.features.names),
+                **self._identity(bounds, seed),
                 "needed": self.n_needed,
-                "bounds": list(bounds),
                 "search": how,
                 "points": N_POINTS[self.search.proposals],
                 "start": start,
-                "seed": seed,
                 "reward": rewards,
             }
         )

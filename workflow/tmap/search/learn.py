@@ -108,9 +108,11 @@ def learn(task: Task, card: dict[str, Any], seed: int) -> Result:
         )
     best = choose.choose(found, bounds, seed)
     rows = choose.confirm(task.confirm, found, best, card["search"].confirm_top)
-    poor = [*task.warnings(), *choose.constant(found.rewards)]
+    about = choose.guidance(found, card["search"].n_initial)
+    poor = [*task.warnings(), *choose.constant(found.rewards), *choose.doubts(about)]
     for warning in poor:
         logger.warning(warning)
     notes = {**task.notes, "warnings": [*task.notes["warnings"], *poor]}
     notes["new_tokens"] = task.n_tokens()
+    notes["process"] = about
     return Result(found, choose.summary(task.names, found, best, rows, notes))

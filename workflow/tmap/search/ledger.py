@@ -19,6 +19,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tmap.engines.base import LanguageModel
 from tmap.errors import TmapError
 from tmap.jobs import attempts
 
@@ -56,6 +57,26 @@ class Ledger:
             os.close(file)
         self._index(record)
         attempts.kept()
+
+    def keep_batch(self, lm: LanguageModel) -> None:
+        """Keep the batch size that this ledger began with, or less if memory ran out.
+
+        Another batch size may round differently, so a resumed search uses the recorded one.
+        """
+        rows, known = lm.batch_size, self.batches.get(lm.key)
+        if known is not None and rows >= known:
+            lm.batch_size = known
+            return
+        if known is not None:
+            logger.warning(
+                "%s: answers so far were computed %d rows at a time, from here on %d: "
+                "in bfloat16 they may round differently. A GPU with as much free memory "
+                "as before avoids that",
+                self.path,
+                known,
+                rows,
+            )
+        self.append({"type": "batch", "engine": lm.key, "rows": rows})
 
     def _index(self, record: dict[str, Any]) -> None:
         if record["type"] == "answers":

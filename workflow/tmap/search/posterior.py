@@ -29,6 +29,21 @@ def means(model: Any, space: Any, points: np.ndarray) -> np.ndarray:
     return -np.asarray(model.predict(space.transform(points.tolist())))
 
 
+def leave_one_out(model: Any) -> float:
+    """R2 of each reward predicted from all others, by the fitted process as it is.
+
+    1 minus the squared errors over those around the mean; 0 or less where the process
+    knows no more than the mean. The errors follow from the fit (Rasmussen and Williams
+    2006, equation 5.12): alpha_i / [K^-1]_ii.
+    """
+    lower = np.asarray(model.L_)
+    inverse = np.linalg.solve(lower.T, np.linalg.solve(lower, np.eye(len(lower))))
+    value = np.asarray(model.y_train_, dtype=float)
+    error = np.asarray(model.alpha_, dtype=float) / np.diag(inverse)
+    around = float(np.sum((value - value.mean()) ** 2))
+    return 1 - float(np.sum(error**2)) / around if around > 0 else 0.0
+
+
 def relative(weights: np.ndarray) -> np.ndarray:
     """w / max |w| along the last axis: w and c*w select the same samples.
 

@@ -20,10 +20,11 @@ from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
 from tmap.evaluation.marking import Marking
 from tmap.prompts.renderer import Demo, Renderer
-from tmap.search import outcome
+from tmap.search import groups, outcome
 from tmap.search.demonstrations import Candidates, Texts, short_enough
 from tmap.search.learn import Result, learn
 from tmap.search.ledger import Ledger
+from tmap.search.probe import FewShot
 from tmap.search.reward import Reward
 from tmap.selection import features, ranking
 from tmap.tiny import estimators
@@ -116,6 +117,44 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
     seed : of the optimiser
     """
     return learn(prepare(card, inputs, Ledger(ledger)), card, seed)
+
+
+def run_groups(
+    card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int
+) -> groups.Result:
+    """Ask groups of rows, fit weights to their answers, confirm.
+
+    Questions are all reward questions but those of the confirm set: a group is asked few,
+    so they need not be the tiny set's.
+
+    Parameters
+    ----------
+    card : `dag.params.search_groups` of the dataset, model and method
+    inputs, ledger, seed : as for `run`
+    """
+    ready = prepare(card, inputs, Ledger(ledger))
+    kept = tables.read("tiny", inputs.confirm)["question_id"]
+    questions = tables.read("questions", inputs.questions)
+    asked = questions[~questions["question_id"].isin(kept)].reset_index(drop=True)
+    main = ready.main
+    probe = FewShot(
+        main.lm,
+        main.renderer,
+        asked,
+        main.marking,
+        ready.candidates.texts,
+        main.ledger,
+    )
+    n_selected = ranking.n_selected(card["fraction"], len(ready.candidates.pool))
+    search = groups.Search(
+        ready.candidates, probe, card["search"], card["bounds"], n_selected, seed
+    )
+    key = ready.candidates.groups_key(card["bounds"], seed, probe.identity())
+
+    def confirm(score: np.ndarray) -> outcome.Evaluation:
+        return ready.candidates.evaluate_score(ready.check, score, turn=1)
+
+    return groups.learn(search, key, confirm, ready.notes)
 
 
 def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:

@@ -5,7 +5,6 @@ R(w) = mean over groups of the estimated accuracy      paper equations 2, 3 and 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -23,7 +22,6 @@ from tmap.prompts.renderer import Demo, Renderer
 from tmap.search.ledger import Ledger, short_digest
 from tmap.search.outcome import Outcome
 
-logger = logging.getLogger(__name__)
 #: Share of unreadable answers above which to warn, and the distance from 100 % or from
 #: guessing within which a model's accuracy makes its rewards uninformative.
 UNREAD, MARGIN = 0.05, 0.05
@@ -133,13 +131,13 @@ class Reward:
         """The same as `ask`, for groups whose keys are known."""
         keys = [key for key in named if key not in self.ledger.answers]
         while keys:
-            self._keep_batch()
+            self.ledger.keep_batch(self.lm)
             n = max(1, self.lm.batch_size // len(self.questions))
             some, keys = keys[:n], keys[n:]
             before = copy(self.lm.spent)
             its = [named[key] for key in some]
             found = examine(self.lm, self.renderer, self.questions, its, self.marking)
-            self._keep_batch()
+            self.ledger.keep_batch(self.lm)
             new_tokens = [int(count) for count in found.n_new_tokens]
             for i, key in enumerate(some):
                 self.ledger.append(
@@ -157,26 +155,6 @@ class Reward:
             for key, tokens, spent in zip(some, new_tokens, shares, strict=True):
                 self.unbooked[key] = Cost(each, tokens, spent)
             since = time.monotonic()
-
-    def _keep_batch(self) -> None:
-        """Keep the batch size that this ledger began with, or less if memory ran out.
-
-        Another batch size may round differently, so a resumed search uses the recorded one.
-        """
-        rows, known = self.lm.batch_size, self.ledger.batches.get(self.lm.key)
-        if known is not None and rows >= known:
-            self.lm.batch_size = known
-            return
-        if known is not None:
-            logger.warning(
-                "%s: answers so far were computed %d rows at a time, from here on %d: "
-                "in bfloat16 they may round differently. A GPU with as much free memory "
-                "as before avoids that",
-                self.ledger.path,
-                known,
-                rows,
-            )
-        self.ledger.append({"type": "batch", "engine": self.lm.key, "rows": rows})
 
     def room(self, n_shots: int) -> int | None:
         """Tokens that each of n demonstrations may take; None if there is no limit.

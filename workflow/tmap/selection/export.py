@@ -54,6 +54,8 @@ HOW = {
     "learned": "highest weighted sum of its indicators ({normalise}), weights searched "
     "with few-shot accuracy as the reward",
     "product": "highest product of its indicators ({normalise})",
+    "value": "highest value, which trees predict from its indicators ({normalise}) after "
+    "few-shot answers to groups of rows",
     "drawn": "highest weighted sum of its indicators ({normalise}), weights drawn at "
     "random",
     "best_single": "highest by the one indicator ({normalise}) with the best few-shot "
@@ -167,6 +169,11 @@ def title(dataset: str, model: str, method: str, seed: int) -> str:
 
 
 def _weights(subset: dict[str, Any], learned: dict[str, Any] | None) -> str:
+    if subset["weights"] is None and subset["indicators"]:
+        columns = ", ".join(subset["indicators"])
+        lines = [f"None: trees give each row a value by {columns}."]
+        lines += [f"\nWarning: {_cell(text)}" for text in subset["warnings"]]
+        return "\n".join(lines)
     if subset["weights"] is None:
         return "None: no indicator was used."
     spread = ", 90 % interval" if learned else ""

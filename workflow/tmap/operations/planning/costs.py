@@ -202,10 +202,21 @@ def searching(job: Job, sizes: Sizes) -> Found:
         n = k
     if job.rule == "explain_weights":
         n = how.explain_orders * (k - 1) + k + 2
-    n += how.search.confirm_top + 1
     s = questions_of(job.names["dataset"], job.names["method"], sizes)
     prefix, model = how.search.n_shots * sizes.row_tokens, job.names["model"]
-    found, steps = asking(model, n, how.search.n_groups, s, prefix, sizes, job)
+    m = how.search.n_groups
+    if how.search.groups and job.rule == "search_groups":
+        per_group = min(how.search.groups.per_group, sizes.reward)
+        n_groups = math.ceil(how.search.groups.n_answers / per_group)
+        # Every answer has a prompt of its own, and all are computed together.
+        found, steps = asking(model, 1, n_groups, per_group, prefix, sizes, job)
+        found.read += n_groups * (per_group - 1) * prefix
+        n = 3  # weights, values and uniform weights are confirmed
+        confirmed, more = asking(model, n, m, s, prefix, sizes, job)
+        found.add(confirmed)
+        return found, model, steps + more
+    n += how.search.confirm_top + 1
+    found, steps = asking(model, n, m, s, prefix, sizes, job)
     return found, model, steps
 
 

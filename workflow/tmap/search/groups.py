@@ -1,0 +1,368 @@
+"""A search that asks groups of rows and learns from every answer.
+
+Each round asks groups (`tmap.search.design`), fits the group model to all answers so far
+(`tmap.search.group_model`), and stops where little is left to gain. Weights, row values
+and uniform weights are then confirmed on questions that the search never used. Where the
+columns know nothing of the answers, the search abstains: its weights are uniform.
+
+A killed search resumes by replay: the same seed deals the same groups, and answers in the
+ledger cost nothing. Each round's groups are recorded; other ones stop the search.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from tmap.artifacts import files, provenance, tables
+from tmap.cards.method import SearchSection
+from tmap.errors import TmapError
+from tmap.search import group_model, posterior, value_model
+from tmap.search.demonstrations import Candidates
+from tmap.search.design import Design
+from tmap.search.group_model import Data, Fit
+from tmap.search.ledger import short_digest
+from tmap.search.outcome import Evaluation
+from tmap.search.probe import FewShot, Group
+from tmap.selection import ranking
+
+logger = logging.getLogger(__name__)
+#: Draws of the coefficients behind the expected gain.
+N_DRAWS = 200
+
+
+@dataclass
+class Asked:
+    """The groups asked so far, with their answers.
+
+    Attributes
+    ----------
+    rounds : round of each group
+    correct : (q,) answers of each group
+    """
+
+    groups: list[Group] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
+    correct: list[np.ndarray] = field(default_factory=list)
+
+    def data(self, matrix: np.ndarray) -> Data:
+        rows = np.array([group.rows for group in self.groups])
+        answers = np.array([marks.mean() for marks in self.correct])
+        return Data(matrix[rows].mean(axis=1), answers)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The tables of a finished group search, and the content of weights.json."""
+
+    trace: pd.DataFrame
+    timings: pd.DataFrame
+    groups: pd.DataFrame
+    values: pd.DataFrame
+    summary: dict[str, Any]
+
+    def write(
+        self, paths: dict[str, Path], seed: int, code: str, made: dict[str, Any]
+    ) -> None:
+        """Write each file under its name; each records its code and its inputs."""
+        about: dict[str, Any] = {"seed": seed, "code": code, "made": made}
+        names = self.summary["indicators"]
+        tables.write("trace", self.trace, paths["trace"], **about, indicators=names)
+        tables.write("search_timings", self.timings, paths["timings"], **about)
+        tables.write("groups", self.groups, paths["groups"], **about)
+        tables.write("values", self.values, paths["values"], **about)
+        versions = provenance.versions()
+        files.write_json(
+            paths["weights"], {**self.summary, **about, "versions": versions}
+        )
+
+
+class Search:
+    """A group search.
+
+    Parameters
+    ----------
+    candidates : the pool and its columns
+    probe : answers to questions after groups
+    how, bounds : of the method card; `how.groups` is set
+    n_selected : M
+    seed : of groups, draws and trees
+    """
+
+    def __init__(
+        self,
+        candidates: Candidates,
+        probe: FewShot,
+        how: SearchSection,
+        bounds: tuple[float, float],
+        n_selected: int,
+        seed: int,
+    ) -> None:
+        assert how.groups is not None
+        self.candidates, self.probe, self.how = candidates, probe, how
+        self.budget, self.bounds, self.seed = how.groups, bounds, seed
+        self.n_selected = n_selected
+        self.matrix = candidates.features.matrix
+        self.names = list(candidates.features.names)
+        self.signed = bounds[0] < 0
+        self.asked = Asked()
+        self.trace: list[dict[str, Any]] = []
+        self.times: list[dict[str, Any]] = []
+        self.rng = np.random.default_rng([seed, 1])
+        self.design = Design(
+            self.matrix,
+            candidates.rows,
+            how.n_shots,
+            len(probe.questions),
+            min(self.budget.per_group, len(probe.questions)),
+            seed,
+        )
+
+    def run(self, key: str) -> tuple[Fit, float]:
+        """Ask round after round; the last fit, and the gain that is still expected.
+
+        Parameters
+        ----------
+        key : names this search in the ledger
+        """
+        total = max(8, self.budget.n_answers // self.design.per_group)
+        sizes = np.diff(np.linspace(0, total, self.budget.rounds + 1).astype(int))
+        found, lacks, drawn = None, 0.0, np.empty((0, 0))
+        last = time.monotonic()
+        for number, size in enumerate(sizes.tolist()):
+            if found is None:
+                groups = self.design.spread(size)
+            else:
+                first, second = (self.select(b) for b in drawn[:2])
+                groups = self.design.dividing(size, first, second)
+            self._check_replay(key, number, groups)
+            thinking = time.monotonic() - last
+            correct = self.probe.ask(groups)
+            last = time.monotonic()
+            self.asked.groups += groups
+            self.asked.rounds += [number] * len(groups)
+            self.asked.correct += list(correct)
+            with threadpool_limits(
+                1
+            ):  # another number of threads may round differently
+                data = self.asked.data(self.matrix)
+                found = group_model.fit(data, self.signed)
+                drawn = found.draws(N_DRAWS, self.signed, self.rng)
+                lacks = group_model.regret(found, drawn, self.matrix, self.select)
+            self._record(number, correct, groups, found, lacks, thinking, total)
+            if lacks < self.budget.stop_below:
+                break
+        assert found is not None
+        return found, lacks
+
+    def select(self, weights: np.ndarray) -> np.ndarray:
+        """(M,) row numbers that (K,) weights would select."""
+        score = ranking.scores(self.matrix, weights)
+        return ranking.top(score, self.candidates.ties, self.n_selected)
+
+    def _check_replay(self, key: str, number: int, groups: list[Group]) -> None:
+        ledger, said = (
+            self.probe.ledger,
+            short_digest([list(map(list, g)) for g in groups]),
+        )
+        known = ledger.proposals.get(key, {}).get(number)
+        if known is None:
+            if key not in ledger.searches:
+                ledger.append(
+                    {"type": "search", "search": key, "versions": provenance.versions()}
+                )
+            ledger.append(
+                {"type": "proposal", "search": key, "iteration": number, "groups": said}
+            )
+        elif known["groups"] != said:
+            raise TmapError(
+                f"Round {number} of the search now asks other groups than {ledger.path} "
+                "records. Restore the environment of constraints.txt to resume, or "
+                "delete the ledger to start again."
+            )
+
+    def _record(
+        self,
+        number: int,
+        correct: np.ndarray,
+        groups: list[Group],
+        found: Fit,
+        lacks: float,
+        thinking: float,
+        total: int,
+    ) -> None:
+        accuracy = correct.mean(axis=1)
+        spread = accuracy.std(ddof=1) / len(accuracy) ** 0.5
+        self.trace.append(
+            {
+                "iteration": number,
+                "weights": group_model.scaled(found.beta, self.bounds),
+                "reward": float(accuracy.mean()),
+                "reward_se_items": float("nan"),
+                "reward_se_groups": float(spread),
+                "group_accuracy": accuracy,
+                "exemplars": self.candidates.ids(np.array([g.rows for g in groups])),
+                "raced": False,
+            }
+        )
+        probe, spent = self.probe, self.probe.spent
+        in_engine = spent.prefill_seconds + spent.decode_seconds
+        self.times.append(
+            {
+                "iteration": number,
+                "reward_seconds": probe.seconds,
+                "prefill_seconds": spent.prefill_seconds,
+                "decode_seconds": spent.decode_seconds,
+                "score_seconds": max(0.0, probe.seconds - in_engine),
+                "floor_seconds": spent.floor_seconds if in_engine else 0.0,
+                "prompt_tokens": spent.prompt_tokens,
+                "optimizer_seconds": thinking,
+                "new_tokens": probe.new_tokens,
+                "ledger_hits": probe.hits,
+            }
+        )
+        logger.info(
+            "round %d: %d of %d groups asked, accuracy %.3f, a better selection may gain "
+            "%.1f points, %.1fs",
+            number + 1,
+            len(self.asked.groups),
+            total,
+            accuracy.mean(),
+            100 * lacks,
+            probe.seconds,
+        )
+
+    def table(self, found: Fit) -> pd.DataFrame:
+        """Table 'groups'."""
+        questions = self.probe.questions["question_id"].to_numpy()
+        rows = np.array([group.rows for group in self.asked.groups])
+        return pd.DataFrame(
+            {
+                "round": self.asked.rounds,
+                "sample_ids": self.candidates.ids(rows),
+                "question_ids": [
+                    questions[list(group.questions)].tolist()
+                    for group in self.asked.groups
+                ],
+                "is_correct": [marks.tolist() for marks in self.asked.correct],
+                "expected": found.predict(self.asked.data(self.matrix).x),
+            }
+        )
+
+
+def learn(
+    search: Search,
+    key: str,
+    confirm: Callable[[np.ndarray], Evaluation],
+    notes: dict[str, Any],
+) -> Result:
+    """Ask, fit, test, confirm.
+
+    Parameters
+    ----------
+    search : not yet run
+    key : names it in the ledger
+    confirm : (N,) scores of all rows -> their reward on the confirm set
+    notes : for weights.json
+    """
+    found, lacks = search.run(key)
+    matrix, names, seed = search.matrix, search.names, search.seed
+    with threadpool_limits(1):
+        data = search.asked.data(matrix)
+        known = group_model.skill(data, search.signed, found.penalty, seed)
+        trees = value_model.fit(data, seed)
+        worth = value_model.skill(data, seed)
+        values = trees.predict(matrix)
+        curves = value_model.partial_dependence(trees, matrix, names, seed)
+        drawn = found.draws(group_model.N_DRAWS, search.signed, search.rng)
+    uniform = np.ones(len(names))
+    learns = known.learns and bool(found.beta.any())
+    weights = group_model.scaled(found.beta, search.bounds) if learns else uniform
+    relative = posterior.relative(weights)
+    interval = group_model.relative_intervals(drawn, relative) if learns else None
+    if not worth.learns:
+        values = matrix.mean(axis=1)
+    confirmed = [
+        _confirmed("weights", ranking.scores(matrix, weights), confirm),
+        _confirmed("value", values, confirm),
+        _confirmed("uniform", ranking.scores(matrix, uniform), confirm),
+    ]
+    warnings = [*notes["warnings"], *_doubts(known, worth, learns)]
+    for warning in warnings[len(notes["warnings"]) :]:
+        logger.warning(warning)
+    summary = {
+        "indicators": names,
+        "weights": weights.tolist(),
+        "weights_relative": relative.tolist(),
+        "interval": None if interval is None else interval.tolist(),
+        "abstains": not learns,
+        "iteration": None,
+        "reward": confirmed[0]["reward"],
+        "reward_search": None,
+        "uniform_reward": confirmed[-1]["reward"],
+        "confirm": confirmed,
+        "n_evaluations": len(search.asked.groups),
+        "groups": group_model.about(names, found, known, data, lacks),
+        "value": worth.about() | {"partial_dependence": curves},
+        **notes,
+        "warnings": warnings,
+        "new_tokens": _tokens(search),
+    }
+    ids = search.candidates.pool["sample_id"].to_numpy()
+    return Result(
+        pd.DataFrame(search.trace),
+        pd.DataFrame(search.times),
+        search.table(found),
+        pd.DataFrame({"sample_id": ids, "value": values}),
+        summary,
+    )
+
+
+def _confirmed(
+    name: str, score: np.ndarray, confirm: Callable[[np.ndarray], Evaluation]
+) -> dict[str, Any]:
+    outcome = confirm(score).outcome
+    logger.info("confirm %s: reward %.4f", name, outcome.reward)
+    error = outcome.se_groups
+    return {
+        "name": name,
+        "reward": outcome.reward,
+        "se_items": outcome.se_items,
+        "se_groups": None if np.isnan(error) else error,
+    }
+
+
+def _doubts(
+    known: group_model.Skill, worth: value_model.Skill, learns: bool
+) -> list[str]:
+    found = []
+    if not learns:
+        found.append(
+            f"the columns do not predict which groups answer better (p {known.p:.2f}, "
+            f"held-out R2 {known.r2:.3f}), so the search abstains: its weights are equal, "
+            "as in method uniform; ask more (search: groups: n_answers) or bring columns "
+            "that see what matters"
+        )
+    if not worth.learns:
+        found.append(
+            f"the trees predict no answers that they have not seen (R2 {worth.r2:.3f}), "
+            "so row values are the mean of the columns"
+        )
+    return found
+
+
+def _tokens(search: Search) -> int | None:
+    """Tokens behind all answers; None where options are scored and nothing is written."""
+    if search.probe.marking.is_choice:
+        return None
+    known = search.probe.ledger.answers
+    keys = {search.probe.key(group) for group in search.asked.groups}
+    return sum(known[key]["new_tokens"] for key in sorted(keys))
