@@ -1,4 +1,4 @@
-"""Names shared by all rule files: known cards and valid wildcards."""
+"""Names that all chapters share: known cards and valid wildcards."""
 
 import re
 from pathlib import Path
