@@ -14,7 +14,7 @@ from tmap.artifacts import tables
 
 TARGET = "results/arith/tiny/metrics.json"
 CONFIG = "config/embedded/config.yaml"
-METHODS = ["base", "random", "tmap", "oracle"]
+METHODS = ["base", "random", "tmap", "tmap_groups", "oracle"]
 #: What `make demo` builds, of these methods and one training seed.
 OPTIONS = ("--config", f"methods=[{','.join(METHODS)}]", "seeds=1")
 
@@ -44,6 +44,7 @@ def _check_that_the_learned_selection_teaches_more_than_a_random_one(
 ) -> None:
     assert accuracy["oracle"] >= accuracy["random"] + 0.15
     assert accuracy["tmap"] >= accuracy["random"] + 0.05
+    assert accuracy["tmap_groups"] >= accuracy["random"] + 0.10
 
 
 def _check_that_it_holds_more_clean_rows_than_any_one_column_finds(
@@ -61,3 +62,5 @@ def _check_that_it_holds_more_clean_rows_than_any_one_column_finds(
         alone[path.stem] = clean.loc[top].mean()
     assert len(alone) == 8
     assert clean.loc[learned["sample_id"]].mean() > max(alone.values()) + 0.05
+    by_groups = tables.read("subset", room / "tiny/tmap_groups/s0/subset.parquet")
+    assert clean.loc[by_groups["sample_id"]].mean() > 0.6  # tmap's third holds .41
