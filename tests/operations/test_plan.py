@@ -57,6 +57,14 @@ def test_a_search_asks_t_times_m_times_s_questions():
     assert full.passes == n * 5 * 330
 
 
+def test_a_search_of_groups_asks_its_answers_and_confirms_three_rankings():
+    found = costs.work(job("search_groups", method="tmap_groups"), SIZES)
+    confirmed = 3 * 5 * 100  # weights, values, uniform weights; m = 5, S = 100
+    assert found.passes == 576 + confirmed
+    assert found.read == 576 * (3 * 200 + 100) + 3 * 5 * (3 * 200 + 100 * 100)
+    assert found.written == (576 + confirmed) * 200
+
+
 def test_training_reads_the_subset_once_per_epoch():
     found = costs.work(job("train_adapter"), SIZES)
     assert found.trained == pytest.approx(0.3 * 1000 * 200)

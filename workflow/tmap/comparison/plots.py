@@ -114,23 +114,21 @@ def _panel(axes: Axes, method: str, searches: list[Search]) -> None:
 
 
 def _columns(axes: Axes, method: str, searches: list[Search]) -> None:
-    """What each column adds to accuracy, by the group model, with 90 % intervals."""
+    """Weights of a group search relative to the largest, with 90 % intervals."""
     for i, found in enumerate(searches):
-        about = found.weights["groups"]
         colour = SEED_COLOURS[i % len(SEED_COLOURS)]
-        heights = np.arange(len(about["indicators"])) + 0.18 * i
-        low, high = 100 * np.array(about["unbounded_interval"]).T
-        axes.hlines(heights, low, high, color=colour, linewidth=2.5, alpha=0.45)
-        axes.plot(100 * np.array(about["coefficients"]), heights, "o", color=colour)
+        weights = found.weights["weights_relative"]
+        heights = np.arange(len(weights)) + 0.18 * i
+        if found.weights["interval"] is not None:
+            low, high = np.array(found.weights["interval"]).T
+            axes.hlines(heights, low, high, color=colour, linewidth=3, alpha=0.45)
+        which = f"search s{found.s}" if len(searches) > 1 else None
+        axes.plot(weights, heights, "o", color=colour, label=which)
     about = searches[0].weights["groups"]
     low, high = about["r2_interval"]
     axes.set_yticks(range(len(about["indicators"])), about["indicators"])
     axes.invert_yaxis()
-    axes.axvline(0, color=GREY, linewidth=1)
-    axes.set_xlabel(
-        "points of accuracy from a column's lowest to its highest value\n"
-        "(dot: as weighted; bar: 90 % interval without bounds)"
-    )
+    axes.set_xlabel("weight relative to the largest; bar: 90 % interval")
     verdict = "abstains" if searches[0].weights["abstains"] else "learns"
     axes.set_title(
         f"{method}: {about['n_groups']} groups asked; held-out R2 {about['r2']:.2f} "
@@ -139,6 +137,8 @@ def _columns(axes: Axes, method: str, searches: list[Search]) -> None:
         fontsize=10,
     )
     _tidy(axes, grid="x")
+    if len(searches) > 1:
+        axes.legend(frameon=False, fontsize=9)
 
 
 def _points(axes: Axes, trace: pd.DataFrame, colour: str, explain: bool) -> None:
