@@ -41,7 +41,7 @@ def listed(nav: list | dict | str) -> Iterator[str]:
 
 
 def linked(page: str) -> set[str]:
-    """Pages that a page links to, as paths under docs/."""
+    """Pages that a page links to, as paths under docs/; pictures must be there."""
     text = (DOCS / page).read_text(encoding="utf-8")
     prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
     found = {
@@ -49,7 +49,9 @@ def linked(page: str) -> set[str]:
     }
     outside = [str(path) for path in found if not path.is_relative_to(DOCS)]
     assert not outside, f"{page}: write files outside docs/ as code, not as links"
-    return {str(path.relative_to(DOCS)) for path in found}
+    missing = [str(path) for path in found if not path.is_file()]
+    assert not missing, f"{page}: no such file"
+    return {str(path.relative_to(DOCS)) for path in found if path.suffix == ".md"}
 
 
 def test_every_page_is_in_the_menu_once():
