@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from tmap import engines, indicators
 from tmap.cards.model import EngineSection, PromptSection
 from tmap.errors import TmapError
 from tmap.indicators.scoring import losses
-from tmap.store.caching_engine import CachingEngine
+from tmap.store.caching_engine import CachingEngine, kept_until_done
 from tmap.store.measurements import Store
 from tmap.store.shards import Share, parse
 
@@ -289,3 +291,90 @@ def test_a_share_that_is_none_is_refused(text):
     with pytest.raises(TmapError, match="K/N"):
         parse(text)
     assert parse("2/3") == (2, 3)
+
+
+# --- what was measured and is gone is an error, never an empty answer
+
+
+class Purged(Store):
+    """A store whose folder is removed whenever something was put into it."""
+
+    def put(self, entries):
+        super().put(entries)
+        shutil.rmtree(self.folder.parents[1])
+
+
+ASKS = {
+    "generate": lambda lm: lm.generate([[1]], [[2], [3]], max_new_tokens=3),
+    "answer_nll": lambda lm: lm.answer_nll([[1], [2]], [[3], [4]]),
+    "option_nll": lambda lm: lm.option_nll([[1], [2]], [[3]], [[[4], [5]]]),
+    "digit_logits": lambda lm: lm.digit_logits([[1], [2]], [3, 4]),
+    "attention": lambda lm: lm.attention([[1], [2]], [[3], [4]], 0),
+}
+
+
+@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
+def test_replies_that_vanish_before_they_are_read_are_an_error(
+    tiny_llama, tmp_path, ask
+):
+    lm = engines.load(tiny_llama, ENGINE)
+    purged = partial(Purged, place=tmp_path / "store")
+    with pytest.raises(TmapError, match=r"2 of 2 replies that this job measured"):
+        ask(CachingEngine(lm, {}, tiny_llama, purged))
+
+
+def test_an_answer_without_a_token_is_no_lost_one(tiny_llama, tmp_path):
+    class Silent(Counted):
+        def generate(self, prefixes, questions, **how):
+            return [[[] for _ in questions] for _ in prefixes]
+
+    lm = Silent(engines.load(tiny_llama, ENGINE))
+    kept = CachingEngine(lm, {}, tiny_llama, store_at(tmp_path))
+    assert kept.generate([[1]], [[2], [3]], max_new_tokens=3) == [[[], []]]
+    assert kept.generate([[1]], [[2], [3]], max_new_tokens=3) == [[[], []]]
+
+
+def test_a_likelihood_that_is_not_finite_is_no_lost_one(tiny_llama, tmp_path):
+    class Overflown(Counted):
+        def answer_nll(self, prompts, answers):
+            return np.array([np.inf, 1.0]), np.array([1, 1])
+
+    lm = Overflown(engines.load(tiny_llama, ENGINE))
+    kept = CachingEngine(lm, {}, tiny_llama, store_at(tmp_path))
+    total, _ = kept.answer_nll([[1], [2, 2]], [[3], [4]])
+    assert np.isnan(total).sum() == 1
+
+
+def test_an_evaluation_leaves_the_folder_of_another_one_alone(tiny_llama, tmp_path):
+    lm = engines.load(tiny_llama, ENGINE)
+
+    def job():
+        return kept_until_done(lm, tiny_llama, tmp_path / "checkpoints")
+
+    def ask(engine):
+        return engine.generate([[1]], [[2], [3]], max_new_tokens=3)
+
+    with job() as first:
+        alone = ask(first)
+        with job() as second:  # began while the first still ran
+            assert ask(second) == alone
+        assert not (tmp_path / "checkpoints").exists()
+    with job() as first, job() as second:
+        ask(first)
+        assert ask(second) == alone
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_the_first_of_two_evaluations_to_end_takes_no_answer_from_the_other(
+    tiny_llama, tmp_path
+):
+    lm = engines.load(tiny_llama, ENGINE)
+    first = kept_until_done(lm, tiny_llama, tmp_path / "checkpoints")
+    second = kept_until_done(lm, tiny_llama, tmp_path / "checkpoints")
+    one, two = first.__enter__(), second.__enter__()
+    answers = two.generate([[1]], [[2], [3]], max_new_tokens=3)
+    one.generate([[1]], [[2], [3]], max_new_tokens=3)
+    first.__exit__(None, None, None)
+    assert two.generate([[1]], [[2], [3]], max_new_tokens=3) == answers
+    second.__exit__(None, None, None)
+    assert not (tmp_path / "checkpoints").exists()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import secrets
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tmap.artifacts.files import forget
+from tmap.artifacts.files import forget, write_text
 from tmap.errors import TmapError
 from tmap.jobs.log import Progress
 from tmap.store.measurements import KEY, Entry, OpenStore, Store, Who
@@ -128,7 +129,8 @@ class CachingEngine:
             # Whole batches of answers, regardless of their number of tokens.
             size = (self.lm.batch_size, None)
             texts = self._measure("texts", asked, questions, tokens, compute, size)
-            found.append([text or [] for text in texts])
+            # Not computed, for it is another job's share, and not used here.
+            found.append([[] if text is None else text for text in texts])
         return found
 
     def digit_logits(self, prompts: Sequence[Ids], digits: Ids) -> np.ndarray:
@@ -204,8 +206,19 @@ class CachingEngine:
         known = store.get(keys)
         requests = self._requests(kind, store, compute, size or (PIECE, PIECE_TOKENS))
         requests.add(asked, tokens, keys, known)
-        if self._noted is None and requests.measure(self.share):
-            known = store.get(keys)
+        if self._noted is not None:
+            return [known.get(key) for key in keys]
+        if requests.measure(self.share):
+            known |= store.get(key for key in keys if key not in known)
+        mine = keys if self.share == WHOLE else requests.measured
+        lost = {key for key in mine if key not in known} - requests.unusable
+        if lost:
+            raise TmapError(
+                f"{len(lost)} of {len(set(keys))} replies that this job measured are no "
+                f"longer in {store.folder}; each must be there when it is read. Another "
+                "job or a clean-up removed them. Run the same command again: it measures "
+                "what is missing."
+            )
         return [known.get(key) for key in keys]
 
     def _requests(self, *about: Any) -> Requests:
@@ -263,11 +276,17 @@ def kept_until_done(lm: Any, record: dict[str, Any], folder: Path) -> Iterator[A
     Parameters
     ----------
     lm, record : as for `CachingEngine`
-    folder : for `answers/`, which is removed at the end, as is the folder if then empty
+    folder : for `answers/`, which is removed at the end, as is the folder if then empty;
+        unless another job of the same output began meanwhile, which then owns it
     """
     kept = folder / "answers"
+    mark, own = kept / "owner", secrets.token_hex(8)
+    write_text(mark, own)
     yield _ByQuestion(lm, {}, record, partial(Store, place=kept))
-    forget(kept)
+    if mark.is_file() and mark.read_text(encoding="utf-8") == own:
+        forget(kept)
+    else:
+        logger.warning("%s belongs to another job by now, so it is left alone", kept)
 
 
 class Requests:
@@ -279,12 +298,18 @@ class Requests:
     store : keeps the replies
     compute : gives the replies to some requests; None for one that is not usable
     size : largest number of requests and tokens of a piece
+
+    Attributes
+    ----------
+    measured, unusable : keys that `measure` computed, and those without a usable reply
     """
 
     def __init__(
         self, kind: str, store: Store, compute: Compute, size: tuple[int, int | None]
     ) -> None:
         self.kind, self.store, self.compute, self.size = kind, store, compute, size
+        self.measured: set[str] = set()
+        self.unusable: set[str] = set()
         self._keys, self._tokens = bytearray(), array("i")
         self._spool, self._at = (
             Spool(),
@@ -322,9 +347,11 @@ class Requests:
         progress = Progress(self.kind, n, tokens=all_tokens)
         for piece in todo:
             replies = self.compute([pickle.loads(self._spool[i]) for i in at[piece]])
-            said = zip(keys[piece], replies, strict=True)
+            said = {k.decode(): r for k, r in zip(keys[piece], replies, strict=True)}
+            self.measured |= said.keys()
+            self.unusable |= {k for k, reply in said.items() if reply is None}
             self.store.put(
-                [Entry(k.decode(), None, r) for k, r in said if r is not None]
+                [Entry(k, None, r) for k, r in said.items() if r is not None]
             )
             progress.advance(len(piece), tokens=int(tokens[piece].sum()))
         if todo:
