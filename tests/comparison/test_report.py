@@ -108,7 +108,7 @@ def test_a_missing_metrics_file_says_how_to_build_it(tmp_path):
 def test_a_file_that_is_no_metrics_document_is_refused(tmp_path):
     other = tmp_path / "train.json"
     other.write_text("{}")
-    with pytest.raises(TmapError, match="not a metrics document"):
+    with pytest.raises(TmapError, match="not a metrics file: it has no `methods`"):
         report.read(other)
     other.write_text("{")
     with pytest.raises(TmapError, match="not valid JSON"):

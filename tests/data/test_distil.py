@@ -122,8 +122,13 @@ def test_numbers_are_compared_by_value(answer, gold, is_same):
 
 
 def test_a_teacher_that_is_never_right_stops_with_its_first_reply(serve):
-    with pytest.raises(TmapError, match="the first: sample s0: another answer"):
+    with pytest.raises(TmapError, match="the first fault: sample s0: another"):
         distil.distil(sums(5), judge(serve(teacher)), "number")
+
+
+def test_an_empty_pool_is_refused_before_the_teacher_is_asked():
+    with pytest.raises(TmapError, match="the undistilled pool is empty"):
+        distil.distil(sums(5).head(0), None, "number")
 
 
 def test_a_chat_has_no_single_answer():

@@ -255,7 +255,7 @@ def test_the_gate_refuses_a_model_that_was_never_taught(tiny_llama):
     measured = judge_gate.measure(engines.load(tiny_llama, ENGINE), rows)
 
     assert isinstance(rows, pd.DataFrame) and 0.1 < measured["base_share"] < 0.5
-    with pytest.raises(TmapError, match="does not pass its gate"):
+    with pytest.raises(TmapError, match="fails its acceptance check"):
         judge_gate.check([measured])
 
 

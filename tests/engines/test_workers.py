@@ -124,7 +124,7 @@ def test_each_process_has_a_gpu_of_those_that_the_job_sees(monkeypatch):
     assert named == ["2", "5"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    with pytest.raises(TmapError, match=r"data_parallel: 2, but this job sees 1 GPU"):
+    with pytest.raises(TmapError, match="data_parallel: 2, but this job sees 1 GPU;"):
         workers._places(engine)
 
 

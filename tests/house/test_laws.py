@@ -18,7 +18,7 @@ import yaml
 from project import ROOT
 from tmap import cli
 from tmap.artifacts import provenance
-from tmap.artifacts.rules import CHAPTERS, RULES
+from tmap.artifacts.rules import CHAPTERS, RULES, TIMED
 from tmap.dag import params
 from tmap.operations.planning import costs
 
@@ -109,6 +109,7 @@ def test_rule_command_log_and_benchmark_share_one_name(rule):
 
 @by_rule
 def test_a_rule_runs_where_the_registry_says(rule):
+    assert rule in RULES, f"add to workflow/tmap/artifacts/rules.py: ['{rule}']"
     body, place = FOUND[rule][1], RULES[rule].place
 
     assert ("localrule: True" in body) == (place == "here"), "artifacts/rules.py: place"
@@ -120,8 +121,38 @@ def test_a_rule_runs_where_the_registry_says(rule):
 
 def test_the_cluster_profile_places_every_gpu_rule():
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-    asked = {name for name, rule in RULES.items() if rule.place == "gpu"}
-    assert set(profile["set-resources"]) == asked, "profiles/slurm/config.yaml"
+    placed = set(profile["set-resources"])
+    on_gpu = {name for name, rule in RULES.items() if rule.place == "gpu"}
+
+    where = "profiles/slurm/config.yaml: set-resources"
+    assert not on_gpu - placed, f"{where} lacks {sorted(on_gpu - placed)}"
+    extra = sorted(placed - on_gpu)
+    assert not extra, f"{where} has {extra}, which the registry places on no GPU"
+
+
+def time_requests(text):
+    """Calls in a rule file or module that request the minutes of a named rule."""
+    for found in re.finditer(r"(?<!def )\b(?:runtime|judge_minutes)\(", text):
+        end, depth = found.end(), 1
+        while depth:
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        yield ast.parse(" ".join(text[found.start() : end].split()), mode="eval").body
+
+
+def test_a_rule_whose_time_is_requested_has_minutes_in_the_registry():
+    machines = (PACKAGE / "dag/machines.py").read_text(encoding="utf-8")
+    asked = {
+        given.value
+        for text in (machines, *TEXT.values())
+        for call in time_requests(text)
+        for given in (*call.args, *(keyword.value for keyword in call.keywords))
+        if isinstance(given, ast.Constant) and isinstance(given.value, str)
+    }
+
+    assert {"score_indicator", "generate_candidates", "gradients"} <= asked
+    for name in sorted(asked - set(TIMED)):
+        pytest.fail(f"workflow/tmap/artifacts/rules.py: give {name} its minutes")
 
 
 def test_every_kind_of_work_can_be_counted():
@@ -139,11 +170,11 @@ def test_every_command_is_a_job_of_a_rule_or_is_listed_for_people():
     assert jobs <= commands and not jobs & set(cli.PEOPLE)
 
 
-# --- one word per stage
+# --- one name per stage
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_has_one_word_in_five_places(stage):
+def test_a_stage_has_the_same_name_in_five_places(stage):
     for place in (
         f"rules/{stage}.smk",
         f"workflow/tmap/{stage}/__init__.py",
@@ -212,7 +243,7 @@ def test_no_module_has_a_name_that_says_nothing(name):
 def test_layers_hold_and_nothing_is_in_a_circle():
     program = Path(sys.executable).with_name("lint-imports")
     found = subprocess.run(
-        [program, "--no-cache"], cwd=ROOT, capture_output=True, text=True
+        [program, "--no-logo", "--no-cache"], cwd=ROOT, capture_output=True, text=True
     )
     assert found.returncode == 0, found.stdout[-3000:]
 

@@ -15,15 +15,29 @@ from project import ROOT
 
 PAGE = ROOT / "docs" / "how-to" / "rule.md"
 LAWS = "tests/house/test_laws.py"
+SECOND = "## A rule with a model"
 #: Laws on rules, their commands and the generated pages; the others read no rule.
 ON_RULES = "rule or command or cluster or generated or registry"
-#: Row of the page's last table -> the place that is left out.
+#: Row of the page's last table -> the place of the first example that is left out.
 PLACES = {
     "the row in the registry": "workflow/tmap/artifacts/rules.py",
     "the rule in its chapter": "rules/data.smk",
     "the card values": "workflow/tmap/dag/params.py",
     "the command": "workflow/tmap/commands/count_words.py",
     "`make docs`": "docs",
+}
+
+
+#: The same, of the second example: -> file, and what it loses.
+OF_A_MODEL = {
+    "the minutes of a rule that requests them": (
+        "workflow/tmap/artifacts/rules.py",
+        ", minutes=30",
+    ),
+    "the cluster profile, for a GPU rule": (
+        "profiles/slurm/config.yaml",
+        "  count_tokens:\n    slurm_partition: gpu\n",
+    ),
 }
 
 
@@ -54,16 +68,15 @@ def test_followed_to_the_letter_no_law_is_broken(clone):
     said = laws(clone)
 
     assert "passed" in said and "failed" not in said, said
-    assert "`count_words`" in (clone.path / "docs/reference/rules.md").read_text()
+    listed = (clone.path / "docs/reference/rules.md").read_text()
+    assert "`count_words`" in listed and "`count_tokens`" in listed
 
 
 @pytest.mark.parametrize("forgotten", PLACES)
 def test_a_forgotten_place_is_named_as_the_page_says(clone, forgotten):
-    text = PAGE.read_text(encoding="utf-8")
-    (answer,) = re.findall(rf"^\| {re.escape(forgotten)} \| `(.*)` \|$", text, re.M)
     place = clone.path / PLACES[forgotten]
     before = place.read_text() if place.is_file() else None
-    write(clone, PAGE)
+    write(clone, PAGE, until=SECOND)
     if place.is_dir():
         pass  # as they were before the rule
     elif before is None:
@@ -73,16 +86,30 @@ def test_a_forgotten_place_is_named_as_the_page_says(clone, forgotten):
 
     said = laws(clone)
 
-    assert answer in said, said
+    assert answers()[forgotten] in said, said
+
+
+def test_forgotten_places_of_a_rule_with_a_model_are_named_as_the_page_says(clone):
+    write(clone, PAGE)
+    for name, lost in OF_A_MODEL.values():
+        text = (clone.path / name).read_text()
+        assert text.count(lost) == 1
+        (clone.path / name).write_text(text.replace(lost, ""))
+
+    said = laws(clone)
+
+    for forgotten in OF_A_MODEL:
+        assert answers()[forgotten] in said, said
+
+
+def answers():
+    """Rows of the page's last table: the place -> the message."""
+    text = PAGE.read_text(encoding="utf-8").partition("## When you forget a place")[2]
+    return dict(re.findall(r"^\| ([^|]*) \| `(.*)` \|$", text, re.M))
 
 
 def test_the_page_lists_every_answer_that_is_tried():
-    text = PAGE.read_text(encoding="utf-8").partition("## When you forget a place")[2]
-    rows = dict(re.findall(r"^\| ([^|]*) \| `(.*)` \|$", text, re.M))
-
-    cluster = rows.pop("the cluster profile, for a GPU rule")
-    assert list(rows) == [*PLACES]
-    assert f'"{cluster}"' in (ROOT / LAWS).read_text(encoding="utf-8")
+    assert list(answers()) == [*PLACES, *OF_A_MODEL]
 
 
 def test_every_block_is_a_file_that_is_named():
@@ -92,18 +119,28 @@ def test_every_block_is_a_file_that_is_named():
         "workflow/tmap/dag/params.py",
         "workflow/tmap/commands/count_words.py",
         "workflow/tmap/data/words.py",
+        "workflow/tmap/artifacts/rules.py",
+        "profiles/slurm/config.yaml",
+        "rules/indicators.smk",
+        "workflow/tmap/dag/params.py",
+        "workflow/tmap/commands/count_tokens.py",
+        "workflow/tmap/indicators/scoring/tokens.py",
     ]
 
 
 @pytest.mark.workflow
-def test_the_rule_runs_and_runs_again_for_its_card_value(clone):
+def test_the_rules_run_and_run_again_for_a_card_value(clone):
     write(clone, PAGE)
     clone.run("tmap", "make-world", "world")
     target = "results/demo/words.json"
+    of_model = "results/demo/random_llama/tokens.json"
 
-    clone.snakemake("--", target)
+    clone.snakemake("--", target, of_model)
 
+    of_model = json.loads((clone.path / of_model).read_text())
+    assert of_model["made"]["names"] == {"dataset": "demo", "model": "random_llama"}
     found = json.loads((clone.path / target).read_text())
+    assert of_model["rows"] == found["rows"] and of_model["tokens"] > found["words"]
     assert found["made"]["rule"] == "count_words"
     assert found["expected"] == 0.3 * found["words"] > found["rows"]
     assert clone.plan(target=target) == set()

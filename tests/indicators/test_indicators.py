@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -189,6 +190,18 @@ def test_says_formula_and_source_in_its_file(name):
 def test_an_unknown_indicator_is_an_error_with_the_nearest_name():
     with pytest.raises(TmapError, match=r"Did you mean 'reason_steps'\?"):
         indicators.get("reason_step")
+
+
+@pytest.mark.parametrize("text", ["", "def words(pool): ...\n", "words = 3\n"])
+def test_a_module_without_its_indicator_is_an_error_that_says_where_it_belongs(
+    tmp_path, monkeypatch, text
+):
+    (tmp_path / "words.py").write_text(text)
+    monkeypatch.setattr(indicators, "__path__", [str(tmp_path)])
+    with pytest.raises(TmapError, match="has no indicator 'words'") as fault:
+        indicators.get("words")
+    sys.modules.pop("tmap.indicators.words")
+    assert "move the module to indicators/scoring/" in str(fault.value)
 
 
 # --- text

@@ -249,7 +249,7 @@ FAULTS = [
     (lambda room: change(room, "datasets", "a}", "b}"), "The pool has no column 'b'"),
     (
         lambda room: change(room, "datasets", "confirm: 4", "confirm: 400"),
-        "tiny.n_confirm 400",
+        "tiny.n_confirm (400)",
     ),
     (lambda room: shutil.rmtree(room / "model"), "No folder 'model'"),
     (

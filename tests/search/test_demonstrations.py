@@ -99,12 +99,12 @@ def test_long_rows_are_counted_in_a_warning(reward):
     rows = texts(["one", "two", "three", "four", "word " * 90])
     shown, warnings = demonstrable(rows, SEARCH, reward, reward)
     assert shown.tolist() == [True] * 4 + [False]
-    assert warnings[0].startswith("1 of 5 samples have over ")
+    assert warnings[0].startswith("1 of 5 samples have more than ")
 
 
 def test_too_few_short_rows_stop_with_what_to_do(reward):
     rows = texts(["one", "two", "three", "word " * 90])
-    with pytest.raises(TmapError, match="Lower search"):
+    with pytest.raises(TmapError, match="4 shorter samples, and there are only 3"):
         demonstrable(rows, SEARCH, reward)
 
 

@@ -11,9 +11,12 @@ from __future__ import annotations
 import re
 
 
-def blocks(path):
-    """(language, file name or "", text) of every fenced block."""
+def blocks(path, until=None):
+    """(language, file name or "", text) of every fenced block before this heading."""
     text = path.read_text(encoding="utf-8")
+    if until:
+        text, heading, _ = text.partition(f"\n{until}\n")
+        assert heading, until
     found = re.findall(
         r'^```(\w*)(?: title="([^"\n]*)")?\n(.*?)^```', text, re.M | re.S
     )
@@ -21,8 +24,8 @@ def blocks(path):
     return found
 
 
-def write(clone, path):
-    for language, name, text in blocks(path):
+def write(clone, path, until=None):
+    for language, name, text in blocks(path, until):
         if not name:
             continue
         room = clone.path.parent / "mine" if language == "yaml" else clone.path

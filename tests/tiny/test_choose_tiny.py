@@ -73,7 +73,7 @@ def test_confirm_shares_no_question_with_tiny(world):
 
 
 def test_more_anchors_than_questions_are_refused_with_the_keys(world):
-    with pytest.raises(TmapError, match=r"60 reward.*n_anchors 40.*n_confirm 21.*61"):
+    with pytest.raises(TmapError, match=r"60 reward.*\(40\).*n_confirm \(21\) need 61"):
         choose(world, n_anchors=40, n_confirm=21)
 
 

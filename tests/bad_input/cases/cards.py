@@ -62,7 +62,7 @@ def certifying(methods: str, certify: str):
 
 
 FIX = "Fix the card"
-TAKE_OUT = "Take it out of `methods:`"
+TAKE_OUT = "Remove it from `methods:`"
 DATASET, MODEL = partial(card, "datasets"), partial(card, "models")
 METHOD, JUDGE = partial(card, "methods"), partial(card, "judges")
 CASES = [
@@ -248,15 +248,15 @@ CASES = [
         "weights of a method that searches for none",
         METHOD("weights: learned", "indicators: [ifd]", "weights_of: uniform"),
         "`weights_of: uniform`",
-        "names a method that has no search of its own",
-        "Let this card extend the searched one",
+        "uniform has no search of its own",
+        "Name a method that searches weights",
     ),
     Case(
         "weights of a search over other columns",
         METHOD("weights: learned", "indicators: [ifd]", "weights_of: tmap"),
         "`weights_of: tmap`",
-        "or whose weights, models, indicators or normalise differ",
-        "Let this card extend the searched one",
+        "tmap differs in `indicators`",
+        "Make this card extend tmap, and leave `indicators` as it is",
     ),
     Case(
         "borrowed weights that are none",
@@ -299,7 +299,7 @@ CASES = [
         "the overlap of a method without a subset",
         experiment("overlap", methods="[random, base]"),
         "names method 'base'",
-        "kind: overlap needs methods with a subset",
+        "a table of kind `overlap` needs methods with a subset",
         TAKE_OUT,
     ),
     Case(

@@ -141,8 +141,8 @@ CASES = [
     Case(
         "a tiny set larger than what it is taken from",
         lambda room: choose.check_size(30, 25, 25),
-        "There are 30 reward questions, but tiny.n_anchors 25",
-        "take 50 of them",
+        "There are 30 reward questions, but tiny.n_anchors (25)",
+        "tiny.n_confirm (25) need 50",
         "Lower these keys of the dataset card",
     ),
     Case(

@@ -103,12 +103,20 @@ def _check_methods(card: MethodCard, path: Path) -> None:
         raise unknown("method card", safe, names("methods"), fix)
     if not card.weights_of:
         return
-    values, where = _resolve("methods", card.weights_of, folders(), ())
-    if not validate(MethodCard, values, str(where)).lends(card):
+    lender = card.weights_of
+    values, where = _resolve("methods", lender, folders(), ())
+    searched = validate(MethodCard, values, str(where))
+    if not searched.searches():
         raise TmapError(
-            f"{path}: `weights_of: {card.weights_of}` names a method that has no search "
-            "of its own, or whose weights, models, indicators or normalise differ. Let "
-            "this card extend the searched one and change none of these."
+            f"{path}: `weights_of: {lender}`: {lender} has no search of its own. Name a "
+            "method that searches weights and has no `weights_of:` itself."
+        )
+    if different := searched.differs(card):
+        keys = " and ".join(f"`{key}`" for key in different)
+        kept = "it is" if len(different) == 1 else "they are"
+        raise TmapError(
+            f"{path}: `weights_of: {lender}`: {lender} differs in {keys}. Make this card "
+            f"extend {lender}, and leave {keys} as {kept}."
         )
 
 

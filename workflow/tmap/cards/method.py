@@ -299,11 +299,14 @@ class MethodCard(Section):
             )
         return self
 
-    def lends(self, other: MethodCard) -> bool:
-        """Whether the weights that this method searches fit the columns of another."""
+    def searches(self) -> bool:
+        """Whether it searches weights of its own, which other methods may use."""
+        return self.weights in (*SEARCHED, "consensus") and not self.weights_of
+
+    def differs(self, other: MethodCard) -> list[str]:
+        """The keys that must be equal for two methods to share weights, and are not."""
         same = ("weights", "models", "indicators", "normalise")
-        alike = all(getattr(self, key) == getattr(other, key) for key in same)
-        return alike and not self.weights_of
+        return [key for key in same if getattr(self, key) != getattr(other, key)]
 
     def indicator_names(self) -> list[str]:
         """Columns this method weighs, in order; none for base and random."""

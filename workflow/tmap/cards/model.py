@@ -262,7 +262,8 @@ class ResourceSection(Section):
     def minutes(self, rule: str) -> int:
         """Run time to request, in minutes."""
         usual = RULES[rule].minutes
-        assert usual is not None  # callers pass rules of TIMED only
+        missing = f"workflow/tmap/artifacts/rules.py: give {rule} its minutes"
+        assert usual is not None, missing
         return self.runtime.get(rule, usual)
 
 

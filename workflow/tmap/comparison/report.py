@@ -43,12 +43,15 @@ def read(path: str | Path) -> dict[str, Any]:
         raise TmapError(f"{path} does not exist. Build it: snakemake {path}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as fault:
         raise TmapError(
-            f"{path} is not valid JSON ({fault}); a metrics.json is. Name that file."
+            f"{path} is not valid JSON ({fault}). Name a metrics.json written by `tmap "
+            "collect-metrics`."
         ) from None
-    if not isinstance(found, dict) or not {"methods", "n_questions"} <= set(found):
+    keys = ("methods", "n_questions")
+    missing = [key for key in keys if not isinstance(found, dict) or key not in found]
+    if missing:
         raise TmapError(
-            f"{path} is not a metrics document: it has no methods; one written by "
-            "`tmap collect-metrics` has. Name that file."
+            f"{path} is not a metrics file: it has no `{missing[0]}`. Name a metrics.json "
+            "written by `tmap collect-metrics`."
         )
     return found
 

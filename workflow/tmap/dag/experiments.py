@@ -38,8 +38,8 @@ def _check(experiment: str, card: ExperimentCard) -> None:
     for method in card.methods:
         if fits and not fits(method):
             raise TmapError(
-                f"Experiment '{experiment}' names method '{method}', and kind: {card.kind} "
-                f"needs methods with {what}. Take it out of `methods:`."
+                f"Experiment '{experiment}' names method '{method}', but a table of kind "
+                f"`{card.kind}` needs methods with {what}. Remove it from `methods:`."
             )
 
 

@@ -58,10 +58,15 @@ def distil(pool: pd.DataFrame, judge: Judge, reader: str) -> Distilled:
     Raises
     ------
     TmapError
-        No row is left, or a budget is spent (answers so far are stored, and the next run
-        continues).
+        The pool is empty, no row is left, or a budget is spent (answers so far are
+        stored, and the next run continues).
     """
     rows = pool.to_dict("records")
+    if not rows:
+        raise TmapError(
+            "There is nothing to distil: the undistilled pool is empty. Name a pool with "
+            "samples under `pool:` in the dataset card."
+        )
     replies = judge.ask([{**row, "response": final(row)} for row in rows], "text")
     kept: list[dict[str, Any]] = []
     rejected: list[tuple[int, str]] = []
@@ -82,10 +87,9 @@ def distil(pool: pd.DataFrame, judge: Judge, reader: str) -> Distilled:
         hashes.add(made["text_hash"])
         kept.append(made)
     if not kept:
-        first = rejected[0][1] if rejected else "the pool is empty"
         raise TmapError(
-            f"No distilled row can be used; the first: {first}. Look at the teacher's "
-            "replies, and fix the form `reasoning` of its judge card."
+            f"No distilled row can be used; the first fault: {rejected[0][1]}. Look at the "
+            "teacher's replies, and correct the template `reasoning` of its judge card."
         )
     return Distilled(
         pd.DataFrame(kept),

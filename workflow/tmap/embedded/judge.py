@@ -67,7 +67,7 @@ def make(solver: Path, out: Path, *, seed: int, steps: int, pools: int) -> None:
     Raises
     ------
     TmapError
-        If the judge does not pass its gate.
+        If the judge fails its acceptance check.
     """
     loss = judge_training.train(solver, out, seed=seed, steps=steps)
     found = measure(out, pools)

@@ -165,11 +165,11 @@ def check(measured: Sequence[Mapping[str, Any]]) -> None:
         value = float(np.mean([pool[name] for pool in measured]))
         if not limit.low <= value <= limit.high:
             faults.append(
-                f"{name} is {value:.3f}, not {limit.low}..{limit.high} ({limit.why})"
+                f"{name} is {value:.3f}, outside {limit.low} to {limit.high} ({limit.why})"
             )
     if faults:
         raise TmapError(
-            f"The judge does not pass its gate: {'; '.join(faults)}. Train longer "
+            f"The judge fails its acceptance check: {'; '.join(faults)}. Train longer "
             "(--steps), with another --seed, or from a better solver."
         )
 

@@ -282,10 +282,11 @@ def _places(engine: EngineSection) -> list[dict[str, str]]:
     gpus = named.split(",") if named else map(str, range(torch.cuda.device_count()))
     gpus = list(gpus)
     if len(gpus) < n:
+        seen = "1 GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs"
         raise TmapError(
-            f"The model card says engine.data_parallel: {n}, but this job sees "
-            f"{len(gpus)} GPU(s); each process needs its own. Ask for {n} GPUs, or lower "
-            "that key."
+            f"The model card says engine.data_parallel: {n}, but this job sees {seen}; "
+            f"each process needs its own. Run it where it gets {n} GPUs (it requests them "
+            "unless `resources: gpu:` is 0), or lower `engine.data_parallel`."
         )
     return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus[:n]]
 

@@ -136,11 +136,22 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Indicator:
-    """The indicator with this name; an unknown name is an error with the nearest one."""
+    """The indicator with this name.
+
+    Raises
+    ------
+    TmapError : no such file (the nearest name is given), or one without its indicator
+    """
     module = f"{__name__}.{name}"
     if (name == "scoring" or module not in sys.modules) and name not in names():
         fix = f"To add one, write workflow/tmap/indicators/{name}.py."
         raise unknown("indicator", name, names(), fix)
-    found = getattr(importlib.import_module(module), name)
-    assert isinstance(found, Indicator)
+    found = getattr(importlib.import_module(module), name, None)
+    if not isinstance(found, Indicator):
+        raise TmapError(
+            f"workflow/tmap/indicators/{name}.py has no indicator '{name}'. Every module "
+            "of that folder defines one, a function with the module's name under "
+            "`@indicator(...)`. Write it, or move the module to indicators/scoring/ or to "
+            "the package that does the work."
+        )
     return found

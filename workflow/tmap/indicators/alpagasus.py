@@ -11,7 +11,7 @@ AlpaGasus was published with). The number is read from the reply by these rules:
     "Steps 1 and 2 fail: 2"           -       several numbers: unparsable
     "6", "-1", "five", ""             -       out of range, or no number: unparsable
 
-Unparsable is NaN, never a middling number; published readers use -1, or stop. At
+An unparsable reply is NaN, never a middle score; published parsers return -1 or abort. At
 temperature 0 there are few different ratings, so many rows tie, and the tie-break of the
 selection decides. For a chat of several turns, the first exchange is rated.
 

@@ -16,7 +16,7 @@ not published.
 
 `mode: original` follows the published code: two halves (seed 42), each shown once in
 order, five at a time, with queries taken in turn from the other half, starting again at
-its end. If the last batch has fewer samples, f is divided among fewer. The code uses the
+its end. If the last batch has fewer samples, f is shared among fewer. The code uses the
 order of the file; we order by text hash, then id.
 
 The prompt. Examples are exchanges of the model card's template; the last question lists
@@ -26,7 +26,7 @@ single query is asked as it is, and the whole reply is its answer)::
     "Answer 1: ...", "**Answer 2.** ..."    at the beginning of a line, in any case
     1, 2, ..., n, each once, in order       otherwise the batch is not read
 
-A batch that is not read scores nothing; a sample without any other batch is `unparsable`
+An unreadable batch gives no scores; a sample that appears in no other batch is `unparsable`
 (the published code leaves it at 0, the lowest rank). `metric: number` marks by the last
 number, as for GSM8K (the published code requires "####", splits 1,000 and loses minus
 signs); `metric: rouge_l` is the F1 of the longest common subsequence of words.
@@ -39,8 +39,9 @@ Other statuses: `empty` without question or response, `truncated` if a sample ta
 than its share of the context, `failed` in a pool without other samples. For a chat of
 several turns, the first exchange is shown.
 
-Source: Wang et al. 2025, arXiv:2505.12212. Where their text leaves lengths open, both
-modes follow their code.
+Source: Wang et al. 2025, arXiv:2505.12212. The paper does not specify by which lengths
+attention is divided; both modes divide by the tokens of the example and of the question,
+as the published code does.
 """
 
 from __future__ import annotations

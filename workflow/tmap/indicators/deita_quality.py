@@ -9,10 +9,10 @@ answer, with the softmax over these six only::
 A judge card sets the judge and its wording; the form is `quality`. For a local model, all
 six log-probabilities are read. A server lists only its likeliest tokens: the listed digits
 must then have at least 0.99 of the probability, and the table's metadata give the largest
-error of a score (`largest_error`); with less, a row is `unparsable` (the source uses 3.0
-instead). `truncated` if the prompt does not fit into the judge's context, `empty` without a
-question or response. For a chat of several turns, the first exchange is rated; the source
-sums over turns, which favours long chats.
+error of a score (`largest_error`); if they have less, the row is `unparsable` (the source
+uses 3.0 instead). `truncated` if the prompt does not fit into the judge's context, `empty`
+without a question or response. For a chat of several turns, the first exchange is rated;
+the source sums over turns, which favours long chats.
 
 Source: Liu et al. 2024, arXiv:2312.15685 (DEITA); TMAP Table 7, "DEITA Quality". The
 paper does not say which judge; the default card is DEITA's own scorer.

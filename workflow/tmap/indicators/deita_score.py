@@ -5,9 +5,9 @@ method normalises the product, not the factors::
 
     quality 5.111, complexity 1.25       5.111 x 1.25 = 6.389
 
-It asks no judge: it reads the two tables. A row that one of them left unscored keeps that
-table's status; quality's has precedence. The product adds no information to the two
-columns, only a preference for rows that are high in both.
+It asks no judge: it reads the two tables. A row that either table left unscored keeps that
+table's status; if both did, that of quality wins. The product adds no information to the
+two columns, only a preference for rows that are high in both.
 
 Source: Liu et al. 2024, arXiv:2312.15685 (DEITA: "evol score"); TMAP Table 7, "DEITA
 Score (Joint)".

@@ -16,7 +16,7 @@ approached from uniform weights by `steps` exponentiated gradient steps
 of the entropy in OT, in the unit of the cost. A selection takes the highest weights. With
 few steps, many rows keep some weight; the minimum itself, with mu = 0, needs no more rows
 than there are questions. With small `regularisation`, the transport may not converge in
-2000 iterations; the table's notes then have a `warning`.
+2000 iterations; the table's notes then contain a `warning`.
 
 Gradients and statuses are those of `less`. The weights depend on the whole pool.
 

@@ -8,8 +8,8 @@ prompt, and a the same without the prompt::
 
     c = 1.2, a = 2.0       exp(-0.8) = 0.449,    1.2 / 2.0 = 0.6
 
-Below 1 the instruction helps, near 0 it gives the response away; above 1 it misleads.
-The column keeps all values.
+Below 1 the instruction helps; near 0 it all but gives the response away; above 1 it
+misleads. The column keeps all values.
 
 The first token. After the prompt, every response token counts. Without the prompt, the
 first token has nothing before it and is left out of the mean: `alone: nothing`, as
@@ -24,8 +24,8 @@ without BOS. Prompt and response are tokenised separately, so that no token span
 source tokenises them together and searches the result for the response's text, so a merged
 token shifts the count. The source cuts long rows at 1,024 tokens; we report `truncated`:
 prompt and response must fit into the proxy's context together. A response of a single token
-has nothing to count alone and is `empty`. For a chat of several turns, the first exchange
-is measured.
+leaves nothing to count without the prompt and is `empty`. For a chat of several turns, the
+first exchange is measured.
 
 A selection by IFD first drops rows at 1 and above: method card `ifd`, `filter: below:`.
 

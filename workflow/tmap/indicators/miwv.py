@@ -7,8 +7,8 @@ and C the most similar other sample of the pool, shown with its response::
 
     1.5 nats with the neighbour, 1.2 without       1.5 - 1.2 = 0.3
 
-The source keeps the highest values: if even the most similar example does not help, it
-infers a weakness of the model that training should fix. A negative value means that the
+The source keeps the highest values: if even the most similar example does not help, this is
+taken as a weakness of the model that training should fix. A negative value means that the
 example helps. Question, prompt and counted tokens are those of `perplexity`.
 
 The neighbour. Similarity is the cosine of the questions' embeddings (`embed_pool`); among

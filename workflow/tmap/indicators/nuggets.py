@@ -12,8 +12,8 @@ over tokens give the same score, because both sides have the same tokens.
 
 The anchors. K-means over the questions' embeddings (`embed_pool`) with `n_anchors`
 clusters; the anchor of each is the row nearest to its centre. Only rows of at most
-`max_anchor_tokens` can be anchors: the source pads or cuts its anchors to 200 tokens, so
-that answers end in the middle. Anchors with the candidate's own text are left out of
+`max_anchor_tokens` can be anchors: the source pads or cuts its anchors to 200 tokens,
+which cuts answers off. Anchors with the candidate's own text are left out of
 numerator and denominator. (The source does not mention this case; such an anchor would
 always count.)
 

@@ -10,8 +10,8 @@ For a chat of several turns, the sum over its assistant turns; system and user t
 count. A row whose assistant turns are all blank is `empty`.
 
 The source counts tokens. `count: tokens` needs a model card, whose tokenizer is used, as in
-`{count: tokens, tokenizer: gpt2}`; the weights are not read. Within one pool, characters
-rank rows almost the same, and do not change with the model.
+`{count: tokens, tokenizer: gpt2}`; the weights are not read. Within one pool,
+characters give almost the same ranking, and do not change with the model.
 
 Source: Zhao et al. 2024, arXiv:2402.04833; TMAP Table 7, "Output Length".
 """

@@ -280,15 +280,15 @@ def _check_hope(before: list[dict[str, Any]], number: int) -> None:
     """Refuse an attempt after one that kept nothing new or must not be repeated."""
     if before and before[-1].get("final"):
         raise TmapError(
-            f"Attempt {number} ended at once. Attempt {before[-1]['number']} reported: "
-            f"{before[-1]['end']}"
+            f"Attempt {number} was not started, because attempt {before[-1]['number']} "
+            f"reported a final error: {before[-1]['end']}"
         )
     fruitless = _fruitless(before)
     if not _is_hopeless(fruitless):
         return
     raise TmapError(
-        f"Attempt {number} ended at once because attempt {fruitless[0]['number']} made "
-        f"no progress. {_why(fruitless[0]['end'])}"
+        f"Attempt {number} was not started, because attempt {fruitless[0]['number']} "
+        f"made no progress. {_why(fruitless[0]['end'])}"
     )
 
 

@@ -239,14 +239,15 @@ def demonstrable(
     if not n_long:
         return shown, []
     told = (
-        f"{n_long} of {len(texts)} samples have over {room} tokens, too long for "
+        f"{n_long} of {len(texts)} samples have more than {room} tokens, too long for "
         f"{how.n_shots} demonstrations and a question in a context of "
         f"{rewards[0].lm.context}"
     )
     if shown.sum() < how.n_groups * how.n_shots:
         raise TmapError(
             f"{told}; {how.n_groups} groups need {how.n_groups * how.n_shots} shorter "
-            "ones. Lower search.n_shots, or take a model with a longer context."
+            f"samples, and there are only {shown.sum()}. Lower search.n_shots or "
+            "search.n_groups, or use a model with a longer context."
         )
     warning = f"{told}: they can be selected, but the search never shows them"
     logger.warning(warning)

@@ -117,8 +117,8 @@ def check_size(n_questions: int, n_anchors: int, n_confirm: int) -> None:
     """Refuse two sets that need more reward questions than there are."""
     if n_anchors + n_confirm > n_questions:
         raise TmapError(
-            f"There are {n_questions} reward questions, but tiny.n_anchors {n_anchors} "
-            f"and tiny.n_confirm {n_confirm} take {n_anchors + n_confirm} of them. "
+            f"There are {n_questions} reward questions, but tiny.n_anchors ({n_anchors}) "
+            f"and tiny.n_confirm ({n_confirm}) need {n_anchors + n_confirm}. "
             "Lower these keys of the dataset card, or raise its reward_share."
         )
 
