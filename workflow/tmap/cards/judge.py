@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from tmap.artifacts.secrets import learn_address
 from tmap.cards.base import Section
 from tmap.errors import TmapError, nearest
 
@@ -54,10 +55,11 @@ class FormSection(Section):
 
 def bare_address(url: str) -> str:
     """A server's base address without a final slash; it must not contain a key."""
+    learn_address(url)  # even if refused: errors quote it
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("give a base address, such as https://api.openai.com/v1")
-    if parts.query or parts.username or parts.password:
+    if parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError(
             "an address must contain no key and no '?'; name an environment variable "
             "under `limits: {key_env: ...}`"
