@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlsplit
 
 HIDDEN = "***"
 #: Shortest text that `learn` hides anywhere, and shortest part of a cut key.
@@ -27,6 +27,8 @@ _ADDRESS = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^\s\"'`<>]+)", re.I)
 _WHOLE = re.compile(r"\s*([a-z][a-z0-9+.-]*)://(.+)", re.I | re.S)
 #: A host, perhaps with a port; a sentence may continue after it.
 _HOST = re.compile(r"(\[[0-9a-f:.%]*\]|[^:@]*)(:(\d*|\{port\}))?[.,;:)\]}\\]*", re.I)
+#: An address with a password, such as a proxy's.
+_WITH_USER = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/@:]*:(\S+)@[^\s@]+", re.I)
 #: user:password@host without a scheme.
 _BARE = re.compile(r"[^\s:/\"'`(]+:(?!//)[^\s\"'`]+@(?=[\w\[.-]+)")
 _NAME = (
@@ -213,14 +215,17 @@ def _without_user(head: str, rest: str) -> tuple[str, bool]:
 
 
 def _replace(text: str, secrets: Iterable[str], cut: bool) -> str:
-    for secret in sorted(secrets, key=len, reverse=True):
+    found = sorted(secrets, key=len, reverse=True)
+    for secret in found:
         if len(secret) >= 12:
             text = text.replace(secret, HIDDEN)
-            text = _without_parts(text, secret) if cut and _is_drawn(secret) else text
         elif secret in text:
             # A short one may be part of a word.
             pattern = rf"(?<!\w){re.escape(secret)}(?!\w)"
             text = re.sub(pattern, HIDDEN, text)
+    for secret in found if cut else ():
+        if len(secret) >= 12 and _is_drawn(secret):
+            text = _without_parts(text, secret)
     return text
 
 
@@ -242,7 +247,9 @@ def _without_parts(text: str, secret: str) -> str:
 def _spellings(secret: str) -> set[str]:
     """The text as it is, and as JSON, repr and log lines write it."""
     found = {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]}
-    return found | {" ".join(secret.split()), unquote(secret)}
+    found |= {" ".join(secret.split()), unquote(secret), quote(secret, safe="")}
+    code = base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode()
+    return found | {code, code.rstrip("=")}
 
 
 def _of_environment() -> list[str]:
@@ -251,9 +258,8 @@ def _of_environment() -> list[str]:
         value = value.strip()
         if _VARIABLE.fullmatch(name) and _is_drawn(value):
             found += _spellings(value)
-        elif "://" in value and "@" in value:  # a proxy's password
-            password = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
-            found += _spellings(password) if len(password) >= SHORTEST else ()
+        elif (proxy := _WITH_USER.fullmatch(value)) and len(proxy[1]) >= SHORTEST:
+            found += _spellings(proxy[1])
     return found
 
 
