@@ -5,13 +5,14 @@ a telling name and one under another, its fragment; the variable that `key_env` 
 HF_TOKEN, a variable PASSWORD, the password of HTTP_PROXY; a key in `extra:`; in `launch:`
 an option, an option with =, a variable, a header, a user and an address; passwords, keys
 and queries in cards that are refused; a line of broken YAML; a key in the server's error
-bodies, whole, encoded and cut; secrets in exceptions, warnings and other libraries' logs.
+bodies, whole, encoded and cut; a log line with the whole environment; secrets in
+exceptions, warnings and other libraries' logs.
 
 Searched: standard output and error of every command (logs, error sentences, tracebacks);
 every file below the working folder by name, bytes, and for tables all cells and the
 metadata: pool, rejected rows, columns, the store of replies, subset and its exports, data
 card, records of attempts; the JSON of `tmap.dag.params.of` for every rule that reads these
-cards; the key of the served engine; the command lines of this process. Each secret is
+cards; the key of the served engine; the command line of that process. Each secret is
 searched as it is, percent-encoded, decoded, in base64 and by its first 12 characters.
 
 Not searched: the cards themselves, which contain the secrets, and the server, which gets
@@ -80,7 +81,7 @@ class H(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), H).serve_forever()
 """
 INSIDE = """
-import logging, subprocess, sys, warnings
+import logging, os, sys, warnings
 from tmap import cards, cli, dag, engines
 from tmap.engines.launch import Launched
 from tmap.errors import TmapError
@@ -112,12 +113,13 @@ print(engines.key_of({"revision": "0"}, engine))
 server = Launched(engine.server, "/m")
 server.wait()
 server.end()
-print(open("/proc/self/cmdline").read())
+print(sys.orig_argv)
 missing = engine.server.launch.model_copy(update={"command": "X_API_KEY=OPTION serve"})
 try:
     Launched(engine.server.model_copy(update={"launch": missing}), "/m")
 except TmapError as fault:
     logging.getLogger("tmap").warning("%s", fault)
+logging.getLogger("tmap").warning("%s", dict(os.environ))
 other = logging.getLogger("httpx")  # a library with a handler of its own
 other.addHandler(logging.StreamHandler(sys.stdout))
 other.warning("HTTP Request: GET %s", "https://LIBRARY@host/p?x=LIBRARY")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from tmap.artifacts.secrets import learn_address
+from tmap.artifacts.secrets import learn, learn_address
 from tmap.cards.base import Section
 from tmap.errors import TmapError, nearest
 
@@ -107,6 +108,12 @@ class LimitSection(Section):
     max_tokens: int | None = Field(
         default=None, ge=1, description="prompt and reply tokens per run, as billed"
     )
+
+    @field_validator("key_env")
+    @classmethod
+    def _hidden(cls, name: str | None) -> str | None:
+        learn(os.environ.get(name or "", ""))
+        return name
 
 
 class RecordedSection(Section):
