@@ -85,12 +85,12 @@ def server(monkeypatch, tmp_path):
             raise reply
         return httpx.Response(*reply[:1], content=reply[1])
 
-    def stream(method, url, **options):
-        client = httpx.Client(transport=httpx.MockTransport(answer))
-        options.pop("timeout")
-        return client.stream(method, url, **options)
+    real = httpx.Client
 
-    monkeypatch.setattr(download.httpx, "stream", stream)
+    def client(**_):
+        return real(transport=httpx.MockTransport(answer))
+
+    monkeypatch.setattr(download.httpx, "Client", client)
     monkeypatch.setattr(
         download.tenacity, "wait_exponential", lambda **_: tenacity.wait_none()
     )

@@ -249,6 +249,18 @@ def launched(tmp_path, command="{python} {script} {port}", wait=20.0):
     )
 
 
+def test_a_launched_server_is_not_asked_through_a_proxy(tmp_path, monkeypatch, serve):
+    proxy = serve()
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.server_port}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    server = Launched(launched(tmp_path), "/m")
+    server.wait()
+    server.end()
+    assert not proxy.asked_for and not proxy.seen
+
+
 def test_a_launched_server_is_waited_for_and_ended(tmp_path):
     where = launched(tmp_path)
     server = Launched(where, "/m")

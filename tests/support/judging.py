@@ -68,13 +68,17 @@ def questions(n):
 
 
 class FakeServer(ThreadingHTTPServer):
-    """Answers as `script(number, body)` says: a status, headers, and JSON or bytes."""
+    """Answers as `script(number, body)` says: a status, headers, and JSON or bytes.
+
+    GET answers with `files[path]`; `headers_seen` has the headers of all requests.
+    """
 
     daemon_threads = True
 
     def __init__(self, script):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.script, self.seen, self.headers_seen = script, [], []
+        self.files, self.asked_for = {}, []
         self.lock, self.under_way, self.most = threading.Lock(), 0, 0
 
     @property
@@ -87,6 +91,18 @@ class FakeServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.server.asked_for.append(self.path)
+        self.server.headers_seen.append(dict(self.headers))
+        data = self.server.files.get(self.path.split("?")[0])
+        if data is None:
+            self.send_error(501)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

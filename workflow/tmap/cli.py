@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from tmap import __version__
 from tmap.artifacts.rules import CHAPTERS, RULES
+from tmap.artifacts.secrets import hide
 from tmap.errors import BudgetSpent, OutOfMemory, TmapError
 from tmap.jobs import attempts, log
 from tmap.jobs.failures import ERROR
@@ -120,7 +121,7 @@ def main() -> None:
         final = isinstance(fault, BudgetSpent)
         _end(str(fault), isinstance(fault, OutOfMemory), final)
     except Exception as fault:
-        traceback.print_exc()
+        print(hide(traceback.format_exc()), end="", file=sys.stderr)
         words = " ".join(str(fault).split())
         # torch's message for a CPU; for a GPU, more memory of the host would not help.
         starved = isinstance(fault, MemoryError) or "DefaultCPUAllocator" in words
@@ -133,6 +134,7 @@ def main() -> None:
 
 def _end(sentence: str, starved: bool = False, final: bool = False) -> None:
     """Print the last line of a log, which `tmap.jobs.failures` looks for."""
+    sentence = hide(sentence)
     attempts.ended(sentence, out_of_memory=starved, final=final)
     print(f"{ERROR}{sentence}", file=sys.stderr)
     sys.exit(1)

@@ -75,13 +75,17 @@ def big_model(room: Room) -> None:
 
 
 def from_address(room: Room, reply: Any) -> None:
-    def stream(method: str, url: str, **options: Any) -> Any:
+    real = httpx.Client
+
+    def answer(request: httpx.Request) -> httpx.Response:
         if isinstance(reply, Exception):
             raise reply
-        transport = httpx.MockTransport(lambda request: reply)
-        return httpx.Client(transport=transport).stream(method, url)
+        return reply  # type: ignore[no-any-return]
 
-    room.patch.setattr(download.httpx, "stream", stream)
+    def client(**_: Any) -> httpx.Client:
+        return real(transport=httpx.MockTransport(answer))
+
+    room.patch.setattr(download.httpx, "Client", client)
     never = tenacity.wait_none()
     room.patch.setattr(download.tenacity, "wait_exponential", lambda **_: never)
     room.patch.setenv("XDG_CACHE_HOME", str(room.path / "cache"))

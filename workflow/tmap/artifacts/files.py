@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tmap.artifacts.secrets import published
+
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
@@ -33,8 +35,8 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically; NaN is refused (it is not JSON)."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    """Write `value` as indented JSON, atomically and without secrets; NaN is refused."""
+    text = json.dumps(published(value), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from tmap.artifacts.files import atomic
 from tmap.artifacts.provenance import versions
 from tmap.artifacts.schemas import SCHEMAS, Schema
+from tmap.artifacts.secrets import published
 from tmap.errors import TmapError, nearest
 
 #: Rows of a row group, and of a batch, which is what a table read in parts has in memory.
@@ -43,7 +44,7 @@ def write(
     seed: int | None = None,
     **notes: Any,
 ) -> None:
-    """Write `frame` as table `kind`; `notes` go into the metadata as JSON."""
+    """Write `frame` as table `kind`; `notes` go into the metadata, without secrets."""
     schema = _schema(kind)
     _check(kind, list(frame.columns), path)
     rows = {"total": len(frame)}
@@ -54,6 +55,7 @@ def write(
     table = pa.Table.from_pandas(
         frame[list(schema.columns)], schema=schema.arrow(), preserve_index=False
     )
+    about = published(about)
     text = json.dumps(about, ensure_ascii=False, sort_keys=True, allow_nan=False)
     with atomic(path) as temporary:
         table = table.replace_schema_metadata({"tmap": text})

@@ -18,6 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from tmap.artifacts.names import LEGAL, RESERVED
+from tmap.artifacts.secrets import hide, published
 from tmap.cards.base import Section
 from tmap.cards.dataset import DatasetCard
 from tmap.cards.experiment import ExperimentCard
@@ -156,7 +157,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        reason = " ".join(str(fault).split())
+        for mark in ("context_mark", "problem_mark"):
+            if getattr(fault, mark, None):
+                getattr(fault, mark).buffer = None  # do not quote the line
+        reason = hide(" ".join(str(fault).split()))
         raise TmapError(f"{path} is not valid YAML: {reason}. Fix the file.") from None
     if values is None:
         return {}
@@ -175,7 +179,7 @@ def validate(model: type[Section], values: dict[str, Any], where: str) -> Any:
     except ValidationError as fault:
         faults = "; ".join(_sentence(model, error) for error in fault.errors())
         what = "config" if where == "config" else "card"
-        raise TmapError(f"{where}: {faults}. Fix the {what}.") from None
+        raise TmapError(f"{where}: {hide(faults)}. Fix the {what}.") from None
 
 
 def _sentence(model: type[Section], error: Any) -> str:
@@ -187,7 +191,10 @@ def _sentence(model: type[Section], error: Any) -> str:
     if error["type"] == "missing":
         return f"key '{where}' is missing"
     reason = error["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"
+    got = error["input"]
+    if keys:  # a value is hidden by its key, too
+        got = published({keys[-1]: got})[keys[-1]]
+    got = "" if isinstance(error["input"], dict) else f" (got {got!r})"
     return f"{where + ': ' if where else ''}{reason}{got}"
 
 

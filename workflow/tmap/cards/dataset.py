@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from tmap.artifacts.secrets import learn_address, public_address
 from tmap.cards.base import Section
 
 
@@ -30,6 +31,17 @@ class Source(Section):
         default="train", description="hub split; several are joined by +, as in a+b"
     )
     licence: str = Field(default="unknown", description="as the source states it")
+
+    @field_validator("url")
+    @classmethod
+    def _hidden(cls, url: str | None) -> str | None:
+        learn_address(url or "")
+        return url
+
+    @property
+    def place(self) -> str:
+        """Path, hub id or URL as it may be published: without user and query."""
+        return str(self.path or self.hub or public_address(self.url or ""))
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:

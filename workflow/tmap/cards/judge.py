@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from tmap.artifacts.secrets import learn, learn_address
 from tmap.cards.base import Section
 from tmap.errors import TmapError, nearest
 
@@ -54,10 +56,11 @@ class FormSection(Section):
 
 def bare_address(url: str) -> str:
     """A server's base address without a final slash; it must not contain a key."""
+    learn_address(url)  # even if refused: errors quote it
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("give a base address, such as https://api.openai.com/v1")
-    if parts.query or parts.username or parts.password:
+    if parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError(
             "an address must contain no key and no '?'; name an environment variable "
             "under `limits: {key_env: ...}`"
@@ -105,6 +108,12 @@ class LimitSection(Section):
     max_tokens: int | None = Field(
         default=None, ge=1, description="prompt and reply tokens per run, as billed"
     )
+
+    @field_validator("key_env")
+    @classmethod
+    def _hidden(cls, name: str | None) -> str | None:
+        learn(os.environ.get(name or "", ""))
+        return name
 
 
 class RecordedSection(Section):

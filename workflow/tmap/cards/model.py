@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tmap.artifacts.rules import RULES, TIMED
+from tmap.artifacts.secrets import learn_command
 from tmap.cards.base import Section
 from tmap.cards.judge import LimitSection, bare_address
 from tmap.errors import nearest
@@ -95,6 +96,12 @@ class LaunchSection(Section):
     wait: float = Field(
         default=900.0, gt=0, exclude=True, description="seconds to wait for an answer"
     )
+
+    @field_validator("command")
+    @classmethod
+    def _hidden(cls, command: str) -> str:
+        learn_command(command)
+        return command
 
 
 class AnsweringSection(Section):

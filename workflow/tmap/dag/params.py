@@ -12,14 +12,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from tmap import cards, indicators
+from tmap.artifacts.secrets import published
 from tmap.cards.method import SearchSection
 from tmap.cards.model import EngineSection, ModelCard, PlaceSection, PromptSection
 from tmap.dag.indicators import options
 
 
 def of(rule: str, **names: str) -> str:
-    """The values of `rule` for these cards as canonical JSON."""
-    return json.dumps(globals()[rule](**names), default=_plain, sort_keys=True)
+    """The values of `rule` for these cards as canonical JSON, without secrets.
+
+    Snakemake prints and keeps them, and every artifact records them.
+    """
+    text = json.dumps(globals()[rule](**names), default=_plain)
+    return json.dumps(published(json.loads(text)), sort_keys=True)
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 import httpx
 import tenacity
 
+from tmap.artifacts.addresses import direct
 from tmap.artifacts.files import atomic
+from tmap.artifacts.secrets import learn_address, public_address
 from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ def cache_folder() -> Path:
 def fetch(url: str, sha256: str) -> Path:
     """Return a local copy of `url` whose SHA-256 is `sha256`.
 
+    The request has the whole address; logs and errors name it without user and query.
+
     Raises
     ------
     TmapError
@@ -42,13 +46,15 @@ def fetch(url: str, sha256: str) -> Path:
     target = cache_folder() / f"{want}{Path(urlsplit(url).path).suffix.lower()}"
     if target.is_file() and sha256_of(target) == want:
         return target
-    logger.info("downloading %s", url)
+    learn_address(url)
+    place = public_address(url)
+    logger.info("downloading %s", place)
     with atomic(target) as temporary:
         _download(url, temporary)
         got = sha256_of(temporary)
         if got != want:
             raise TmapError(
-                f"{url} has sha256 {got}, but the card says {want}; the file was not "
+                f"{place} has sha256 {got}, but the card says {want}; the file was not "
                 "kept. Check that it is the file you mean, then fix `sha256:`."
             )
     return target
@@ -61,6 +67,7 @@ def _is_passing(fault: BaseException) -> bool:
 
 
 def _download(url: str, target: Path) -> None:
+    place = public_address(url)
     tries = tenacity.Retrying(
         retry=tenacity.retry_if_exception(_is_passing),
         stop=tenacity.stop_after_attempt(4),
@@ -71,19 +78,20 @@ def _download(url: str, target: Path) -> None:
         tries(_stream, url, target)
     except httpx.HTTPStatusError as fault:
         raise TmapError(
-            f"{url} answered with status {fault.response.status_code}. Check `url:` in "
+            f"{place} answered with status {fault.response.status_code}. Check `url:` in "
             "the card, or download the file and name it under `path:`."
         ) from None
     except (httpx.HTTPError, httpx.InvalidURL) as fault:
         raise TmapError(
-            f"{url} cannot be reached ({type(fault).__name__}). Check the network and "
+            f"{place} cannot be reached ({type(fault).__name__}). Check the network and "
             "`url:` in the card, or name a local copy under `path:`."
         ) from None
 
 
 def _stream(url: str, target: Path) -> None:
     with (
-        httpx.stream("GET", url, follow_redirects=True, timeout=60) as reply,
+        httpx.Client(mounts=direct(url), timeout=60) as client,
+        client.stream("GET", url, follow_redirects=True) as reply,
         open(target, "wb") as handle,
     ):
         reply.raise_for_status()

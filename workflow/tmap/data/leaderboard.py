@@ -160,7 +160,7 @@ def _on_hub(source: ResponseSource) -> tuple[Opened, dict[str, Any]]:
 
 def _in_folder(source: ResponseSource) -> tuple[Opened, dict[str, Any]]:
     """Details below a folder: the newest file of each subject for this benchmark."""
-    place = str(source.path or source.url)
+    place = source.place
     folder = Path(place)
     wanted = _plain(source.subset or "")
     newest: dict[str, Path] = {}

@@ -54,7 +54,7 @@ def read(source: ResponseSource, questions: pd.DataFrame) -> Responses:
         notes = table.about()
     if not answers:
         raise TmapError(
-            f"The history '{source.path or source.hub or source.url}' has no subject "
+            f"The history '{source.place}' has no subject "
             f"left ({len(excluded)} excluded). Loosen `exclude:` in the dataset card, "
             "or name a file with answers."
         )

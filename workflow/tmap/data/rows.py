@@ -31,7 +31,7 @@ class Table:
     Attributes
     ----------
     place : str
-        Path, hub id, URL or world, as the card names it.
+        Path, hub id or world as the card names it; a URL without user and query.
     revision : str or None
         Commit of a hub dataset, checksum of a download, seed of a world, None for a
         local file.
@@ -72,7 +72,7 @@ def open_source(source: Source) -> Table:
         return _open_hub(source, source.hub)
     if source.url:
         path = download.fetch(source.url, source.sha256 or "")
-        place, revision = source.url, source.sha256
+        place, revision = source.place, source.sha256
     else:
         path, place, revision = Path(source.path or ""), str(source.path), None
         if not path.is_file():

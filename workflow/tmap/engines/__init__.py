@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tmap.artifacts.secrets import published
 from tmap.engines.base import ENGINE_VERSION
 from tmap.engines.weights import load_config, load_tokenizer, load_weights, settle
 from tmap.errors import TmapError
@@ -94,7 +95,7 @@ def key_of(
     folder = _adapter_folder(adapter)
     if is_served(engine, folder):
         assert engine.server is not None
-        who = json.dumps(engine.server.identity())
+        who = json.dumps(published(engine.server.identity()))
         return f"server|v{ENGINE_VERSION}|{record['revision']}|{who}"
     engine = engine.in_process()
     device, dtype = settle(engine)

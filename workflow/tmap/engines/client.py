@@ -17,6 +17,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from tmap.artifacts.addresses import direct
+from tmap.artifacts.secrets import hide, learn
 from tmap.errors import TmapError
 
 if TYPE_CHECKING:
@@ -76,7 +78,9 @@ class Client:
         self._key = _key(limits, whose)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         # Without redirects: another address must not get the key.
-        self._client = httpx.Client(timeout=limits.timeout, headers=headers)
+        self._client = httpx.Client(
+            timeout=limits.timeout, headers=headers, mounts=direct(address)
+        )
         backoff = wait_random_exponential(multiplier=0.5, max=limits.max_wait)
         self._retrying = Retrying(
             retry=retry_if_exception_type(Again),
@@ -195,7 +199,7 @@ class Client:
         text = response.text
         if self._key:
             text = text.replace(self._key, "***")
-        words = " ".join(text.split())
+        words = " ".join(hide(text).split())
         plain = "".join(c for c in words if c.isprintable())
         return repr(plain[:200])
 
@@ -204,6 +208,7 @@ def _key(limits: LimitSection, whose: str) -> str:
     if limits.key_env is None:
         return ""
     value = os.environ.get(limits.key_env, "").strip()
+    learn(value)
     if not value:
         raise TmapError(
             f"The environment variable {limits.key_env} is not set; the {whose} card "

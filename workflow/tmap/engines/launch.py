@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from tmap.artifacts.addresses import direct
+from tmap.artifacts.secrets import hide, learn_command
 from tmap.cards.model import PORT
 from tmap.errors import TmapError
 from tmap.jobs.log import duration
@@ -61,7 +63,8 @@ class Launched:
             )
         words = shlex.split(launch.command)
         command = [word.replace(PORT, port).replace("{path}", path) for word in words]
-        logger.info("launch: %s", shlex.join(command))
+        learn_command(launch.command)
+        logger.info("launch: %s", hide(shlex.join(command)))
         try:
             self.process = subprocess.Popen(
                 command,
@@ -124,10 +127,11 @@ def answers(card: AnsweringSection) -> bool:
     root = card.url.removesuffix("/v1")
     body = {"model": card.model, "prompt": "1", "max_tokens": 1, "temperature": 0}
     try:
-        health = httpx.get(f"{root}/health", timeout=5)
-        if health.status_code != 404:
-            return health.is_success
-        return httpx.post(f"{card.url}/completions", json=body, timeout=60).is_success
+        with httpx.Client(mounts=direct(card.url), timeout=60) as client:
+            health = client.get(f"{root}/health", timeout=5)
+            if health.status_code != 404:
+                return health.is_success
+            return client.post(f"{card.url}/completions", json=body).is_success
     except httpx.HTTPError:
         return False
 

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from tmap.artifacts.secrets import hide
+
 #: Indented: a job of a group. Snakemake lists all of them, whichever failed.
 JOB = re.compile(r"^( *)Error in rule (\w+):\n((?:\1 {4}.*\n)*)", re.M)
 DONE = re.compile(r"^Finished jobid: (\d+) ", re.M)
@@ -31,7 +33,7 @@ def summary(snakemake_logs: Sequence[str | Path], command: Sequence[str]) -> str
         for rule, log, words in _failed(text)
     ]
     told.append(f"Finished jobs are kept. To resume: {shlex.join(command)}")
-    return "\n".join(["", *told])
+    return hide("\n".join(["", *told]))
 
 
 def sentence(log: str | None) -> str:

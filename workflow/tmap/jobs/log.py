@@ -6,11 +6,18 @@ import logging
 import sys
 import time
 
+from tmap.artifacts import secrets
+
 
 def setup(verbose: bool = False) -> None:
-    """Send `tmap` records to standard error, one line each; quiet the other libraries."""
+    """Send `tmap` records to standard error, one line each; quiet the other libraries.
+
+    No record of any library contains a secret, whichever handler prints it.
+    """
+    logging.setLogRecordFactory(secrets.Record)
+    logging.captureWarnings(True)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(secrets.Hiding("%(asctime)s %(message)s", "%H:%M:%S"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -20,6 +20,7 @@ from rich.text import Text
 from tmap import dag
 from tmap.artifacts import schemas
 from tmap.artifacts.provenance import codes, versions
+from tmap.artifacts.secrets import hide
 from tmap.cards.workflow import WorkflowConfig
 from tmap.errors import TmapError
 
@@ -146,7 +147,7 @@ def compare(about: dict[str, Any], config: WorkflowConfig) -> list[str]:
     try:
         card = dag.origin.card(rule, names)
     except TmapError as fault:
-        return [f"card: {fault}"]
+        return [hide(f"card: {fault}")]
     code = codes(*dag.origin.roots(rule, names))
     return [
         *_schema(about),

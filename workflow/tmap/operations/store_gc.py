@@ -21,6 +21,7 @@ from rich.console import Console
 
 from tmap import cards, dag
 from tmap.artifacts.files import read_json
+from tmap.artifacts.secrets import published
 from tmap.judges.base import Want
 from tmap.store import measurements, parts
 
@@ -122,6 +123,7 @@ def _dead(part: parts.Part) -> set[str]:
 
 def referred(who: dict[str, Any]) -> bool:
     """Whether an existing card asks this model in this wording."""
+    who = published(who)  # as it is recorded
     if "gradients" in who:
         return _is_there(who)
     if "server" in who:
@@ -162,7 +164,8 @@ def _servers() -> list[dict[str, Any]]:
     for card in _judges():
         for name, form in card.forms.items() if card.server else ():
             want: Want = "digits" if name in RATED_BY_DIGIT else "text"
-            found.append(Server(card.server, card.limits, card.style, form).who(want))
+            asker = Server(card.server, card.limits, card.style, form)
+            found.append(published(asker.who(want)))
     return found
 
 
@@ -176,7 +179,8 @@ def _words(model: str) -> list[dict[str, Any]]:
         if card.model == model
         for form in card.forms.values()
     ]
-    return [own, *forms]
+    found: list[dict[str, Any]] = published([own, *forms])
+    return found
 
 
 def show(kinds: list[Kind], console: Console) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from tmap.artifacts.secrets import hide, public_address
 from tmap.prompts.conversation import has_turns, turns_of
 
 ALPACA, MESSAGES = "subset.jsonl", "subset.messages.jsonl"
@@ -148,9 +149,9 @@ def card(
         name=title(seed=subset["seed"], **names),
         chosen=f"{subset['rows']['total']:,}",
         total=f"{pool.get('n_candidates', pool['rows']['total']):,}",
-        source=_cell(pool["source"]),
+        source=_cell(public_address(pool["source"])),
         revision=_cell(pool["revision"] or "unknown (a local file)"),
-        licence=_cell(pool["licence"]),
+        licence=_cell(hide(pool["licence"])),
         how=HOW[kind].format(normalise=how["normalise"]),
         fraction=f"{subset['fraction']:.0%}",
         seed=seed

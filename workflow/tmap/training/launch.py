@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tmap.artifacts.secrets import hide
 from tmap.errors import OutOfMemory, TmapError
 from tmap.jobs import attempts
 from tmap.jobs.failures import ERROR
@@ -81,7 +82,7 @@ def run(settings: TrainSection, arguments: Sequence[str]) -> None:
             if line.startswith(ERROR):
                 words = words or line.removeprefix(ERROR).strip()
             else:
-                print(line, end="", file=sys.stderr, flush=True)
+                print(hide(line), end="", file=sys.stderr, flush=True)
     if process.returncode:
         fault = OutOfMemory if starved else TmapError
         raise fault(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tmap import cards
+from tmap.artifacts.secrets import hide
 from tmap.cards.model import ModelCard
 from tmap.errors import TmapError
 from tmap.operations.preflight import data, prompts, target
@@ -51,8 +52,8 @@ def look(dataset: str, name: str = "") -> Findings:
         try:
             return part()
         except TmapError as fault:
-            if str(fault) not in found.missing:
-                found.missing.append(str(fault))
+            if (words := hide(str(fault))) not in found.missing:
+                found.missing.append(words)
             return None
 
     asked = attempt(lambda: data.read_questions(dataset))
