@@ -8,25 +8,29 @@ that name in the next folder.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, overload
 
-import yaml
 from pydantic import ValidationError
 
 from tmap.artifacts.names import LEGAL, RESERVED
-from tmap.cards.base import Section
+from tmap.cards.base import MOST_NAME, Section
 from tmap.cards.dataset import DatasetCard
 from tmap.cards.experiment import ExperimentCard
 from tmap.cards.judge import JudgeCard
 from tmap.cards.method import MethodCard
 from tmap.cards.model import ModelCard
+from tmap.cards.reading import read_yaml, shown
 from tmap.cards.workflow import WorkflowConfig
 from tmap.errors import TmapError, nearest, unknown
 
+__all__ = ["read_yaml"]  # in addition to what is here
+
+logger = logging.getLogger(__name__)
 SHIPPED = Path(__file__).resolve().parents[3] / "config"
 KINDS: dict[str, type[Section]] = {
     "datasets": DatasetCard,
@@ -35,6 +39,9 @@ KINDS: dict[str, type[Section]] = {
     "methods": MethodCard,
     "experiments": ExperimentCard,
 }
+
+#: Cards that may extend one another in a chain, and faults that one sentence lists.
+MOST_EXTENDED, MOST_FAULTS = 30, 6
 
 
 def folders() -> list[Path]:
@@ -60,8 +67,29 @@ def use_folders(own: Sequence[str]) -> None:
 
 
 def names(kind: str) -> list[str]:
-    """Names of all cards of a kind, sorted."""
-    return sorted({p.stem for f in folders() for p in (f / kind).glob("*.yaml")})
+    """Names of all cards of a kind, sorted; other files are left out with a warning."""
+    found = {}
+    for path in (p for folder in folders() for p in (folder / kind).glob("*.yaml")):
+        if can_name(path.stem):
+            found[path.stem] = path
+        else:
+            _warn_of(path)
+    return sorted(found)
+
+
+def can_name(text: str) -> bool:
+    """Whether a card may have this name."""
+    legal = LEGAL.fullmatch(text) is not None and text not in RESERVED
+    return legal and len(text) <= MOST_NAME
+
+
+@cache
+def _warn_of(path: Path) -> None:
+    logger.warning(
+        "%s is ignored: %s cannot name a card. Use lower-case letters, digits and "
+        "underscores, and none of %s; rename or remove the file.",
+        *(path, repr(path.stem), ", ".join(RESERVED)),
+    )
 
 
 @overload
@@ -83,16 +111,26 @@ def load(kind: str, name: str) -> Any:
 
 @cache
 def _load(kind: str, name: str, _search_path: str) -> Any:
-    values, path = _resolve(kind, name, folders(), ())
-    if not LEGAL.fullmatch(name) or name in RESERVED:
+    _check_file_name(name, "a card is named by a word, such as gsm8k; name one")
+    if not can_name(name) and any(
+        (f / kind / f"{name}.yaml").is_file() for f in folders()
+    ):
         raise TmapError(
-            f"{path}: '{name}' cannot name a card. Use lower-case letters, digits and "
-            f"underscores, and none of {', '.join(RESERVED)}; rename the file."
+            f"{kind}/{name}.yaml: '{name}' cannot name a card. Use lower-case letters, "
+            f"digits and underscores, and none of {', '.join(RESERVED)}; rename the file."
         )
+    values, path = _resolve(kind, name, folders(), ())
     card = validate(KINDS[kind], values, str(path))
     if isinstance(card, MethodCard):
         _check_methods(card, path)
     return card
+
+
+def _check_file_name(name: Any, fix: str) -> None:
+    """Refuse what cannot be the name of a file in a card folder."""
+    good = isinstance(name, str) and 0 < len(name) <= MOST_NAME and name.isprintable()
+    if not good or {"/", "\\"} & set(name) or name.startswith("."):
+        raise TmapError(f"{shown(name)} cannot name a card: {fix}.")
 
 
 def _check_methods(card: MethodCard, path: Path) -> None:
@@ -125,6 +163,16 @@ def _resolve(
     base = values.pop("extends", None)
     if base is None:
         return values, path
+    _check_file_name(
+        base,
+        f"`extends:` in {path} takes the name of another card of the same kind, as text "
+        "(YAML reads yes, no and dates as something else); fix it or remove it",
+    )
+    if len(seen) >= MOST_EXTENDED:
+        raise TmapError(
+            f"{path}: more than {MOST_EXTENDED} cards extend one another. Write their "
+            "values into one card."
+        )
     if base in seen:
         raise TmapError(
             f"{path}: 'extends' goes in a circle ({' -> '.join([*seen, name, base])}). "
@@ -143,35 +191,21 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; an error says where the file is broken."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        reason = " ".join(str(fault).split())
-        raise TmapError(f"{path} is not valid YAML: {reason}. Fix the file.") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise TmapError(
-            f"{path} must be a mapping of keys to values, not a {type(values).__name__}. "
-            "Write lines `key: value`."
-        )
-    return values
-
-
 def validate(model: type[Section], values: dict[str, Any], where: str) -> Any:
     """Check `values` against `model`; one error names all faults, typos with near names."""
     try:
         return model.model_validate(values)
     except ValidationError as fault:
-        faults = "; ".join(_sentence(model, error) for error in fault.errors())
+        found = list(dict.fromkeys(_sentence(model, error) for error in fault.errors()))
+        faults = "; ".join(found[:MOST_FAULTS])
+        if len(found) > MOST_FAULTS:
+            faults += f"; and {len(found) - MOST_FAULTS} more"
         what = "config" if where == "config" else "card"
         raise TmapError(f"{where}: {faults}. Fix the {what}.") from None
 
 
 def _sentence(model: type[Section], error: Any) -> str:
-    keys = [str(key) for key in error["loc"]]
+    keys = [_one_line(str(key)) for key in error["loc"]]
     where = ".".join(keys)
     if error["type"] == "extra_forbidden":
         known = list(_fields(model, keys[:-1]))
@@ -179,8 +213,21 @@ def _sentence(model: type[Section], error: Any) -> str:
     if error["type"] == "missing":
         return f"key '{where}' is missing"
     reason = error["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"
+    value = error["input"]
+    got = "" if isinstance(value, dict) else f" (got {shown(value)})"
+    if (
+        isinstance(value, str)
+        and "://" in value
+        and any(mark in value for mark in "?@")
+    ):
+        got = ""  # an address may hold a key
+    if error["type"] == "string_type" and isinstance(value, bool | int | float):
+        reason += "; put it in quotes, because YAML reads it as something else"
     return f"{where + ': ' if where else ''}{reason}{got}"
+
+
+def _one_line(key: str) -> str:
+    return key if key.isprintable() and len(key) <= 80 else shown(key)
 
 
 def _fields(model: type[Section], keys: list[str]) -> Iterator[str]:
