@@ -243,6 +243,15 @@ def _fields(model: type[Section], keys: list[str]) -> Iterator[str]:
     yield from model.model_fields
 
 
+def check_config_file(path: str | Path) -> None:
+    """Refuse a config file that YAML reads as nobody means it, such as one key twice.
+
+    Snakemake reads the file itself. It also takes JSON, whose tabs are no YAML.
+    """
+    if Path(path).suffix != ".json":
+        read_yaml(Path(path))
+
+
 def workflow_config(values: dict[str, Any]) -> WorkflowConfig:
     """Check the workflow's own config (config/config.yaml and what overlays it)."""
     config: WorkflowConfig = validate(WorkflowConfig, values, "config")

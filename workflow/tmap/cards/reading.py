@@ -152,19 +152,19 @@ class _Loader(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.stack = [("", _Size())]
-        self.anchors: dict[str, _Size | None] = {}
+        self._open = [("", _Size())]
+        self._sizes: dict[str, _Size | None] = {}
 
-    def get_event(self) -> Any:  # the name is PyYAML's
-        event = super().get_event()
+    def get_event(self) -> Any:
+        event: Any = super().get_event()  # type: ignore[no-untyped-call]
         self._measure(event, event.start_mark.line + 1)
         return event
 
     def _measure(self, event: Any, line: int) -> None:
-        stack = self.stack
+        stack = self._open
         if isinstance(event, yaml.CollectionStartEvent):
             if event.anchor:
-                self.anchors[event.anchor] = None
+                self._sizes[event.anchor] = None
             stack.append((event.anchor or "", _Size(values=1)))
             _check_size(_Size(depth=len(stack) - 1), line)
             return
@@ -173,18 +173,18 @@ class _Loader(yaml.SafeLoader):
         elif isinstance(event, yaml.ScalarEvent):
             anchor, inner = event.anchor or "", _Size(1, 0, len(event.value))
         elif isinstance(event, yaml.AliasEvent):
-            anchor, inner = "", self._alias(event.anchor, line)
+            anchor, inner = "", self._alias(event.anchor or "", line)
         else:
             return
         if anchor:
-            self.anchors[anchor] = inner
+            self._sizes[anchor] = inner
         name, around = stack[-1]
         stack[-1] = (name, around.with_inner(inner))
         depth = stack[-1][1].depth + len(stack) - 2
         _check_size(stack[-1][1]._replace(depth=depth), line)
 
     def _alias(self, name: str, line: int) -> _Size:
-        found = self.anchors.get(name, _Size())  # unknown: the composer refuses it
+        found = self._sizes.get(name, _Size())  # unknown: the composer refuses it
         if found is None:
             wrong = f"'*{name[:60]}' is inside the value that it repeats, without end"
             raise _Fault(line, wrong, "Write the value out")

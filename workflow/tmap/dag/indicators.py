@@ -13,8 +13,37 @@ __all__ = ["POOLINGS", "TEXTS"]  # for rules, in addition to the functions here
 
 def options(dataset: str, indicator: str) -> dict[str, Any]:
     """All options of an indicator: its defaults, overridden by the dataset card's."""
+    check_options(dataset)
     own = cards.load("datasets", dataset).indicators.get(indicator, {})
     return indicators.get(indicator).check_options(own)
+
+
+def check_options(dataset: str) -> None:
+    """Refuse an option of any indicator in the dataset card that a job would refuse."""
+    for name, own in cards.load("datasets", dataset).indicators.items():
+        about = indicators.get(name)
+        about.check_options(own)
+        if about.embeds and "pooling" in own:
+            check_pooling(
+                own["pooling"], f"under `indicators: {name}:` in the dataset card"
+            )
+
+
+def check_cards(dataset: str) -> None:
+    """Refuse a card that the dataset card names and that does not exist or fit."""
+    card = cards.load("datasets", dataset)
+    for name, own in card.indicators.items():
+        for option in ("proxy", "tokenizer", "encoder"):
+            if own.get(option):
+                cards.load("models", own[option])
+        if own.get("judge"):
+            judge = cards.load("judges", own["judge"])
+            judge.with_form(indicators.get(name).form, own["judge"])
+    if card.distil:
+        teacher = cards.load("judges", card.distil.judge)
+        teacher.with_form("reasoning", card.distil.judge)
+    if card.gradients.proxy:
+        cards.load("models", card.gradients.proxy)
 
 
 def looking_at(what: str) -> set[str]:

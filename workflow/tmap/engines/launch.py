@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from tmap.cards.model import PORT
+from tmap.cards.judge import PORT
 from tmap.errors import TmapError
 from tmap.jobs.log import duration
 
