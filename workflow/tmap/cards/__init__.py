@@ -205,7 +205,8 @@ def validate(model: type[Section], values: dict[str, Any], where: str) -> Any:
 
 
 def _sentence(model: type[Section], error: Any) -> str:
-    keys = [_one_line(str(key)) for key in error["loc"]]
+    parts = [str(key) for key in error["loc"]]
+    keys = [_one_line(key) for key in parts[:1] + list(filter(_is_key, parts[1:]))]
     where = ".".join(keys)
     if error["type"] == "extra_forbidden":
         known = list(_fields(model, keys[:-1]))
@@ -224,6 +225,11 @@ def _sentence(model: type[Section], error: Any) -> str:
     if error["type"] == "string_type" and isinstance(value, bool | int | float):
         reason += "; put it in quotes, because YAML reads it as something else"
     return f"{where + ': ' if where else ''}{reason}{got}"
+
+
+def _is_key(part: str) -> bool:
+    """Whether it is a key or place of a card, not pydantic's word for a type."""
+    return "[" not in part and part not in ("bool", "str", "int", "float")
 
 
 def _one_line(key: str) -> str:

@@ -29,7 +29,15 @@ def _or_nothing(text: str) -> str:
     return _name(text) if text else text
 
 
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it must not be empty")
+    return text
+
+
 def _path(text: str) -> str:
+    if text and not text.strip():
+        raise ValueError("a path must not be only spaces")
     if _CONTROL.search(text):
         raise ValueError("a path must be on one line, without control characters")
     size = len(text.encode("utf-8", "replace"))
@@ -73,6 +81,8 @@ NameOrNothing = Annotated[str, AfterValidator(_or_nothing)]
 #: A path that the operating system can open; "" is left to the section.
 PathText = Annotated[str, AfterValidator(_path)]
 FilledPath = Annotated[str, AfterValidator(_filled_path)]
+#: A text that is not empty, such as the name of a column or several.
+Filled = Annotated[str, AfterValidator(_filled)]
 #: A text that ends an answer.
 Ending = Annotated[str, AfterValidator(_ending)]
 #: A field of a request to a server.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from tmap.cards.base import Name, NameOrNothing, PathText, Section, Seed
+from tmap.cards.base import Filled, Name, NameOrNothing, PathText, Section, Seed
 
 
 class Source(Section):
@@ -109,7 +109,7 @@ class PoolSource(WorldSource):
             "labels",
             "gold",
         ],
-        str,
+        Filled,
     ] = Field(
         default={},
         description="ours -> theirs; multiple_choice: as in questions.columns",
@@ -136,7 +136,7 @@ class QuestionSource(WorldSource):
             "answer",
             "subtask",
         ],
-        str,
+        Filled,
     ] = Field(
         default={},
         description="ours -> theirs. context is put before the question. choices: a "
@@ -165,20 +165,20 @@ class ResponseSource(Source):
     question: Name = Field(
         default="question_id", description="long: column of the question id"
     )
-    correct: str | None = Field(
+    correct: Name | None = Field(
         default=None,
         description="long: column of right or wrong (is_correct); leaderboard_v1: the "
         "metric (acc)",
     )
-    subjects: list[str] = Field(
+    subjects: list[Name] = Field(
         default=[], description="leaderboard_v1 on the hub: models, as ORG/MODEL"
     )
-    item_pattern: str | None = Field(
+    item_pattern: Filled | None = Field(
         default=None,
         description="wide: column of the question in source row n, e.g. 'i{row:05d}'; "
         "without it columns are question ids",
     )
-    exclude: list[str] = Field(
+    exclude: list[Name] = Field(
         default=[],
         description="subjects to leave out (shell patterns, any case): the target "
         "models and their derivatives",
@@ -341,7 +341,7 @@ class DatasetCard(Section):
     tiny: TinySection = TinySection()
     overlap: OverlapSection = OverlapSection()
     gradients: GradientSection = GradientSection()
-    indicators: dict[str, dict[str, Any]] = Field(
+    indicators: dict[Name, dict[str, Any]] = Field(
         default={}, description="options of indicators, e.g. ifd: {proxy: gpt2}"
     )
     shards: int = Field(

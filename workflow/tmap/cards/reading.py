@@ -297,6 +297,10 @@ def _check_keys(loader: yaml.SafeLoader, node: yaml.MappingNode) -> None:
             wrong = "a list or mapping cannot be a key"
             raise _Fault(line, wrong, "Put it in quotes if it is text in braces")
         if key.tag == f"{_TAG}merge":
+            if "<<" in first:
+                wrong = f"the key '<<' is already on line {first['<<']}"
+                raise _Fault(line, wrong, "Write one, `<<: [*a, *b]`")
+            first["<<"] = line
             continue
         if key.tag in (f"{_TAG}bool", f"{_TAG}null"):
             word = {"bool": "true or false", "null": "null"}

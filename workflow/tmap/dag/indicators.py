@@ -7,6 +7,7 @@ from typing import Any
 from tmap import cards, indicators
 from tmap.dag.data import model_file
 from tmap.embeddings.embed import POOLINGS, TEXTS, check_pooling
+from tmap.errors import TmapError
 
 __all__ = ["POOLINGS", "TEXTS"]  # for rules, in addition to the functions here
 
@@ -21,12 +22,14 @@ def options(dataset: str, indicator: str) -> dict[str, Any]:
 def check_options(dataset: str) -> None:
     """Refuse an option of any indicator in the dataset card that a job would refuse."""
     for name, own in cards.load("datasets", dataset).indicators.items():
-        about = indicators.get(name)
-        about.check_options(own)
-        if about.embeds and "pooling" in own:
-            check_pooling(
-                own["pooling"], f"under `indicators: {name}:` in the dataset card"
-            )
+        try:
+            about = indicators.get(name)
+            about.check_options(own)
+            if about.embeds and "pooling" in own:
+                where = f"under `indicators: {name}:` in the dataset card"
+                check_pooling(own["pooling"], where)
+        except TmapError as fault:
+            raise TmapError(f"Dataset card '{dataset}': {fault}") from None
 
 
 def check_cards(dataset: str) -> None:

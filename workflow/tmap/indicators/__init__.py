@@ -36,6 +36,8 @@ KINDS: Mapping[type, str] = MappingProxyType(
     }
 )
 MOST = 1e12
+#: Options that name the card of the model that computes a column.
+NAMED = ("judge", "proxy")
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 STATUSES = ("ok", "truncated", "empty", "unparsable", "failed")
@@ -137,6 +139,11 @@ class Indicator:
             raise TmapError(
                 f"Option '{option}' of indicator '{self.name}' is {_SHORT.repr(value)}; "
                 f"it must be {right}{hint}. {fix}"
+            )
+        if option in NAMED and not value.strip():
+            raise TmapError(
+                f"Option '{option}' of indicator '{self.name}' is empty; it must name a "
+                f"card. {fix}"
             )
         if option in self.choices and value not in self.choices[option]:
             kind = f"{option} of {self.name}"
