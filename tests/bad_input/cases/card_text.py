@@ -45,6 +45,11 @@ def chain(room: Room) -> None:
     cards.load("datasets", "c0")
 
 
+def folder_of_long_name(room: Room) -> None:
+    room.patch.setenv("TMAP_CARDS", "x" * DEEP)
+    cards.names("models")
+
+
 def unreadable(room: Room) -> None:
     room.write("cards/datasets/mine.yaml", "task: generation\n")
     room.patch.setattr(Path, "open", _refuse)
@@ -372,5 +377,19 @@ CASES = [
         "no key ''yyy",
         "Known: description, weights",
         FIX,
+    ),
+    Case(
+        "a card folder with a very long name",
+        folder_of_long_name,
+        "No card folder 'xxx",
+        "Name existing folders under `cards:`",
+        "or create it",
+    ),
+    Case(
+        "a config with a very long name",
+        lambda room: cards.read_config([Path("x" * DEEP)]),
+        "There is no config file 'xxx",
+        "Name one that exists",
+        "paths are relative to the working directory",
     ),
 ]

@@ -48,9 +48,9 @@ def folders() -> list[Path]:
     """Folders that are searched for cards, the shipped ones last; the first hit wins."""
     own = [Path(p) for p in os.environ.get("TMAP_CARDS", "").split(os.pathsep) if p]
     for folder in own:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # False for a name that is too long, too
             raise TmapError(
-                f"No card folder '{folder}'. Name existing folders under `cards:` in the "
+                f"No card folder {shown(str(folder))}. Name existing folders under `cards:` in the "
                 "config or in TMAP_CARDS, or create it."
             )
     return [*reversed(own), SHIPPED]
@@ -268,9 +268,9 @@ def read_config(files: Sequence[Path]) -> WorkflowConfig:
     """Merge config files as Snakemake does, and use their card folders."""
     values: dict[str, Any] = {}
     for path in [SHIPPED / "config.yaml", *files]:
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise TmapError(
-                f"There is no config file '{path}'. Name one that exists; paths are "
+                f"There is no config file {shown(str(path))}. Name one that exists; paths are "
                 "relative to the working directory."
             )
         values = _merge(values, read_yaml(path))
