@@ -24,7 +24,7 @@ from tmap.cards.experiment import ExperimentCard
 from tmap.cards.judge import JudgeCard
 from tmap.cards.method import MethodCard
 from tmap.cards.model import ModelCard
-from tmap.cards.reading import read_yaml, shown
+from tmap.cards.reading import read_yaml, shown, shown_path
 from tmap.cards.workflow import WorkflowConfig
 from tmap.errors import TmapError, nearest, unknown
 
@@ -50,8 +50,8 @@ def folders() -> list[Path]:
     for folder in own:
         if not os.path.isdir(folder):  # False for a name that is too long, too
             raise TmapError(
-                f"No card folder {shown(str(folder))}. Name existing folders under `cards:` in the "
-                "config or in TMAP_CARDS, or create it."
+                f"No card folder {shown_path(folder)}. Name existing folders under "
+                "`cards:` in the config or in TMAP_CARDS, or create it."
             )
     return [*reversed(own), SHIPPED]
 
@@ -270,8 +270,8 @@ def read_config(files: Sequence[Path]) -> WorkflowConfig:
     for path in [SHIPPED / "config.yaml", *files]:
         if not os.path.isfile(path):
             raise TmapError(
-                f"There is no config file {shown(str(path))}. Name one that exists; paths are "
-                "relative to the working directory."
+                f"There is no config file {shown_path(path)}. Name one that exists; "
+                "paths are relative to the working directory."
             )
         values = _merge(values, read_yaml(path))
     config = workflow_config(values)

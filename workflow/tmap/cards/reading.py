@@ -46,6 +46,12 @@ def shown(value: Any) -> str:
     return _short.repr(value)
 
 
+def shown_path(path: Path) -> str:
+    """A path as an error prints it; only one of more than 300 characters is cut."""
+    text = str(path)
+    return repr(text) if len(text) <= 300 else shown(text)
+
+
 class _Size(NamedTuple):
     """Of a value with its aliases expanded."""
 
@@ -116,7 +122,7 @@ def _text(path: Path) -> str:
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or str(fault)
         raise TmapError(
-            f"{shown(str(path))} cannot be read: {reason}. A card or config is a text "
+            f"{shown_path(path)} cannot be read: {reason}. A card or config is a text "
             "file that you may read; fix its name or its permissions."
         ) from None
     if len(found) > MOST_BYTES:
