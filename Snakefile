@@ -19,6 +19,8 @@ min_version("9.27")
 configfile: workflow.source_path("config/config.yaml")
 
 
+for path in workflow.configfiles:  # Snakemake keeps the last of two equal keys
+    cards.check_config_file(path)
 SETTINGS = cards.workflow_config(config)
 cards.use_folders(SETTINGS.cards)
 

@@ -141,7 +141,7 @@ def card_page() -> str:
         "folders (`cards:` in the config, `TMAP_CARDS`), else in `config/`. "
         "`extends: NAME` takes another card of the same kind and changes the keys that "
         "are written below it. An unknown key is an error that names the nearest known "
-        "one. A key of type *section* has a table of its own.\n",
+        "one. A key appears once. A key of type *section* has a table of its own.\n",
     ]
     kinds = {
         f"{name[:-1].capitalize()} card": model for name, model in cards.KINDS.items()
@@ -196,7 +196,9 @@ def _type(field: typing.Any, nested: type[Section] | None) -> str:
     for one in field.metadata:
         for word, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<")):
             if getattr(one, word, None) is not None:
-                limits.append(f"{sign} {getattr(one, word):g}")
+                limit = getattr(one, word)
+                plain = f"{limit:g}" if isinstance(limit, float) else str(limit)
+                limits.append(f"{sign} {plain}")
     return _words(field.annotation) + (f", {' and '.join(limits)}" if limits else "")
 
 

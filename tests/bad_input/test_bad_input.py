@@ -11,7 +11,17 @@ import huggingface_hub
 import pytest
 import torch
 
-from cases import SECRET, Room, api, environment, pool, questions, responses
+from cases import (
+    SECRET,
+    Room,
+    api,
+    card_text,
+    card_values,
+    environment,
+    pool,
+    questions,
+    responses,
+)
 from cases import cards as card_cases
 from cases import models as model_cases
 from tmap import cards
@@ -19,6 +29,8 @@ from tmap.errors import TmapError
 
 TABLES = {
     "card": card_cases.CASES,
+    "card text": card_text.CASES,
+    "card value": card_values.CASES,
     "pool": pool.CASES,
     "questions": questions.CASES,
     "responses": responses.CASES,

@@ -1,9 +1,10 @@
 import os
 
 import pytest
+import yaml
 
 from project import ROOT
-from tmap import cards, dag
+from tmap import cards, dag, indicators
 from tmap.errors import TmapError
 
 
@@ -150,3 +151,66 @@ def test_a_method_may_be_trained_fewer_times_than_the_others(folders):
     assert dag.training.arms("once", 3) == [(0, 0)]
     assert dag.training.arms("random", 3) == [(0, 0), (1, 1), (2, 2)]
     assert dag.training.arms("uniform", 3) == [(0, 0), (0, 1), (0, 2)]
+
+
+@pytest.mark.parametrize("name", ["._mine", "My Card", "with-dash", "models", "Ünï"])
+def test_a_stray_file_in_a_card_folder_stops_no_run(folders, name, caplog):
+    write(folders[0], "mine", MINE)
+    (folders[0] / "datasets" / f"{name}.yaml").write_bytes(b"\x00\x05\x16\x07")
+    cards._warn_of.cache_clear()
+    assert name not in cards.names("datasets")
+    assert "mine" in dag.data.distilled() + cards.names("datasets")
+    assert caplog.text.count("is ignored") == 1
+    with pytest.raises(TmapError, match="cannot name a card"):
+        cards.load("datasets", name)
+
+
+def test_yaml_that_people_write_keeps_its_meaning(folders, tmp_path):
+    text = (
+        "\ufeff# a comment\r\n"
+        "base: &base {a: 1, b: [x, 'no', \"\\n\"]}\r\n"
+        "own: {<<: *base, a: 2}\r\n"
+        "both:\n  <<: [*base, {c: 0x10}]\n  d: 1_000\n"
+        "numbers: [0, -0, 1.5, 1.0e-3, .5, 0, 00]\n"
+        "e: 1e-3\nnothing:\nmap: {5: a, 1.5: b}\n"
+    )
+    path = tmp_path / "some.yaml"
+    path.write_bytes(text.encode("utf-8"))
+    base = {"a": 1, "b": ["x", "no", "\n"]}
+    assert cards.read_yaml(path) == {
+        "base": base,
+        "own": {**base, "a": 2},
+        "both": {**base, "c": 16, "d": 1000},
+        "numbers": [0, 0, 1.5, 0.001, 0.5, 0, 0],
+        "e": "1e-3",
+        "nothing": None,
+        "map": {5: "a", 1.5: "b"},
+    }
+
+
+def test_every_yaml_file_of_the_clone_reads_as_pyyaml_reads_it():
+    for path in [*(ROOT / "config").rglob("*.yaml"), *(ROOT / "tests").rglob("*.yaml")]:
+        known = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert cards.read_yaml(path) == (known or {})
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "null\n"])
+def test_an_empty_file_has_no_keys(tmp_path, text):
+    (tmp_path / "some.yaml").write_text(text)
+    assert cards.read_yaml(tmp_path / "some.yaml") == {}
+
+
+def test_a_json_config_is_left_to_snakemake(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{\n\t"seeds": 3\n}')
+    cards.check_config_file(path)
+    path = path.rename(tmp_path / "config.yaml")
+    with pytest.raises(TmapError, match="tabs"):
+        cards.check_config_file(path)
+
+
+def test_options_of_indicators_that_fit_are_unchanged():
+    check = indicators.get("evoselect").check_options
+    assert check({"mu": 1, "steps": 5})["mu"] == 1
+    assert indicators.get("data_whisperer").check_options({"layer": None})
+    assert indicators.get("reason_steps").check_options({"answer_mark": ""})

@@ -334,3 +334,34 @@ def test_a_gated_model_is_named_before_any_job(fake_hub):
     fake_hub.raises = errors.GatedRepoError("no", response=reply)
     (told,) = preflight.look("mine", "mine").missing
     assert "'org/name' is gated" in told
+
+
+@pytest.mark.parametrize(
+    ("modules", "ok"),
+    [
+        ("all-linear", True),
+        ("[q_proj, nope]", True),
+        ("'.*(q|v)_proj'", True),
+        ("[nope]", False),
+        ("q_proj", False),  # PEFT: a text is a pattern of the whole name
+    ],
+)
+def test_layers_that_the_model_lacks_are_reported(room, modules, ok):
+    change(
+        room, "models", "max_length: 100", f"max_length: 100, target_modules: {modules}"
+    )
+    missing = [
+        m for m in preflight.look("mine", "mine").missing if "target_modules" in m
+    ]
+    assert bool(missing) != ok
+    if missing:
+        assert "names no layer of 'model'" in missing[0]
+        assert "q_proj" in missing[0].partition("It has")[2]
+
+
+def test_cards_and_options_that_do_not_exist_are_reported(room):
+    added = "indicators: {ifd: {proxy: nobody}, output_length: {count: [a]}}\n"
+    change(room, "datasets", "reward_share", added + "reward_share")
+    told = " ".join(preflight.look("mine").missing)
+    assert "No model card 'nobody'" in told
+    assert "Option 'count' of indicator 'output_length' is ['a']" in told

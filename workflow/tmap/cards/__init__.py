@@ -8,26 +8,30 @@ that name in the next folder.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, overload
 
-import yaml
 from pydantic import ValidationError
 
 from tmap.artifacts.names import LEGAL, RESERVED
 from tmap.artifacts.secrets import hide, published
-from tmap.cards.base import Section
+from tmap.cards.base import MOST_NAME, Section
 from tmap.cards.dataset import DatasetCard
 from tmap.cards.experiment import ExperimentCard
 from tmap.cards.judge import JudgeCard
 from tmap.cards.method import MethodCard
 from tmap.cards.model import ModelCard
+from tmap.cards.reading import read_yaml, shown, shown_path
 from tmap.cards.workflow import WorkflowConfig
 from tmap.errors import TmapError, nearest, unknown
 
+__all__ = ["read_yaml"]  # in addition to what is here
+
+logger = logging.getLogger(__name__)
 SHIPPED = Path(__file__).resolve().parents[3] / "config"
 KINDS: dict[str, type[Section]] = {
     "datasets": DatasetCard,
@@ -37,15 +41,18 @@ KINDS: dict[str, type[Section]] = {
     "experiments": ExperimentCard,
 }
 
+#: Cards that may extend one another in a chain, and faults that one sentence lists.
+MOST_EXTENDED, MOST_FAULTS = 30, 6
+
 
 def folders() -> list[Path]:
     """Folders that are searched for cards, the shipped ones last; the first hit wins."""
     own = [Path(p) for p in os.environ.get("TMAP_CARDS", "").split(os.pathsep) if p]
     for folder in own:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # False for a name that is too long, too
             raise TmapError(
-                f"No card folder '{folder}'. Name existing folders under `cards:` in the "
-                "config or in TMAP_CARDS, or create it."
+                f"No card folder {shown_path(folder)}. Name existing folders under "
+                "`cards:` in the config or in TMAP_CARDS, or create it."
             )
     return [*reversed(own), SHIPPED]
 
@@ -61,8 +68,29 @@ def use_folders(own: Sequence[str]) -> None:
 
 
 def names(kind: str) -> list[str]:
-    """Names of all cards of a kind, sorted."""
-    return sorted({p.stem for f in folders() for p in (f / kind).glob("*.yaml")})
+    """Names of all cards of a kind, sorted; other files are left out with a warning."""
+    found = {}
+    for path in (p for folder in folders() for p in (folder / kind).glob("*.yaml")):
+        if can_name(path.stem):
+            found[path.stem] = path
+        else:
+            _warn_of(path)
+    return sorted(found)
+
+
+def can_name(text: str) -> bool:
+    """Whether a card may have this name."""
+    legal = LEGAL.fullmatch(text) is not None and text not in RESERVED
+    return legal and len(text) <= MOST_NAME
+
+
+@cache
+def _warn_of(path: Path) -> None:
+    logger.warning(
+        "%s is ignored: %s cannot name a card. Use lower-case letters, digits and "
+        "underscores, and none of %s; rename or remove the file.",
+        *(path, repr(path.stem), ", ".join(RESERVED)),
+    )
 
 
 @overload
@@ -84,16 +112,26 @@ def load(kind: str, name: str) -> Any:
 
 @cache
 def _load(kind: str, name: str, _search_path: str) -> Any:
-    values, path = _resolve(kind, name, folders(), ())
-    if not LEGAL.fullmatch(name) or name in RESERVED:
+    _check_file_name(name, "a card is named by a word, such as gsm8k; name one")
+    if not can_name(name) and any(
+        (f / kind / f"{name}.yaml").is_file() for f in folders()
+    ):
         raise TmapError(
-            f"{path}: '{name}' cannot name a card. Use lower-case letters, digits and "
-            f"underscores, and none of {', '.join(RESERVED)}; rename the file."
+            f"{kind}/{name}.yaml: '{name}' cannot name a card. Use lower-case letters, "
+            f"digits and underscores, and none of {', '.join(RESERVED)}; rename the file."
         )
+    values, path = _resolve(kind, name, folders(), ())
     card = validate(KINDS[kind], values, str(path))
     if isinstance(card, MethodCard):
         _check_methods(card, path)
     return card
+
+
+def _check_file_name(name: Any, fix: str) -> None:
+    """Refuse what cannot be the name of a file in a card folder."""
+    good = isinstance(name, str) and 0 < len(name) <= MOST_NAME and name.isprintable()
+    if not good or {"/", "\\"} & set(name) or name.startswith("."):
+        raise TmapError(f"{shown(name)} cannot name a card: {fix}.")
 
 
 def _check_methods(card: MethodCard, path: Path) -> None:
@@ -134,6 +172,16 @@ def _resolve(
     base = values.pop("extends", None)
     if base is None:
         return values, path
+    _check_file_name(
+        base,
+        f"`extends:` in {path} takes the name of another card of the same kind, as text "
+        "(YAML reads yes, no and dates as something else); fix it or remove it",
+    )
+    if len(seen) >= MOST_EXTENDED:
+        raise TmapError(
+            f"{path}: more than {MOST_EXTENDED} cards extend one another. Write their "
+            "values into one card."
+        )
     if base in seen:
         raise TmapError(
             f"{path}: 'extends' goes in a circle ({' -> '.join([*seen, name, base])}). "
@@ -152,38 +200,22 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; an error says where the file is broken."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        for mark in ("context_mark", "problem_mark"):
-            if getattr(fault, mark, None):
-                getattr(fault, mark).buffer = None  # do not quote the line
-        reason = hide(" ".join(str(fault).split()))
-        raise TmapError(f"{path} is not valid YAML: {reason}. Fix the file.") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise TmapError(
-            f"{path} must be a mapping of keys to values, not a {type(values).__name__}. "
-            "Write lines `key: value`."
-        )
-    return values
-
-
 def validate(model: type[Section], values: dict[str, Any], where: str) -> Any:
     """Check `values` against `model`; one error names all faults, typos with near names."""
     try:
         return model.model_validate(values)
     except ValidationError as fault:
-        faults = "; ".join(_sentence(model, error) for error in fault.errors())
+        found = list(dict.fromkeys(_sentence(model, error) for error in fault.errors()))
+        faults = "; ".join(found[:MOST_FAULTS])
+        if len(found) > MOST_FAULTS:
+            faults += f"; and {len(found) - MOST_FAULTS} more"
         what = "config" if where == "config" else "card"
         raise TmapError(f"{where}: {hide(faults)}. Fix the {what}.") from None
 
 
 def _sentence(model: type[Section], error: Any) -> str:
-    keys = [str(key) for key in error["loc"]]
+    parts = [str(key) for key in error["loc"]]
+    keys = [_one_line(key) for key in parts[:1] + list(filter(_is_key, parts[1:]))]
     where = ".".join(keys)
     if error["type"] == "extra_forbidden":
         known = list(_fields(model, keys[:-1]))
@@ -191,11 +223,28 @@ def _sentence(model: type[Section], error: Any) -> str:
     if error["type"] == "missing":
         return f"key '{where}' is missing"
     reason = error["msg"].removeprefix("Value error, ")
-    got = error["input"]
+    value = error["input"]
     if keys:  # a value is hidden by its key, too
-        got = published({keys[-1]: got})[keys[-1]]
-    got = "" if isinstance(error["input"], dict) else f" (got {got!r})"
+        value = published({keys[-1]: value})[keys[-1]]
+    got = "" if isinstance(value, dict) else f" (got {shown(value)})"
+    if (
+        isinstance(value, str)
+        and "://" in value
+        and any(mark in value for mark in "?@")
+    ):
+        got = ""  # an address may hold a key
+    if error["type"] == "string_type" and isinstance(value, bool | int | float):
+        reason += "; put it in quotes, because YAML reads it as something else"
     return f"{where + ': ' if where else ''}{reason}{got}"
+
+
+def _is_key(part: str) -> bool:
+    """Whether it is a key or place of a card, not pydantic's word for a type."""
+    return "[" not in part and part not in ("bool", "str", "int", "float")
+
+
+def _one_line(key: str) -> str:
+    return key if key.isprintable() and len(key) <= 80 else shown(key)
 
 
 def _fields(model: type[Section], keys: list[str]) -> Iterator[str]:
@@ -211,6 +260,15 @@ def _fields(model: type[Section], keys: list[str]) -> Iterator[str]:
     yield from model.model_fields
 
 
+def check_config_file(path: str | Path) -> None:
+    """Refuse a config file that YAML reads as nobody means it, such as one key twice.
+
+    Snakemake reads the file itself. It also takes JSON, whose tabs are no YAML.
+    """
+    if Path(path).suffix != ".json":
+        read_yaml(Path(path))
+
+
 def workflow_config(values: dict[str, Any]) -> WorkflowConfig:
     """Check the workflow's own config (config/config.yaml and what overlays it)."""
     config: WorkflowConfig = validate(WorkflowConfig, values, "config")
@@ -221,10 +279,10 @@ def read_config(files: Sequence[Path]) -> WorkflowConfig:
     """Merge config files as Snakemake does, and use their card folders."""
     values: dict[str, Any] = {}
     for path in [SHIPPED / "config.yaml", *files]:
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise TmapError(
-                f"There is no config file '{path}'. Name one that exists; paths are "
-                "relative to the working directory."
+                f"There is no config file {shown_path(path)}. Name one that exists; "
+                "paths are relative to the working directory."
             )
         values = _merge(values, read_yaml(path))
     config = workflow_config(values)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from tmap.artifacts.secrets import learn_address, public_address
-from tmap.cards.base import Section
+from tmap.cards.base import Filled, Name, NameOrNothing, PathText, Section, Seed
 
 
 class Source(Section):
@@ -16,18 +16,22 @@ class Source(Section):
 
     places: ClassVar[tuple[str, ...]] = ("path", "hub", "url")
 
-    path: str | None = Field(
+    path: PathText | None = Field(
         default=None,
         description="local .jsonl, .json or .parquet, relative to the working directory",
     )
-    hub: str | None = Field(default=None, description="dataset id on the hub")
-    url: str | None = Field(
+    hub: NameOrNothing | None = Field(default=None, description="dataset id on the hub")
+    url: PathText | None = Field(
         default=None, description="https URL of a file of that kind"
     )
-    sha256: str | None = Field(default=None, description="checksum; required with url")
-    revision: str = Field(default="main", description="hub revision")
-    subset: str | None = Field(default=None, description="hub configuration name")
-    split: str = Field(
+    sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-fA-F]{64}$",
+        description="checksum; required with url",
+    )
+    revision: Name = Field(default="main", description="hub revision")
+    subset: Name | None = Field(default=None, description="hub configuration name")
+    split: Name = Field(
         default="train", description="hub split; several are joined by +, as in a+b"
     )
     licence: str = Field(default="unknown", description="as the source states it")
@@ -70,7 +74,7 @@ class WorldSource(Source):
     world: Literal["arith"] | None = Field(
         default=None, description="generate the rows with workflow/tmap/worlds/NAME"
     )
-    seed: int = Field(default=0, ge=0, description="of a world's rows")
+    seed: Seed = Field(default=0, description="of a world's rows")
 
     @model_validator(mode="before")
     @classmethod
@@ -117,7 +121,7 @@ class PoolSource(WorldSource):
             "labels",
             "gold",
         ],
-        str,
+        Filled,
     ] = Field(
         default={},
         description="ours -> theirs; multiple_choice: as in questions.columns",
@@ -144,7 +148,7 @@ class QuestionSource(WorldSource):
             "answer",
             "subtask",
         ],
-        str,
+        Filled,
     ] = Field(
         default={},
         description="ours -> theirs. context is put before the question. choices: a "
@@ -167,24 +171,26 @@ class ResponseSource(Source):
         description="long: one row per subject and question; wide: one row per subject, "
         "one column per question; leaderboard_v1: as above",
     )
-    subject: str = Field(default="subject_id", description="column of the model's name")
-    question: str = Field(
+    subject: Name = Field(
+        default="subject_id", description="column of the model's name"
+    )
+    question: Name = Field(
         default="question_id", description="long: column of the question id"
     )
-    correct: str | None = Field(
+    correct: Name | None = Field(
         default=None,
         description="long: column of right or wrong (is_correct); leaderboard_v1: the "
         "metric (acc)",
     )
-    subjects: list[str] = Field(
+    subjects: list[Name] = Field(
         default=[], description="leaderboard_v1 on the hub: models, as ORG/MODEL"
     )
-    item_pattern: str | None = Field(
+    item_pattern: Filled | None = Field(
         default=None,
         description="wide: column of the question in source row n, e.g. 'i{row:05d}'; "
         "without it columns are question ids",
     )
-    exclude: list[str] = Field(
+    exclude: list[Name] = Field(
         default=[],
         description="subjects to leave out (shell patterns, any case): the target "
         "models and their derivatives",
@@ -205,12 +211,12 @@ class ResponseSource(Source):
 class IrtSection(Section):
     """The M-2PL fit (paper eq. 4)."""
 
-    dimensions: list[int] = Field(
+    dimensions: list[Annotated[int, Field(ge=1, le=64)]] = Field(
         default=[1, 2, 3, 4, 5],
         min_length=1,
         description="candidates for D; held-out subjects decide between them",
     )
-    seed: int = Field(default=0, description="of the fit and the held-out subjects")
+    seed: Seed = Field(default=0, description="of the fit and the held-out subjects")
 
 
 EstimatorName = Literal[
@@ -228,9 +234,14 @@ EstimatorName = Literal[
 class TinySection(Section):
     """The tiny validation set (paper eq. 3, 5, 6)."""
 
-    n_anchors: int = Field(default=100, ge=2, description="S (ours; paper is silent)")
+    n_anchors: int = Field(
+        default=100, ge=2, le=1_000_000, description="S (ours; paper is silent)"
+    )
     n_confirm: int = Field(
-        default=100, ge=0, description="size of the second set, disjoint from the first"
+        default=100,
+        ge=0,
+        le=1_000_000,
+        description="size of the second set, disjoint from the first",
     )
     estimator: EstimatorName = Field(
         default="auto",
@@ -238,13 +249,15 @@ class TinySection(Section):
         "the model is within the history's range, else stratified; without a history "
         "weighted_mean; full asks all reward questions",
     )
-    seed: int = Field(default=0, description="of the choice of questions")
+    seed: Seed = Field(default=0, description="of the choice of questions")
 
 
 class GradientSection(Section):
     """Gradients that `less` and `evoselect` compare (arXiv:2402.04333)."""
 
-    proxy: str = Field(default="", description="model card; '': the target model")
+    proxy: NameOrNothing = Field(
+        default="", description="model card; '': the target model"
+    )
     share: float = Field(
         default=0.05,
         ge=0,
@@ -253,16 +266,21 @@ class GradientSection(Section):
         "0: no warm-up (LESS: 0.05)",
     )
     epochs: int = Field(
-        default=4, ge=1, description="of the warm-up; a checkpoint after each (LESS: 4)"
+        default=4,
+        ge=1,
+        le=1000,
+        description="of the warm-up; a checkpoint after each (LESS: 4)",
     )
-    dim: int = Field(default=8192, ge=8, description="of the projection (LESS: 8192)")
+    dim: int = Field(
+        default=8192, ge=8, le=1_048_576, description="of the projection (LESS: 8192)"
+    )
     nonzeros: int = Field(
         default=8,
         ge=1,
         description="outputs that each coordinate is added to; equal to dim: the dense "
         "Rademacher projection of LESS",
     )
-    seed: int = Field(default=0, description="of the draw, warm-up and projection")
+    seed: Seed = Field(default=0, description="of the draw, warm-up and projection")
 
     @model_validator(mode="after")
     def _divides(self) -> GradientSection:
@@ -276,7 +294,7 @@ class GradientSection(Section):
 class OverlapSection(Section):
     """Pool rows that contain a benchmark question are dropped."""
 
-    ngram: int = Field(default=13, ge=1, description="words per n-gram")
+    ngram: int = Field(default=13, ge=1, le=1000, description="words per n-gram")
     share: float = Field(
         default=0.5,
         gt=0,
@@ -284,14 +302,17 @@ class OverlapSection(Section):
         description="share of a question's n-grams at which a row is dropped",
     )
     warn_above: float = Field(
-        default=0.05, description="dropped share of the pool that causes a warning"
+        default=0.05,
+        ge=0,
+        le=1,
+        description="dropped share of the pool that causes a warning",
     )
 
 
 class DistilSection(Section):
     """A teacher's reasoning replaces the pool's responses (paper 4.4.2)."""
 
-    judge: str = Field(description="judge card with a form `reasoning`: the teacher")
+    judge: Name = Field(description="judge card with a form `reasoning`: the teacher")
 
 
 class DatasetCard(Section):
@@ -332,12 +353,13 @@ class DatasetCard(Section):
     tiny: TinySection = TinySection()
     overlap: OverlapSection = OverlapSection()
     gradients: GradientSection = GradientSection()
-    indicators: dict[str, dict[str, Any]] = Field(
+    indicators: dict[Name, dict[str, Any]] = Field(
         default={}, description="options of indicators, e.g. ifd: {proxy: gpt2}"
     )
     shards: int = Field(
         default=1,
         ge=1,
+        le=10_000,
         description="jobs that share the measuring of one column of a local model; "
         "changes no number",
     )

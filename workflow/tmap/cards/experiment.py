@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tmap.cards.base import Section
+from tmap.cards.base import Name, Section, no_twice
 
 #: Kinds of tables -> the keys that each needs in addition to datasets and models.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -42,18 +42,20 @@ class ExperimentCard(Section):
         "the pool; shots: the same rows as demonstrations and as training data; "
         "estimates: the untrained model's accuracy, estimated from few questions"
     )
-    datasets: list[str] = Field(min_length=1, description="dataset cards")
-    models: list[str] = Field(min_length=1, description="model cards")
-    methods: list[str] = Field(default=[], description="rows, in this order")
-    seeds: int = Field(default=3, ge=1, description="per method; a verdict needs 3")
+    datasets: list[Name] = Field(min_length=1, description="dataset cards")
+    models: list[Name] = Field(min_length=1, description="model cards")
+    methods: list[Name] = Field(default=[], description="rows, in this order")
+    seeds: int = Field(
+        default=3, ge=1, le=1000, description="per method; a verdict needs 3"
+    )
     fractions: list[float] = Field(default=[], description="curve: M / N of each point")
-    shots: list[int] = Field(
+    shots: list[Annotated[int, Field(ge=1, le=100_000)]] = Field(
         default=[], description="shots: numbers of rows that are shown and trained on"
     )
-    labels: dict[str, str] = Field(
+    labels: dict[Name, Name] = Field(
         default={}, description="names of datasets, models and methods in the table"
     )
-    delta: tuple[str, str] | None = Field(
+    delta: tuple[Name, Name] | None = Field(
         default=None, description="accuracy: add a row, the first minus the second"
     )
     transpose: bool = Field(default=False, description="methods as columns")
@@ -65,6 +67,14 @@ class ExperimentCard(Section):
                 raise ValueError(f"kind: {self.kind} needs `{key}:`, a list")
         if any(not 0 < fraction <= 1 for fraction in self.fractions):
             raise ValueError("`fractions:` must be above 0 and at most 1")
+        for key in ("datasets", "models", "methods", "fractions", "shots"):
+            no_twice(key, getattr(self, key))
+        for key in ("datasets", "models", "methods"):
+            no_twice("labels", map(self.label, getattr(self, key)))
+        if self.delta and self.delta[0] == self.delta[1]:
+            raise ValueError(
+                f"`delta:` takes {self.delta[0]} from itself; name two methods"
+            )
         foreign = set(self.delta or ()) - set(self.methods)
         if foreign:
             raise ValueError(

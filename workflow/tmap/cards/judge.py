@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from tmap.artifacts.secrets import learn, learn_address
-from tmap.cards.base import Section
+from tmap.cards.base import (
+    MOST_HOST,
+    Ending,
+    FilledPath,
+    JsonValue,
+    Name,
+    Section,
+)
 from tmap.errors import TmapError, nearest
 
 #: What a template may take from a sample.
@@ -34,9 +41,12 @@ class FormSection(Section):
     )
     system: str = Field(default="", description="style: chat: the system message")
     max_new_tokens: int = Field(
-        default=16, ge=1, description="of a written reply; a digit needs one"
+        default=16,
+        ge=1,
+        le=1_000_000,
+        description="of a written reply; a digit needs one",
     )
-    stop: list[str] = Field(default=[], description="texts that end a written reply")
+    stop: list[Ending] = Field(default=[], description="texts that end a written reply")
 
     def words(self, style: str) -> dict[str, str]:
         """The wording of the prompt without the sample, as it enters the store's keys."""
@@ -54,9 +64,17 @@ class FormSection(Section):
         return template
 
 
+#: Placeholder for a free port in a launched server's command and address.
+PORT = "{port}"
+
+
 def bare_address(url: str) -> str:
     """A server's base address without a final slash; it must not contain a key."""
     learn_address(url)  # even if refused: errors quote it
+    if re.search(r"[\x00-\x20\x7f-\xa0]", url):
+        raise ValueError(
+            "an address must have no spaces, line ends or control characters"
+        )
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("give a base address, such as https://api.openai.com/v1")
@@ -65,18 +83,42 @@ def bare_address(url: str) -> str:
             "an address must contain no key and no '?'; name an environment variable "
             "under `limits: {key_env: ...}`"
         )
+    if parts.fragment:
+        raise ValueError("a base address has no '#'; remove it and what follows")
+    _check_host(parts.hostname)
+    try:
+        _ = urlsplit(url.replace(PORT, "1")).port
+    except ValueError:
+        raise ValueError(
+            "a port is a number up to 65535, after the host's ':'"
+        ) from None
     return url.rstrip("/")
+
+
+def _check_host(host: str) -> None:
+    """Refuse a host that no name server can look up."""
+    try:
+        ascii_host = host.encode("idna").decode("ascii")
+    except UnicodeError:
+        ascii_host = "." * (MOST_HOST + 1)
+    if len(ascii_host) > MOST_HOST:
+        raise ValueError(
+            f"a host has at most {MOST_HOST} characters, and 1 to 63 between its dots"
+        )
 
 
 class ServerSection(Section):
     """An OpenAI-compatible server: everything that can change a reply."""
 
     url: str = Field(description="base address, e.g. https://api.openai.com/v1")
-    model: str = Field(description="the server's name for it; a dated one if there is")
+    model: Name = Field(description="the server's name for it; a dated one if there is")
     top_logprobs: int = Field(
-        default=20, ge=1, description="digits: number of likeliest tokens to request"
+        default=20,
+        ge=1,
+        le=1000,
+        description="digits: number of likeliest tokens to request",
     )
-    extra: dict[str, Any] = Field(
+    extra: dict[str, JsonValue] = Field(
         default={}, description="more fields of every request; null removes one"
     )
 
@@ -91,16 +133,26 @@ class LimitSection(Section):
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         description="environment variable with the key; never the key itself",
     )
-    concurrency: int = Field(default=8, ge=1, description="requests under way at once")
-    timeout: float = Field(default=60.0, gt=0, description="seconds per request")
+    concurrency: int = Field(
+        default=8, ge=1, le=10_000, description="requests under way at once"
+    )
+    timeout: float = Field(
+        default=60.0, gt=0, le=1_000_000, description="seconds per request"
+    )
     attempts: int = Field(
-        default=6, ge=1, description="per request, after 429, 5xx, timeouts, lost lines"
+        default=6,
+        ge=1,
+        le=1000,
+        description="per request, after 429, 5xx, timeouts, lost lines",
     )
     max_wait: float = Field(
-        default=120.0, ge=0, description="longest pause before a repeat, in seconds"
+        default=120.0,
+        ge=0,
+        le=1_000_000,
+        description="longest pause before a repeat, in seconds",
     )
     runtime: int = Field(
-        default=240, ge=1, description="minutes to request from the cluster"
+        default=240, ge=1, le=527_040, description="minutes to request from the cluster"
     )
     max_requests: int | None = Field(
         default=None, ge=1, description="requests per run, repeats included"
@@ -119,7 +171,7 @@ class LimitSection(Section):
 class RecordedSection(Section):
     """Replies that were recorded earlier: no model, no network, no key."""
 
-    path: str = Field(
+    path: FilledPath = Field(
         description="JSON lines or parquet with columns request and reply, or a folder "
         "of such parquet files; relative to the working directory"
     )
@@ -138,7 +190,7 @@ class JudgeCard(Section):
         description="chat: one user message; completion: the text unchanged, after the "
         "model's BOS if it has one",
     )
-    model: str | None = Field(default=None, description="a model card's name")
+    model: Name | None = Field(default=None, description="a model card's name")
     server: ServerSection | None = None
     recorded: RecordedSection | None = None
     limits: LimitSection = Field(default=LimitSection(), exclude=True)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tmap.cards.base import Section
+from tmap.cards.base import Name, NameOrNothing, Section, Seed, Weight, no_twice
 from tmap.cards.dataset import EstimatorName
 
 #: Kinds of weights that a search with one model finds, and all that weigh columns.
@@ -22,7 +22,10 @@ class GroupsSection(Section):
     """
 
     n_answers: int = Field(
-        default=576, ge=40, description="answers that the search may ask for"
+        default=576,
+        ge=40,
+        le=10_000_000,
+        description="answers that the search may ask for",
     )
     per_group: int = Field(
         default=1,
@@ -48,10 +51,18 @@ class GroupsSection(Section):
 class SearchSection(Section):
     """Bayesian optimisation of the weights (paper 3.5 and 4.3)."""
 
-    n_initial: int = Field(default=5, ge=1, description="random points first (4.3)")
-    n_iterations: int = Field(default=200, ge=0, description="guided points (4.3)")
-    n_groups: int = Field(default=5, ge=1, description="m (4.3; Table 5 has no m=5)")
-    n_shots: int = Field(default=3, ge=1, description="n exemplars per group (4.3)")
+    n_initial: int = Field(
+        default=5, ge=1, le=100_000, description="random points first (4.3)"
+    )
+    n_iterations: int = Field(
+        default=200, ge=0, le=100_000, description="guided points (4.3)"
+    )
+    n_groups: int = Field(
+        default=5, ge=1, le=100_000, description="m (4.3; Table 5 has no m=5)"
+    )
+    n_shots: int = Field(
+        default=3, ge=1, le=100_000, description="n exemplars per group (4.3)"
+    )
     exemplars: Literal["top", "spread"] = Field(
         default="top",
         description="top: the best m*n, dealt in turn (3.2 step 3); spread: over the "
@@ -103,7 +114,7 @@ class FilterSection(Section):
     the unfiltered method, unless too few rows are left.
     """
 
-    below: dict[str, float] = Field(
+    below: dict[Name, float] = Field(
         default={},
         description="indicator -> limit: rows at or above it, or unscored, are dropped "
         "first (raw scores; a column that the method weighs), e.g. ifd: 1.0",
@@ -115,7 +126,7 @@ class FilterSection(Section):
         description="cosine similarity to a better kept row above which a row is "
         "dropped (DEITA: 0.9)",
     )
-    encoder: str = Field(
+    encoder: NameOrNothing = Field(
         default="", description="diversity: model card; '': the target model"
     )
     pooling: Literal["first", "last", "mean"] = Field(
@@ -129,21 +140,28 @@ class RoundsSection(Section):
     The pool is what the generator wrote; `fraction:` refers to each round's candidates.
     """
 
-    n: int = Field(default=2, ge=1, description="rounds")
-    generator: str = Field(description="judge card with a form `candidate`")
-    n_candidates: int = Field(default=1000, ge=1, description="requested per round")
-    n_shots: int = Field(
-        default=3, ge=1, description="solved reward questions in each request"
+    n: int = Field(default=2, ge=1, le=1000, description="rounds")
+    generator: Name = Field(description="judge card with a form `candidate`")
+    n_candidates: int = Field(
+        default=1000, ge=1, le=100_000_000, description="requested per round"
     )
-    seed: int = Field(default=0, description="of the draw of those questions")
+    n_shots: int = Field(
+        default=3,
+        ge=1,
+        le=10_000,
+        description="solved reward questions in each request",
+    )
+    seed: Seed = Field(default=0, description="of the draw of those questions")
 
 
 class CertificateSection(Section):
     """How training checks a search's reward, for methods under `certify:`."""
 
-    n_sentinels: int = Field(default=12, ge=12, description="selections trained on")
-    n_seeds: int = Field(default=2, ge=2, description="trainings of each")
-    safe: str = Field(
+    n_sentinels: int = Field(
+        default=12, ge=12, le=10_000, description="selections trained on"
+    )
+    n_seeds: int = Field(default=2, ge=2, le=1000, description="trainings of each")
+    safe: Name = Field(
         default="random",
         description="the method to recommend if the reward cannot be trusted; name it "
         "before you see results",
@@ -166,7 +184,7 @@ class MethodCard(Section):
             "consensus",
             "oracle",
         ]
-        | dict[str, float]
+        | dict[Name, Weight]
     ) = Field(
         description="none: no training (base); random: a random subset; uniform: all "
         "equal; product: the normalised columns multiplied; drawn: from the seed, "
@@ -175,7 +193,7 @@ class MethodCard(Section):
         "of `models:`; oracle: rows known to be clean first (generated pools only); or "
         "{indicator: weight}"
     )
-    weights_of: str = Field(
+    weights_of: NameOrNothing = Field(
         default="",
         description="a searched method whose weights are used; no new search is run",
     )
@@ -184,14 +202,14 @@ class MethodCard(Section):
         description="what ranks the rows: weights: the weighted sum of their columns; "
         "value: their value by trees that a group search fitted to the same answers",
     )
-    models: list[str] = Field(
+    models: list[Name] = Field(
         default=[], description="consensus: model cards whose rewards are averaged"
     )
-    indicators: list[str] = Field(default=[], description="columns that are weighed")
+    indicators: list[Name] = Field(default=[], description="columns that are weighed")
     normalise: Literal["minmax", "rank", "robust"] = Field(
         default="minmax", description="minmax is the paper's"
     )
-    bounds: tuple[float, float] = Field(
+    bounds: tuple[Weight, Weight] = Field(
         default=(0.0, 1.0), description="of every weight (paper 3.1)"
     )
     fraction: float | None = Field(
@@ -201,14 +219,17 @@ class MethodCard(Section):
         default=False, description="one search per seed, not one for all seeds"
     )
     seeds: int | None = Field(
-        default=None, ge=1, description="trainings; null: the config decides"
+        default=None, ge=1, le=1000, description="trainings; null: the config decides"
     )
     estimator: EstimatorName | None = Field(
         default=None,
         description="of the reward; null: the dataset card's; full asks all questions",
     )
     n_anchors: int | None = Field(
-        default=None, ge=2, description="S of the reward; null: the dataset card's"
+        default=None,
+        ge=2,
+        le=1_000_000,
+        description="S of the reward; null: the dataset card's",
     )
     search: SearchSection = SearchSection()
     filter: FilterSection = FilterSection()
@@ -219,6 +240,7 @@ class MethodCard(Section):
     explain_orders: int = Field(
         default=8,
         ge=2,
+        le=10_000,
         description="orders of indicators that Shapley values are averaged over (all "
         "orders up to four indicators)",
     )
@@ -241,10 +263,13 @@ class MethodCard(Section):
                 "`search: racing:` works with one model only, because its groups say "
                 "nothing about another's; leave it out with weights: consensus"
             )
-        if len(set(self.models)) < len(self.models):
-            raise ValueError("`models:` names a model twice")
-        if len(set(self.indicators)) < len(self.indicators):
-            raise ValueError("`indicators:` names a column twice")
+        no_twice("models", self.models)
+        no_twice("indicators", self.indicators)
+        if isinstance(self.weights, dict) and not any(self.weights.values()):
+            raise ValueError(
+                "`weights:` needs at least one indicator with a weight other than 0, such "
+                "as {output_length: 1.0}; for a random subset write weights: random"
+            )
         if self.bounds[0] >= self.bounds[1]:
             raise ValueError(
                 f"`bounds:` {list(self.bounds)} must be [low, high] with low < high"

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from tmap.artifacts.rules import RULES, TIMED
 from tmap.artifacts.secrets import learn_command
-from tmap.cards.base import Section
-from tmap.cards.judge import LimitSection, bare_address
+from tmap.cards.base import Ending, FilledPath, JsonValue, Name, Section
+from tmap.cards.judge import PORT, LimitSection, bare_address
 from tmap.errors import nearest
 
 
 class ModelSource(Section):
     """A hub model or a local folder in Transformers format (safetensors only)."""
 
-    hub: str | None = Field(default=None, description="model id on the hub")
-    revision: str = Field(default="main", description="resolved to a commit at fetch")
-    path: str | None = Field(
+    hub: Name | None = Field(default=None, description="model id on the hub")
+    revision: Name = Field(default="main", description="resolved to a commit at fetch")
+    path: FilledPath | None = Field(
         default=None, description="local folder; relative to the working directory"
     )
     trust_remote_code: bool = Field(
@@ -43,7 +44,7 @@ class PromptSection(Section):
     )
     fenced: bool = Field(default=False, description="urial: bodies in backtick fences")
     system: str | None = Field(default=None, description="chat: system prompt")
-    stop: list[str] = Field(
+    stop: list[Ending] = Field(
         default=[],
         description="texts that end an answer, in addition to the template's",
     )
@@ -82,10 +83,6 @@ class PlaceSection(Section):
         return self
 
 
-#: Placeholder for a free port in a launched server's command and address.
-PORT = "{port}"
-
-
 class LaunchSection(Section):
     """A server that is started for a job and stopped with it."""
 
@@ -94,13 +91,27 @@ class LaunchSection(Section):
         "{port}: a free port, also in `url:`"
     )
     wait: float = Field(
-        default=900.0, gt=0, exclude=True, description="seconds to wait for an answer"
+        default=900.0,
+        gt=0,
+        le=1_000_000,
+        exclude=True,
+        description="seconds to wait for an answer",
     )
 
     @field_validator("command")
     @classmethod
-    def _hidden(cls, command: str) -> str:
-        learn_command(command)
+    def _starts_something(cls, command: str) -> str:
+        learn_command(command)  # even if refused: errors quote it
+        try:
+            words = shlex.split(command)
+        except ValueError as fault:
+            raise ValueError(
+                f"the command has {str(fault).lower()}; close every quote, as in a shell"
+            ) from None
+        if not words or not words[0].strip():
+            raise ValueError(
+                "the command must name a program, such as vllm serve {path} --port {port}"
+            )
         return command
 
 
@@ -108,14 +119,17 @@ class AnsweringSection(Section):
     """An OpenAI-compatible server of this model, and how to send requests to it."""
 
     url: str = Field(description="base address, e.g. http://127.0.0.1:8000/v1")
-    model: str = Field(description="the server's name for the model")
+    model: Name = Field(description="the server's name for the model")
     prompts: Literal["text", "ids"] = Field(
         default="text", description="ids: token ids, if the server accepts them (vLLM)"
     )
     prompts_per_request: int = Field(
-        default=1, ge=1, description="above 1 if the server accepts lists (vLLM)"
+        default=1,
+        ge=1,
+        le=100_000,
+        description="above 1 if the server accepts lists (vLLM)",
     )
-    extra: dict[str, Any] = Field(
+    extra: dict[str, JsonValue] = Field(
         default={}, description="more fields of every request, e.g. {seed: 0}"
     )
     launch: LaunchSection | None = None
@@ -154,9 +168,12 @@ class EngineSection(PlaceSection):
         description="name: server: the server that answers in searches and as base",
     )
     max_new_tokens: int = Field(
-        default=512, ge=1, description="of an answer, in reward and evaluation"
+        default=512,
+        ge=1,
+        le=1_000_000,
+        description="of an answer, in reward and evaluation",
     )
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = Field(
         default="auto",
         description="rows decoded at once, from several groups if whole groups fit; "
         "auto: what memory allows, sized once per search and kept in its ledger",
@@ -164,6 +181,7 @@ class EngineSection(PlaceSection):
     data_parallel: int = Field(
         default=1,
         ge=1,
+        le=1024,
         description="processes that each hold the model, one per GPU, and share the "
         "groups or questions of a search or an evaluation",
     )
@@ -195,25 +213,34 @@ class EngineSection(PlaceSection):
 class TrainSection(Section):
     """LoRA fine-tuning (defaults ours; the paper is silent)."""
 
-    rank: int = Field(default=16, ge=1, description="LoRA r")
-    alpha: int = Field(default=32, ge=1, description="LoRA alpha")
+    rank: int = Field(default=16, ge=1, le=65_536, description="LoRA r")
+    alpha: int = Field(default=32, ge=1, le=1_000_000, description="LoRA alpha")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="LoRA dropout")
     target_modules: str | list[str] = Field(
         default="all-linear", description="layers that get LoRA weights, as PEFT has it"
     )
-    learning_rate: float = Field(default=1e-4, gt=0, description="at its highest")
+    learning_rate: float = Field(
+        default=1e-4, gt=0, le=100, description="at its highest"
+    )
     schedule: Literal["cosine", "linear", "constant"] = Field(
         default="cosine", description="of the learning rate, after the warm-up"
     )
     warmup_share: float = Field(default=0.03, ge=0, lt=1, description="of all steps")
-    weight_decay: float = Field(default=0.0, ge=0, description="of AdamW")
-    epochs: float = Field(default=1.0, gt=0, description="passes over the subset")
-    max_steps: int | None = Field(default=None, ge=1, description="ends training early")
-    batch_size: int = Field(default=16, ge=1, description="rows per optimiser step")
+    weight_decay: float = Field(default=0.0, ge=0, le=100, description="of AdamW")
+    epochs: float = Field(
+        default=1.0, gt=0, le=10_000, description="passes over the subset"
+    )
+    max_steps: int | None = Field(
+        default=None, ge=1, le=1_000_000_000, description="ends training early"
+    )
+    batch_size: int = Field(
+        default=16, ge=1, le=1_000_000, description="rows per optimiser step"
+    )
     micro_batch_size: int = Field(default=16, ge=1, description="rows per forward pass")
     processes: int = Field(
         default=1,
         ge=1,
+        le=1024,
         description="processes that train together, one per GPU; each takes its share of "
         "a batch",
     )
@@ -222,11 +249,32 @@ class TrainSection(Section):
         description="several processes: each holds the whole model (ddp) or a part (fsdp)",
     )
     max_length: int = Field(
-        default=2048, ge=8, description="tokens; longer rows are cut and counted"
+        default=2048,
+        ge=8,
+        le=100_000_000,
+        description="tokens; longer rows are cut and counted",
     )
     gradient_checkpointing: Literal["auto", "on", "off"] = Field(
         default="auto", description="auto: on if there is a GPU"
     )
+
+    @field_validator("target_modules")
+    @classmethod
+    def _names_layers(cls, named: str | list[str]) -> str | list[str]:
+        each = [named] if isinstance(named, str) else named
+        if not each or not all(name.strip() for name in each):
+            raise ValueError(
+                "name at least one layer, such as [q_proj, v_proj], or all-linear"
+            )
+        if isinstance(named, str):
+            try:
+                re.compile(named)
+            except (re.error, RecursionError, OverflowError) as fault:
+                raise ValueError(
+                    f"a text is a regular expression, and this one is none ({fault}); "
+                    "write a list of layers, or all-linear"
+                ) from None
+        return named
 
     @model_validator(mode="after")
     def _divides(self) -> TrainSection:
@@ -240,17 +288,26 @@ class TrainSection(Section):
         return self
 
 
+#: A year; more is a mistake in the unit.
+MOST_MINUTES = 527_040
+
+
 class ResourceSection(Section):
     """Resources that one job with this model requests from the scheduler."""
 
     gpu: int = Field(
         default=1,
         ge=0,
+        le=1024,
         description="GPUs per job; 0 on a CPU; a training requests train.processes, a "
         "search and an evaluation engine.data_parallel",
     )
-    threads: int = Field(default=1, ge=1, description="processor cores per job")
-    mem_mb: int = Field(default=64_000, ge=100, description="main memory per job, MB")
+    threads: int = Field(
+        default=1, ge=1, le=4096, description="processor cores per job"
+    )
+    mem_mb: int = Field(
+        default=64_000, ge=100, le=100_000_000, description="main memory per job, MB"
+    )
     runtime: dict[str, int] = Field(
         default={}, description=f"minutes per rule: {', '.join(TIMED)}"
     )
@@ -258,7 +315,11 @@ class ResourceSection(Section):
     @field_validator("runtime")
     @classmethod
     def _rules(cls, runtime: dict[str, int]) -> dict[str, int]:
-        for name in runtime:
+        for name, minutes in runtime.items():
+            if not 1 <= minutes <= MOST_MINUTES:
+                raise ValueError(
+                    f"{name}: {minutes} minutes; a job needs 1 to {MOST_MINUTES} (a year)"
+                )
             if name not in TIMED:
                 raise ValueError(
                     f"no minutes can be set for '{name}'.{nearest(name, TIMED)} "
@@ -283,7 +344,7 @@ class ModelCard(Section):
     engine: EngineSection = EngineSection()
     train: TrainSection = TrainSection()
     resources: ResourceSection = ResourceSection()
-    aliases: list[str] = Field(
+    aliases: list[Name] = Field(
         default=[],
         description="names of this model and its derivatives in histories (shell "
         "patterns): the search refuses a history that contains them",

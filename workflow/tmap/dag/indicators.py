@@ -7,14 +7,46 @@ from typing import Any
 from tmap import cards, indicators
 from tmap.dag.data import model_file
 from tmap.embeddings.embed import POOLINGS, TEXTS, check_pooling
+from tmap.errors import TmapError
 
 __all__ = ["POOLINGS", "TEXTS"]  # for rules, in addition to the functions here
 
 
 def options(dataset: str, indicator: str) -> dict[str, Any]:
     """All options of an indicator: its defaults, overridden by the dataset card's."""
+    check_options(dataset)
     own = cards.load("datasets", dataset).indicators.get(indicator, {})
     return indicators.get(indicator).check_options(own)
+
+
+def check_options(dataset: str) -> None:
+    """Refuse an option of any indicator in the dataset card that a job would refuse."""
+    for name, own in cards.load("datasets", dataset).indicators.items():
+        try:
+            about = indicators.get(name)
+            about.check_options(own)
+            if about.embeds and "pooling" in own:
+                where = f"under `indicators: {name}:` in the dataset card"
+                check_pooling(own["pooling"], where)
+        except TmapError as fault:
+            raise TmapError(f"Dataset card '{dataset}': {fault}") from None
+
+
+def check_cards(dataset: str) -> None:
+    """Refuse a card that the dataset card names and that does not exist or fit."""
+    card = cards.load("datasets", dataset)
+    for name, own in card.indicators.items():
+        for option in ("proxy", "tokenizer", "encoder"):
+            if own.get(option):
+                cards.load("models", own[option])
+        if own.get("judge"):
+            judge = cards.load("judges", own["judge"])
+            judge.with_form(indicators.get(name).form, own["judge"])
+    if card.distil:
+        teacher = cards.load("judges", card.distil.judge)
+        teacher.with_form("reasoning", card.distil.judge)
+    if card.gradients.proxy:
+        cards.load("models", card.gradients.proxy)
 
 
 def looking_at(what: str) -> set[str]:

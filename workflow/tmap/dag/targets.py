@@ -7,6 +7,7 @@ from typing import Literal
 
 from tmap import cards
 from tmap.artifacts.names import CONSENSUS, RESERVED
+from tmap.dag import indicators
 
 
 def check(target: str) -> None:
@@ -18,7 +19,8 @@ def check(target: str) -> None:
     if len(parts) < 3 or parts[0] != "results":
         return
     if parts[1] == "tables":
-        cards.load("experiments", Path(target).stem)
+        for dataset in cards.load("experiments", Path(target).stem).datasets:
+            indicators.check_options(dataset)
         return
     kinds: list[Literal["datasets", "models", "methods"]]
     kinds = ["datasets", "models", "methods"]
@@ -26,3 +28,5 @@ def check(target: str) -> None:
         if name in RESERVED or name.startswith(CONSENSUS):
             return
         cards.load(kind, name)
+        if kind == "datasets":
+            indicators.check_options(name)

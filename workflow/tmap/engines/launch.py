@@ -19,7 +19,7 @@ import httpx
 
 from tmap.artifacts.addresses import direct
 from tmap.artifacts.secrets import hide, learn_command
-from tmap.cards.model import PORT
+from tmap.cards.judge import PORT
 from tmap.errors import TmapError
 from tmap.jobs.log import duration
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import reprlib
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +25,21 @@ import numpy as np
 from tmap.errors import TmapError, nearest, unknown
 
 LooksAt = Literal["text", "proxy", "judge", "target", "columns", "gradients"]
+#: How the types of options are called in a card, and the largest number that one takes.
+KINDS: Mapping[type, str] = MappingProxyType(
+    {
+        str: "text",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        type(None): "null",
+    }
+)
+MOST = 1e12
+#: Options that name the card of the model that computes a column.
+NAMED = ("judge", "proxy")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 STATUSES = ("ok", "truncated", "empty", "unparsable", "failed")
 
 
@@ -52,6 +68,9 @@ class Indicator:
         (`encoder`: a model card, "" for the target) and the pooling (`pooling`)
     cost : of one row, if it differs from the usual cost for what the indicator looks at
     notes : makes the notes of a column from the numbers of its samples
+    kinds : the types that each option takes
+    choices : the values of an option that takes few
+    least : the smallest value of an option that is a number
     """
 
     name: str
@@ -66,6 +85,9 @@ class Indicator:
     embeds: str = ""
     cost: str = ""
     notes: Callable[[Mapping[str, np.ndarray]], dict[str, Any]] | None = None
+    kinds: Mapping[str, tuple[type, ...]] = field(default_factory=dict)
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    least: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, pool: Any, lm: Any = None, **options: Any) -> Scores:
         """Score a pool: `ifd(pool, lm, variant="loss_ratio")`."""
@@ -89,7 +111,14 @@ class Indicator:
         )
 
     def check_options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Defaults from the signature, updated with `given`; refuse unknown names."""
+        """Defaults from the signature, updated with `given`.
+
+        Raises
+        ------
+        TmapError
+            A name is unknown, or a value is not of the option's type, not one of its
+            choices or too small.
+        """
         for name in given:
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
@@ -98,7 +127,52 @@ class Indicator:
                     f"{nearest(name, self.options)} It has: {known}. "
                     f"Fix `indicators: {self.name}:` in the dataset card."
                 )
+            self._check_value(name, given[name])
         return self.options | given
+
+    def _check_value(self, option: str, value: Any) -> None:
+        fix = f"Set it under `indicators: {self.name}:` in the dataset card."
+        kinds = self.kinds.get(option, ())
+        if kinds and not _is_one_of(value, kinds):
+            right = " or ".join(KINDS[kind] for kind in kinds)
+            hint = " (write 1e-3 as 1.0e-3)" if float in kinds else ""
+            raise TmapError(
+                f"Option '{option}' of indicator '{self.name}' is {_SHORT.repr(value)}; "
+                f"it must be {right}{hint}. {fix}"
+            )
+        if option in NAMED and not value.strip():
+            raise TmapError(
+                f"Option '{option}' of indicator '{self.name}' is empty; it must name a "
+                f"card. {fix}"
+            )
+        if option in self.choices and value not in self.choices[option]:
+            kind = f"{option} of {self.name}"
+            raise unknown(kind, value[:80], self.choices[option], fix)
+        least = self.least.get(option)
+        if least is not None and value is not None and value < least:
+            raise TmapError(
+                f"`{option}: {value}` of {self.name} must be at least {least:g}. {fix}"
+            )
+
+
+def _is_one_of(value: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether a value from a card has one of these types; an integer is a number, too."""
+    if isinstance(value, bool):
+        return bool in kinds
+    if isinstance(value, str) and "\0" in value:
+        return False
+    if isinstance(value, int | float) and not abs(value) <= MOST:
+        return False
+    wider = (*kinds, int) if float in kinds else kinds
+    return isinstance(value, wider)
+
+
+def _kinds(parameter: inspect.Parameter) -> tuple[type, ...]:
+    """The types in an annotation such as `int | None`; none if it has others."""
+    named = [part.strip() for part in str(parameter.annotation).split("|")]
+    found: dict[str, type] = {kind.__name__: kind for kind in (str, int, float, bool)}
+    found["None"] = type(None)
+    return tuple(found[n] for n in named) if set(named) <= set(found) else ()
 
 
 def indicator(
@@ -112,6 +186,8 @@ def indicator(
     embeds: str = "",
     cost: str = "",
     notes: Callable[[Mapping[str, np.ndarray]], dict[str, Any]] | None = None,
+    choices: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    least: Mapping[str, float] = MappingProxyType({}),
 ) -> Callable[[Callable[..., Scores]], Indicator]:
     """Declare the decorated function as the indicator of its file."""
 
@@ -123,9 +199,13 @@ def indicator(
                 f"its file must be indicators/{name}.py."
             )
         parameters = inspect.signature(function).parameters.values()
-        options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        given = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+        options = {p.name: p.default for p in given}
         about = (unit, source, looks_at, scope, options, form, made_from)
-        return Indicator(name, function, *about, embeds=embeds, cost=cost, notes=notes)
+        kinds = {p.name: _kinds(p) for p in given}
+        return Indicator(
+            name, function, *about, embeds, cost, notes, kinds, choices, least
+        )
 
     return declare
 

@@ -49,7 +49,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tmap.errors import TmapError, unknown
+from tmap.errors import TmapError
 from tmap.indicators import Scores, indicator
 from tmap.indicators.scoring import whisper
 from tmap.indicators.scoring.examples import complete, demos_of, prefix_lengths
@@ -64,6 +64,11 @@ MODES = ("paper", "original")
     looks_at="target",
     scope="pool",
     cost="a written answer of the target model per `n_demos` rows, times `rounds`",
+    choices={"mode": MODES, "metric": tuple(whisper.METRICS)},
+    least={
+        **dict.fromkeys(("n_demos", "n_queries", "rounds", "max_new_tokens"), 1),
+        **dict.fromkeys(("seed", "layer"), 0),
+    },
 )
 def data_whisperer(
     pool: pd.DataFrame,
@@ -97,7 +102,6 @@ def data_whisperer(
     (n_samples,) in [0, 1]; higher means that it helps more with other questions
     """
     counts = {"n_demos": n_demos, "n_queries": n_queries, "rounds": rounds}
-    _options(mode, metric, **counts)
     how = whisper.Asking(metric, _layer(layer, lm), max_new_tokens)
     demos = demos_of(pool)
     status = np.full(len(pool), "empty", dtype=object)
@@ -130,20 +134,6 @@ def _mean(
     score = np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
     status[count > 0] = np.where(np.isfinite(score[count > 0]), "ok", "failed")
     return status, np.where(status == "ok", score, np.nan)
-
-
-def _options(mode: str, metric: str, **counts: int) -> None:
-    """Refuse options from which no batches can be made."""
-    fix = "Set it under `indicators: data_whisperer:` in the dataset card."
-    if mode not in MODES:
-        raise unknown("mode of data_whisperer", mode, MODES, fix)
-    if metric not in whisper.METRICS:
-        raise unknown("metric of data_whisperer", metric, whisper.METRICS, fix)
-    for name, value in counts.items():
-        if value < 1:
-            raise TmapError(
-                f"`{name}: {value}` of data_whisperer must be at least 1. {fix}"
-            )
 
 
 def _layer(layer: int | None, lm: Scorer) -> int:

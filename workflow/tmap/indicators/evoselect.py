@@ -32,7 +32,6 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from tmap.errors import unknown
 from tmap.gradients import optimal_transport, similarity
 from tmap.gradients.similarity import Features
 from tmap.indicators import Scores, indicator
@@ -45,6 +44,8 @@ COSTS = ("cosine", "euclidean")
     source="EvoSelect",
     looks_at="gradients",
     scope="pool",
+    choices={"cost": COSTS},
+    least={"mu": 0, "regularisation": 1e-9, "steps": 0, "rate": 1e-9},
 )
 def evoselect(
     pool: pd.DataFrame,
@@ -72,13 +73,6 @@ def evoselect(
     -------
     (n_samples,) log(N p); higher means a larger weight
     """
-    if cost not in COSTS:
-        raise unknown(
-            "cost",
-            cost,
-            COSTS,
-            "Set `indicators: evoselect: cost:` in the dataset card.",
-        )
     at = similarity.aligned(lm, pool)
     score = np.full(len(pool), np.nan)
     if not len(at.known):

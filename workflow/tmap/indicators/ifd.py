@@ -38,7 +38,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tmap.errors import TmapError, unknown
+from tmap.errors import TmapError
 from tmap.indicators import Scores, indicator
 from tmap.indicators.scoring.losses import Scorer, exchange_ids, finite, mean_nll
 from tmap.prompts.conversation import answer_of, question_of
@@ -49,7 +49,12 @@ VARIANTS = ("ppl_ratio", "loss_ratio")
 ALONE = ("nothing", "bos")
 
 
-@indicator(unit="ratio", source="arXiv:2402.00530", looks_at="proxy")
+@indicator(
+    unit="ratio",
+    source="arXiv:2402.00530",
+    looks_at="proxy",
+    choices={"variant": VARIANTS, "alone": ALONE},
+)
 def ifd(
     pool: pd.DataFrame,
     lm: Scorer,
@@ -74,11 +79,6 @@ def ifd(
     -------
     (n_samples,) above 0; higher means that the instruction helps less
     """
-    fix = "Set it under `indicators: ifd:` in the dataset card."
-    if variant not in VARIANTS:
-        raise unknown("variant of ifd", variant, VARIANTS, fix)
-    if alone not in ALONE:
-        raise unknown("value of 'alone' in ifd", alone, ALONE, fix)
     prompts, answers = (exchange_ids if template else _bare_ids)(pool, lm.renderer)
     given, status, _ = mean_nll(pool, lm, prompts, answers)
     opening = [_opening(lm.renderer, alone)] * len(pool)

@@ -56,6 +56,7 @@ class Asked(NamedTuple):
     scope="pool",
     embeds="question",
     cost="a pass over `n_anchors` questions and answers per row, and its embedding",
+    least={"n_anchors": 1, "max_anchor_tokens": 1, "seed": 0},
 )
 def nuggets(
     pool: pd.DataFrame,

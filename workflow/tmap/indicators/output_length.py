@@ -23,7 +23,7 @@ from typing import Any
 
 import pandas as pd
 
-from tmap.errors import TmapError, unknown
+from tmap.errors import TmapError
 from tmap.indicators import Scores, indicator
 from tmap.indicators.scoring.turns import total, total_of_all
 
@@ -31,10 +31,13 @@ COUNTS: dict[str, Callable[[str], int]] = {
     "characters": len,
     "words": lambda text: len(text.split()),
 }
-FIX = "Set `count:` under `indicators: output_length:` in the dataset card."
 
 
-@indicator(unit="characters (or words, tokens)", source="arXiv:2402.04833")
+@indicator(
+    unit="characters (or words, tokens)",
+    source="arXiv:2402.04833",
+    choices={"count": (*COUNTS, "tokens")},
+)
 def output_length(
     pool: pd.DataFrame,
     lm: Any = None,
@@ -56,8 +59,6 @@ def output_length(
     (n_samples,) at least 1; higher means longer
     """
     if count != "tokens":
-        if count not in COUNTS:
-            raise unknown("count of output_length", count, [*COUNTS, "tokens"], FIX)
         measure = COUNTS[count]
         return total(pool, lambda text: measure(text.strip()))
     if lm is None:

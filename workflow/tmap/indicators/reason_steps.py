@@ -27,7 +27,6 @@ from typing import Any
 
 import pandas as pd
 
-from tmap.errors import unknown
 from tmap.indicators import Scores, indicator
 from tmap.indicators.scoring.turns import total
 
@@ -63,7 +62,7 @@ _CONNECTIVE = re.compile(
 )
 
 
-@indicator(unit="steps", source="arXiv:2401.04925")
+@indicator(unit="steps", source="arXiv:2401.04925", choices={"rule": RULES})
 def reason_steps(
     pool: pd.DataFrame,
     lm: Any = None,
@@ -84,9 +83,6 @@ def reason_steps(
     -------
     (n_samples,) at least 0; higher means harder
     """
-    if rule not in RULES:
-        fix = "Set `rule:` under `indicators: reason_steps:` in the dataset card."
-        raise unknown("rule of reason_steps", rule, RULES, fix)
     if rule == "connectives":
         return total(pool, lambda text: len(_CONNECTIVE.findall(text)))
     return total(pool, lambda text: _lines(text, answer_mark))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tmap import cards
+from tmap import cards, dag
 from tmap.artifacts.secrets import hide
 from tmap.cards.model import ModelCard
 from tmap.errors import TmapError
@@ -56,6 +56,8 @@ def look(dataset: str, name: str = "") -> Findings:
                 found.missing.append(words)
             return None
 
+    attempt(lambda: dag.indicators.check_options(dataset))
+    attempt(lambda: dag.indicators.check_cards(dataset))
     asked = attempt(lambda: data.read_questions(dataset))
     if asked:
         found.questions = data.about_questions(card, asked)
@@ -63,6 +65,7 @@ def look(dataset: str, name: str = "") -> Findings:
     pool = found.pool = attempt(lambda: data.look_at_pool(dataset, card, asked))
     model = found.model = attempt(lambda: target.look(named)) if named else None
     if model and named:
+        attempt(lambda: target.check_layers(named, model))
         if pool:
             found.rows = attempt(lambda: _render(model, named, pool))
         longest = found.rows.longest if found.rows else named.train.max_length

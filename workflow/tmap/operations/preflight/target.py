@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,45 @@ def check_needs(needs: Needs) -> None:
         f"{(needs.available or 0) / 1e9:.1f} GB. Lower `train.micro_batch_size` "
         "or `engine.batch_size`, or use more memory or a smaller model."
     )
+
+
+def check_layers(card: ModelCard, found: ModelFindings) -> None:
+    """Refuse `train: target_modules:` that names no layer of the model.
+
+    The model is made without weights, which takes no memory for them.
+    """
+    wanted = card.train.target_modules
+    if wanted == "all-linear":
+        return
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config = _config(found.folder, found.place, found.trust_remote_code)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(
+            config, trust_remote_code=found.trust_remote_code
+        )
+    # `Conv1D` is GPT-2's linear layer.
+    kinds = (torch.nn.Linear, torch.nn.Embedding)
+    names = [
+        name
+        for name, layer in model.named_modules()
+        if isinstance(layer, kinds) or type(layer).__name__ == "Conv1D"
+    ]
+    if any(_is_named(name, wanted) for name in names):
+        return
+    known = ", ".join(sorted({name.rpartition(".")[2] for name in names})[:20])
+    raise TmapError(
+        f"`train: target_modules:` {wanted!r:.80} names no layer of '{found.place}'. It "
+        f"has {known}. Name some of these, or write all-linear."
+    )
+
+
+def _is_named(layer: str, wanted: str | list[str]) -> bool:
+    """As PEFT: a text is a pattern of the whole name, a list has ends of names."""
+    if isinstance(wanted, str):
+        return re.fullmatch(wanted, layer) is not None
+    return any(layer == end or layer.endswith(f".{end}") for end in wanted)
 
 
 def _available(card: ModelCard) -> tuple[str, int | None]:
