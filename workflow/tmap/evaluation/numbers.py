@@ -13,6 +13,7 @@ number would be worse than none. Of "3 * 6 = 18" the closed side is read, 18.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ SIGNS = {
     **dict.fromkeys("÷⁄∕", "/"),  # noqa: RUF001
     **dict.fromkeys("’ʼ", "'"),  # noqa: RUF001
     **dict.fromkeys("≈≃≅", "="),
-    "٫": ".",
+    "٫": ".",  # noqa: RUF001
     "٬": ",",
 }
 RAISED = {**dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789", strict=True)), "⁻": "-", "⁺": ""}
@@ -41,7 +42,9 @@ LATEX = [
     (re.compile(r"\\approx(?![A-Za-z])"), "="),
     (re.compile(r"\^\s?\{\s?([-+]?[0-9]{1,9})\s?\}"), r"^\1"),
     (
-        re.compile(r"\\[dtc]?frac\s?\{\s?([0-9.,]{1,99})\s?\}\s?\{\s?([0-9.,]{1,99})\s?\}"),
+        re.compile(
+            r"\\[dtc]?frac\s?\{\s?([0-9.,]{1,99})\s?\}\s?\{\s?([0-9.,]{1,99})\s?\}"
+        ),
         r" \1/\2",
     ),
     (re.compile(r"\\[dtc]?frac\s?([0-9])([0-9])(?![0-9])"), r" \1/\2"),
@@ -136,7 +139,7 @@ def final(text: str, *, alone: bool = False) -> str | None:
     if IRRATIONAL.search(head) or (alone and numbers(text[len(head) :])):
         return None
     found = numbers(head)
-    gaps = [head[a.end : b.start] for a, b in zip(found, found[1:], strict=False)]
+    gaps = [head[a.end : b.start] for a, b in itertools.pairwise(found)]
     if any(EITHER.search(gap) for gap in gaps):
         return None
     sides = [_side(side, alone=alone) for side in head.split("=")]
@@ -146,9 +149,7 @@ def final(text: str, *, alone: bool = False) -> str | None:
 def numbers(text: str) -> list[Number]:
     """All numerals of a `plain` text."""
     return [
-        Number(
-            found.start(), found.end(), _value(found), found["attached"] is not None
-        )
+        Number(found.start(), found.end(), _value(found), found["attached"] is not None)
         for found in TOKEN.finditer(text)
     ]
 
