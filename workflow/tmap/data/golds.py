@@ -23,6 +23,8 @@ EXAMPLES, SHOWN = 3, 40
 NUMBER = re.compile(
     r"[-+]?\$?[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:(?<=[0-9])\.|\.?[0-9]+\.?)?"
 )
+DOTS = re.compile(r"[^0-9]*[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+|\.[0-9]{3})")
+DOT = re.compile(r"[^0-9]*[1-9][0-9]{0,2}\.[0-9]{3}")
 FIX = (
     "Fix the file, or name another column under `questions.columns.gold` in the dataset "
     "card"
@@ -69,7 +71,12 @@ def try_all(place: str, golds: list[str], metric: str) -> list[str]:
     TmapError
         A gold has no value under the metric, or none can be marked right.
     """
-    empty, wrong, other, digits = [], [], [], []
+    empty: list[str] = []
+    wrong: list[str] = []
+    other: list[str] = []
+    digits: list[str] = []
+    # In a file that has 1.000,5, nobody knows whether 2.500 is 2500.
+    points = any(DOTS.fullmatch(gold) for gold in golds)
     for gold in golds:
         reading = read_number(f"{MARK} {gold}")
         answer = getattr(reading, metric)
@@ -78,7 +85,7 @@ def try_all(place: str, golds: list[str], metric: str) -> list[str]:
             empty.append(gold)
         elif not mark(reading, gold, metric):
             wrong.append(gold)
-        elif value is None or _value(answer) != value:
+        elif _value(answer) != value or (points and DOT.fullmatch(gold)):
             other.append(gold)
         elif metric != "numeric" and re.fullmatch(
             r"-?(?:0+[0-9].*|[0-9]+\.0+)", answer
@@ -111,6 +118,7 @@ def try_all(place: str, golds: list[str], metric: str) -> list[str]:
 
 
 def _value(answer: str) -> str | None:
+    """One spelling of what a reader found; None if it is no number."""
     try:
         return numbers.canonical(Decimal(answer))
     except InvalidOperation:

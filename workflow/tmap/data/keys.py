@@ -59,11 +59,15 @@ AUTO = Rule()
 
 @dataclass(frozen=True)
 class Asked:
-    """A row's gold as its source has it, its options, and their labels if it has any."""
+    """A row's gold as its source has it, its options, and their labels if it has any.
+
+    `column` is the name of the gold's column.
+    """
 
     value: Any
     options: Sequence[str]
     labels: Sequence[str]
+    column: str = ""
 
 
 def is_missing(value: Any) -> bool:
@@ -73,30 +77,32 @@ def is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def survey(rows: Iterable[Asked], column: str) -> Rule:
-    """What numbers mean in a file.
-
-    Parameters
-    ----------
-    rows : all that have options
-    column : name of the gold's column
-    """
-    found = [(row, n) for row in rows if (n := _unlabelled(row)) is not None]
+def survey(rows: Iterable[Asked]) -> Rule:
+    """What numbers mean in a file, from all its rows that have options and a gold."""
+    found = [
+        (
+            n,
+            len(row.options),
+            str(n) in row.options,
+            isinstance(row.value, str),
+            row.column,
+        )
+        for row in rows
+        if (n := _unlabelled(row)) is not None
+    ]
     if not found:
         return AUTO
-    texts = [str(n) in row.options for row, n in found]
-    ranged = all(0 <= n <= len(row.options) for row, n in found)
-    if all(texts) and (not ranged or all(isinstance(r.value, str) for r, _ in found)):
+    positions, sizes, are_text, written, columns = zip(*found, strict=True)
+    index = any(INDEX.search(column) for column in columns)
+    last = [n == size for n, size in zip(positions, sizes, strict=True)]
+    inside = [0 <= n <= size for n, size in zip(positions, sizes, strict=True)]
+    if all(are_text) and (all(written) or not (index or all(inside))):
         return Rule(numbers="text")
-    shown: Literal["from_0", "from_1"] | None = None
-    if any(n == 0 for _, n in found):
-        shown = "from_0"
-    elif INDEX.search(column) and all(n < len(row.options) for row, n in found):
-        shown = "from_0"
-    elif any(n == len(row.options) for row, n in found):
-        shown = "from_1"
-    clear = not all(texts) or bool(INDEX.search(column))
-    return Rule(numbers=shown if clear else None)
+    if all(are_text) and not index:
+        return AUTO
+    if 0 in positions or (index and not any(last)):
+        return Rule(numbers="from_0")
+    return Rule(numbers="from_1" if any(last) else None)
 
 
 def find(row: Asked, rule: Rule = AUTO) -> int:

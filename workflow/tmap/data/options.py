@@ -6,10 +6,11 @@ import ast
 import json
 import re
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tmap.cards.dataset import GoldIs
 from tmap.data import keys
 from tmap.evaluation.readers import letters
 
@@ -193,22 +194,25 @@ def _labels(values: Any) -> list[str]:
 
 
 def survey(
-    rows: Iterable[Any], columns: Mapping[str, str], gold_is: keys.GoldIs
+    rows: Iterable[Any], columns: Mapping[str, str], gold_is: GoldIs
 ) -> keys.Rule:
     """What golds are in this file: the card's word, else what its numbers show."""
     if gold_is != "auto":
         return keys.Rule(gold_is)
-    found, named = [], ""
+    return keys.survey(_asked(rows, columns))
+
+
+def _asked(rows: Iterable[Any], columns: Mapping[str, str]) -> Iterator[keys.Asked]:
     for row in rows:
+        if not isinstance(row, Mapping):
+            continue
         try:
             texts, labels = _options(row, columns)
-        except (Malformed, TypeError, AttributeError):
+        except Malformed:
             continue
         theirs = column(row, columns, "gold")
         if theirs and not keys.is_missing(row.get(theirs)):
-            found.append(keys.Asked(row[theirs], texts, labels))
-            named = theirs
-    return keys.survey(found, named)
+            yield keys.Asked(row[theirs], texts, labels, theirs)
 
 
 def _gold(
