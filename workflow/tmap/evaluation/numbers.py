@@ -115,12 +115,19 @@ def plain(text: str) -> str:
 
 
 def last(text: str) -> str | None:
-    """Value of the last numeral of a `plain` text; None if it has two readings."""
+    """Value of the last numeral of a `plain` text; None if it has two readings.
+
+    Of a list without spaces, "1,2,3", it is the last part.
+    """
     found = numbers(text)
     if not found:
         return None
     glued = len(found) > 1 and text[found[-2].end : found[-1].start] in (":", "/")
-    return None if glued else found[-1].value
+    end = found[-1]
+    listed = LIST.fullmatch(text[end.start : end.end])
+    if listed:
+        return canonical(Decimal(listed[0].rpartition(",")[2]))
+    return None if glued else end.value
 
 
 def final(text: str, *, alone: bool = False) -> str | None:
@@ -274,8 +281,6 @@ def _numeral(text: str) -> Decimal | None:
         return Decimal(re.sub(r"['\s]", "", text).replace(",", "."))
     if ZERO.fullmatch(text):
         return Decimal(text.replace(",", "."))
-    if LIST.fullmatch(text):
-        return Decimal(text.rpartition(",")[2])
     return None
 
 
