@@ -308,7 +308,18 @@ def test_numeric_marks_as_a_human_does(answer, gold, right):
 
 @pytest.mark.parametrize(
     "gold",
-    ["18 apples in 3 boxes", "She has 3. So 7.", "B2", "0x1F", "18 m2", "x = 2, y = 3"],
+    [
+        "18 apples in 3 boxes",
+        "She has 3. So 7.",
+        "B2",
+        "0x1F",
+        "3 dozen",
+        "5 or more",
+        "\u22655",
+        "1.5M",
+        "18 m2",
+        "x = 2, y = 3",
+    ],
 )
 def test_a_gold_is_one_number_and_no_sentence_with_several(gold):
     assert gold_value(gold) is None

@@ -16,7 +16,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "READER_VERSION",
             READER_VERSION,
             ["tmap.evaluation.readers"],
-            (2, "79ec0fe3bc41006b"),
+            (2, "ef0282fc06e98746"),
         ),
         (
             "ENGINE_VERSION",

@@ -91,6 +91,11 @@ EITHER = re.compile(r"\b(?:or|and)\b|,")
 OPEN = re.compile(r"\s?[+^]\s*[\w(]|\s\*\s*[\w(]|\*[0-9(]|\s?[-/]\s*[0-9(]")
 WORDS = {"", "to", "plus", "minus", "times", "x", "over", "divided by"}
 IRRATIONAL = re.compile(r"±|\\pm(?![a-z])|π|\\pi(?![a-z])|√|sqrt|∞|\\infty")
+#: A gold with these is a bound, or a scale that an answer may take for a unit.
+UNSURE = re.compile(
+    r"[<>≤≥]|\b(?:dozens?|lakhs?|crores?|mil|tn)\b"
+    r"|\b(?:or (?:more|less|fewer)|at (?:most|least)|(?:more|less|fewer) than)\b"
+)
 SENTENCE = re.compile(r"[.;!?](?=\s|$)|(?<=[\w%.])\s[(\[]")
 MINUS = re.compile(rf"(?:^|[\s:({{*])(?:-|[Mm]inus)[\s{MONEY}(]*$")
 
@@ -143,7 +148,9 @@ def final(text: str, *, alone: bool = False) -> str | None:
         return None
     end = SENTENCE.search(text, digit.start())
     head = text[: end.start()] if end else text
-    if IRRATIONAL.search(head) or (alone and numbers(text[len(head) :])):
+    if IRRATIONAL.search(head):
+        return None
+    if alone and (UNSURE.search(text) or numbers(text[len(head) :])):
         return None
     found = numbers(head)
     gaps = [head[a.end : b.start] for a, b in itertools.pairwise(found)]
