@@ -100,6 +100,42 @@ def test_multiple_choice_rows_look_as_their_reader_asks(
     assert kept["response"].tolist() == [response]
 
 
+MMLU_PRO = {"question": "Largest?", "options": ["1", "9"], "answer": "B"}
+
+
+@pytest.mark.parametrize(
+    ("source", "response"),
+    [
+        ({"columns": {"choices": "options", "gold": "answer"}}, "9"),
+        ({"format": "multiple_choice", "columns": {"gold": "answer"}}, "9"),
+        ({"format": "qa"}, "B"),
+        ({"columns": {"instruction": "question", "response": "answer"}}, "B"),
+    ],
+)
+def test_options_are_read_as_the_card_says(tmp_path, source, response):
+    kept = read(jsonl(tmp_path, [MMLU_PRO]), **source).kept
+    assert kept["response"].tolist() == [response]
+
+
+@pytest.mark.parametrize(
+    ("golds", "how", "kept"),
+    [
+        ([1, 2, 3], {}, ["a", "b", "c"]),
+        ([0, 1, 2], {}, ["a", "b", "c"]),
+        ([0, 1, 3], {}, ["a", "b"]),
+        ([1, 1, 2], {"gold_is": "from_1"}, ["a", "a", "b"]),
+        ([1, 1, 2], {"gold_is": "from_0"}, ["b", "b", "c"]),
+    ],
+)
+def test_a_pool_counts_its_options_as_its_questions_do(tmp_path, golds, how, kept):
+    rows = [
+        {"question": f"q{i}", "choices": ["a", "b", "c"], "gold": gold}
+        for i, gold in enumerate(golds)
+    ]
+    found = read(jsonl(tmp_path, rows), format="multiple_choice", **how).kept
+    assert found["response"].tolist() == kept
+
+
 def test_ids_must_be_there_and_unique(tmp_path):
     rows = [
         {"id": 7, **GOOD},

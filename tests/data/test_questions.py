@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from tmap.artifacts import tables
 from tmap.cards.dataset import QuestionSource
-from tmap.data import options, questions
+from tmap.data import golds, options, questions
+from tmap.evaluation import readers
 
 ARC = {
     "id": "a1",
@@ -22,15 +23,20 @@ def jsonl(folder, rows):
     return path
 
 
-def read(path, task="generation", reader=None, protocol="paper", share=0.25, **columns):
+HOW = {"protocol": "paper", "share": 0.25, "metric": None, "gold_is": "auto"}
+
+
+def read(path, task="generation", reader=None, **more):
+    how = {**HOW, **{key: more.pop(key) for key in HOW if key in more}}
     return questions.read(
         "bench",
-        QuestionSource(path=str(path), columns=columns),
+        QuestionSource(path=str(path), columns=more, gold_is=how["gold_is"]),
         task=task,
         reader=reader or ("number" if task == "generation" else "option"),
-        protocol=protocol,
-        reward_share=share,
+        protocol=how["protocol"],
+        reward_share=how["share"],
         ngram=13,
+        metric=how["metric"],
     )
 
 
@@ -49,6 +55,20 @@ def gold_text(row):
         (18, "18"),
         ("Paris", "Paris"),
         ("1, 2 and 3", "1, 2 and 3"),
+        (18.0, "18"),
+        (-3.0, "-3"),
+        (0.5, "0.5"),
+        (1e6, "1000000"),
+        (1e-7, "0.0000001"),
+        (1e22, "1" + "0" * 22),
+        (-0.0, "0"),
+        ("98.0", "98.0"),
+        ("3,5", "3,5"),
+        ("1,2,3", "1,2,3"),
+        ("1.000,5", "1.000,5"),
+        ("+5", "5"),
+        ("$-1,234", "-1234"),
+        ("#### .5", ".5"),
     ],
 )
 def test_gold_is_the_final_answer_as_a_plain_number(tmp_path, answer, gold):
@@ -68,7 +88,6 @@ GPQA = {"Right": "fire", "Wrong 1": "ice", "Wrong 2": "snow"}
 SHAPES = [
     (ARC, {}),
     ({"choices": ["ice", "fire", "snow"], "gold": "fire"}, {}),
-    ({"choices": ["ice", "fire", "snow"], "gold": 1}, {}),
     ({"choices": ["ice", "fire", "snow"], "gold": "B"}, {}),
     ({"choices": ["ice", "fire"], "labels": ["1", "2"], "gold": "2"}, {}),
     (MUSR, {}),
@@ -81,6 +100,199 @@ def test_published_shapes_of_options_give_the_same_gold(tmp_path, row, columns):
     path = jsonl(tmp_path, [{"question": "Which is warm?", **row}])
     found = read(path, "multiple_choice", **columns).test.iloc[0]
     assert gold_text(found) == "fire"
+
+
+THREE = ["ice", "fire", "snow"]
+LETTERS = {"text": THREE, "label": ["A", "B", "C"]}
+NUMBERS = {"text": THREE, "label": [1, 2, 3]}
+STRUCTS = [{"label": x, "text": t} for x, t in zip("ABC", THREE, strict=True)]
+#: choices and a gold that is "fire"; what numbers mean needs no other row
+DRESSED = [
+    (THREE, gold)
+    for gold in (
+        "(B)",
+        "b.",
+        "b",
+        "B)",
+        "[B]",
+        "**B**",
+        "Answer: B",
+        "answer: (b)",
+        "The correct answer is B.",
+        "Option B",
+        "\\boxed{B}",
+        "B. fire",
+        "(B) Fire",
+        "Answer: B) fire.",
+        "Fire",
+        " fire. ",
+        ["B"],
+    )
+] + [
+    (LETTERS, "B"),
+    (LETTERS, "(b)"),
+    (LETTERS, "fire"),
+    (NUMBERS, 2),
+    (NUMBERS, "2"),
+    (NUMBERS, 2.0),
+    (NUMBERS, "(2)"),
+    ({"text": THREE, "label": ["1", "2", "3"]}, 2),
+    ({"text": THREE, "label": [0, 1, 2]}, 1),
+    ({"text": THREE, "label": [10, 20, 30]}, 20),
+    ({"text": THREE, "label": ["(A)", "(B)", "(C)"]}, "B"),
+    ({"text": THREE, "label": ["a.", "b.", "c."]}, "B"),
+    (dict(zip("ABC", THREE, strict=True)), "B"),
+    ({**dict(zip("ABC", THREE, strict=True)), "D": None}, "B"),
+    (STRUCTS, "B"),
+    ([{"key": s["label"], "value": s["text"]} for s in STRUCTS], "b)"),
+    ([{"id": n, "content": s["text"]} for n, s in enumerate(STRUCTS, 1)], 2),
+    (json.dumps(STRUCTS), "B"),
+]
+
+
+@pytest.mark.parametrize(("choices", "gold"), DRESSED)
+def test_a_gold_in_any_dress_is_the_option_that_it_names(tmp_path, choices, gold):
+    row = {"question": "Which is warm?", "choices": choices, "gold": gold}
+    found = read(jsonl(tmp_path, [row]), "multiple_choice").test.iloc[0]
+    assert gold_text(found) == "fire"
+
+
+FOUR = ["ice", "fire", "snow", "rain"]
+
+
+@pytest.mark.parametrize(
+    ("golds", "first", "how"),
+    [
+        ([1, 0, 3], "fire", {}),
+        (["1", "0", "3"], "fire", {}),
+        ([1, 2, 4], "ice", {}),
+        (["1", "2", "4"], "ice", {}),
+        ([1.0, 2.0, 4.0], "ice", {}),
+        ([3, 1, 4], "snow", {}),
+        (["(3)", "1.", "4"], "snow", {}),
+        ([1, 2, 3], "ice", {"gold_is": "from_1"}),
+        ([1, 2, 3], "fire", {"gold_is": "from_0"}),
+        ([1, 2, "C"], "fire", {"gold_is": "from_0", "rows": 2}),
+        ([1, "B", 4], "ice", {}),
+        ([1, "fire", 0], "fire", {}),
+        ([1, 2, 3], "fire", {"name": "answer_index"}),
+        ([1, 2, 4], "ice", {"name": "answer_index"}),
+    ],
+)
+def test_numbers_count_from_where_the_file_shows(tmp_path, golds, first, how):
+    name = how.pop("name", "gold") if "name" in how else "gold"
+    rows = [
+        {"question": f"Which is {n}?", "choices": FOUR, name: gold}
+        for n, gold in enumerate(golds[: how.pop("rows", 9)])
+    ]
+    found = read(jsonl(tmp_path, rows), "multiple_choice", gold=name, **how).test
+    assert gold_text(found.iloc[0]) == first
+
+
+@pytest.mark.parametrize(
+    ("options_", "golds", "texts", "how"),
+    [
+        (["12", "15", "18"], [15, 12], ["15", "12"], {}),
+        (["3", "1", "2"], ["3", "1"], ["3", "1"], {}),
+        (["3", "1", "2"], [1, 2], ["3", "1"], {"gold_is": "from_1"}),
+        (["3", "1", "2"], [1, 2], ["1", "2"], {"gold_is": "text"}),
+        (["B", "A", "C"], ["A", "B"], ["A", "B"], {"gold_is": "text"}),
+        (["B", "A", "C"], ["A", "B"], ["B", "A"], {"gold_is": "label"}),
+        (["3", "4", "none"], ["0", "2"], ["3", "none"], {}),
+    ],
+)
+def test_options_that_are_numbers_or_letters(tmp_path, options_, golds, texts, how):
+    rows = [
+        {"question": f"Which is {n}?", "choices": options_, "gold": gold}
+        for n, gold in enumerate(golds)
+    ]
+    found = read(jsonl(tmp_path, rows), "multiple_choice", **how).test
+    assert [gold_text(row) for _, row in found.iterrows()] == texts
+
+
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=20),
+    st.integers(2, 6),
+    st.booleans(),
+)
+def test_a_file_that_shows_where_it_counts_from_is_read_so(places, n, zero):
+    places = [place % n for place in places] + [0 if zero else n - 1]
+    rows = [
+        {"choices": [f"o{i}" for i in range(n)], "gold": place + (not zero)}
+        for place in places
+    ]
+    rule = options.survey(rows, {}, "auto")
+    for row, place in zip(rows, places, strict=True):
+        assert options.parse({"question": "q", **row}, {}, rule).gold == place
+
+
+@pytest.mark.parametrize(
+    ("gold", "metric", "said"),
+    [
+        ("98.0", "flexible", "right only in the same digits"),
+        ("98.0", "strict", "right only in the same digits"),
+        ("007", "flexible", "right only in the same digits"),
+        ("3/4", "flexible", "marked right: their own text is marked wrong"),
+        ("5 apples", "flexible", "their own text is marked wrong"),
+        ("50%", "strict", "their own text is marked wrong"),
+        ("1 000", "flexible", "their own text is marked wrong"),
+        ("1e6", "flexible", "their own text is marked wrong"),
+        ("10:30", "strict", "their own text is marked wrong"),
+        ("2 or 3", "flexible", "their own text is marked wrong"),
+        ("\u20135", "flexible", "their own text is marked wrong"),
+        ("3,5", "flexible", "read as another number"),
+        ("1,2,3", "strict", "read as another number"),
+        ("1.000,5", "flexible", "read as another number"),
+    ],
+)
+def test_golds_that_a_metric_does_not_mark_as_people_do_are_named(
+    tmp_path, caplog, gold, metric, said
+):
+    rows = [{"question": f"q{i}", "answer": a} for i, a in enumerate(["18", gold])]
+    (told,) = read(jsonl(tmp_path, rows), metric=metric).warnings
+    assert told.startswith("1 of 2 golds") and said in told and repr(gold) in told
+    assert told in caplog.text
+    by_value = golds.gold_value(gold) is not None
+    assert ("Set `metric: numeric`" in told) is by_value
+
+
+@pytest.mark.parametrize(
+    "gold",
+    [
+        "18",
+        "-0.5",
+        "1,000",
+        "3/4",
+        "5 apples",
+        "50%",
+        "1e6",
+        "98.0",
+        "1 000",
+        "$5",
+        "1.000,5",
+    ],
+)
+def test_golds_that_numeric_reads_need_no_word(tmp_path, gold):
+    rows = [{"question": "q", "answer": gold}]
+    assert read(jsonl(tmp_path, rows), metric="numeric").warnings == []
+
+
+def test_one_group_is_named_if_points_are_thousands_elsewhere(tmp_path):
+    rows = [
+        {"question": f"q{i}", "answer": a} for i, a in enumerate(["1.000,5", "2.500"])
+    ]
+    (told,) = read(jsonl(tmp_path, rows), metric="numeric").warnings
+    assert "'2.500'" in told and "1 of 2" in told
+
+
+def test_a_float_column_is_read_as_the_numbers_that_it_holds(tmp_path):
+    import pandas as pd
+
+    path = tmp_path / "q.parquet"
+    pd.DataFrame({"question": ["a", "b"], "answer": [18.0, 2.5]}).to_parquet(path)
+    found = read(path, metric="flexible")
+    assert found.test["gold"].tolist() == ["18", "2.5"]
+    assert found.warnings == []
 
 
 def test_permutation_leads_back_to_the_sources_options(tmp_path):
@@ -182,6 +394,21 @@ def test_real_gsm8k_golds_equal_the_published_final_answers(shared):
     assert len(found) == 1319
     published = pd.read_parquet(path)["final_answer"].str.replace(",", "")
     assert found["gold"].tolist() == published.tolist()
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("part", ["test", "train"])
+@pytest.mark.parametrize("metric", ["strict", "flexible", "numeric"])
+def test_every_real_gsm8k_solution_is_marked_right(shared, part, metric):
+    import pandas as pd
+
+    path = shared / "data" / f"gsm8k_{part}.parquet"
+    found = read(path, id="id", gold="answer", metric=metric)
+    assert found.warnings == []
+    published = pd.read_parquet(path)["answer"]
+    for text, gold in zip(published, found.test["gold"], strict=True):
+        assert readers.mark(readers.read_number(text), gold, metric)
+        assert float(readers.read_number(text).numeric) == float(gold)
 
 
 @pytest.mark.data

@@ -36,7 +36,8 @@ def test_a_bare_result_takes_the_form_that_is_read(tmp_path):
 @pytest.mark.parametrize(("reader", "given"), [("option", "Paris"), ("letter", "(")])
 def test_of_options_the_right_one_is_the_answer(tmp_path, reader, given):
     row = {"question": "Capital?", "choices": ["Rome", "Paris", "Oslo"], "gold": 1}
-    found = read(tmp_path, [row], "multiple_choice", reader).iloc[0]
+    rows = [row, {**row, "question": "Another?", "gold": 0}]
+    found = read(tmp_path, rows, "multiple_choice", reader).iloc[0]
     if reader == "option":
         assert found["answer"] == given
     else:  # the letter before Paris in the rendered question

@@ -16,7 +16,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "READER_VERSION",
             READER_VERSION,
             ["tmap.evaluation.readers"],
-            (1, "b5b919353c0bc5cc"),
+            (2, "ef0282fc06e98746"),
         ),
         (
             "ENGINE_VERSION",

@@ -33,8 +33,8 @@ POOL = [
     {"q": f"{HOSTILE}?", "a": "word " * 600, "topic": "long"},
 ]
 QUESTIONS = [
-    {"question": f"What is question {n}?", "answer": f"#### {n}"}
-    for n in ("one", *range(2, 41))
+    {"question": f"What is question {n}?", "answer": f"#### {value}"}
+    for value, n in enumerate(("one", *range(2, 41)), 1)
 ]
 DATASET = """\
 task: generation

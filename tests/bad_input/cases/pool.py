@@ -33,7 +33,33 @@ def of_folder(room: Room) -> None:
     read("pool.jsonl")
 
 
+PAIR = {"question": "Which?", "answer": "B"}
+
+
+def of_options(names: str, pair: dict[str, str] = PAIR) -> Case:
+    """Question and answer next to columns that only questions with options have."""
+    form = "qa" if "question" in pair or "prompt" in pair else "alpaca"
+    return Case(
+        f"options under {names} next to {' and '.join(pair)}",
+        partial(of_rows, rows=[{**pair, **dict.fromkeys(names.split(","), "x")}]),
+        f"columns of questions with options ({names.replace(',', ', ')})",
+        f"`format: auto` does not read it as '{form}'",
+        "Set `pool.format: multiple_choice`",
+    )
+
+
 CASES = [
+    of_options("options,answer_index"),
+    of_options("choices"),
+    of_options("endings"),
+    of_options("A,B,C,D"),
+    of_options("option_a,option_b"),
+    of_options("distractor1,distractor2,distractor3"),
+    of_options("mc1_targets"),
+    of_options("answerKey"),
+    of_options("Incorrect Answer 1,Incorrect Answer 2"),
+    of_options("choices", {"prompt": "Which?", "completion": "B"}),
+    of_options("options", {"instruction": "Which?", "output": "B"}),
     Case(
         "a file that is not there",
         lambda room: read("data/pool.jsonl"),

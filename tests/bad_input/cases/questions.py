@@ -20,7 +20,9 @@ ARC = {
 GOOD = {"generation": {"question": "q", "answer": "1"}, "multiple_choice": ARC}
 
 
-def read(room: Room, rows: list[Any], task: str, protocol="paper", **columns) -> None:
+def read(
+    room: Room, rows: list[Any], task: str, protocol="paper", metric=None, **columns
+) -> None:
     questions.read(
         "bench",
         QuestionSource(path=room.jsonl(rows), columns=columns),
@@ -29,7 +31,27 @@ def read(room: Room, rows: list[Any], task: str, protocol="paper", **columns) ->
         protocol=protocol,
         reward_share=0.25,
         ngram=13,
+        metric=metric,
     )
+
+
+def asked(*golds: str) -> list[Any]:
+    return [{"question": f"q{n}", "answer": gold} for n, gold in enumerate(golds)]
+
+
+def unreadable(metric: str, gold: str) -> Case:
+    """One gold of two that the metric has no value for."""
+    return Case(
+        f"{metric} finds no value in {gold}",
+        partial(read, rows=asked("18", gold), task="generation", metric=metric),
+        f"1 of 2 golds in 'rows.jsonl' have no value under metric {metric}: {gold!r}",
+        "A gold must be one number",
+        "`metric: numeric`" if gold in READ_BY_NUMERIC else "questions.columns.gold",
+    )
+
+
+#: Golds whose fix is another metric.
+READ_BY_NUMERIC = ("around 7", "\\frac{1}{2}")
 
 
 def broken(name: str, task: str, row: Any, reason: str) -> Case:
@@ -84,8 +106,8 @@ CASES = [
     ),
     CHOICE(
         "an index behind the last option",
-        row={"question": "q", "choices": ["a", "b"], "gold": 2},
-        reason="gold 2 is none of the 2 choices",
+        row={"question": "q", "choices": ["a", "b"], "gold": 3},
+        reason="gold 3 is none of the 2 choices",
     ),
     CHOICE(
         "one option",
@@ -111,6 +133,103 @@ CASES = [
         "code where options belong",
         row={"question": "q", "choices": "__import__('os').abort()", "gold": 0},
         reason="choices are not a list",
+    ),
+    CHOICE(
+        "an index that may count from 0 or from 1",
+        row={"question": "q", "choices": ["a", "b", "c"], "gold": 1},
+        reason="gold 1 may be read from_0 ('b') or from_1 ('a'), and no gold of the file",
+    ),
+    CHOICE(
+        "a number that may be a text or a position",
+        row={"question": "q", "choices": ["1", "2", "3"], "gold": 1},
+        reason="gold 1 may be read from_0 ('2') or from_1 ('1') or text ('1')",
+    ),
+    CHOICE(
+        "a letter that is the text of another option",
+        row={"question": "q", "choices": ["B", "A"], "gold": "A"},
+        reason="gold 'A' is the letter of one choice and the text of another",
+    ),
+    CHOICE(
+        "a number that no numbered option has",
+        row={
+            "question": "q",
+            "choices": {"text": ["a", "b"], "label": [1, 2]},
+            "gold": 0,
+        },
+        reason="gold 0 is none of the 2 choices",
+    ),
+    CHOICE(
+        "labels that mark the right option",
+        row={
+            "question": "q",
+            "choices": ["a", "b", "c"],
+            "labels": [1, 0, 0],
+            "gold": 0,
+        },
+        reason="two choices have the same label",
+    ),
+    CHOICE(
+        "fewer labels than options",
+        row={"question": "q", "choices": ["a", "b"], "labels": ["A"], "gold": "A"},
+        reason="1 labels for 2 choices",
+    ),
+    CHOICE(
+        "two letters",
+        row={"question": "q", "choices": ["a", "b"], "gold": "A, B"},
+        reason="gold 'A, B' is none of the 2 choices",
+    ),
+    CHOICE(
+        "a letter with another option's text",
+        row={"question": "q", "choices": ["ice", "fire"], "gold": "A. fire"},
+        reason="gold 'A. fire' is none of the 2 choices",
+    ),
+    CHOICE(
+        "the empty cell of a column of numbers",
+        row='{"question": "q", "choices": ["a", "b"], "gold": NaN}',
+        reason="no gold under 'gold'",
+    ),
+    TEXT(
+        "the empty cell of a column of golds",
+        row='{"question": "q", "answer": NaN}',
+        reason="no gold under 'answer'",
+    ),
+    TEXT(
+        "an infinite gold",
+        row='{"question": "q", "answer": Infinity}',
+        reason="no gold under 'answer'",
+    ),
+    TEXT(
+        "a question with options among written ones",
+        row={"question": "q", "options": ["1", "2"], "answer": "B", "answer_index": 1},
+        reason="a question with options (column 'options'): set `task: multiple_choice`",
+    ),
+    *(
+        unreadable(metric, gold)
+        for metric, gold in [
+            ("flexible", "twelve"),
+            ("flexible", "yes"),
+            ("flexible", "B"),
+            ("flexible", "nan"),
+            ("strict", "around 7"),
+            ("strict", "\\frac{1}{2}"),
+            ("numeric", "10:30"),
+            ("numeric", "2 or 3"),
+            ("numeric", "3,5"),
+            ("numeric", "5k"),
+            ("numeric", "1.2.3"),
+            ("numeric", "2\\sqrt{3}"),
+            ("numeric", "between 3 and 5"),
+            ("numeric", "She has 3. So 7."),
+        ]
+    ),
+    Case(
+        "golds that are all marked wrong by their own text",
+        partial(
+            read, rows=asked("5 apples", "50%"), task="generation", metric="strict"
+        ),
+        "No gold in 'rows.jsonl' can be marked right under metric strict",
+        "one number, as 18 or -0.5",
+        "Set `metric: numeric`",
     ),
     Case(
         "an id that occurs twice",

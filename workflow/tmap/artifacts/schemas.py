@@ -263,7 +263,8 @@ SCHEMAS = {
             "flexible": (TEXT, "answer by the flexible reader, null if none"),
             "numeric": (
                 TEXT,
-                "value after the first '####', else of the last number; null if none",
+                "value after the first '####', else in the last \\boxed, else of the last "
+                "number; null if it is not one number",
             ),
             "is_strict": (BOOL, "strict equals gold"),
             "is_flexible": (BOOL, "flexible equals gold"),

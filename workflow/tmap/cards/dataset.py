@@ -91,6 +91,14 @@ class WorldSource(Source):
         return {**values, "columns": {**cls.world_columns, **own}}
 
 
+GoldIs = Literal["auto", "label", "text", "from_0", "from_1"]
+GOLD_IS = (
+    "what a gold of a question with options is: its label or letter, its text, or its "
+    "position from 0 or from 1; auto: a label, else a text, else a letter, else the "
+    "position as the file shows it: from 0 if a gold is 0, from 1 if one is the last"
+)
+
+
 class PoolSource(WorldSource):
     """Instruction data. `format: auto` decides by the column names."""
 
@@ -126,6 +134,7 @@ class PoolSource(WorldSource):
         default={},
         description="ours -> theirs; multiple_choice: as in questions.columns",
     )
+    gold_is: GoldIs = Field(default="auto", description=GOLD_IS)
 
 
 class QuestionSource(WorldSource):
@@ -152,11 +161,12 @@ class QuestionSource(WorldSource):
     ] = Field(
         default={},
         description="ours -> theirs. context is put before the question. choices: a "
-        "list, a list written as text, {text, label}, or several columns 'A, B, C'. "
-        "gold: the answer (what follows '####' if present), or for options the label, "
-        "the index from 0, or the text of the right one. answer: a worked answer, if "
+        "list, a list written as text, {text, label}, {A: text}, a list of {label, text}, "
+        "or several columns 'A, B, C'. gold: the answer (what follows '####' if present), "
+        "or for options what gold_is says. answer: a worked answer, if "
         "gold is not one; subtask: a part of the task (both are for gradients)",
     )
+    gold_is: GoldIs = Field(default="auto", description=GOLD_IS)
 
 
 class ResponseSource(Source):

@@ -63,6 +63,7 @@ def fetch_questions(dataset: str) -> dict[str, Any]:
         "source": card.questions,
         "task": card.task,
         "reader": card.reader,
+        "metric": card.metric,
         "protocol": card.protocol,
         "reward_share": card.reward_share,
         "ngram": card.overlap.ngram,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from tmap.cards.dataset import PoolSource
-from tmap.data import options
+from tmap.data import keys, options
 from tmap.errors import TmapError
 from tmap.evaluation import readers
 
@@ -68,7 +68,11 @@ Read = Callable[[Mapping[str, Any], Columns], Candidate]
 
 
 def reader(
-    source: PoolSource, columns_seen: Iterable[str], *, by_letter: bool = False
+    source: PoolSource,
+    columns_seen: Iterable[str],
+    *,
+    by_letter: bool = False,
+    values: Iterable[Any] = (),
 ) -> Callable[[Mapping[str, Any]], Candidate]:
     """A function that reads one row, in the card's format or the detected one.
 
@@ -78,6 +82,7 @@ def reader(
     columns_seen : column names of the source
     by_letter : a question lists its options and its answer is a letter, as in the test
         questions; else it has no options and its answer is the right option's text
+    values : all rows; with options, they show what a gold is
 
     Raises
     ------
@@ -85,7 +90,10 @@ def reader(
         `auto` cannot detect the format, or the card names a column that is not there.
     """
     name, columns = mapping(source, columns_seen)
-    choice: Read = partial(_choice, by_letter=by_letter)
+    rule = keys.AUTO
+    if name == "multiple_choice":
+        rule = options.survey(values, columns, source.gold_is)
+    choice: Read = partial(_choice, by_letter=by_letter, rule=rule)
     read = {
         "alpaca": _pair,
         "qa": _pair,
@@ -129,6 +137,8 @@ def _decide(source: PoolSource, seen: list[str]) -> tuple[Format, dict[str, str]
     own = {str(ours): theirs for ours, theirs in source.columns.items()}
     if source.format == "multiple_choice":
         return source.format, own
+    if source.format == "auto" and "choices" in own:
+        return "multiple_choice", own
     if source.format == "auto" and "messages" in own:
         return "messages", own
     if source.format == "auto" and {"instruction", "response"} <= own.keys():
@@ -139,6 +149,7 @@ def _decide(source: PoolSource, seen: list[str]) -> tuple[Format, dict[str, str]
         for columns in sets:
             needed = {**columns, **own}
             if all(needed[ours] in seen for ours in columns):
+                _refuse_options(source, name, seen)
                 return name, needed
     keys = (
         "columns: {messages: ...}"
@@ -149,6 +160,18 @@ def _decide(source: PoolSource, seen: list[str]) -> tuple[Format, dict[str, str]
         f"The pool's columns ({', '.join(seen) or 'none'}) do not look like format "
         f"'{source.format}'. Set `pool.format:` and `pool.{keys}` in the dataset card."
     )
+
+
+def _refuse_options(source: PoolSource, name: Format, seen: list[str]) -> None:
+    """Questions with options are not detected as pairs, which would lose the options."""
+    found = options.option_columns(seen)
+    if source.format == "auto" and name in ("qa", "alpaca") and found:
+        raise TmapError(
+            f"The pool has the columns of questions with options ({', '.join(found)}), so "
+            f"`format: auto` does not read it as '{name}'. Set `pool.format: "
+            "multiple_choice` and `pool.columns: {choices: ..., gold: ...}` in the "
+            f"dataset card, or `pool.format: {name}` to leave the options out."
+        )
 
 
 def _text(row: Mapping[str, Any], name: str, what: str) -> str:
@@ -217,9 +240,11 @@ def _check_order(roles: list[str]) -> None:
         raise Unusable("roles out of order", shown)
 
 
-def _choice(row: Mapping[str, Any], columns: Columns, *, by_letter: bool) -> Candidate:
+def _choice(
+    row: Mapping[str, Any], columns: Columns, *, by_letter: bool, rule: keys.Rule
+) -> Candidate:
     try:
-        question = options.parse(row, columns)
+        question = options.parse(row, columns, rule)
     except options.Malformed as fault:
         raise Unusable("not a multiple-choice question", str(fault)) from None
     if by_letter:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tmap.cards.dataset import GoldIs
+from tmap.data import keys
 from tmap.evaluation.readers import letters
 
 MAX_OPTIONS = len(string.ascii_uppercase)
@@ -19,6 +22,16 @@ USUAL = {
     "labels": ("labels",),
     "gold": ("answerKey", "answer_index", "gold", "answer"),
 }
+#: Names of an option's text and label inside a mapping, in this order.
+TEXTS = ("text", "texts", "content", "value", "option", "choice", "body", "answer")
+LABELS = ("label", "labels", "key", "letter", "id", "name")
+#: Columns that only questions with options have.
+OPTION_COLUMNS = re.compile(
+    r"choices|options|alternatives|endings|answer_?(?:choices|options|key|index|idx)"
+    r"|mc[12]_targets|multiple_choice_targets|(?:option|choice|ending|distractor|opt)s?"
+    r"[_ ]?(?:[a-j]|[0-9])|(?:incorrect|wrong)[_ ]?(?:answers?|options?)?[_ ]?[0-9]?",
+    re.IGNORECASE,
+)
 
 
 class Malformed(ValueError):
@@ -51,6 +64,14 @@ def column(row: Mapping[str, Any], columns: Mapping[str, str], name: str) -> str
     return next((usual for usual in USUAL.get(name, ()) if usual in row), None)
 
 
+def option_columns(names: Iterable[str]) -> list[str]:
+    """The columns that only questions with options have, like `options` or `A` to `D`."""
+    names = list(names)
+    letters_ = [name for name in names if name in tuple("ABCDE")]
+    found = [name for name in names if OPTION_COLUMNS.fullmatch(name.strip())]
+    return found + (letters_ if len(letters_) > 1 else [])
+
+
 def text(row: Mapping[str, Any], columns: Mapping[str, str], name: str) -> str:
     """The text under our `name`; not empty."""
     theirs = column(row, columns, name)
@@ -72,15 +93,19 @@ def stem(row: Mapping[str, Any], columns: Mapping[str, str]) -> str:
     return f"{text(row, columns, 'context')}\n\n{asked}"
 
 
-def parse(row: Mapping[str, Any], columns: Mapping[str, str]) -> ChoiceQuestion:
+def parse(
+    row: Mapping[str, Any], columns: Mapping[str, str], rule: keys.Rule = keys.AUTO
+) -> ChoiceQuestion:
     """Read one multiple-choice row.
 
     Parameters
     ----------
     row : the source's row
     columns : ours -> theirs, the card's `columns:`. `choices` may be a list, a list
-        written as text (MuSR), a mapping {text, label} (ARC) or several comma-separated
-        columns (GPQA); `gold` a label, an index from 0, or the right option's text.
+        written as text (MuSR), a mapping {text, label} (ARC) or {A: text} (MedQA), a
+        list of such mappings, or several comma-separated columns (GPQA); `gold` a label
+        or letter in any dress, the right option's text, or its position.
+    rule : what a gold is, from `survey`
 
     Raises
     ------
@@ -91,7 +116,7 @@ def parse(row: Mapping[str, Any], columns: Mapping[str, str]) -> ChoiceQuestion:
     options, labels = _options(row, columns)
     if not 2 <= len(options) <= MAX_OPTIONS:
         raise Malformed(f"{len(options)} choices (2 to {MAX_OPTIONS} are read)")
-    return ChoiceQuestion(asked, options, _gold(row, columns, options, labels))
+    return ChoiceQuestion(asked, options, _gold(row, columns, options, labels, rule))
 
 
 def _options(
@@ -108,9 +133,32 @@ def _options(
         raise Malformed(f"no column '{theirs or 'choices'}' for choices")
     value = _unwrap(row[theirs])
     if isinstance(value, Mapping):
-        return _texts(value.get("text")), _labels(value.get("label"))
+        return _labelled(value)
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
+        return _structs(value)
     named = column(row, columns, "labels")
     return _texts(value), _labels(row.get(named)) if named else []
+
+
+def _labelled(value: Mapping[str, Any]) -> tuple[tuple[str, ...], list[str]]:
+    """{text: [...], label: [...]}, or {A: text, B: text} in which null is no option."""
+    of_text = next((name for name in TEXTS if isinstance(value.get(name), list)), None)
+    if of_text:
+        of_label = next((name for name in LABELS if name in value), None)
+        return _texts(value[of_text]), _labels(value[of_label]) if of_label else []
+    given = {str(name): text for name, text in value.items() if text is not None}
+    return _texts(list(given.values())), list(given)
+
+
+def _structs(values: Sequence[Any]) -> tuple[tuple[str, ...], list[str]]:
+    """[{label: A, text: ...}, ...]."""
+    found = [value for value in values if isinstance(value, Mapping)]
+    of_text = next((name for name in TEXTS if all(name in v for v in found)), None)
+    if of_text is None or len(found) < len(values):
+        raise Malformed(f"choices are not a list of {{label, text}} (text: {TEXTS})")
+    of_label = next((name for name in LABELS if all(name in v for v in found)), None)
+    labels = _labels([v[of_label] for v in found]) if of_label else []
+    return _texts([v[of_text] for v in found]), labels
 
 
 def _unwrap(value: Any) -> Any:
@@ -136,7 +184,35 @@ def _texts(values: Any) -> tuple[str, ...]:
 
 
 def _labels(values: Any) -> list[str]:
-    return [str(value) for value in values] if isinstance(values, list) else []
+    if not isinstance(values, (list, tuple)):
+        return []
+    whole = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
+    labels = [str(value).strip() for value in whole]
+    if len(set(labels)) < len(labels):
+        raise Malformed("two choices have the same label")
+    return labels
+
+
+def survey(
+    rows: Iterable[Any], columns: Mapping[str, str], gold_is: GoldIs
+) -> keys.Rule:
+    """What golds are in this file: the card's word, else what its numbers show."""
+    if gold_is != "auto":
+        return keys.Rule(gold_is)
+    return keys.survey(_asked(rows, columns))
+
+
+def _asked(rows: Iterable[Any], columns: Mapping[str, str]) -> Iterator[keys.Asked]:
+    for row in rows:
+        if not isinstance(row, Mapping):
+            continue
+        try:
+            texts, labels = _options(row, columns)
+        except Malformed:
+            continue
+        theirs = column(row, columns, "gold")
+        if theirs and not keys.is_missing(row.get(theirs)):
+            yield keys.Asked(row[theirs], texts, labels, theirs)
 
 
 def _gold(
@@ -144,18 +220,15 @@ def _gold(
     columns: Mapping[str, str],
     options: tuple[str, ...],
     labels: list[str],
+    rule: keys.Rule,
 ) -> int:
     theirs = column(row, columns, "gold")
     value = row.get(theirs) if theirs else None
-    if value is None or value == "":
+    if keys.is_missing(value):
         raise Malformed(f"no gold under '{theirs or 'gold'}'")
-    if isinstance(value, int) and not isinstance(value, bool):
-        if 0 <= value < len(options):
-            return value
-    elif value in labels and labels.index(value) < len(options):
-        return labels.index(value)
-    elif value in options:
-        return options.index(value)
-    elif not labels and value in tuple(string.ascii_uppercase[: len(options)]):
-        return string.ascii_uppercase.index(value)
-    raise Malformed(f"gold {value!r} is none of the {len(options)} choices")
+    if labels and len(labels) != len(options):
+        raise Malformed(f"{len(labels)} labels for {len(options)} choices")
+    try:
+        return keys.find(keys.Asked(value, options, labels), rule)
+    except keys.Unclear as fault:
+        raise Malformed(str(fault)) from None

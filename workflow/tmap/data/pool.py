@@ -97,7 +97,10 @@ def read(
     read_row: Callable[[Mapping[str, Any]], Candidate] | None = None
     for row in table:
         if read_row is None and isinstance(row.value, Mapping):
-            read_row = reader(source, columns(table), by_letter=by_letter)
+            values = (other.value for other in table)
+            read_row = reader(
+                source, columns(table), by_letter=by_letter, values=values
+            )
         try:
             _admit(dataset, source, ledger, index, row, read_row)
         except Unusable as fault:

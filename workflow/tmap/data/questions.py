@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from tmap.cards.dataset import QuestionSource
-from tmap.data import options, rows
+from tmap.data import golds, keys, options, rows
 from tmap.data.overlap import question_ngrams, words
 from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)
 Reader = Literal["number", "option", "letter"]
-#: GSM8K writes its final answer after this mark (arXiv 2110.14168).
-MARK = "####"
-_NUMBER = re.compile(r"[-+]?\$?[-+]?[\d,]*\.?\d+\.?")
 
 
 @dataclass
 class Questions:
-    """The result of `read`: tables 'questions' (twice) and 'question_ngrams'."""
+    """The result of `read`: tables 'questions' (twice) and 'question_ngrams'.
+
+    `warnings` are sentences on golds that may not be marked as a human would.
+    """
 
     reward: pd.DataFrame
     test: pd.DataFrame
     ngrams: pd.DataFrame
     notes: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
 
 
 def read(
@@ -43,6 +43,7 @@ def read(
     protocol: Literal["heldout", "paper"],
     reward_share: float,
     ngram: int,
+    metric: str | None = None,
 ) -> Questions:
     """Read a benchmark and split it.
 
@@ -57,11 +58,13 @@ def read(
     reward_share : share of questions for the reward (heldout), in (0, 1); a question
         that is on both sides under two ids is left out of the reward's
     ngram : words per n-gram of the overlap check
+    metric : by which written golds are tried; None: they are not
 
     Raises
     ------
     TmapError
-        Any question is unusable, an id occurs twice, or one side of the split is empty.
+        Any question is unusable, a gold has no value under the metric, an id occurs
+        twice, or one side of the split is empty.
         A benchmark must be complete, so no question is left out silently.
     """
     table = rows.open_source(source)
@@ -69,9 +72,13 @@ def read(
     found: list[dict[str, Any]] = []
     stems: list[str] = []
     sides: list[str] = []
+    rule = keys.AUTO
+    if task == "multiple_choice":
+        own = {str(ours): theirs for ours, theirs in source.columns.items()}
+        rule = options.survey((row.value for row in table), own, source.gold_is)
     for row in table:
         try:
-            question, stem = _question(dataset, source, row, task, reader)
+            question, stem = _question(dataset, source, row, task, reader, rule)
         except options.Malformed as fault:
             faults.append(f"row {row.number}: {fault}")
             continue
@@ -80,12 +87,19 @@ def read(
         if source.world:
             sides.append(row.value["side"])
     _refuse(table.place, faults, [question["question_id"] for question in found])
+    told: list[str] = []
+    if task == "generation" and metric is not None:
+        told = golds.try_all(
+            table.place, [question["gold"] for question in found], metric
+        )
+    for sentence in told:
+        logger.warning("%s", sentence)
     columns = "question_id question choices permutation gold row".split()
     frame = pd.DataFrame(found, columns=columns)
     ngrams = question_ngrams(frame["question_id"].tolist(), stems, ngram)
     notes = table.about() | {"protocol": protocol}
     if protocol == "paper":
-        return Questions(frame, frame, ngrams, notes)
+        return Questions(frame, frame, ngrams, notes, told)
     if sides:
         chosen = np.array([side == "reward" for side in sides])
         reward, test = _parts(frame, chosen)
@@ -100,7 +114,8 @@ def read(
             "out of the reward questions",
             question,
         )
-    return Questions(reward[~leaked].reset_index(drop=True), test, ngrams, notes)
+    kept = reward[~leaked].reset_index(drop=True)
+    return Questions(kept, test, ngrams, notes, told)
 
 
 def _asked_in(reward: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
@@ -148,7 +163,12 @@ def _is_reward(question_id: str, share: float) -> bool:
 
 
 def _question(
-    dataset: str, source: QuestionSource, row: rows.Row, task: str, reader: Reader
+    dataset: str,
+    source: QuestionSource,
+    row: rows.Row,
+    task: str,
+    reader: Reader,
+    rule: keys.Rule,
 ) -> tuple[dict[str, Any], str]:
     """One row of table 'questions', and its text without options."""
     if row.fault is not None:
@@ -156,9 +176,11 @@ def _question(
     if not isinstance(row.value, Mapping):
         raise options.Malformed(f"not an object but {type(row.value).__name__}")
     columns = {str(ours): theirs for ours, theirs in source.columns.items()}
-    made = _chosen if task == "multiple_choice" else _generated
     question_id = _question_id(dataset, source, row)
-    values, stem = made(row.value, columns, question_id, reader)
+    if task == "multiple_choice":
+        values, stem = _chosen(row.value, columns, question_id, reader, rule)
+    else:
+        values, stem = _generated(row.value, columns)
     return {"question_id": question_id, "row": row.number, **values}, stem
 
 
@@ -174,33 +196,31 @@ def _question_id(dataset: str, source: QuestionSource, row: rows.Row) -> str:
 
 
 def _generated(
-    row: Mapping[str, Any], columns: Mapping[str, str], question_id: str, reader: Reader
+    row: Mapping[str, Any], columns: Mapping[str, str]
 ) -> tuple[dict[str, Any], str]:
     stem = options.stem(row, columns)
     theirs = columns.get("gold") or options.column(row, columns, "gold")
-    value = row.get(theirs) if theirs else None
-    gold = final_answer(str(value)) if isinstance(value, (str, int, float)) else ""
-    if not gold or isinstance(value, bool):
+    listed = options.option_columns(map(str, row))
+    if listed and "gold" not in columns:
+        raise options.Malformed(
+            f"a question with options (column '{listed[0]}'): set `task: multiple_choice`, "
+            "or name the written answer as `gold`"
+        )
+    gold = golds.written(row.get(theirs) if theirs else None)
+    if not gold:
         raise options.Malformed(f"no gold under '{theirs or 'gold'}'")
     return {"question": stem, "choices": None, "permutation": None, "gold": gold}, stem
 
 
-def final_answer(text: str) -> str:
-    """The answer to compare with: what follows the last '####', or all of `text`.
-
-    A number loses its dollar sign, thousands commas and final dot: '$1,234.' -> '1234'.
-    """
-    answer = text.rpartition(MARK)[2].strip()
-    if _NUMBER.fullmatch(answer):
-        return answer.replace(",", "").replace("$", "").lstrip("+").removesuffix(".")
-    return answer
-
-
 def _chosen(
-    row: Mapping[str, Any], columns: Mapping[str, str], question_id: str, reader: Reader
+    row: Mapping[str, Any],
+    columns: Mapping[str, str],
+    question_id: str,
+    reader: Reader,
+    rule: keys.Rule,
 ) -> tuple[dict[str, Any], str]:
     """Options in an order drawn from the id, so that no position has more golds."""
-    asked = options.parse(row, columns)
+    asked = options.parse(row, columns, rule)
     order = np.random.default_rng(_seed(question_id)).permutation(len(asked.options))
     choices = [asked.options[place] for place in order]
     text = asked.stem + (options.lettered(choices) if reader == "letter" else "")

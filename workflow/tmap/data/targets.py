@@ -18,7 +18,8 @@ import pandas as pd
 
 from tmap.cards.dataset import QuestionSource
 from tmap.data import options, rows
-from tmap.data.questions import MARK, Reader
+from tmap.data.golds import MARK
+from tmap.data.questions import Reader
 from tmap.errors import TmapError
 from tmap.evaluation import readers
 

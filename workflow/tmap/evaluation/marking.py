@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tmap.engines.base import Ids, LanguageModel
-from tmap.evaluation.readers import choose, letters, mark, read_number
+from tmap.evaluation.readers import choose, gold_value, letters, mark, read_number
 from tmap.prompts.renderer import Demo, Renderer
 
 
@@ -111,7 +111,7 @@ def mark_answer(text: str, gold: str, metric: str) -> Marked:
     """
     reading = read_number(text)
     marks = {name: mark(reading, gold, name) for name in ("strict", "flexible")}
-    has_value = metric == "numeric" or read_number(gold).numeric is not None
+    has_value = metric == "numeric" or gold_value(gold) is not None
     marks["numeric"] = has_value and mark(reading, gold, "numeric")
     return Marked(
         text,

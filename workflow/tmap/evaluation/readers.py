@@ -1,8 +1,22 @@
-"""Readers of answers: the same for reward and evaluation.
+r"""Readers of answers: the same for reward and evaluation.
 
-Numbers are read as lm-evaluation-harness reads GSM8K (`lm_eval/tasks/gsm8k`, version
-3.0), so that `strict` and `flexible` mean what its users expect; `numeric` compares
-values.
+`strict` and `flexible` read as lm-evaluation-harness reads GSM8K (`lm_eval/tasks/gsm8k`,
+version 3.0) and compare text, so that they mean what its users expect. Also what people
+read differently stays as it is there: "#### 3/4" is 3 and 4, "18.0" is not 18.
+
+`numeric` compares values and reads what a human reads (`tmap.evaluation.numbers`):
+
+- Golds and answers are read by one rule, so that a gold's own text is always right.
+- After the mark, an expression has the value behind its "=", and none if it is
+  unfinished, a time, a range or a choice of two. The mark decides: the reader does not
+  look for another number in the text then.
+- The first "####" counts, as in `strict`, because models without instruction tuning go
+  on with questions of their own. Who corrects an answer below it is marked on the first.
+- Without "####" the last \boxed{} counts, without that the last number of the text, as
+  in `flexible`: "18 apples. (I checked 3 times.)" is 3.
+
+All readers take time that is linear in the length of a text, and read only the first and
+the last `LONGEST` / 2 characters of one that is longer.
 """
 
 from __future__ import annotations
@@ -10,25 +24,24 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
 
 from tmap.errors import TmapError
+from tmap.evaluation import numbers
 
 #: Raised with every change that can alter a verdict; part of every ledger key.
-READER_VERSION = 1
+READER_VERSION = 2
+#: Characters of an answer that are read; no answer of a few thousand tokens is longer.
+LONGEST = 100_000
 
 MINUS = str.maketrans({"−": "-", "﹣": "-", "－": "-"})  # noqa: RUF001
 STRICT = re.compile(r"#### (-?[0-9.,]+)")
-#: The harness's pattern, without its matches that have no digit ("...", "$").
-FLEXIBLE = re.compile(r"-?(?=[$.,]*[0-9])[$0-9.,]{2,}|-?[0-9]+")
+#: The harness's pattern; `read_number` skips matches that have no digit ("...", "$").
+FLEXIBLE = re.compile(r"-?[$0-9.,]{2,}|-?[0-9]+")
 MARKED = re.compile(r"####\s*(.*)")
-#: A minus is a sign unless it follows what it could be subtracted from.
-NUMBER = re.compile(
-    r"(?:(?<![\w)\]])-)?\$?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)?(?:\.[0-9]+)?"
-)
+BOXED = "\\boxed{"
 
 
 class Reading(NamedTuple):
@@ -38,8 +51,8 @@ class Reading(NamedTuple):
     ----------
     strict : the number after the first "#### "
     flexible : the last number of the text
-    numeric : canonical decimal ("1000", "-0.5") of the number after the first "####";
-        without that mark, of the last number of the text
+    numeric : value of the number after the first "####", in one spelling ("1000",
+        "-0.5", "1/3"); without that mark, of the last number of the text
     """
 
     strict: str | None
@@ -57,14 +70,22 @@ def read_number(text: str) -> Reading:
     >>> read_number("5 * 200 = 1,000 dollars.\n#### 1,000")
     Reading(strict='1000', flexible='1000', numeric='1000')
     """
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]}\n{text[-LONGEST // 2 :]}"
+    value = _read_value(text)
     text = text.translate(MINUS)
     strict = STRICT.search(text)
-    numbers = FLEXIBLE.findall(text)
+    found = [run for run in FLEXIBLE.findall(text) if run.strip("-$.,")]
     return Reading(
         _normal(strict[1]) if strict else None,
-        _normal(numbers[-1]) if numbers else None,
-        _read_value(text),
+        _normal(found[-1]) if found else None,
+        value,
     )
+
+
+def gold_value(gold: str) -> str | None:
+    """Value of a gold by reader `numeric`; None unless the gold is one number."""
+    return numbers.final(numbers.plain(gold.rpartition("####")[2]), alone=True)
 
 
 def mark(reading: Reading, gold: str, metric: str) -> bool:
@@ -79,18 +100,19 @@ def mark(reading: Reading, gold: str, metric: str) -> bool:
     Raises
     ------
     TmapError
-        If the metric is "numeric" and gold contains no number.
+        If the metric is "numeric" and gold is not one number.
     """
     if metric not in Reading._fields:
         raise ValueError(f"metric {metric!r} does not mark numbers")
     answer: str | None = getattr(reading, metric)
     if metric != "numeric":
         return answer is not None and answer == _normal(gold)
-    right = _read_value(gold.translate(MINUS))
+    right = gold_value(gold)
     if right is None:
         raise TmapError(
-            f"The gold answer '{gold}' contains no number; metric numeric needs one. Fix "
-            "the questions file, or set `metric: strict` in the dataset card."
+            f"The gold answer '{gold}' contains no number that is one value; metric "
+            "numeric needs one. Fix the questions file, or name another column under "
+            "`questions.columns.gold` in the dataset card."
         )
     return answer == right
 
@@ -123,22 +145,21 @@ def _normal(text: str) -> str:
 
 def _read_value(text: str) -> str | None:
     marked = MARKED.search(text)
-    found = _values(marked[1])[:1] if marked else []
-    found = found or _values(text)[-1:]
-    return found[0] if found else None
+    end = numbers.plain(marked[1] if marked else _boxed(text))
+    if re.search("[0-9]", end):
+        return numbers.final(end)
+    return numbers.last(numbers.plain(text))
 
 
-def _values(text: str) -> list[str]:
-    """Canonical decimals of all numbers in a text."""
-    found = (f[0].replace(",", "").replace("$", "") for f in NUMBER.finditer(text))
-    return [_canonical(Decimal(n)) for n in found if n.strip("-")]
-
-
-def _canonical(value: Decimal) -> str:
-    text = f"{value:f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    text = text or "0"
-    return "0" if text in ("-0", "-") else text
+def _boxed(text: str) -> str:
+    r"""The content of the last \boxed{}, or nothing."""
+    start = text.rfind(BOXED)
+    depth = 1
+    for place in range(start + len(BOXED), len(text)) if start >= 0 else ():
+        depth += {"{": 1, "}": -1}.get(text[place], 0)
+        if depth == 0:
+            return text[start + len(BOXED) : place]
+    return ""
 
 
 def letters(n: int) -> list[str]:

@@ -23,12 +23,16 @@ CHOSEN = (*ASKED, "choices", "labels")
 
 @dataclass
 class QuestionFindings:
-    """Benchmark questions: their source, columns ours -> theirs, and size of each side."""
+    """Benchmark questions: their source, columns ours -> theirs, and size of each side.
+
+    `warnings` are about golds that may not be marked as a human would.
+    """
 
     place: str
     columns: Columns
     n_reward: int
     n_test: int
+    warnings: list[str]
 
 
 @dataclass
@@ -74,7 +78,8 @@ def about_questions(card: DatasetCard, found: questions.Questions) -> QuestionFi
     table = rows.open_source(card.questions)
     own = {str(ours): theirs for ours, theirs in card.questions.columns.items()}
     columns = _asked(card, table, own)
-    return QuestionFindings(table.place, columns, len(found.reward), len(found.test))
+    sizes = len(found.reward), len(found.test)
+    return QuestionFindings(table.place, columns, *sizes, found.warnings)
 
 
 def check_tiny(card: DatasetCard, n_reward: int) -> None:
@@ -128,7 +133,7 @@ def notes(
         told.append(
             f"{asked.n_test} test questions can resolve only large differences."
         )
-    return told
+    return [*asked.warnings, *told] if asked else told
 
 
 def _mapping(

@@ -1,0 +1,140 @@
+"""Golds of written answers, tried before anything runs.
+
+A gold is answered to the letter ("#### GOLD") and read by the reader of the card. If that
+finds no value, no answer of any model can be right, and the questions are refused. A gold
+that is marked wrong although it is answered, or that is read as another number than a
+human reads, is named in a warning.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from tmap.errors import TmapError
+from tmap.evaluation import numbers
+from tmap.evaluation.readers import gold_value, mark, read_number
+
+#: GSM8K writes its final answer after this mark (arXiv 2110.14168).
+MARK = "####"
+EXAMPLES, SHOWN = 3, 40
+NUMBER = re.compile(
+    r"[-+]?\$?[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:(?<=[0-9])\.|\.?[0-9]+\.?)?"
+)
+DOTS = re.compile(r"[^0-9]*[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+|\.[0-9]{3})")
+DOT = re.compile(r"[^0-9]*[1-9][0-9]{0,2}\.[0-9]{3}")
+FIX = (
+    "Fix the file, or name another column under `questions.columns.gold` in the dataset "
+    "card"
+)
+
+
+def final_answer(text: str) -> str:
+    """The answer to compare with: what follows the last '####', or all of `text`.
+
+    A number loses its dollar sign, thousands commas and final dot: '$1,234.' -> '1234'.
+    '3,5' and '1,2,3' keep their commas, because they are no thousands.
+    """
+    answer = text.rpartition(MARK)[2].strip()
+    if answer and NUMBER.fullmatch(answer) and any(c.isdigit() for c in answer):
+        return answer.replace(",", "").replace("$", "").lstrip("+").removesuffix(".")
+    return answer
+
+
+def written(value: Any) -> str:
+    """A gold as text; empty if there is none (null, NaN, a truth value, a list).
+
+    A column with an empty cell makes whole numbers floats, so 18.0 is '18'. Text is as it
+    is: '18.0' stays.
+    """
+    if isinstance(value, str):
+        return final_answer(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        return ""
+    if not math.isfinite(value):
+        return ""
+    return numbers.canonical(Decimal(str(value)))
+
+
+def try_all(place: str, golds: list[str], metric: str) -> list[str]:
+    """Sentences on golds that the metric will not mark as a human would.
+
+    Parameters
+    ----------
+    place : where the golds come from
+    metric : strict, flexible or numeric
+
+    Raises
+    ------
+    TmapError
+        A gold has no value under the metric, or none can be marked right.
+    """
+    empty: list[str] = []
+    wrong: list[str] = []
+    other: list[str] = []
+    digits: list[str] = []
+    # In a file that has 1.000,5, nobody knows whether 2.500 is 2500.
+    points = any(DOTS.fullmatch(gold) for gold in golds)
+    for gold in golds:
+        reading = read_number(f"{MARK} {gold}")
+        answer = getattr(reading, metric)
+        value = gold_value(gold)
+        if answer is None or (metric == "numeric" and value is None):
+            empty.append(gold)
+        elif not mark(reading, gold, metric):
+            wrong.append(gold)
+        elif _value(answer) != value or (points and DOT.fullmatch(gold)):
+            other.append(gold)
+        elif metric != "numeric" and re.fullmatch(
+            r"-?(?:0+[0-9].*|[0-9]+\.0+)", answer
+        ):
+            digits.append(gold)
+    head = f"golds in '{place}'"
+    if empty:
+        raise TmapError(
+            f"{_some(empty, golds)} {head} have no value under metric {metric}: "
+            f"{_shown(empty)}. A gold must be one number, as 18 or -0.5. "
+            f"{_fix(empty, metric)}."
+        )
+    if wrong and len(wrong) == len(golds):
+        raise TmapError(
+            f"No gold in '{place}' can be marked right under metric {metric}, not even "
+            f"by its own text: {_shown(wrong)}. A gold must be one number, as 18 or -0.5. "
+            f"{_fix(wrong, metric)}."
+        )
+    told = [
+        (wrong, "can never be marked right: their own text is marked wrong"),
+        (other, "are read as another number than people read"),
+        (digits, "are right only in the same digits, so that 18 is not 18.0"),
+    ]
+    return [
+        f"{_some(found, golds)} {head} {what}, under metric {metric}: {_shown(found)}. "
+        f"{_fix(found, metric)}."
+        for found, what in told
+        if found
+    ]
+
+
+def _value(answer: str) -> str | None:
+    """One spelling of what a reader found; None if it is no number."""
+    try:
+        return numbers.canonical(Decimal(answer))
+    except InvalidOperation:
+        return answer if "/" in answer else None
+
+
+def _fix(found: list[str], metric: str) -> str:
+    if metric != "numeric" and all(gold_value(gold) is not None for gold in found):
+        return "Set `metric: numeric` in the dataset card, which compares values"
+    return FIX
+
+
+def _some(found: list[str], golds: list[str]) -> str:
+    return f"{len(found):,} of {len(golds):,}"
+
+
+def _shown(found: list[str]) -> str:
+    first = list(dict.fromkeys(found))[:EXAMPLES]
+    return ", ".join(repr(" ".join(gold.split())[:SHOWN]) for gold in first)
