@@ -76,7 +76,7 @@ SCHEMAS = {
         1,
         {
             "question_id": (TEXT, "reward and test questions alike"),
-            "n_words": (INT, "length of the normalised question in words"),
+            "n_words": (INT, "length of the normalised question in words (characters: see `overlap.ngram`)"),
             "hashes": (
                 pa.list_(pa.uint64()),
                 "its distinct 13-grams; under 13 words, the whole question",

@@ -264,7 +264,12 @@ class GradientSection(Section):
 class OverlapSection(Section):
     """Pool rows that contain a benchmark question are dropped."""
 
-    ngram: int = Field(default=13, ge=1, description="words per n-gram")
+    ngram: int = Field(
+        default=13,
+        ge=1,
+        description="words per n-gram; each character is a word in scripts without spaces "
+        "between words: Chinese, Japanese, Thai, Lao, Khmer, Burmese",
+    )
     share: float = Field(
         default=0.5,
         gt=0,
