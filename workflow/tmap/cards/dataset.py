@@ -17,7 +17,9 @@ class Source(Section):
 
     path: str | None = Field(
         default=None,
-        description="local .jsonl, .json or .parquet, relative to the working directory",
+        description="local files, relative to the working directory: one .jsonl, .json, "
+        ".parquet, .csv, .tsv or .arrow (text also with .gz, .zst, .bz2, .xz), a pattern "
+        "of them such as data/*.parquet, a folder of them, or one of `save_to_disk`",
     )
     hub: str | None = Field(default=None, description="dataset id on the hub")
     url: str | None = Field(
@@ -27,7 +29,9 @@ class Source(Section):
     revision: str = Field(default="main", description="hub revision")
     subset: str | None = Field(default=None, description="hub configuration name")
     split: str = Field(
-        default="train", description="hub split; several are joined by +, as in a+b"
+        default="train",
+        description="split of the hub's dataset or of a folder of `save_to_disk`; "
+        "several are joined by +, as in a+b",
     )
     licence: str = Field(default="unknown", description="as the source states it")
 

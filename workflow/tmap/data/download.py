@@ -12,6 +12,7 @@ import httpx
 import tenacity
 
 from tmap.artifacts.files import atomic
+from tmap.data.files import ending
 from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def fetch(url: str, sha256: str) -> Path:
         The URL does not answer, or the checksum differs (the file is not kept).
     """
     want = sha256.strip().lower()
-    target = cache_folder() / f"{want}{Path(urlsplit(url).path).suffix.lower()}"
+    target = cache_folder() / f"{want}{''.join(ending(urlsplit(url).path))}"
     if target.is_file() and sha256_of(target) == want:
         return target
     logger.info("downloading %s", url)
