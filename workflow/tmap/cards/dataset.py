@@ -102,6 +102,8 @@ class PoolSource(WorldSource):
             "instruction",
             "input",
             "response",
+            "system",
+            "history",
             "messages",
             "question",
             "context",
@@ -113,6 +115,11 @@ class PoolSource(WorldSource):
     ] = Field(
         default={},
         description="ours -> theirs; multiple_choice: as in questions.columns",
+    )
+    ignore: list[str] = Field(
+        default=[],
+        description="columns that are not wanted; every other column that is not read is "
+        "reported with the number of its rows",
     )
 
 
