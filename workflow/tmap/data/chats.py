@@ -162,8 +162,8 @@ def _check_weight(part: Mapping[str, Any]) -> None:
         if not missing(part.get(key)) and part[key] not in (1, True):
             raise Unusable(
                 "turn without full loss",
-                f"{key} is {part[key]!r}; training counts every answer, so take the turn "
-                "out of the file",
+                f"{key} is {part[key]!r}, but the loss counts every answer; end the chat "
+                "before this turn, or leave it out",
             )
 
 

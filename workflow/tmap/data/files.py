@@ -115,8 +115,13 @@ def _open(path: Path) -> IO[bytes]:
 
         packed = pa.input_stream(str(path), compression="zstd")
         return cast(IO[bytes], io.BufferedReader(packed))
-    opened = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(packing, open)
-    return cast(IO[bytes], opened(path, "rb"))
+    if packing == ".gz":
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    if packing == ".bz2":
+        return cast(IO[bytes], bz2.open(path, "rb"))
+    if packing == ".xz":
+        return cast(IO[bytes], lzma.open(path, "rb"))
+    return open(path, "rb")
 
 
 def _unreadable(path: Path, place: str, fault: Exception) -> TmapError:
