@@ -116,6 +116,10 @@ DIALECTS = {
     ),
     "FLAN": ({"inputs": "And 3+3?", "targets": "6"}, TALK[3:]),
     "input and output": ({"input": "And 3+3?", "output": "6"}, TALK[3:]),
+    "an answer that is JSON": (
+        {"instruction": '[{"role": "user"}]', "output": '[{"name": "x"}]'},
+        [(U, '[{"role": "user"}]'), (A, '[{"name": "x"}]')],
+    ),
     "a chat column that nobody filled": (
         {**LAST, "messages": None, "conversations": []},
         TALK[3:],

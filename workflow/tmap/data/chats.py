@@ -38,8 +38,7 @@ class Unusable(ValueError):
 
 
 def is_chat(value: Any) -> bool:
-    """Whether a cell has turns, not text."""
-    value = unpacked(value)
+    """Whether a cell has turns. Text is none, even if it is JSON: it may be an answer."""
     return isinstance(value, list) and any(
         isinstance(part, Mapping) and not missing(part) for part in value
     )

@@ -16,6 +16,7 @@ from tmap.cards.dataset import PoolSource
 from tmap.data import rows
 from tmap.data.cells import Cells, missing
 from tmap.data.chats import Unusable
+from tmap.data.files import Row
 from tmap.data.formats import Candidate, reader
 from tmap.data.overlap import OverlapIndex
 from tmap.errors import TmapError
@@ -139,7 +140,7 @@ def _admit(
     source: PoolSource,
     ledger: _Ledger,
     index: OverlapIndex,
-    row: rows.Row,
+    row: Row,
     read_row: Callable[[Cells], Candidate] | None,
 ) -> None:
     """Keep the row or raise Unusable; of two equal rows the first is kept."""

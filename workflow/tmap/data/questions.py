@@ -14,6 +14,7 @@ import pandas as pd
 
 from tmap.cards.dataset import QuestionSource
 from tmap.data import options, rows
+from tmap.data.files import Row
 from tmap.data.overlap import question_ngrams, words
 from tmap.errors import TmapError
 
@@ -148,7 +149,7 @@ def _is_reward(question_id: str, share: float) -> bool:
 
 
 def _question(
-    dataset: str, source: QuestionSource, row: rows.Row, task: str, reader: Reader
+    dataset: str, source: QuestionSource, row: Row, task: str, reader: Reader
 ) -> tuple[dict[str, Any], str]:
     """One row of table 'questions', and its text without options."""
     if row.fault is not None:
@@ -162,7 +163,7 @@ def _question(
     return {"question_id": question_id, "row": row.number, **values}, stem
 
 
-def _question_id(dataset: str, source: QuestionSource, row: rows.Row) -> str:
+def _question_id(dataset: str, source: QuestionSource, row: Row) -> str:
     name = source.columns.get("id")
     if name is None:
         split = f"{source.split}-" if source.hub else ""
