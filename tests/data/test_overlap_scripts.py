@@ -133,3 +133,8 @@ def test_the_hashes_of_an_english_text_are_those_of_earlier_releases():
     text = "Natalia sold 48 clips; how_many did she sell in May? x² + café_1, Ω."
     assert [str(h) for h in NgramHasher(13).hashes(words(text))] == EARLIER
     assert words(text) == of_today(text)
+
+
+@given(st.text(SPACED, max_size=60))
+def test_one_chinese_sign_changes_no_word_around_it(text):
+    assert words(f"{text} \u6709") == [*of_today(text), "\u6709"]

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tmap.cards.dataset import Source
-from tmap.dag import data
+from tmap.cards.dataset import ResponseSource, Source
+from tmap.dag import data, origin
 from tmap.data import rows
 from tmap.errors import TmapError
 
@@ -264,3 +264,16 @@ def test_snakemake_reads_no_wildcard_where_we_see_none():
     for text in ("{v1}", "{ x }", "{a,b}", "{a.b}", "x{é}", "{w,a{3,5}}"):
         assert WILDCARD_REGEX.search(text)
         assert data.WILDCARD.search(text)
+
+
+def test_a_local_leaderboard_is_its_parquet_files(tmp_path):
+    names = {f"board/details_o__{m}/a.parquet": parquet() for m in "ab"}
+    put(tmp_path, {**names, "board/README.md": b"x"})
+    source = ResponseSource(path=str(tmp_path / "board"), format="leaderboard_v1")
+    listed = data.files_of(source)
+    assert listed == [str(tmp_path / name) for name in names]
+    assert all(map(origin.file_digest, listed))
+
+
+def test_a_source_without_a_local_file_has_no_inputs():
+    assert data.files_of(None) == data.files_of(Source(hub="org/data")) == []

@@ -23,8 +23,10 @@ _UNSPACED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
     "\ua000-\ua48f"  # Yi
 )
+_HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+_WORD = re.compile(r"\w+")
 #: A word; or one character of those scripts that is a letter, a digit or a mark.
-_WORD = re.compile(rf"[^\W{_UNSPACED}]+|[{_UNSPACED}]")
+_UNIT = re.compile(rf"[^\W{_UNSPACED}]+|[{_UNSPACED}]")
 #: Multiplier of the polynomial hash over words modulo 2**64; any odd number works.
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
@@ -36,8 +38,11 @@ def words(text: str) -> list[str]:
     their characters counts as a word. A vowel sign or tone mark belongs to the letter
     before it.
     """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    if not _HAS_UNSPACED.search(plain):
+        return _WORD.findall(plain)
     found: list[str] = []
-    for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
+    for word in _UNIT.findall(plain):
         kind = unicodedata.category(word) if len(word) == 1 else "L"
         if kind[0] == "M" and found:
             found[-1] += word
