@@ -190,6 +190,7 @@ BAD = {
     "not Arrow": ({"a.arrow": b"no"}, "a.arrow", "not a readable Arrow file"),
     "an open quote": ({"a.csv": b'a,b\n"x,y\n'}, "a.csv", "not a readable table"),
     "a table of Windows": ({"a.csv": "a\nä".encode("cp1252")}, "a.csv", "is not UTF-8"),
+    "semicolons": ({"a.csv": b"a;b\n1;2"}, "a.csv", "separate its columns by ';'"),
     "two columns of one name": ({"a.csv": b"a,a\n1,2"}, "a.csv", "two columns 'a'"),
 }
 

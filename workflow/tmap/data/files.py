@@ -211,6 +211,12 @@ def _table(path: Path, place: str) -> Iterator[Row]:
 
 def _cells(lines: Iterator[list[str]], place: str) -> Iterator[Row]:
     header = next(lines, [])
+    other = [sign for sign in ";\t|" if len(header) == 1 and sign in header[0]]
+    if other:
+        raise TmapError(
+            f"'{place}' seems to separate its columns by {other[0]!r}. A .csv file needs "
+            "commas and a .tsv file tabs; save it again like that."
+        )
     twice = {name for name in header if header.count(name) > 1}
     if twice:
         raise TmapError(
