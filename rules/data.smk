@@ -28,6 +28,7 @@ rule fetch_questions:
         ENVIRONMENT
     params:
         card=lambda w: dag.params.of("fetch_questions", dataset=w.dataset),
+        files=dag.data.stamps("questions"),
         code=fingerprint("fetch_questions"),
     shell:
         "tmap fetch-questions {wildcards.dataset} --reward {output.reward}"
@@ -51,6 +52,7 @@ rule fetch_pool:
         ENVIRONMENT
     params:
         card=lambda w: dag.params.of("fetch_pool", dataset=w.dataset),
+        files=dag.data.stamps("pool"),
         code=fingerprint("fetch_pool"),
     shell:
         "tmap fetch-pool {wildcards.dataset} --ngrams {input.ngrams}"
@@ -133,6 +135,7 @@ rule fetch_responses:
         ENVIRONMENT
     params:
         card=lambda w: dag.params.of("fetch_responses", dataset=w.dataset),
+        files=dag.data.stamps("responses"),
         code=fingerprint("fetch_responses"),
     shell:
         "tmap fetch-responses {wildcards.dataset} --questions {input.questions}"
@@ -152,6 +155,7 @@ rule fetch_model:
         ENVIRONMENT
     params:
         card=lambda w: dag.params.of("fetch_model", model=w.model),
+        files=dag.data.model_stamps,
         code=fingerprint("fetch_model"),
     shell:
         "tmap fetch-model {wildcards.model} --output {output} 2>&1 | tee {log}"

@@ -26,6 +26,7 @@ rule fetch_targets:
         ENVIRONMENT
     params:
         card=lambda w: dag.params.of("fetch_targets", dataset=w.dataset),
+        files=dag.data.stamps("questions"),
         code=fingerprint("fetch_targets"),
     shell:
         "tmap fetch-targets {wildcards.dataset} --questions {input.questions}"

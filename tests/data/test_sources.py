@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import json
 from types import SimpleNamespace
@@ -106,6 +107,14 @@ def test_an_address_is_read_once_and_then_from_the_cache(server):
     server.replies = [(200, BODY)]
     assert values(at_url()) == values(at_url()) == [{"a": 1}, {"a": 2}]
     assert server.calls == 1
+
+
+def test_a_compressed_file_is_read_from_an_address(server):
+    packed = gzip.compress(BODY)
+    server.replies = [(200, packed)]
+    address = f"{URL}.gz?download=true"
+    sha = hashlib.sha256(packed).hexdigest()
+    assert values(Source(url=address, sha256=sha)) == [{"a": 1}, {"a": 2}]
 
 
 def test_a_spoilt_cache_is_downloaded_again(server):

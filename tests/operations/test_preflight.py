@@ -82,7 +82,7 @@ def change(room, kind, old, new):
 def test_rows_are_counted_by_what_became_of_them(room):
     found = preflight.look("mine").pool
     assert found.columns == [("instruction", "q"), ("response", "a")]
-    assert (found.format, found.unread) == ("qa", ["topic"])
+    assert (found.format, found.unread) == ("qa", {"topic": 3})
     assert (found.n_rows, len(found.kept), found.n_rejected) == (8, 3, 5)
     assert found.reasons == {
         "empty response": (2, ["line 3", "line 4"]),

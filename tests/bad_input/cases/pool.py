@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 from functools import partial
 from typing import Any
+
+import datasets
 
 from cases import Case, Room
 from tmap.cards.dataset import PoolSource
@@ -48,6 +51,24 @@ def of_options(names: str, pair: dict[str, str] = PAIR) -> Case:
     )
 
 
+def of_files(room: Room, path: str, *names: str) -> None:
+    for name in names:
+        (room.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (room.path / name).write_bytes(b"")
+    read(path)
+
+
+def of_one_split(room: Room) -> None:
+    datasets.DatasetDict({"more": datasets.Dataset.from_list([GOOD])}).save_to_disk(
+        str(room.path / "saved")
+    )
+    read("saved")
+
+
+def turn(role: str, content: Any, **more: Any) -> dict[str, Any]:
+    return {"role": role, "content": content, **more}
+
+
 CASES = [
     of_options("options,answer_index"),
     of_options("choices"),
@@ -68,16 +89,16 @@ CASES = [
         "fix `path:`",
     ),
     Case(
-        "a folder",
+        "an empty folder",
         of_folder,
-        "No file 'pool.jsonl'",
-        "relative to the working directory",
-        "fix `path:`",
+        "'pool.jsonl' is a folder without data files",
+        "a folder of shards",
+        "Name a file",
     ),
     Case(
         "a spreadsheet's file",
-        partial(of_file, name="a.csv", text="a,b"),
-        "ends in '.csv', which cannot be read",
+        partial(of_file, name="a.xlsx", text="PK"),
+        "'a.xlsx' is a spreadsheet, which cannot be read",
         "Known: .jsonl, .json, .parquet",
         "convert the file",
     ),
@@ -159,5 +180,114 @@ CASES = [
         "no column 'key'",
         "it has instruction, output",
         "Fix `pool.columns:`",
+    ),
+    Case(
+        "a pattern that nothing matches",
+        partial(of_files, path="data/*.parquet"),
+        "No file matches 'data/*.parquet'",
+        "A pattern names files, relative to the working directory",
+        "fix `path:`",
+    ),
+    Case(
+        "a folder of train and test files",
+        lambda room: of_files(room, "s", "s/train-0.parquet", "s/test-0.parquet"),
+        "files of several splits (test, train)",
+        "One is needed",
+        "name its files with a pattern, such as 's/train*'",
+    ),
+    Case(
+        "a folder of two kinds of files",
+        lambda room: of_files(room, "s", "s/a.parquet", "s/b.csv"),
+        "files of several kinds (.csv, .parquet)",
+        "One is needed",
+        "name those of one kind with a pattern",
+    ),
+    Case(
+        "a folder of folders",
+        lambda room: of_files(room, "s", "s/data/a.parquet"),
+        "'s' is a folder without data files",
+        "It has the folders 's/data'",
+        "Name a file, a folder of shards",
+    ),
+    Case(
+        "a saved dataset without the split",
+        of_one_split,
+        "without the split 'train'",
+        "it has more",
+        "Fix `split:`",
+    ),
+    Case(
+        "an archive",
+        partial(of_file, name="pool.zip", text=b"PK"),
+        "'pool.zip' is an archive, which cannot be read",
+        "Known: .jsonl",
+        "convert the file",
+    ),
+    Case(
+        "half a compressed file",
+        partial(of_file, name="a.jsonl.gz", text=gzip.compress(b"{}" * 99)[:-9]),
+        "'a.jsonl.gz' is not a whole .gz file",
+        "whole",
+        "Download it or write it again",
+    ),
+    Case(
+        "a table with a quote that stays open",
+        partial(of_file, name="a.csv", text='a,b\n"x,y\n'),
+        "'a.csv' is not a readable table",
+        "a quote around every cell",
+        "Write it again",
+    ),
+    Case(
+        "a table of another encoding",
+        partial(of_file, name="a.csv", text="a,b\nä,b".encode("cp1252")),
+        "'a.csv' is not UTF-8",
+        "UTF-8",
+        "Save it as UTF-8",
+    ),
+    Case(
+        "chats with tools",
+        partial(of_rows, rows=[{"messages": [turn("user", "u"), turn("tool", "t")]}]),
+        "tool call: a turn of 'tool'",
+        "only chats without tools are read",
+        "Fix `pool.format:`",
+    ),
+    Case(
+        "chats with images",
+        partial(of_rows, rows=[{"messages": [turn("user", [{"type": "image"}])]}]),
+        "content is list with a part 'image'",
+        "only text is read",
+        "Fix `pool.format:`",
+    ),
+    Case(
+        "answers that the loss should not count",
+        partial(
+            of_rows,
+            rows=[{"messages": [turn("user", "u"), turn("assistant", "a", weight=0)]}],
+        ),
+        "turn without full loss: weight is 0",
+        "the loss counts every answer",
+        "end the chat before this turn, or leave it out",
+    ),
+    Case(
+        "two system texts",
+        partial(
+            of_rows,
+            rows=[
+                {
+                    "messages": [turn("system", "s"), turn("user", "u")],
+                    "system": "other",
+                }
+            ],
+        ),
+        "two system texts",
+        "one in its column, another as first turn",
+        "Fix `pool.format:`",
+    ),
+    Case(
+        "a history of no pairs",
+        partial(of_rows, rows=[{**GOOD, "history": [["a"]]}]),
+        "unknown history: 'history' is no list of pairs",
+        "list of pairs",
+        "Fix `pool.format:` and `pool.columns:`",
     ),
 ]

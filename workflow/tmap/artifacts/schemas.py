@@ -76,7 +76,11 @@ SCHEMAS = {
         1,
         {
             "question_id": (TEXT, "reward and test questions alike"),
-            "n_words": (INT, "length of the normalised question in words"),
+            "n_words": (
+                INT,
+                "length of the normalised question in words; in scripts without spaces "
+                "between words, in characters",
+            ),
             "hashes": (
                 pa.list_(pa.uint64()),
                 "its distinct 13-grams; under 13 words, the whole question",

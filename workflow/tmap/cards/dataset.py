@@ -18,7 +18,9 @@ class Source(Section):
 
     path: PathText | None = Field(
         default=None,
-        description="local .jsonl, .json or .parquet, relative to the working directory",
+        description="local files, relative to the working directory: one .jsonl, .json, "
+        ".parquet, .csv, .tsv or .arrow (text also with .gz, .zst, .bz2, .xz), a pattern "
+        "of them such as data/*.parquet, a folder of them, or one of `save_to_disk`",
     )
     hub: NameOrNothing | None = Field(default=None, description="dataset id on the hub")
     url: PathText | None = Field(
@@ -32,7 +34,9 @@ class Source(Section):
     revision: Name = Field(default="main", description="hub revision")
     subset: Name | None = Field(default=None, description="hub configuration name")
     split: Name = Field(
-        default="train", description="hub split; several are joined by +, as in a+b"
+        default="train",
+        description="split of the hub's dataset or of a folder of `save_to_disk`; "
+        "several are joined by +, as in a+b",
     )
     licence: str = Field(default="unknown", description="as the source states it")
 
@@ -122,6 +126,8 @@ class PoolSource(WorldSource):
             "instruction",
             "input",
             "response",
+            "system",
+            "history",
             "messages",
             "question",
             "context",
@@ -135,6 +141,11 @@ class PoolSource(WorldSource):
         description="ours -> theirs; multiple_choice: as in questions.columns",
     )
     gold_is: GoldIs = Field(default="auto", description=GOLD_IS)
+    ignore: list[str] = Field(
+        default=[],
+        description="columns that are not wanted; every other column that is not read is "
+        "reported with the number of its rows",
+    )
 
 
 class QuestionSource(WorldSource):
@@ -304,7 +315,13 @@ class GradientSection(Section):
 class OverlapSection(Section):
     """Pool rows that contain a benchmark question are dropped."""
 
-    ngram: int = Field(default=13, ge=1, le=1000, description="words per n-gram")
+    ngram: int = Field(
+        default=13,
+        ge=1,
+        le=1000,
+        description="words per n-gram; each character is a word in scripts without spaces "
+        "between words: Chinese, Japanese, Thai, Lao, Khmer, Burmese",
+    )
     share: float = Field(
         default=0.5,
         gt=0,

@@ -22,7 +22,7 @@ def run(
         question_ngrams=tables.read("question_ngrams", ngrams),
     )
     code = fingerprint("fetch_pool")
-    sources = [card["source"].path, ngrams]
+    sources = [*dag.data.files_of(card["source"]), ngrams]
     about = {
         "made": dag.origin.made("fetch_pool", sources, dataset=dataset),
         **found.notes,

@@ -19,7 +19,8 @@ def run(
     card = dag.params.fetch_questions(dataset)
     found = questions.read(**card)
     code = fingerprint("fetch_questions")
-    made = dag.origin.made("fetch_questions", [card["source"].path], dataset=dataset)
+    sources = dag.data.files_of(card["source"])
+    made = dag.origin.made("fetch_questions", sources, dataset=dataset)
     about = {"made": made, **found.notes}
     tables.write("questions", found.reward, reward, code=code, **about)
     tables.write("questions", found.test, test, code=code, **about)

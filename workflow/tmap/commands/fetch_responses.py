@@ -29,7 +29,9 @@ def run(
         output,
         code=fingerprint("fetch_responses"),
         made=dag.origin.made(
-            "fetch_responses", [source.path, questions], dataset=dataset
+            "fetch_responses",
+            [*dag.data.files_of(source), questions],
+            dataset=dataset,
         ),
         **found.notes,
     )

@@ -18,7 +18,7 @@ def run(
     card = dag.params.fetch_targets(dataset)
     asked = tables.read("questions", questions)
     held_out = set(tables.read("tiny", confirm)["question_id"])
-    read = [card["source"].path, questions, confirm]
+    read = [*dag.data.files_of(card["source"]), questions, confirm]
     tables.write(
         "targets",
         targets.read(card["source"], card["reader"], asked, held_out),

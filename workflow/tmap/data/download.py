@@ -14,6 +14,7 @@ import tenacity
 from tmap.artifacts.addresses import direct
 from tmap.artifacts.files import atomic
 from tmap.artifacts.secrets import learn_address, public_address
+from tmap.data.files import ending
 from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def fetch(url: str, sha256: str) -> Path:
         The URL does not answer, or the checksum differs (the file is not kept).
     """
     want = sha256.strip().lower()
-    target = cache_folder() / f"{want}{Path(urlsplit(url).path).suffix.lower()}"
+    target = cache_folder() / f"{want}{''.join(ending(urlsplit(url).path))}"
     if target.is_file() and sha256_of(target) == want:
         return target
     learn_address(url)

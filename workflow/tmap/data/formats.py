@@ -8,30 +8,26 @@ from functools import partial
 from typing import Any, Literal
 
 from tmap.cards.dataset import PoolSource
-from tmap.data import keys, options
+from tmap.data import chats, keys, options
+from tmap.data.cells import Cells, is_placeholder, missing
+from tmap.data.chats import Turn, Unusable
 from tmap.errors import TmapError
 from tmap.evaluation import readers
 
 Columns = Mapping[str, str]
-Turn = dict[str, str]
 
-ROLES = {
-    "system": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-}
 Format = Literal["alpaca", "messages", "sharegpt", "qa", "multiple_choice"]
 #: How `auto` decides: the first format that has one of its column sets present.
 SIGNS: list[tuple[Format, list[dict[str, str]]]] = [
     ("messages", [{"messages": "messages"}]),
-    ("sharegpt", [{"messages": "conversations"}]),
+    ("sharegpt", [{"messages": "conversations"}, {"messages": "conversation"}]),
     (
         "alpaca",
         [
             {"instruction": "instruction", "response": "output"},
             {"instruction": "instruction", "response": "response"},
+            {"instruction": "instruction", "response": "completion"},
+            {"instruction": "instruction", "response": "answer"},
         ],
     ),
     (
@@ -40,17 +36,21 @@ SIGNS: list[tuple[Format, list[dict[str, str]]]] = [
             {"instruction": "question", "response": "answer"},
             {"instruction": "prompt", "response": "response"},
             {"instruction": "prompt", "response": "completion"},
+            {"instruction": "question", "response": "response"},
+            {"instruction": "query", "response": "response"},
+            {"instruction": "prompt", "response": "output"},
+            {"instruction": "problem", "response": "solution"},
+            {"instruction": "inputs", "response": "targets"},
+            {"instruction": "input", "response": "output"},
         ],
     ),
 ]
-
-
-class Unusable(ValueError):
-    """A row that cannot be a candidate: the kind of fault, and its detail."""
-
-    def __init__(self, kind: str, detail: str = "") -> None:
-        super().__init__(f"{kind}: {detail}" if detail else kind)
-        self.kind = kind
+#: Columns that a row may have too, ours -> usual names; the first filled one is read.
+USUAL = {
+    "input": ("input", "context"),
+    "system": ("system", "system_prompt", "system_message"),
+    "history": ("history",),
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Candidate:
     asked: tuple[str, ...]
 
 
-Read = Callable[[Mapping[str, Any], Columns], Candidate]
+Read = Callable[[Cells, Columns], Candidate]
 
 
 def reader(
@@ -73,13 +73,13 @@ def reader(
     *,
     by_letter: bool = False,
     values: Iterable[Any] = (),
-) -> Callable[[Mapping[str, Any]], Candidate]:
+) -> Callable[[Cells], Candidate]:
     """A function that reads one row, in the card's format or the detected one.
 
     Parameters
     ----------
     source : its format and columns
-    columns_seen : column names of the source
+    columns_seen : column names of the source, perhaps -> whether any row has a value
     by_letter : a question lists its options and its answer is a letter, as in the test
         questions; else it has no options and its answer is the right option's text
     values : all rows; with options, they show what a gold is
@@ -114,14 +114,35 @@ def mapping(
     TmapError
         `auto` cannot detect the format, or the card names a column that is not there.
     """
-    seen = list(columns_seen)
-    missing = [name for name in _named(source) if name not in seen]
-    if missing:
+    seen = dict(columns_seen) if isinstance(columns_seen, Mapping) else {}
+    seen = seen or dict.fromkeys(columns_seen, True)
+    absent = [name for name in _named(source) if name not in seen]
+    if absent:
         raise TmapError(
-            f"The pool has no column '{missing[0]}'; it has {', '.join(seen)}. "
+            f"The pool has no column '{absent[0]}'; it has {', '.join(seen)}. "
             "Fix `pool.columns:` in the dataset card."
         )
-    return _decide(source, seen)
+    filled = [name for name, has_values in seen.items() if has_values]
+    found = _decide(source, filled) or _decide(source, list(seen))
+    if found is None:
+        raise TmapError(_unlike(source, list(seen)))
+    name, columns = found
+    if name != "multiple_choice" and "context" in columns:
+        columns.setdefault("input", columns.pop("context"))
+    return name, columns
+
+
+def also_read(name: Format, columns: Columns, seen: Iterable[str]) -> dict[str, str]:
+    """The columns that a format reads if a row has them, ours -> theirs, of those seen."""
+    pairs = name in ("alpaca", "qa")
+    wanted = ["input", "system", "history"] if pairs else ["system"]
+    there = set(seen) - set(columns.values())
+    found = {}
+    for ours in wanted if name != "multiple_choice" else []:
+        first = next((usual for usual in USUAL[ours] if usual in there), None)
+        if ours not in columns and first:
+            found[ours] = first
+    return found
 
 
 def _named(source: PoolSource) -> list[str]:
@@ -133,7 +154,9 @@ def _named(source: PoolSource) -> list[str]:
     return names
 
 
-def _decide(source: PoolSource, seen: list[str]) -> tuple[Format, dict[str, str]]:
+def _decide(
+    source: PoolSource, seen: list[str]
+) -> tuple[Format, dict[str, str]] | None:
     own = {str(ours): theirs for ours, theirs in source.columns.items()}
     if source.format == "multiple_choice":
         return source.format, own
@@ -151,12 +174,16 @@ def _decide(source: PoolSource, seen: list[str]) -> tuple[Format, dict[str, str]
             if all(needed[ours] in seen for ours in columns):
                 _refuse_options(source, name, seen)
                 return name, needed
+    return None
+
+
+def _unlike(source: PoolSource, seen: list[str]) -> str:
     keys = (
         "columns: {messages: ...}"
         if source.format in ("messages", "sharegpt")
         else ("columns: {instruction: ..., response: ...}")
     )
-    raise TmapError(
+    return (
         f"The pool's columns ({', '.join(seen) or 'none'}) do not look like format "
         f"'{source.format}'. Set `pool.format:` and `pool.{keys}` in the dataset card."
     )
@@ -176,72 +203,94 @@ def _refuse_options(source: PoolSource, name: Format, seen: list[str]) -> None:
 
 def _text(row: Mapping[str, Any], name: str, what: str) -> str:
     value = row.get(name)
-    if value is None:
+    if value is None or (missing(value) and not isinstance(value, str)):
         raise Unusable(f"missing {what}", f"no '{name}'")
     if not isinstance(value, str):
         raise Unusable("not text", f"{what} is {type(value).__name__}")
-    if not value.strip():
+    if missing(value):
         raise Unusable(f"empty {what}")
     return value
 
 
-def _pair(row: Mapping[str, Any], columns: Columns) -> Candidate:
-    instruction = _text(row, columns["instruction"], "instruction")
-    response = _text(row, columns["response"], "response")
-    extra = row.get(columns.get("input", "input"))
-    if extra is not None and not isinstance(extra, str):
-        raise Unusable("not text", f"input is {type(extra).__name__}")
-    given = extra or ""
-    whole = f"{instruction}\n{given}"
+def _filled(row: Mapping[str, Any], columns: Columns, ours: str) -> tuple[str, Any]:
+    """The first column for `ours` with a value, and the value; else ('', None)."""
+    named = [columns[ours]] if ours in columns else USUAL[ours]
+    taken = {theirs for key, theirs in columns.items() if key != ours}
+    for name in named:
+        if name in row and name not in taken and not missing(row[name]):
+            return name, row[name]
+    return "", None
+
+
+def _optional(row: Mapping[str, Any], columns: Columns, ours: str) -> str:
+    name, value = _filled(row, columns, ours)
+    if not name:
+        return ""
+    if not isinstance(value, str):
+        raise Unusable("not text", f"{ours} is {type(value).__name__}")
+    return value
+
+
+def _pair(row: Cells, columns: Columns) -> Candidate:
+    asked, said = columns["instruction"], columns["response"]
+    if chats.is_chat(row.get(asked)) or chats.is_chat(row.get(said)):
+        return _prompt_and_completion(row, columns)
+    instruction = _text(row, asked, "instruction")
+    response = _text(row, said, "response")
+    given = _optional(row, columns, "input")
+    if is_placeholder(given):
+        row.placeholder, given = given, ""
+    system = _optional(row, columns, "system")
+    name, value = _filled(row, columns, "history")
+    before = chats.history(value, name)
     # Input alone too: a short benchmark question may follow a general instruction.
-    asked = (whole, instruction, given) if given else (instruction,)
-    return Candidate(instruction, given, response, None, asked)
+    whole = f"{instruction}\n{given}"
+    texts = (whole, instruction, given) if given else (instruction,)
+    if not system and not before:
+        return Candidate(instruction, given, response, None, texts)
+    question = f"{instruction}\n\n{given}" if given else instruction
+    last = [
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": response},
+    ]
+    return _talk(chats.with_system([*before, *last], system), texts)
 
 
-def _chat(row: Mapping[str, Any], columns: Columns) -> Candidate:
-    value = row.get(columns["messages"])
-    if not isinstance(value, list) or not value:
-        raise Unusable("missing instruction", f"'{columns['messages']}' is no chat")
-    turns = [_turn(part) for part in value]
-    _check_order([turn["role"] for turn in turns])
-    for turn in turns:
-        what = "response" if turn["role"] == "assistant" else "instruction"
-        if not turn["content"].strip() and turn["role"] != "system":
-            raise Unusable(f"empty {what}")
+def _prompt_and_completion(row: Cells, columns: Columns) -> Candidate:
+    """A conversation in two columns, as TRL has it."""
+    found: list[Turn] = []
+    for ours, role in (("instruction", "user"), ("response", "assistant")):
+        name = columns[ours]
+        if chats.is_chat(row.get(name)):
+            found += chats.turns(row[name], name)
+            row.inner |= chats.extra_keys(row[name], name)
+        else:
+            found.append({"role": role, "content": _text(row, name, ours)})
+    return _talk(chats.with_system(found, _optional(row, columns, "system")))
+
+
+def _chat(row: Cells, columns: Columns) -> Candidate:
+    name = columns["messages"]
+    found = chats.turns(row.get(name), name)
+    row.inner |= chats.extra_keys(row[name], name)
+    return _talk(chats.with_system(found, _optional(row, columns, "system")))
+
+
+def _talk(found: list[Turn], texts: tuple[str, ...] = ()) -> Candidate:
+    """A conversation; `texts` are further texts for the overlap check."""
+    turns = chats.ordered(found)
     asked = tuple(turn["content"] for turn in turns if turn["role"] == "user")
     return Candidate(
         instruction=asked[0],
         input="",
         response=turns[-1]["content"],
         turns=turns if len(turns) > 2 else None,
-        asked=asked,
+        asked=(*asked, *texts),
     )
 
 
-def _turn(part: Any) -> Turn:
-    """One turn, in OpenAI's keys (role, content) or ShareGPT's (from, value)."""
-    if not isinstance(part, Mapping):
-        raise Unusable("not text", f"a turn is {type(part).__name__}")
-    who = part.get("role", part.get("from"))
-    content = part.get("content", part.get("value"))
-    if not isinstance(who, str) or who.lower() not in ROLES:
-        raise Unusable("unknown role", repr(who)[:60])
-    if not isinstance(content, str):
-        raise Unusable("not text", f"content is {type(content).__name__}")
-    return {"role": ROLES[who.lower()], "content": content}
-
-
-def _check_order(roles: list[str]) -> None:
-    """Require an optional system turn, then user and assistant in turn, assistant last."""
-    talk = roles[1:] if roles[0] == "system" else roles
-    expected = ["user", "assistant"] * (len(talk) // 2)
-    if not talk or talk != expected:
-        shown = " ".join(roles[:8]) + (" ..." if len(roles) > 8 else "")
-        raise Unusable("roles out of order", shown)
-
-
 def _choice(
-    row: Mapping[str, Any], columns: Columns, *, by_letter: bool, rule: keys.Rule
+    row: Cells, columns: Columns, *, by_letter: bool, rule: keys.Rule
 ) -> Candidate:
     try:
         question = options.parse(row, columns, rule)

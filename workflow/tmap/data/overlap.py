@@ -10,14 +10,45 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+#: Scripts that do not separate words by spaces, as ranges of characters.
+_UNSPACED = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f"  # Burmese
+    "\u1780-\u17ff"  # Khmer
+    "\u1950-\u19df\u1a20-\u1aaf\uaa80-\uaadf"  # Tai
+    "\u1b00-\u1b7f\ua980-\ua9df"  # Balinese, Javanese
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u303c"  # parts of Han, its marks
+    "\u3040-\u30ff\u31f0-\u31ff\U0001b000-\U0001b16f"  # Japanese
+    "\u3100-\u312f\u31a0-\u31bf"  # Bopomofo
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
+    "\ua000-\ua48f"  # Yi
+)
+_HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _WORD = re.compile(r"\w+")
+#: A word; or one character of those scripts that is a letter, a digit or a mark.
+_UNIT = re.compile(rf"[^\W{_UNSPACED}]+|[{_UNSPACED}]")
 #: Multiplier of the polynomial hash over words modulo 2**64; any odd number works.
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
 def words(text: str) -> list[str]:
-    """Words of `text` without case, punctuation, spacing and compatibility forms."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    """Words of `text` without case, punctuation, spacing and compatibility forms.
+
+    Chinese, Japanese, Thai, Lao, Khmer and Burmese do not separate words, so each of
+    their characters counts as a word. A vowel sign or tone mark belongs to the letter
+    before it.
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    if not _HAS_UNSPACED.search(plain):
+        return _WORD.findall(plain)
+    found: list[str] = []
+    for word in _UNIT.findall(plain):
+        kind = unicodedata.category(word) if len(word) == 1 else "L"
+        if kind[0] == "M" and found:
+            found[-1] += word
+        elif kind[0] in "LN" or word == "_":
+            found.append(word)
+    return found
 
 
 class NgramHasher:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +14,14 @@ import pandas as pd
 
 from tmap.cards.dataset import PoolSource
 from tmap.data import rows
-from tmap.data.formats import Candidate, Unusable, reader
+from tmap.data.cells import Cells, missing
+from tmap.data.chats import Unusable
+from tmap.data.files import Row
+from tmap.data.formats import Candidate, reader
 from tmap.data.overlap import OverlapIndex
 from tmap.errors import TmapError
 
+logger = logging.getLogger(__name__)
 OVERLAP = "contains benchmark question"
 SHOWN = 3
 
@@ -39,6 +44,8 @@ class _Ledger:
     kinds: Counter[str] = field(default_factory=Counter)
     hashes: dict[str, int] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
+    unread: Counter[str] = field(default_factory=Counter)
+    placeholders: Counter[str] = field(default_factory=Counter)
 
     def reject(self, line: int, fault: Unusable) -> None:
         self.kinds[fault.kind] += 1
@@ -83,8 +90,10 @@ def read(
     -------
     Pool
         Kept rows in the order of the source; rejected rows with line and reason; notes
-        with counts by kind of reason and `overlap_share` in [0, 1]: rows dropped for
-        overlap among all that were otherwise good.
+        with counts by kind of reason, `overlap_share` in [0, 1]: rows dropped for
+        overlap among all that were otherwise good, `not_read`: columns that kept rows
+        have and nobody reads, with the number of rows, and `placeholders`: inputs that
+        were read as empty.
 
     Raises
     ------
@@ -94,7 +103,7 @@ def read(
     table = rows.open_source(source)
     index = OverlapIndex(question_ngrams, ngram, share)
     ledger = _Ledger()
-    read_row: Callable[[Mapping[str, Any]], Candidate] | None = None
+    read_row: Callable[[Cells], Candidate] | None = None
     for row in table:
         if read_row is None and isinstance(row.value, Mapping):
             values = (other.value for other in table)
@@ -107,6 +116,8 @@ def read(
             ledger.reject(row.number, fault)
     if not ledger.kept:
         raise TmapError(_nothing_left(table.place, ledger))
+    if not source.world:
+        _report(ledger)
     return Pool(
         kept=pd.DataFrame(ledger.kept).assign(source=table.place),
         rejected=pd.DataFrame(ledger.rejected, columns=["line", "reason"]),
@@ -114,16 +125,17 @@ def read(
     )
 
 
-def columns(table: rows.Table, look_at: int = 100) -> Iterable[str]:
-    """Column names of the first rows, in order of appearance."""
-    seen: dict[str, None] = {}
+def columns(table: rows.Table, look_at: int = 100) -> dict[str, bool]:
+    """Column names of the first rows -> whether one of them has a value there."""
+    filled: dict[str, bool] = {}
     for row in table:
         if isinstance(row.value, Mapping):
-            seen |= dict.fromkeys(map(str, row.value))
+            for name, value in row.value.items():
+                filled[str(name)] = filled.get(str(name), False) or not missing(value)
             look_at -= 1
         if look_at == 0:
             break
-    return seen
+    return filled
 
 
 def _admit(
@@ -131,8 +143,8 @@ def _admit(
     source: PoolSource,
     ledger: _Ledger,
     index: OverlapIndex,
-    row: rows.Row,
-    read_row: Callable[[Mapping[str, Any]], Candidate] | None,
+    row: Row,
+    read_row: Callable[[Cells], Candidate] | None,
 ) -> None:
     """Keep the row or raise Unusable; of two equal rows the first is kept."""
     if row.fault is not None:
@@ -140,8 +152,9 @@ def _admit(
         raise Unusable(kind, detail)
     if not isinstance(row.value, Mapping) or read_row is None:
         raise Unusable("not an object", type(row.value).__name__)
-    candidate = read_row(row.value)
-    sample_id = _sample_id(dataset, source, row)
+    cells = Cells(row.value)
+    candidate = read_row(cells)
+    sample_id = _sample_id(dataset, source, row.number, cells)
     digest = text_hash(candidate)
     if digest in ledger.hashes:
         raise Unusable("duplicate", f"of line {ledger.hashes[digest]}")
@@ -150,6 +163,9 @@ def _admit(
     question = index.find(candidate.asked)
     if question is not None:
         raise Unusable(OVERLAP, question)
+    ledger.unread.update(cells.unread(source.ignore))
+    if cells.placeholder is not None:
+        ledger.placeholders[cells.placeholder.strip()] += 1
     ledger.hashes[digest] = ledger.ids[sample_id] = row.number
     ledger.kept.append(
         {
@@ -163,11 +179,11 @@ def _admit(
     )
 
 
-def _sample_id(dataset: str, source: PoolSource, row: rows.Row) -> str:
+def _sample_id(dataset: str, source: PoolSource, number: int, row: Cells) -> str:
     name = source.columns.get("id")
     if name is None:
-        return f"{dataset}-{row.number:07d}"
-    value = row.value.get(name)
+        return f"{dataset}-{number:07d}"
+    value = row.get(name)
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
         raise Unusable("missing id", f"no '{name}'")
     return str(value)
@@ -178,7 +194,23 @@ def _notes(ledger: _Ledger) -> dict[str, Any]:
     return {
         "rejected": dict(sorted(ledger.kinds.items())),
         "overlap_share": dropped / (dropped + len(ledger.kept)),
+        "not_read": dict(ledger.unread),
+        "placeholders": dict(sorted(ledger.placeholders.items())),
     }
+
+
+def _report(ledger: _Ledger) -> None:
+    """Name what rows have and the pool leaves out."""
+    if ledger.unread:
+        told = ", ".join(f"{name} ({n})" for name, n in ledger.unread.items())
+        logger.info(
+            "not read, with the number of rows that have it: %s. Name a column under "
+            "`pool.columns:` to read it, or under `pool.ignore:`",
+            told,
+        )
+    if ledger.placeholders:
+        told = ", ".join(f"{text!r} ({n})" for text, n in ledger.placeholders.items())
+        logger.info("inputs that only say there is none, read as empty: %s", told)
 
 
 def _nothing_left(place: str, ledger: _Ledger) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from tmap.cards.dataset import QuestionSource
 from tmap.data import golds, keys, options, rows
+from tmap.data.files import Row
 from tmap.data.overlap import question_ngrams, words
 from tmap.errors import TmapError
 
@@ -165,7 +166,7 @@ def _is_reward(question_id: str, share: float) -> bool:
 def _question(
     dataset: str,
     source: QuestionSource,
-    row: rows.Row,
+    row: Row,
     task: str,
     reader: Reader,
     rule: keys.Rule,
@@ -184,7 +185,7 @@ def _question(
     return {"question_id": question_id, "row": row.number, **values}, stem
 
 
-def _question_id(dataset: str, source: QuestionSource, row: rows.Row) -> str:
+def _question_id(dataset: str, source: QuestionSource, row: Row) -> str:
     name = source.columns.get("id")
     if name is None:
         split = f"{source.split}-" if source.hub else ""

@@ -1,27 +1,14 @@
-"""Rows of a source: a file (JSON Lines, JSON, Parquet), the hub, a URL, a world."""
+"""Rows of a source: files (one or several), the hub, a URL, a world."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tmap.cards.dataset import PoolSource, Source, WorldSource
-from tmap.data import download, hub
-from tmap.errors import TmapError
-
-BATCH = 1024
-TOO_DEEP = "invalid JSON: nested too deeply"
-
-
-class Row(NamedTuple):
-    """One row: its position in the source from 0, and its value or why it has none."""
-
-    number: int
-    value: Any
-    fault: str | None = None
+from tmap.data import download, files, folders, hub
+from tmap.data.files import Row, checked
 
 
 @dataclass(frozen=True)
@@ -62,7 +49,7 @@ def open_source(source: Source) -> Table:
     Raises
     ------
     TmapError
-        No such file, unknown suffix, a file that cannot be read at all, or a hub or
+        No such file, unknown ending, a file that cannot be read at all, or a hub or
         network fault. A single broken JSON line is not an error: it is a Row with a
         fault.
     """
@@ -72,16 +59,26 @@ def open_source(source: Source) -> Table:
         return _open_hub(source, source.hub)
     if source.url:
         path = download.fetch(source.url, source.sha256 or "")
-        place, revision = source.place, source.sha256
-    else:
-        path, place, revision = Path(source.path or ""), str(source.path), None
-        if not path.is_file():
-            raise TmapError(
-                f"No file '{place}'. Paths are relative to the working directory; "
-                "fix `path:` in the card."
-            )
-    reader = _reader(path, place)
-    return Table(place, revision, source.licence, lambda: reader(path, place))
+        place = source.place
+        read = files.reader(path, place)
+        return Table(place, source.sha256, source.licence, lambda: read(path, place))
+    return _open_path(source, source.path or "")
+
+
+def _open_path(source: Source, place: str) -> Table:
+    """Rows of one file, or of several in the order of their names."""
+    paths = folders.listing(place, source.split)
+    readers = [(path, files.reader(path, str(path))) for path in paths]
+
+    def rows() -> Iterator[Row]:
+        start = 0
+        for path, read in readers:
+            row = None
+            for row in read(path, str(path)):
+                yield row._replace(number=start + row.number)
+            start += row.number + 1 if row else 0
+
+    return Table(place, None, source.licence, rows)
 
 
 def _open_world(source: WorldSource, world: str) -> Table:
@@ -96,101 +93,6 @@ def _open_world(source: WorldSource, world: str) -> Table:
 
     place = f"world {world}, {what} of seed {source.seed}"
     return Table(place, f"seed {source.seed}", "generated here", rows)
-
-
-def _reader(path: Path, place: str) -> Callable[[Path, str], Iterator[Row]]:
-    readers = {".jsonl": _jsonl, ".json": _json, ".parquet": _parquet}
-    suffix = path.suffix.lower()
-    if suffix not in readers:
-        raise TmapError(
-            f"'{place}' ends in '{suffix}', which cannot be read. Known: "
-            f"{', '.join(readers)}; convert the file."
-        )
-    return readers[suffix]
-
-
-def _jsonl(path: Path, place: str) -> Iterator[Row]:
-    try:
-        with open(path, "rb") as handle:
-            for number, line in enumerate(handle):
-                if number == 0:
-                    line = line.removeprefix(b"\xef\xbb\xbf")
-                if line.strip():
-                    yield _parse(number, line)
-    except OSError as fault:
-        raise TmapError(f"'{place}' cannot be read: {fault.strerror}.") from None
-
-
-def _parse(number: int, line: bytes) -> Row:
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as fault:
-        return Row(number, None, f"invalid JSON: not UTF-8 at byte {fault.start}")
-    try:
-        return checked(number, json.loads(text))
-    except RecursionError:
-        return Row(number, None, TOO_DEEP)
-    except ValueError as fault:
-        return Row(number, None, f"invalid JSON: {fault}")
-
-
-def checked(number: int, value: Any) -> Row:
-    """Wrap a value as a row; half a surrogate pair is a fault (it is not UTF-8)."""
-    try:
-        _encode_all(value)
-    except UnicodeEncodeError:
-        return Row(number, None, "invalid text: half of a surrogate pair")
-    except RecursionError:
-        return Row(number, None, TOO_DEEP)
-    return Row(number, value)
-
-
-def _encode_all(value: Any) -> None:
-    if isinstance(value, str):
-        if not value.isascii():
-            value.encode("utf-8")
-    elif isinstance(value, dict):
-        for pair in value.items():
-            _encode_all(pair)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            _encode_all(part)
-
-
-def _json(path: Path, place: str) -> Iterator[Row]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as fault:
-        raise TmapError(
-            f"'{place}' is not one JSON document ({fault}). Fix it, or if it has one "
-            "object per line, rename it to .jsonl."
-        ) from None
-    if isinstance(values, dict) and isinstance(values.get("data"), list):
-        values = values["data"]
-    if not isinstance(values, list):
-        raise TmapError(
-            f"'{place}' contains a JSON {type(values).__name__}, not a list of rows. "
-            'Write a list of objects, or {"data": [...]}.'
-        )
-    for number, value in enumerate(values):
-        yield checked(number, value)
-
-
-def _parquet(path: Path, place: str) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    number = 0
-    try:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=BATCH):
-            for value in batch.to_pylist():
-                yield checked(number, value)
-                number += 1
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as fault:
-        reason = " ".join(str(fault).split())
-        raise TmapError(
-            f"'{place}' is not a readable Parquet file ({reason}). Write it again."
-        ) from None
 
 
 def _open_hub(source: Source, name: str) -> Table:

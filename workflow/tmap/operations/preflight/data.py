@@ -41,7 +41,9 @@ class PoolFindings:
 
     Attributes
     ----------
-    columns, unread : columns ours -> theirs; columns that are not read
+    columns : columns ours -> theirs
+    unread : column that is not read -> kept rows that have it
+    placeholders : input that only says there is none, read as empty -> rows
     kept : table 'pool'
     reasons : kind of reason -> rows rejected for it, examples as "line N, detail"
     overlap : share of rows with a benchmark question among rows that are otherwise good,
@@ -53,7 +55,8 @@ class PoolFindings:
     licence: str
     format: str
     columns: Columns
-    unread: list[str]
+    unread: dict[str, int]
+    placeholders: dict[str, int]
     kept: pd.DataFrame
     reasons: dict[str, tuple[int, list[str]]]
     overlap: float | None
@@ -94,15 +97,15 @@ def look_at_pool(
     grams = asked.ngrams if asked else question_ngrams([], [], card.overlap.ngram)
     found = pool.read(**dag.params.fetch_pool(dataset), question_ngrams=grams)
     table = rows.open_source(card.pool)
-    seen = list(pool.columns(table))
+    seen = pool.columns(table)
     form, columns = _mapping(card, table, seen)
-    taken = {part.strip() for _, theirs in columns for part in theirs.split(",")}
     return PoolFindings(
         place=table.place,
         licence=table.licence,
         format=form,
         columns=columns,
-        unread=[name for name in seen if name not in taken],
+        unread=found.notes["not_read"],
+        placeholders=found.notes["placeholders"],
         kept=found.kept,
         reasons=_reasons(found),
         overlap=found.notes["overlap_share"] if asked else None,
@@ -137,14 +140,13 @@ def notes(
 
 
 def _mapping(
-    card: DatasetCard, table: rows.Table, seen: list[str]
+    card: DatasetCard, table: rows.Table, seen: Mapping[str, bool]
 ) -> tuple[str, Columns]:
     form, columns = formats.mapping(card.pool, seen)
     if form == "multiple_choice":
         return form, _asked(card, table, columns)
-    if form in ("alpaca", "qa") and "input" in seen:
-        columns = {"input": "input", **columns}
-    order = ("id", "instruction", "input", "response", "messages")
+    columns = columns | formats.also_read(form, columns, seen)
+    order = "id system history instruction input response messages".split()
     return form, [(ours, columns[ours]) for ours in order if ours in columns]
 
 

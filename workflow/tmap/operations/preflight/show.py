@@ -78,7 +78,8 @@ def _wrapped(console: Console, key: str, text: str) -> None:
 
 
 def _pool(found: PoolFindings) -> list[Line]:
-    unread = f"; not read: {', '.join(found.unread)}" if found.unread else ""
+    left = ", ".join(f"{name} ({n:,} rows)" for name, n in found.unread.items())
+    unread = f"; not read: {left}" if left else ""
     lines = [
         ("format", found.format),
         ("columns", _columns(found.columns) + unread),
@@ -89,6 +90,9 @@ def _pool(found: PoolFindings) -> list[Line]:
         ),
         ("rejected", _share(found.n_rejected, found.n_rows)),
     ]
+    if found.placeholders:
+        told = ", ".join(f"{text!r} ({n:,})" for text, n in found.placeholders.items())
+        lines.append(("no input", f"read as empty: {told}"))
     for kind, (count, examples) in found.reasons.items():
         lines.append(("", f"{count:,} {kind}: {'; '.join(map(_short, examples))}"))
     overlap = "not checked: there are no questions to compare with"

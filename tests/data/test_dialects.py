@@ -1,0 +1,365 @@
+"""Columns and turns of the usual dialects, what is missing, and what is left out."""
+
+import json
+import math
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tmap.cards.dataset import PoolSource
+from tmap.data import cells, pool
+from tmap.data.overlap import question_ngrams
+from tmap.prompts.conversation import turns_of
+from tmap.selection import export
+
+NO_QUESTIONS = question_ngrams([], [], 13)
+S, U, A = "system", "user", "assistant"
+#: What the dialects below mean: a system text, one exchange, and another.
+TALK = [(S, "Be brief."), (U, "2+2?"), (A, "4"), (U, "And 3+3?"), (A, "6")]
+SHORT = [TALK[0], *TALK[3:]]
+
+
+def read(folder, rows, **source):
+    path = folder / "pool.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return pool.read("mine", PoolSource(path=str(path), **source), NO_QUESTIONS)
+
+
+def conversations(found):
+    return [turns_of(row) for row in found.kept.to_dict("records")]
+
+
+def turns(talk, who="role", what="content", names=None):
+    return [{who: (names or {}).get(role, role), what: text} for role, text in talk]
+
+
+HUMAN = {U: "human", A: "gpt"}
+LAST = {"instruction": "And 3+3?", "output": "6"}
+#: Dialect -> a row in it, and the conversation that it is.
+DIALECTS = {
+    "LLaMA-Factory's Alpaca": (
+        {**LAST, "input": "", "system": "Be brief.", "history": [["2+2?", "4"]]},
+        TALK,
+    ),
+    "history in a table of text": (
+        {**LAST, "system": "Be brief.", "history": '[["2+2?", "4"]]'},
+        TALK,
+    ),
+    "history as turns": (
+        {**LAST, "system_prompt": "Be brief.", "history": turns(TALK[1:3])},
+        TALK,
+    ),
+    "an input below the last question": (
+        {**LAST, "input": "Sum.", "history": [["2+2?", "4"]]},
+        [*TALK[1:3], (U, "And 3+3?\n\nSum."), TALK[4]],
+    ),
+    "ShareGPT with a system column": (
+        {
+            "conversations": turns(TALK[1:], "from", "value", HUMAN),
+            "system": "Be brief.",
+        },
+        TALK,
+    ),
+    "ShareGPT with the same system text twice": (
+        {"conversations": turns(TALK, "from", "value", HUMAN), "system": "Be brief."},
+        TALK,
+    ),
+    "messages as text": ({"messages": json.dumps(turns(TALK))}, TALK),
+    "messages of two spellings, filled up with nulls": (
+        {
+            "messages": [
+                {"role": None, "content": None, "from": name, "value": text}
+                for name, text in TALK
+            ]
+        },
+        TALK,
+    ),
+    "developer": ({"messages": turns(TALK, names={S: "developer"})}, TALK),
+    "roles of other programs": (
+        {"messages": turns(TALK, names={U: " User ", A: "model"})},
+        TALK,
+    ),
+    "parts of text": (
+        {
+            "messages": [
+                {
+                    "role": role,
+                    "content": [
+                        {"type": "text", "text": text[:2], "image_url": None},
+                        {"type": "text", "text": text[2:]},
+                    ],
+                }
+                for role, text in TALK
+            ]
+        },
+        TALK,
+    ),
+    "Dolly": (
+        {"instruction": "Sum up.", "context": "A text.", "response": "Text."},
+        [(U, "Sum up.\n\nA text."), (A, "Text.")],
+    ),
+    "OpenOrca": (
+        {"system_prompt": "Be brief.", "question": "And 3+3?", "response": "6"},
+        SHORT,
+    ),
+    "MetaMath": ({"query": "And 3+3?", "response": "6"}, TALK[3:]),
+    "TRL, prompt and completion": ({"prompt": "And 3+3?", "completion": "6"}, TALK[3:]),
+    "TRL, conversational": (
+        {"prompt": turns(TALK[:4]), "completion": turns(TALK[4:])},
+        TALK,
+    ),
+    "a prompt of turns, a completion of text": (
+        {"prompt": turns(TALK[:4]), "completion": "6"},
+        TALK,
+    ),
+    "FLAN": ({"inputs": "And 3+3?", "targets": "6"}, TALK[3:]),
+    "input and output": ({"input": "And 3+3?", "output": "6"}, TALK[3:]),
+    "an answer that is JSON": (
+        {"instruction": '[{"role": "user"}]', "output": '[{"name": "x"}]'},
+        [(U, '[{"role": "user"}]'), (A, '[{"name": "x"}]')],
+    ),
+    "a chat column that nobody filled": (
+        {**LAST, "messages": None, "conversations": []},
+        TALK[3:],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_dialect_is_read_as_what_it_means(tmp_path, name):
+    row, talk = DIALECTS[name]
+    found = read(tmp_path, [row])
+    assert conversations(found) == [talk]
+    assert found.notes["not_read"] == {}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_what_arrow_makes_of_a_dialect_is_the_same(tmp_path, name):
+    row, talk = DIALECTS[name]
+    path = tmp_path / "a.parquet"
+    pd.DataFrame([row, row]).to_parquet(path)
+    found = pool.read("mine", PoolSource(path=str(path)), NO_QUESTIONS)
+    assert conversations(found) == [talk]
+
+
+def test_a_column_that_appears_late_is_read(tmp_path):
+    plain = [{"instruction": f"{i}?", "output": "x"} for i in range(150)]
+    found = read(tmp_path, [*plain, {**LAST, "system": "Be brief.", "note": "n"}])
+    assert conversations(found)[-1] == SHORT
+    assert found.notes["not_read"] == {"note": 1}
+
+
+def test_other_talks_with_the_same_last_exchange_are_other_rows(tmp_path):
+    rows = [{**LAST, "history": [[f"{i}?", "x"]]} for i in range(3)]
+    assert len(read(tmp_path, rows).kept) == 3
+
+
+#: A row, the card's `pool:`, and what is reported with the number of rows.
+LEFT = {
+    "a column": ({**LAST, "topic": "sums"}, {}, {"topic": 1}),
+    "a column that is not wanted": (
+        {**LAST, "topic": "sums"},
+        {"ignore": ["topic"]},
+        {},
+    ),
+    "the id that the card names": ({**LAST, "id": 7}, {"columns": {"id": "id"}}, {}),
+    "an id that it does not name": ({**LAST, "id": 7}, {}, {"id": 1}),
+    "context next to input": (
+        {**LAST, "input": "x", "context": "y"},
+        {},
+        {"context": 1},
+    ),
+    "a second system text": (
+        {**LAST, "system": "x", "system_prompt": "y"},
+        {},
+        {"system_prompt": 1},
+    ),
+    "tools": ({"messages": turns(TALK), "tools": "[{}]"}, {}, {"tools": 1}),
+    "empty tools": ({"messages": turns(TALK), "tools": " "}, {}, {}),
+    "a name in a turn": (
+        {"messages": [{**turn, "name": "x"} for turn in turns(TALK)]},
+        {},
+        {"messages[].name": 1},
+    ),
+    "a name that is not wanted": (
+        {"messages": [{**turn, "name": "x"} for turn in turns(TALK)]},
+        {"ignore": ["messages[].name"]},
+        {},
+    ),
+    "columns filled up": ({**LAST, "a": None, "b": [], "c": {"d": None}}, {}, {}),
+    "false and zero are values": ({**LAST, "a": 0, "b": False}, {}, {"a": 1, "b": 1}),
+    "a choice's explanation": (
+        {"question": "Q?", "choices": ["a", "b"], "answerKey": "A", "why": "x"},
+        {"format": "multiple_choice"},
+        {"why": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_no_column_is_left_out_without_a_word(tmp_path, caplog, name):
+    row, source, expected = LEFT[name]
+    with caplog.at_level("INFO"):
+        found = read(tmp_path, [row], **source)
+    assert found.notes["not_read"] == expected
+    assert all(f"{column} (1)" in caplog.text for column in expected)
+
+
+MISSING = [None, math.nan, "", " \n", "\u200b\ufeff", "\u3164", "\u00ad\u2060", [], {}]
+MISSING += [{"a": None}, [None, math.nan], [{"role": None, "content": ""}], "\ufe0f"]
+
+
+@pytest.mark.parametrize("value", MISSING, ids=repr)
+def test_missing_is_missing_in_every_form(tmp_path, value):
+    assert cells.missing(value)
+    more = dict.fromkeys(("input", "system", "history", "topic"), value)
+    found = read(tmp_path, [{**LAST, **more}])
+    assert conversations(found) == [TALK[3:]]
+    assert found.kept["input"].tolist() == [""]
+    assert found.notes["not_read"] == {}
+    for name in ("instruction", "output"):
+        rows = [{"instruction": "x", "output": "y"}, {**LAST, name: value}]
+        (reason,) = read(tmp_path, rows).rejected["reason"]
+        assert reason.partition(" ")[0] in ("missing", "empty")
+
+
+@pytest.mark.parametrize(
+    "value", ["x", "0", "\U0001f600", "ิ", "\ue000", "-", 0, False, ["", "x"], "\u0301"]
+)
+def test_what_a_reader_sees_is_not_missing(value):
+    assert not cells.missing(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    "<noinput>|No input.|<none>|NOINPUT|[No Input]|<no input>|<NULL>|None|N/A|"
+    "no input required.|<no_input>|(none)|<nan>| <noinput> ".split("|"),
+)
+def test_a_placeholder_is_an_empty_input_and_is_counted(tmp_path, text):
+    found = read(tmp_path, [{**LAST, "input": text}])
+    assert found.kept["input"].tolist() == [""]
+    assert found.notes["placeholders"] == {text.strip(): 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    "null|nan|input|none of these|<p>|No input is bad.|0|<input> none|no|any".split(
+        "|"
+    ),
+)
+def test_an_input_that_may_be_meant_stays(tmp_path, text):
+    found = read(tmp_path, [{**LAST, "input": text}])
+    assert found.kept["input"].tolist() == [text]
+
+
+#: A chat that cannot be read, and the start of the reason.
+REFUSED = [
+    (
+        [*turns(TALK[:2]), {"role": "tool", "content": "x"}],
+        "tool call: a turn of 'tool'",
+    ),
+    (
+        [*turns(TALK[:2]), {"from": "function_call", "value": "x"}],
+        "tool call: a turn of 'function_call'",
+    ),
+    (
+        [*turns(TALK[:2]), {"role": A, "content": None, "tool_calls": [{"id": "1"}]}],
+        "tool call: a turn calls one",
+    ),
+    (
+        [{"role": U, "content": [{"type": "image_url", "image_url": "x"}]}],
+        "not text: content is list with a part 'image_url'",
+    ),
+    ([{"role": U, "content": {"a": 1}}], "not text: content is dict"),
+    ([{"role": U, "content": []}, *turns(TALK[2:3])], "empty instruction"),
+    (turns([TALK[1], (A, "\u200b")]), "empty response"),
+    ([*turns(TALK[:4]), {"role": A, "content": "6", "weight": 0}], "turn without full"),
+    (
+        [*turns(TALK[:4]), {"role": A, "content": "6", "train": False}],
+        "turn without full",
+    ),
+    (
+        [*turns(TALK[:4]), {"role": A, "content": "6", "weight": 0.5}],
+        "turn without full",
+    ),
+]
+
+
+@pytest.mark.parametrize(("talk", "reason"), REFUSED)
+def test_what_a_chat_cannot_be_is_told(tmp_path, talk, reason):
+    found = read(tmp_path, [{"messages": turns(TALK)}, {"messages": talk}])
+    (told,) = found.rejected["reason"]
+    assert told.startswith(reason)
+
+
+@pytest.mark.parametrize("history", ["x", [["a"]], [["a", "b", "c"]], [7], {"a": 1}])
+def test_a_history_of_no_pairs_is_refused(tmp_path, history):
+    found = read(tmp_path, [LAST, {**LAST, "history": history}])
+    assert list(found.notes["rejected"]) == ["unknown history"]
+
+
+def test_two_system_texts_are_refused(tmp_path):
+    found = read(tmp_path, [{"messages": turns(TALK)}, CLASH])
+    assert list(found.notes["rejected"]) == ["two system texts"]
+
+
+CLASH = {"messages": turns(TALK), "system": "Be long."}
+
+
+def test_weights_that_change_nothing_are_read(tmp_path):
+    talk = [
+        {**turn, "weight": int(turn["role"] == A), "train": turn["role"] == A}
+        for turn in turns(TALK)
+    ]
+    found = read(tmp_path, [{"messages": talk}])
+    assert conversations(found) == [TALK]
+    assert found.notes["not_read"] == {}
+
+
+# --- what export-subset writes is read back
+
+
+seen = st.text(
+    st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12
+).filter(cells.visible)
+INPUTS = seen.filter(lambda text: not cells.is_placeholder(text)) | st.just("")
+exchanges = st.lists(st.tuples(seen, seen), min_size=1, max_size=3)
+
+
+def as_row(system, pairs, given):
+    talk = [(S, system)] if system else []
+    talk += [turn for asked, said in pairs for turn in ((U, asked), (A, said))]
+    if len(talk) > 2:
+        return {"messages": turns(talk)}
+    return {"instruction": pairs[0][0], "input": given, "output": pairs[0][1]}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.builds(as_row, seen | st.just(""), exchanges, INPUTS), min_size=1))
+def test_an_exported_subset_is_read_back_as_the_same_rows(tmp_path, rows):
+    by_form = [[row for row in rows if key in row] for key in ("messages", "output")]
+    kept = [
+        row
+        for some in by_form
+        if some
+        for row in read(tmp_path, some).kept.to_dict("records")
+    ]
+    kept = [{**row, "sample_id": f"s{number}"} for number, row in enumerate(kept)]
+    path = tmp_path / "again.jsonl"
+    source = PoolSource(path=str(path), columns={"id": "id"})
+
+    path.write_text(export.alpaca_lines(kept), encoding="utf-8")
+    again = pool.read("mine", source, NO_QUESTIONS)
+    texts = ["sample_id", "instruction", "input", "response", "turns", "text_hash"]
+    first = pd.DataFrame(kept)
+    assert again.kept[texts].to_dict("list") == first[texts].to_dict("list")
+    assert again.notes["not_read"] == again.notes["rejected"] == {}
+
+    path.write_text(export.message_lines(kept), encoding="utf-8")
+    again = pool.read("mine", source, NO_QUESTIONS)
+    talks = {row["sample_id"]: turns_of(row) for row in kept}
+    distinct = {json.dumps(talk): talk for talk in talks.values()}
+    assert conversations(again) == list(distinct.values())
+    assert set(again.kept["sample_id"]) <= set(talks)

@@ -1,0 +1,110 @@
+"""Cells of a source's row: which were read, and what counts as missing."""
+
+from __future__ import annotations
+
+import json
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+#: Categories of characters that no reader sees, and single ones of other categories.
+_UNSEEN = frozenset("Cc Cf Cs Zs Zl Zp".split())
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | frozenset(
+    map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
+)
+_NO_INPUT = ("noinput", "no input", "none", "n/a", "not applicable")
+#: What Alpaca-like data writes for "no input", without brackets, full stop and case.
+PLACEHOLDERS = frozenset(
+    [
+        *_NO_INPUT,
+        *(f"no input {end}" for end in ("needed", "required", "provided", "necessary")),
+    ]
+)
+#: The same between brackets, where these words cannot be meant.
+BRACKETED = frozenset([*PLACEHOLDERS, "null", "nan", "empty", "blank", "input"])
+
+
+class Cells(Mapping[str, Any]):
+    """A row that remembers which of its columns were asked for.
+
+    Attributes
+    ----------
+    read : names asked for
+    inner : keys of turns that are filled and not read, such as 'messages[].name'
+    placeholder : text of its input that means "no input", or None
+    """
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self._row = row
+        self.read: set[str] = set()
+        self.inner: set[str] = set()
+        self.placeholder: str | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        self.read.add(name)
+        return self._row[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._row  # a look at the name is no reading
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._row)
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def unread(self, unwanted: Iterable[str]) -> list[str]:
+        """Filled columns and keys of turns that were not asked for and are not unwanted."""
+        known = self.read | set(unwanted)
+        names = [n for n, v in self._row.items() if n not in known and not missing(v)]
+        return names + sorted(self.inner - known)
+
+
+def missing(value: Any) -> bool:
+    """Whether a cell has no value, in any of the forms in which files say so.
+
+    Null, NaN, text without a visible character, and lists and structs of only such values
+    (Arrow fills the keys that a struct lacks with nulls).
+    """
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return not visible(value)
+    if isinstance(value, float):
+        return math.isnan(value)
+    if isinstance(value, Mapping):
+        return all(map(missing, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(missing, value))
+    return False
+
+
+def visible(text: str) -> bool:
+    """Whether a reader sees anything of `text`: not only spaces and controls."""
+    return any(map(_is_seen, text))
+
+
+def _is_seen(character: str) -> bool:
+    if character.isascii():
+        return character.isprintable() and character != " "
+    return unicodedata.category(character) not in _UNSEEN and character not in _BLANK
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether an input only says that there is none, as '<noinput>' does."""
+    if len(text) > 40:
+        return False
+    plain = " ".join(text.casefold().split()).rstrip(".")
+    inner = plain.strip("<>[](){}").strip().rstrip(".").replace("_", " ")
+    return plain in PLACEHOLDERS or (inner != plain and inner in BRACKETED)
+
+
+def unpacked(value: Any) -> Any:
+    """A list that a table of text has as JSON; every other value as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] == "[":
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value

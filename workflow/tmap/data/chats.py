@@ -1,0 +1,195 @@
+"""Conversations in the forms that data has them: turns, pairs, parts of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tmap.data.cells import missing, unpacked
+
+Turn = dict[str, str]
+
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "prompter": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+}
+TOOLS = frozenset("tool function observation function_call tool_call ipython".split())
+#: Keys of a turn that say whether the loss counts on it.
+WEIGHTS = ("weight", "train", "trainable", "loss_mask")
+WHO = ("role", "from")
+WHAT = ("content", "value")
+CALLS = ("tool_calls", "function_call")
+
+
+class Unusable(ValueError):
+    """A row that cannot be a candidate: the kind of fault, and its detail."""
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        super().__init__(f"{kind}: {detail}" if detail else kind)
+        self.kind = kind
+
+
+def is_chat(value: Any) -> bool:
+    """Whether a cell has turns. Text is none, even if it is JSON: it may be an answer."""
+    return isinstance(value, list) and any(
+        isinstance(part, Mapping) and not missing(part) for part in value
+    )
+
+
+def turns(value: Any, name: str) -> list[Turn]:
+    """The turns in a cell, in OpenAI's keys (role, content) or ShareGPT's (from, value).
+
+    Raises
+    ------
+    Unusable
+        It is no list of turns, or a turn is not text of a known role.
+    """
+    value = unpacked(value)
+    if not isinstance(value, list) or not value:
+        raise Unusable("missing instruction", f"'{name}' is no chat")
+    return [_turn(part) for part in value]
+
+
+def extra_keys(value: Any, name: str) -> set[str]:
+    """Filled keys of turns that `turns` does not read, as 'messages[].name'."""
+    known = {*WHO, *WHAT, *WEIGHTS}
+    return {
+        f"{name}[].{key}"
+        for part in unpacked(value)
+        if isinstance(part, Mapping)
+        for key, inner in part.items()
+        if key not in known and not missing(inner)
+    }
+
+
+def history(value: Any, name: str) -> list[Turn]:
+    """Earlier exchanges: pairs of question and answer, or turns.
+
+    Raises
+    ------
+    Unusable
+        They are neither.
+    """
+    value = unpacked(value)
+    if missing(value):
+        return []
+    if is_chat(value):
+        return turns(value, name)
+    found: list[Turn] = []
+    for pair in value if isinstance(value, list) else [value]:
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+            raise Unusable("unknown history", f"'{name}' is no list of pairs")
+        for role, content in zip(("user", "assistant"), pair, strict=True):
+            if content is not None and not isinstance(content, str):
+                raise Unusable("not text", f"{name} has {type(content).__name__}")
+            found.append({"role": role, "content": content or ""})
+    return found
+
+
+def ordered(found: list[Turn]) -> list[Turn]:
+    """The turns without an empty system text, if user and assistant alternate.
+
+    Raises
+    ------
+    Unusable
+        An optional system turn, then user and assistant in turn, assistant last, none of
+        them empty, is what can be read.
+    """
+    if found[0]["role"] == "system" and missing(found[0]["content"]) and len(found) > 1:
+        found = found[1:]
+    roles = [turn["role"] for turn in found]
+    talk = roles[1:] if roles[0] == "system" else roles
+    if not talk or talk != ["user", "assistant"] * (len(talk) // 2):
+        shown = " ".join(roles[:8]) + (" ..." if len(roles) > 8 else "")
+        raise Unusable("roles out of order", shown)
+    for turn in found:
+        if missing(turn["content"]):
+            what = "response" if turn["role"] == "assistant" else "instruction"
+            raise Unusable(f"empty {what}")
+    return found
+
+
+def with_system(found: list[Turn], text: str) -> list[Turn]:
+    """The turns after a system text that the row has in its own column.
+
+    Raises
+    ------
+    Unusable
+        The conversation begins with another system text.
+    """
+    if not text:
+        return found
+    first = found[0]
+    if first["role"] != "system" or missing(first["content"]):
+        rest = found[1:] if first["role"] == "system" else found
+        return [{"role": "system", "content": text}, *rest]
+    if first["content"].strip() != text.strip():
+        raise Unusable("two system texts", "one in its column, another as first turn")
+    return found
+
+
+def _turn(part: Any) -> Turn:
+    if not isinstance(part, Mapping):
+        raise Unusable("not text", f"a turn is {type(part).__name__}")
+    who = _first(part, WHO)
+    if isinstance(who, str) and who.strip().lower() in TOOLS:
+        raise Unusable(
+            "tool call", f"a turn of '{who}'; only chats without tools are read"
+        )
+    if not isinstance(who, str) or who.strip().lower() not in ROLES:
+        raise Unusable("unknown role", repr(who)[:60])
+    if any(not missing(part.get(key)) for key in CALLS):
+        raise Unusable(
+            "tool call", "a turn calls one; only chats without tools are read"
+        )
+    role = ROLES[who.strip().lower()]
+    if role == "assistant":
+        _check_weight(part)
+    return {"role": role, "content": _content(_first(part, WHAT))}
+
+
+def _check_weight(part: Mapping[str, Any]) -> None:
+    for key in WEIGHTS:
+        if not missing(part.get(key)) and part[key] not in (1, True):
+            raise Unusable(
+                "turn without full loss",
+                f"{key} is {part[key]!r}, but the loss counts every answer; end the chat "
+                "before this turn, or leave it out",
+            )
+
+
+def _first(part: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """The first of these keys that is filled; else the value of one that is there."""
+    there = [part[name] for name in names if name in part]
+    return next((value for value in there if not missing(value)), (*there, None)[0])
+
+
+def _content(value: Any) -> str:
+    """The text of a turn: text, or a list of parts that are all text."""
+    if isinstance(value, str):
+        return value
+    if missing(value) and not isinstance(value, list):
+        return ""
+    if not isinstance(value, list):
+        raise Unusable("not text", f"content is {type(value).__name__}")
+    texts = []
+    for part in value:
+        text = part.get("text") if isinstance(part, Mapping) else None
+        kind = part.get("type") or "text" if isinstance(part, Mapping) else part
+        if kind not in ("text", "input_text", "output_text") or not isinstance(
+            text, str
+        ):
+            raise Unusable(
+                "not text",
+                f"content is list with a part {str(kind)[:40]!r}; only text is read",
+            )
+        texts.append(text)
+    return "".join(texts)

@@ -1,0 +1,291 @@
+"""Rows of one file: JSON Lines, JSON, Parquet, Arrow, CSV or TSV, perhaps compressed."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+
+from tmap.errors import TmapError
+
+BATCH = 1024
+TOO_DEEP = "invalid JSON: nested too deeply"
+PACKED = (".gz", ".zst", ".bz2", ".xz")
+#: What else people name, for the message.
+OTHER = {
+    ".xlsx": "a spreadsheet",
+    ".xls": "a spreadsheet",
+    ".ods": "a spreadsheet",
+    ".zip": "an archive",
+    ".tar": "an archive",
+    ".tgz": "an archive",
+    ".7z": "an archive",
+    ".pkl": "a Python pickle",
+    ".pickle": "a Python pickle",
+    ".npy": "a NumPy array",
+    ".pt": "a file of torch",
+    ".db": "a database",
+    ".sqlite": "a database",
+    ".yaml": "a YAML file",
+    ".yml": "a YAML file",
+    ".xml": "an XML file",
+    ".txt": "plain text without columns",
+    ".md": "plain text without columns",
+}
+
+
+class Row(NamedTuple):
+    """One row: its position in the source from 0, and its value or why it has none."""
+
+    number: int
+    value: Any
+    fault: str | None = None
+
+
+def ending(name: str) -> tuple[str, str]:
+    """What a file's name says of it: ('.jsonl', '.gz') for 'a.jsonl.gz'."""
+    path = Path(name.lower())
+    packing = path.suffix if path.suffix in PACKED else ""
+    return Path(path.stem if packing else path.name).suffix, packing
+
+
+def known(name: str) -> bool:
+    """Whether a file of this name can be read."""
+    kind, packing = ending(name)
+    return kind in READERS and not (packing and kind in WHOLE)
+
+
+def reader(path: Path, place: str) -> Callable[[Path, str], Iterator[Row]]:
+    """The function that reads the file `path`; messages call it `place`.
+
+    Raises
+    ------
+    TmapError
+        Its ending is not one of those that can be read.
+    """
+    kind, packing = ending(path.name)
+    if known(path.name):
+        return READERS[kind]
+    if packing and kind in WHOLE:
+        raise TmapError(
+            f"'{place}' is a compressed '{kind}' file, which cannot be read: that format "
+            "compresses its own columns. Decompress the file and name the result."
+        )
+    what = f"is {OTHER[kind]}" if kind in OTHER else f"ends in '{kind or packing}'"
+    what = what if kind or packing else "has a name without an ending"
+    raise TmapError(
+        f"'{place}' {what}, which cannot be read. Known: {KNOWN}; convert the file."
+    )
+
+
+def checked(number: int, value: Any) -> Row:
+    """Wrap a value as a row; half a surrogate pair is a fault (it is not UTF-8)."""
+    try:
+        _encode_all(value)
+    except UnicodeEncodeError:
+        return Row(number, None, "invalid text: half of a surrogate pair")
+    except RecursionError:
+        return Row(number, None, TOO_DEEP)
+    return Row(number, value)
+
+
+def _encode_all(value: Any) -> None:
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode("utf-8")
+    elif isinstance(value, dict):
+        for pair in value.items():
+            _encode_all(pair)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _encode_all(part)
+
+
+def _open(path: Path) -> IO[bytes]:
+    packing = ending(path.name)[1]
+    if packing == ".zst":
+        import pyarrow as pa
+
+        packed = pa.input_stream(str(path), compression="zstd")
+        return cast(IO[bytes], io.BufferedReader(packed))
+    if packing == ".gz":
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    if packing == ".bz2":
+        return cast(IO[bytes], bz2.open(path, "rb"))
+    if packing == ".xz":
+        return cast(IO[bytes], lzma.open(path, "rb"))
+    return open(path, "rb")
+
+
+def _unreadable(path: Path, place: str, fault: Exception) -> TmapError:
+    packing = ending(path.name)[1]
+    if packing and getattr(fault, "errno", None) is None:
+        return TmapError(
+            f"'{place}' is not a whole {packing} file ({fault}). Download it or write it "
+            "again."
+        )
+    return TmapError(
+        f"'{place}' cannot be read: {getattr(fault, 'strerror', None) or fault}. Fix its "
+        "permissions, or write it again."
+    )
+
+
+_BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
+
+
+def _jsonl(path: Path, place: str) -> Iterator[Row]:
+    try:
+        with _open(path) as handle:
+            for number, line in enumerate(handle):
+                if number == 0:
+                    line = line.removeprefix(b"\xef\xbb\xbf")
+                if line.strip():
+                    yield _parse(number, line)
+    except _BROKEN as fault:
+        raise _unreadable(path, place, fault) from None
+
+
+def _parse(number: int, line: bytes) -> Row:
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        return Row(number, None, f"invalid JSON: not UTF-8 at byte {fault.start}")
+    try:
+        return checked(number, json.loads(text))
+    except RecursionError:
+        return Row(number, None, TOO_DEEP)
+    except ValueError as fault:
+        return Row(number, None, f"invalid JSON: {fault}")
+
+
+def _json(path: Path, place: str) -> Iterator[Row]:
+    try:
+        with _open(path) as handle:
+            values = json.loads(handle.read().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as fault:
+        raise TmapError(
+            f"'{place}' is not one JSON document ({fault}). Fix it, or if it has one "
+            "object per line, rename it to .jsonl."
+        ) from None
+    except _BROKEN as fault:
+        raise _unreadable(path, place, fault) from None
+    if isinstance(values, dict) and isinstance(values.get("data"), list):
+        values = values["data"]
+    if not isinstance(values, list):
+        raise TmapError(
+            f"'{place}' contains a JSON {type(values).__name__}, not a list of rows. "
+            'Write a list of objects, or {"data": [...]}.'
+        )
+    for number, value in enumerate(values):
+        yield checked(number, value)
+
+
+def _table(path: Path, place: str) -> Iterator[Row]:
+    """Rows of a CSV or TSV file with a header; all values are text."""
+    tabs = ending(path.name)[0] == ".tsv"
+    try:
+        with _open(path) as handle:
+            text = io.TextIOWrapper(handle, encoding="utf-8-sig", newline="")
+            csv.field_size_limit(2**31 - 1)
+            lines = csv.reader(text, delimiter="\t" if tabs else ",", strict=True)
+            yield from _cells(lines, place)
+    except UnicodeDecodeError as fault:
+        raise TmapError(
+            f"'{place}' is not UTF-8 (byte {fault.start} of a block). Save it as UTF-8."
+        ) from None
+    except csv.Error as fault:
+        raise TmapError(
+            f"'{place}' is not a readable table ({fault}). Write it again with a quote "
+            "around every cell that has a quote, a comma or a line break."
+        ) from None
+    except _BROKEN as fault:
+        raise _unreadable(path, place, fault) from None
+
+
+def _cells(lines: Iterator[list[str]], place: str) -> Iterator[Row]:
+    header = next(lines, [])
+    other = [sign for sign in ";\t|" if len(header) == 1 and sign in header[0]]
+    if other:
+        raise TmapError(
+            f"'{place}' seems to separate its columns by {other[0]!r}. A .csv file needs "
+            "commas and a .tsv file tabs; save it again like that."
+        )
+    twice = {name for name in header if header.count(name) > 1}
+    if twice:
+        raise TmapError(
+            f"'{place}' has two columns '{min(twice)}'. Give each column its own name."
+        )
+    for number, cells in enumerate(lines):
+        if len(cells) == len(header):
+            yield checked(number, dict(zip(header, cells, strict=True)))
+        elif cells:
+            fault = f"{len(cells)} cells under {len(header)} columns"
+            yield Row(number, None, f"broken line: {fault}")
+
+
+def _parquet(path: Path, place: str) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    def batches() -> Iterator[Any]:
+        yield from pq.ParquetFile(path).iter_batches(batch_size=BATCH)
+
+    return _batches(batches, place, "Parquet")
+
+
+def _arrow(path: Path, place: str) -> Iterator[Row]:
+    """Rows of an Arrow file: a stream, as `datasets` writes it, or with a footer."""
+    import pyarrow as pa
+
+    def batches() -> Iterator[Any]:
+        with pa.memory_map(str(path)) as file:
+            try:
+                opened = iter(pa.ipc.open_stream(file))
+            except pa.ArrowInvalid:
+                whole = pa.ipc.open_file(file)
+                opened = map(whole.get_batch, range(whole.num_record_batches))
+            for batch in opened:
+                for start in range(0, len(batch), BATCH):
+                    yield batch.slice(start, BATCH)
+
+    return _batches(batches, place, "Arrow")
+
+
+def _batches(
+    batches: Callable[[], Iterator[Any]], place: str, kind: str
+) -> Iterator[Row]:
+    import pyarrow as pa
+
+    number = 0
+    try:
+        for batch in batches():
+            for value in batch.to_pylist():
+                yield checked(number, value)
+                number += 1
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as fault:
+        reason = " ".join(str(fault).split())
+        raise TmapError(
+            f"'{place}' is not a readable {kind} file ({reason}). Write it again."
+        ) from None
+
+
+READERS: dict[str, Callable[[Path, str], Iterator[Row]]] = {
+    ".jsonl": _jsonl,
+    ".json": _json,
+    ".parquet": _parquet,
+    ".csv": _table,
+    ".tsv": _table,
+    ".arrow": _arrow,
+    ".ndjson": _jsonl,
+}
+#: Formats that are read from the middle, so not from a compressed file.
+WHOLE = {".parquet", ".arrow"}
+KNOWN = (
+    f"{', '.join(READERS)}, all but .parquet and .arrow also with {', '.join(PACKED)}"
+)

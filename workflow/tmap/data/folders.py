@@ -1,0 +1,150 @@
+"""The files that a `path:` names: one file, a pattern of shards, or a folder of them."""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tmap.data import files
+from tmap.errors import TmapError
+
+#: Files that `datasets.save_to_disk` and the hub write next to the data.
+NOT_DATA = {
+    "dataset_dict.json",
+    "dataset_info.json",
+    "dataset_infos.json",
+    "metadata.json",
+    "state.json",
+}
+_SPLIT = re.compile(r"(?<![a-z])(train|test|validation|valid|val|dev|eval)(?![a-z])")
+
+
+def listing(path: str, split: str = "train") -> list[Path]:
+    """The files of a source in the order of their names.
+
+    Parameters
+    ----------
+    path : a file, a pattern such as `data/*.parquet`, a folder of shards, or a folder that
+        `datasets.save_to_disk` wrote
+    split : of a saved dataset with several; `a+b` joins them
+
+    Raises
+    ------
+    TmapError
+        There is nothing, or it is not clear which files are meant.
+    """
+    whole = Path(path)
+    if whole.is_file():
+        return [whole]
+    if whole.is_dir():
+        return _in_folder(whole, path, split)
+    if whole.exists():
+        raise TmapError(
+            f"'{path}' is neither a file nor a folder. A pool is read several times, so a "
+            "pipe or device cannot be one: write its rows to a file and name that."
+        )
+    if glob.has_magic(path):
+        return _matching(path)
+    raise TmapError(
+        f"No file '{path}'. Paths are relative to the working directory; "
+        "fix `path:` in the card."
+    )
+
+
+def _matching(path: str) -> list[Path]:
+    matches = sorted(map(Path, glob.glob(path, recursive=True)))
+    found = [match for match in matches if match.is_file()]
+    if not found:
+        what = "only folders match" if matches else "No file matches"
+        raise TmapError(
+            f"{what} '{path}'. A pattern names files, relative to the working directory; "
+            "fix `path:` in the card, as in data/*.parquet."
+        )
+    return _of_one_kind(found, path)
+
+
+def _in_folder(folder: Path, path: str, split: str) -> list[Path]:
+    if (folder / "dataset_dict.json").is_file():
+        return _splits(folder, path, split)
+    if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
+        return _saved(folder, path)
+    found = [
+        inner
+        for inner in sorted(folder.iterdir())
+        if inner.is_file()
+        and inner.name not in NOT_DATA
+        and inner.name[0] not in "._"
+        and files.known(inner.name)
+    ]
+    if not found:
+        rooms = sorted(
+            f"'{path}/{room.name}'" for room in folder.iterdir() if room.is_dir()
+        )
+        below = f" It has the folders {', '.join(rooms[:5])}." if rooms else ""
+        raise TmapError(
+            f"'{path}' is a folder without data files ({files.KNOWN}).{below} Name a "
+            "file, a folder of shards, or a pattern such as data/*.parquet."
+        )
+    parts = {name for inner in found for name in _SPLIT.findall(inner.name.lower())}
+    if len(parts) > 1:
+        raise TmapError(
+            f"'{path}' is a folder with files of several splits "
+            f"({', '.join(sorted(parts))}). One is needed: name its files with a "
+            f"pattern, such as '{path}/{min(parts, key=_training)}*'."
+        )
+    return _of_one_kind(found, path)
+
+
+def _training(name: str) -> tuple[bool, str]:
+    return name != "train", name
+
+
+def _of_one_kind(found: list[Path], path: str) -> list[Path]:
+    kinds = sorted({files.ending(inner.name)[0] for inner in found})
+    if len(kinds) > 1:
+        raise TmapError(
+            f"'{path}' has files of several kinds ({', '.join(kinds)}). One is needed: "
+            "name those of one kind with a pattern, such as data/*.parquet."
+        )
+    return found
+
+
+def _splits(folder: Path, path: str, split: str) -> list[Path]:
+    known = _json(folder / "dataset_dict.json", path).get("splits", [])
+    wanted = [part.strip() for part in split.split("+")]
+    missing = [part for part in wanted if part not in known]
+    if missing:
+        raise TmapError(
+            f"'{path}' is a saved dataset without the split '{missing[0]}'; it has "
+            f"{', '.join(map(str, known)) or 'none'}. Fix `split:` in the card."
+        )
+    return [
+        inner for part in wanted for inner in _saved(folder / part, f"{path}/{part}")
+    ]
+
+
+def _saved(folder: Path, path: str) -> list[Path]:
+    listed: Iterable[Any] = _json(folder / "state.json", path).get("_data_files", [])
+    found = [folder / str(entry.get("filename")) for entry in listed]
+    missing = [inner.name for inner in found if not inner.is_file()]
+    if missing:
+        raise TmapError(
+            f"'{path}' is a saved dataset that lacks its file '{missing[0]}'. Copy the "
+            "whole folder again, or save it again with `save_to_disk`."
+        )
+    return found
+
+
+def _json(file: Path, path: str) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise TmapError(
+            f"'{path}' looks like a saved dataset, but its {file.name} cannot be read "
+            f"({fault}). Save it again with `save_to_disk`."
+        ) from None
+    return found if isinstance(found, dict) else {}
