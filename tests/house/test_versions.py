@@ -16,7 +16,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "READER_VERSION",
             READER_VERSION,
             ["tmap.evaluation.readers"],
-            (2, "ef0282fc06e98746"),
+            (2, "65be34072094ea7f"),
         ),
         (
             "ENGINE_VERSION",

@@ -174,6 +174,11 @@ CASES = [
         reason="1 labels for 2 choices",
     ),
     CHOICE(
+        "the -1 of a hidden gold",
+        row={"question": "q", "choices": ["a", "b"], "gold": -1},
+        reason="gold -1 is none of the 2 choices",
+    ),
+    CHOICE(
         "two letters",
         row={"question": "q", "choices": ["a", "b"], "gold": "A, B"},
         reason="gold 'A, B' is none of the 2 choices",

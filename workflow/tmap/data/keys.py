@@ -147,7 +147,7 @@ def _auto(value: str | int, row: Asked, rule: Rule) -> int | None:
         return _text(str(number), row)
     if rule.numbers:
         return _position(value, row, rule.numbers)
-    if number <= len(row.options):
+    if 0 <= number <= len(row.options):
         raise Unclear(_either(number, row))
     return text
 

@@ -231,12 +231,12 @@ def _side(text: str, *, alone: bool) -> str | None:
 
 def _value(found: re.Match[str]) -> str | None:
     value = _numeral(found["digits"])
-    if value is None or (found["short"] and not _short(found)):
+    if value is None or (found["short"] and not found["money"]):
         return None
     exponent = 0
-    for name in ("exponent", "power"):
-        if found[name] and name == "exponent":
-            exponent += int(re.sub(r".*(?:\^|[eE])\s?\(?", "", found[name]).rstrip(")"))
+    if found["exponent"]:
+        digits = re.sub(r".*(?:\^|[eE])\s?\(?", "", found["exponent"])
+        exponent += int(digits.rstrip(")"))
     exponent += sum(SCALES[word] for word in found["scales"].split())
     exponent += SHORT[found["short"].lower()] if found["short"] else 0
     if abs(exponent) > EXPONENT:
@@ -252,11 +252,6 @@ def _value(found: re.Match[str]) -> str | None:
         return None
     exact *= Fraction(10) ** exponent
     return canonical(-exact if negative else exact)
-
-
-def _short(found: re.Match[str]) -> bool:
-    """Whether k, m or b after a number is a scale: only after a currency."""
-    return bool(found["money"])
 
 
 def _exact(found: re.Match[str], value: Decimal) -> Fraction | None:
