@@ -8,7 +8,7 @@ import pytest
 from judging import OK
 from tmap.artifacts.addresses import direct, is_local
 from tmap.cards.judge import LimitSection
-from tmap.data import download
+from tmap.data.sources import download
 from tmap.engines.client import Client
 
 LOCAL = ["127.0.0.1", "127.8.9.10", "127.1", "[::1]", "localhost", "LocalHost."]

@@ -3,7 +3,8 @@ import pytest
 
 from tmap.artifacts import tables
 from tmap.cards.dataset import ResponseSource
-from tmap.data import hub, leaderboard, responses, rows
+from tmap.data import responses
+from tmap.data.sources import hub, leaderboard, rows
 from tmap.errors import TmapError
 
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tmap import dag
 from tmap.cards.dataset import ResponseSource, Source
-from tmap.dag import data, origin
-from tmap.data import rows
+from tmap.data.sources import rows
 from tmap.errors import TmapError
 
 ROWS = [{"instruction": f"Q {i}, “x”?", "output": f"A\n{i}"} for i in range(5)]
@@ -123,7 +123,7 @@ def test_every_source_gives_the_same_rows(tmp_path, monkeypatch, name):
 
     assert [row.value for row in found] == ROWS
     assert [row.number for row in found] == list(range(5))
-    listed = data.files_of(source)
+    listed = dag.data.files_of(source)
     assert set(listed) <= set(names)
     assert all(os.path.isfile(one) for one in listed)
 
@@ -152,7 +152,7 @@ def test_a_folder_that_datasets_saved_is_read(tmp_path):
     assert values(str(tmp_path / "one")) == ROWS
     assert values(str(tmp_path / "two")) == ROWS[:3]
     assert values(str(tmp_path / "two"), split="train+more") == ROWS
-    assert len(data.files_of(Source(path=str(tmp_path / "one")))) == 2
+    assert len(dag.data.files_of(Source(path=str(tmp_path / "one")))) == 2
 
 
 #: What is wrong -> its files, the path that the card names, and parts of the sentence.
@@ -202,7 +202,7 @@ def test_what_cannot_be_read_is_named_for_what_it_is(tmp_path, monkeypatch, name
     put(tmp_path, names)
     with pytest.raises(TmapError, match=sentence):
         values(path)
-    assert data.files_of(Source(path=path)) == [path]
+    assert dag.data.files_of(Source(path=path)) == [path]
 
 
 def test_a_pipe_is_not_a_file(tmp_path):
@@ -248,12 +248,12 @@ def test_a_file_is_an_input_or_its_stamp_is_a_parameter(
     monkeypatch.chdir(tmp_path)
     put(tmp_path, {path: jsonl()})
     source = Source(path=path)
-    monkeypatch.setattr(data, "_source", lambda part, wildcards: source)
-    assert data.local_source("pool")(None) == ([path] if is_input else [])
-    stamps = data.stamps("pool")(None)
+    monkeypatch.setattr(dag.data, "_source", lambda part, wildcards: source)
+    assert dag.data.local_source("pool")(None) == ([path] if is_input else [])
+    stamps = dag.data.stamps("pool")(None)
     assert list(stamps) == ([] if is_input else [path])
     put(tmp_path, {path: jsonl(ROWS[:1])})
-    assert (data.stamps("pool")(None) != stamps) is not is_input
+    assert (dag.data.stamps("pool")(None) != stamps) is not is_input
 
 
 def test_snakemake_reads_no_wildcard_where_we_see_none():
@@ -261,20 +261,20 @@ def test_snakemake_reads_no_wildcard_where_we_see_none():
 
     for text in ("a{}b", "{", "}{", "{}", "{ }", "{-}"):
         assert not WILDCARD_REGEX.search(text)
-        assert not data.WILDCARD.search(text)
+        assert not dag.data.WILDCARD.search(text)
     for text in ("{v1}", "{ x }", "{a,b}", "{a.b}", "x{é}", "{w,a{3,5}}"):
         assert WILDCARD_REGEX.search(text)
-        assert data.WILDCARD.search(text)
+        assert dag.data.WILDCARD.search(text)
 
 
 def test_a_local_leaderboard_is_its_parquet_files(tmp_path):
     names = {f"board/details_o__{m}/a.parquet": parquet() for m in "ab"}
     put(tmp_path, {**names, "board/README.md": b"x"})
     source = ResponseSource(path=str(tmp_path / "board"), format="leaderboard_v1")
-    listed = data.files_of(source)
+    listed = dag.data.files_of(source)
     assert listed == [str(tmp_path / name) for name in names]
-    assert all(map(origin.file_digest, listed))
+    assert all(map(dag.origin.file_digest, listed))
 
 
 def test_a_source_without_a_local_file_has_no_inputs():
-    assert data.files_of(None) == data.files_of(Source(hub="org/data")) == []
+    assert dag.data.files_of(None) == dag.data.files_of(Source(hub="org/data")) == []

@@ -13,7 +13,7 @@ import tenacity
 from huggingface_hub import errors
 
 from tmap.cards.dataset import Source
-from tmap.data import download, rows
+from tmap.data.sources import download, rows
 from tmap.errors import TmapError
 
 BODY = b'{"a": 1}\n{"a": 2}\n'

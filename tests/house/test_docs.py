@@ -96,7 +96,7 @@ def test_the_tutorial_followed_literally_prints_what_it_says(tmp_path):
         elif language == "python":
             said = clone.run("python", "-c", text)
         elif not language and "make setup" not in text:
-            said = clone.run("bash", "-ec", text)
+            said = clone.run("bash", "-ec", text, timeout=2400)
     assert (clone.path / "results/my_data/my_model/metrics.json").is_file()
 
 

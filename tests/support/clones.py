@@ -51,7 +51,9 @@ class Clone:
         env.pop("TMAP_CARDS", None)
         return cls(path, env)
 
-    def run(self, *command: str, check: bool = True, **env: str) -> str:
+    def run(
+        self, *command: str, check: bool = True, timeout: int = 900, **env: str
+    ) -> str:
         """Standard output and error of a command in the clone."""
         done = subprocess.run(
             command,
@@ -60,7 +62,7 @@ class Clone:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=900,
+            timeout=timeout,
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}\n{done.stdout}")

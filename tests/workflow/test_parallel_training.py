@@ -152,7 +152,7 @@ def test_the_launcher_tells_that_a_process_was_killed(monkeypatch, tmp_path):
     card = TrainSection(processes=2, micro_batch_size=8)
     command = ["dies" if word == "tmap" else word for word in launch.command(card, [])]
     monkeypatch.setattr(launch, "command", lambda *_: command)
-    with pytest.raises(OutOfMemory, match="ended without a word"):
+    with pytest.raises(OutOfMemory, match="ended without a message"):
         launch.run(card, [])
 
 

@@ -9,7 +9,8 @@ from tmap.artifacts import tables
 from tmap.cards.dataset import PoolSource, QuestionSource
 from tmap.commands import fetch_pool, fetch_questions, label_pool, select_subset
 from tmap.dag.selection import labels_file
-from tmap.data import questions, rows
+from tmap.data import questions
+from tmap.data.sources import rows
 from tmap.errors import TmapError
 from tmap.worlds.arith.pool import N_ROWS
 

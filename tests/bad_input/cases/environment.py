@@ -22,7 +22,8 @@ from tmap.artifacts import tables
 from tmap.cards import starter
 from tmap.cards.dataset import Source
 from tmap.cards.model import EngineSection, ModelSource
-from tmap.data import download, models, rows
+from tmap.data import models
+from tmap.data.sources import download, rows
 from tmap.engines import weights
 from tmap.search.ledger import Ledger
 

@@ -78,7 +78,7 @@ def bare_address(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("give a base address, such as https://api.openai.com/v1")
-    if parts.query or parts.fragment or parts.username or parts.password:
+    if parts.query or parts.username or parts.password:
         raise ValueError(
             "an address must contain no key and no '?'; name an environment variable "
             "under `limits: {key_env: ...}`"

@@ -33,7 +33,7 @@ def teacher(dataset: str) -> str | None:
 
 def files_of(source: Source | None) -> list[str]:
     """The local files behind a source; its path if they cannot be listed."""
-    from tmap.data import folders
+    from tmap.data.sources import folders
 
     if source is None or not source.path:
         return []

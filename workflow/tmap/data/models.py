@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tmap.cards.model import ModelSource
-from tmap.data import hub
-from tmap.data.download import sha256_of
+from tmap.data.sources import hub
+from tmap.data.sources.download import sha256_of
 from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)

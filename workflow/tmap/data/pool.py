@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 
 from tmap.cards.dataset import PoolSource
-from tmap.data import rows
 from tmap.data.cells import Cells, missing
 from tmap.data.chats import Unusable
-from tmap.data.files import Row
 from tmap.data.formats import Candidate, reader
 from tmap.data.overlap import OverlapIndex
+from tmap.data.sources import rows
+from tmap.data.sources.files import Row
 from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)

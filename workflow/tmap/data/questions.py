@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from tmap.cards.dataset import QuestionSource
-from tmap.data import golds, keys, options, rows
-from tmap.data.files import Row
+from tmap.data import golds, keys, options
 from tmap.data.overlap import question_ngrams, words
+from tmap.data.sources import rows
+from tmap.data.sources.files import Row
 from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from tmap.cards.dataset import ResponseSource
-from tmap.data import leaderboard, rows
-from tmap.data.leaderboard import MIN_MATCH, Answers
+from tmap.data.sources import leaderboard, rows
+from tmap.data.sources.leaderboard import MIN_MATCH, Answers
 from tmap.errors import TmapError
 
 

@@ -17,9 +17,10 @@ from typing import Any
 import pandas as pd
 
 from tmap.cards.dataset import QuestionSource
-from tmap.data import options, rows
+from tmap.data import options
 from tmap.data.golds import MARK
 from tmap.data.questions import Reader
+from tmap.data.sources import rows
 from tmap.errors import TmapError
 from tmap.evaluation import readers
 

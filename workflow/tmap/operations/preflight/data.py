@@ -10,8 +10,9 @@ import pandas as pd
 
 from tmap import dag
 from tmap.cards.dataset import DatasetCard
-from tmap.data import formats, options, pool, questions, rows
+from tmap.data import formats, options, pool, questions
 from tmap.data.overlap import question_ngrams
+from tmap.data.sources import rows
 from tmap.selection import ranking
 from tmap.tiny import choose
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tmap.cards.model import ModelCard, ModelSource, TrainSection
-from tmap.data import hub, models
+from tmap.data import models
+from tmap.data.sources import hub
 from tmap.engines.weights import load_tokenizer
 from tmap.errors import TmapError
 from tmap.operations.preflight import memory

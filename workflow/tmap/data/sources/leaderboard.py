@@ -20,7 +20,8 @@ from typing import Any
 import pandas as pd
 
 from tmap.cards.dataset import ResponseSource
-from tmap.data import hub, options, rows
+from tmap.data import options
+from tmap.data.sources import hub, rows
 from tmap.errors import TmapError
 from tmap.jobs.log import Progress
 

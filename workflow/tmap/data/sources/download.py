@@ -14,7 +14,7 @@ import tenacity
 from tmap.artifacts.addresses import direct
 from tmap.artifacts.files import atomic
 from tmap.artifacts.secrets import learn_address, public_address
-from tmap.data.files import ending
+from tmap.data.sources.files import ending
 from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tmap.data import files
+from tmap.data.sources import files
 from tmap.errors import TmapError
 
 #: Files that `datasets.save_to_disk` and the hub write next to the data.

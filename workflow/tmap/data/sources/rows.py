@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tmap.cards.dataset import PoolSource, Source, WorldSource
-from tmap.data import download, files, folders, hub
-from tmap.data.files import Row, checked
+from tmap.data.sources import download, files, folders, hub
+from tmap.data.sources.files import Row, checked
 
 
 @dataclass(frozen=True)
