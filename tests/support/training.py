@@ -16,15 +16,16 @@ TALK = [
 ]
 
 
-def settings(**changes):
-    return TrainSection(
+def settings(learning_rate=1e-2, **changes):
+    """A small section; a learning rate may be larger than a card allows."""
+    section = TrainSection(
         **{
             "rank": 2,
             "batch_size": 4,
             "micro_batch_size": 2,
             "epochs": 2,
-            "learning_rate": 1e-2,
             "dropout": 0.1,
             **changes,
         }
     )
+    return section.model_copy(update={"learning_rate": learning_rate})
