@@ -214,7 +214,7 @@ def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, demo, tm
 
 def test_a_second_run_of_the_same_target_is_told_of_the_lock(local, remote, demo):
     forget_the_search(remote)
-    process = start(remote, TRACE, SLOW_LEDGER="0.3")
+    process = start(remote, TRACE, SLOW_LEDGER="2")
     until(lambda: answers(remote))
     other = subprocess.run(
         cluster.command(TRACE),
