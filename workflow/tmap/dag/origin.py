@@ -1,7 +1,7 @@
 """The origin of a file, recorded in it: rule, cards, code and inputs.
 
 It is stored under `made`: in a table's metadata, at the top of a JSON file (in metrics.json
-under `provenance`), or in a comment at the end of a Markdown file. `tmap status` compares
+under `provenance`), or in a comment at the end of Markdown or HTML. `tmap status` compares
 it with today's cards and code, so results keep their origin wherever they are copied.
 """
 
@@ -32,7 +32,7 @@ WITNESSES = {
     "candidates.npy": "candidates.parquet",
     "questions.npy": "questions.parquet",
 }
-#: The start of a Markdown file's last line; JSON and ` -->` follow.
+#: The start of a Markdown or HTML file's last line; JSON and ` -->` follow.
 COMMENT = "<!-- tmap: "
 
 
@@ -101,7 +101,7 @@ def read(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if path.suffix == ".parquet":
         return tables.metadata(path)
-    if path.suffix == ".md":
+    if path.suffix in (".md", ".html"):
         return _of_comment(path)
     found = read_json(path)
     about: dict[str, Any] = found.get("provenance", found)
@@ -109,7 +109,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def comment(about: dict[str, Any]) -> str:
-    """The record of a Markdown file about itself, as a comment that is not displayed."""
+    """The record of a Markdown or HTML file about itself, as a comment."""
     text = json.dumps(about, sort_keys=True)
     text = text.replace("<", "\\u003c").replace(">", "\\u003e")
     return f"{COMMENT}{text} -->\n"

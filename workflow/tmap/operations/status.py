@@ -26,6 +26,7 @@ from tmap.errors import TmapError
 
 State = Literal["current", "stale", "missing", "unknown"]
 STYLES = {"current": "green", "stale": "red", "missing": "yellow", "unknown": "yellow"}
+MARKED = ("README.md", dag.comparison.PAGE)  # their origin is in a comment
 SHOWN = 60  # characters of a card value
 
 
@@ -80,7 +81,7 @@ def _artifacts(found: Any) -> list[Path]:
     return sorted(
         path
         for path in found
-        if (path.suffix in (".parquet", ".json") or path.name == "README.md")
+        if (path.suffix in (".parquet", ".json") or path.name in MARKED)
         and not apart & set(path.parts)
     )
 
