@@ -7,6 +7,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO := results/arith/tiny/metrics.json
+PAGE := results/arith/tiny/report.html
 EMBEDDED := --profile profiles/local --configfile config/embedded/config.yaml
 TARGET ?= results/gsm8k/llama3/metrics.json
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
@@ -26,9 +27,10 @@ hooks: $(READY)  ## install pre-commit and its Git hooks (.pre-commit-config.yam
 	$(BIN)/python -m pip install --quiet -c constraints.txt 'pre-commit>=4'
 	$(BIN)/pre-commit install --install-hooks
 
-demo: $(READY)  ## run every stage on the embedded world and print the table
-	$(RUN) snakemake $(EMBEDDED) -- $(DEMO)
+demo: $(READY)  ## run every stage on the embedded world, print the table, write its page
+	$(RUN) snakemake $(EMBEDDED) -- $(PAGE)
 	$(BIN)/tmap show-metrics $(DEMO)
+	@echo "The page: $(CURDIR)/$(PAGE)"
 
 test: $(READY)  ## run every test
 	$(RUN) pytest -n auto -m "not workflow and not slurm"
@@ -57,8 +59,8 @@ bench: $(READY)  ## run the short benchmarks; print ratios as JSON
 	$(BIN)/python benchmarks/reward_engine.py --quick
 	$(BIN)/python benchmarks/loss_scoring.py --quick
 
-report: $(READY)  ## write report.html of the demo: DAG, plots, run times
-	$(RUN) snakemake $(EMBEDDED) --report report.html -- $(DEMO)
+report: $(READY)  ## write report.html of the demo: DAG, run times, plots, the page
+	$(RUN) snakemake $(EMBEDDED) --report report.html -- $(PAGE)
 
 embedded: embedded-models embedded-judge embedded-history  ## rebuild the embedded world's files (hours)
 

@@ -28,6 +28,14 @@ def test_help_lists_every_command_without_importing_any():
     assert all(f"  {name} " in text for name in cli.summaries())
 
 
+def test_a_shell_completes_commands(monkeypatch):
+    monkeypatch.setenv("_TMAP_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "tmap st")
+    monkeypatch.setenv("COMP_CWORD", "1")
+
+    assert tmap()[1].split() == ["status", "store-gc"]
+
+
 def test_version():
     assert tmap("--version")[:2] == (0, f"tmap {__version__}\n")
 
@@ -43,7 +51,9 @@ def test_every_command_explains_itself(name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["score-indicatr"], "No such command 'score-indicatr'"),
+        (["score-indicatr"], "'score-indicatr'. Did you mean 'score-indicator'?"),
+        (["rnu"], "No such command 'rnu'. Did you mean 'run'?"),
+        (["qqqq"], "No such command 'qqqq'."),
         (["make-world", "--nope"], "No such option: --nope"),
     ],
 )

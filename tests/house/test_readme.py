@@ -31,7 +31,7 @@ def test_the_readme_itself_leads_from_the_demo_to_ones_own_data():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     typed = re.findall(r"^(make|tmap|snakemake) (\S+)", text, re.M)
 
-    assert [word for word, _ in typed] == ["make", "tmap", "tmap", "snakemake"]
+    assert [word for word, _ in typed] == ["make", "tmap", "tmap", "tmap"]
     assert len(text.splitlines()) <= 150  # the demo's table included
 
 

@@ -10,6 +10,7 @@ from scipy.stats import hypergeom
 
 import finished_pages
 from project import ROOT
+from tmap import dag
 from tmap.artifacts import tables
 from tmap.engines.weights import load_tokenizer
 from tmap.page import (
@@ -168,6 +169,21 @@ def test_what_does_not_fit_is_left_out_within_the_room(
     assert len(packed) < 95_000
     assert 0 < len(texts_of(found)) < found["samples"]["n"] <= 3000
     assert sum(map(len, found["questions"]["texts"])) <= 2_000
+
+
+def test_a_comparison_that_selects_nothing_has_a_page_too(tmp_path, tokenizer):
+    path, found = finished_pages.page(tmp_path, tokenizer, n=50, methods=("base",))
+
+    assert found["verdict"]["method"] == "base"
+    assert found["subsets"]["names"] == found["searches"] == []
+    assert len(texts_of(found)) == 50
+    assert "The target model as it is" in path.read_text()
+
+
+def test_the_page_needs_no_column_of_a_method_with_rounds():
+    files = dag.comparison.shown("gsm8k", "llama3", ["evoselect_rounds", "random"], 3)
+    assert not [path for path in files if "/indicators/" in path]
+    assert files[-1] == "results/gsm8k/llama3/random/s2/subset.parquet"
 
 
 def test_data_cannot_end_the_script_that_holds_it():

@@ -13,6 +13,7 @@ from tmap.selection import subset
 from tmap.selection.features import Features, normalised
 
 COLUMNS = ("ifd", "output_length", "perplexity")
+METHODS = ("base", "random", "uniform", "tmap")
 FRACTION = 0.3
 WORDS = (
     "apples boxes cards every first gives half he how in many more of pens she shows "
@@ -58,7 +59,9 @@ def columns(frame, seed=0):
     return found
 
 
-def write(folder, n=400, n_questions=60, texts=None, questions=None, words=60):
+def write(
+    folder, n=400, n_questions=60, texts=None, questions=None, words=60, methods=METHODS
+):
     """Write everything below `folder`; return metrics and `document.Files`.
 
     Parameters
@@ -66,7 +69,7 @@ def write(folder, n=400, n_questions=60, texts=None, questions=None, words=60):
     texts, questions : of the first rows and questions, instead of made ones
     """
     room = folder / finished_runs.ROOM
-    measured = finished_runs.table(folder, n_questions)
+    measured = finished_runs.table(folder, n_questions, methods)
     named = list(measured)
     frame = pool(n, words=words, texts=texts)
     raw = columns(frame)
@@ -87,7 +90,8 @@ def write(folder, n=400, n_questions=60, texts=None, questions=None, words=60):
         ("uniform", 0, np.ones(3)),
         ("tmap", 0, np.array([0.2, 0.4, 0.8])),
     ):
-        named.append(_subset(room, frame, features, method, s, weights))
+        if method in methods:
+            named.append(_subset(room, frame, features, method, s, weights))
     asked = finished_runs.question_ids(n_questions)
     wording = [f"What is {i} and {i}?" for i in range(n_questions)]
     wording[: len(questions or [])] = questions or []

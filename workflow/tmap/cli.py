@@ -17,13 +17,16 @@ from typer.core import TyperGroup
 from tmap import __version__
 from tmap.artifacts.rules import CHAPTERS, RULES
 from tmap.artifacts.secrets import hide
-from tmap.errors import BudgetSpent, OutOfMemory, TmapError
+from tmap.errors import BudgetSpent, OutOfMemory, TmapError, nearest
 from tmap.jobs import attempts, log
 from tmap.jobs.failures import ERROR
 
 #: Commands that people type, in the order of use. The others are jobs of the workflow, or
 #: make the worlds that it is tried on.
-PEOPLE = ("init", "check", "plan", "status", "show-metrics", "store-gc")
+PEOPLE = (
+    *("init", "check", "plan", "run", "status", "show-metrics", "open"),
+    "store-gc",
+)
 FOLDER = Path(__file__).parent / "commands"
 
 
@@ -64,8 +67,15 @@ class LazyGroup(TyperGroup):
             return None
         module = importlib.import_module(f"tmap.commands.{name.replace('-', '_')}")
         single = typer.Typer(add_completion=False)
-        single.command(name, help=module.__doc__)(module.run)
+        settings = getattr(module, "CONTEXT", None)
+        single.command(name, help=module.__doc__, context_settings=settings)(module.run)
         return typer.main.get_command(single)
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+        name = args[0]
+        if not name.startswith("-") and name not in summaries():
+            ctx.fail(f"No such command '{name}'.{nearest(name, summaries())}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         for heading, names in panels().items():
@@ -75,7 +85,6 @@ class LazyGroup(TyperGroup):
 
 app = typer.Typer(
     cls=LazyGroup,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,  # plain tracebacks in logs, without local values
 )

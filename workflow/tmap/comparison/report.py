@@ -90,14 +90,19 @@ def markdown(metrics: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def show(metrics: dict[str, Any], console: Console) -> None:
-    """Print the table, with colours only if `console` is a terminal."""
+def show_table(metrics: dict[str, Any], console: Console) -> None:
+    """Print the results table, with colours only if `console` is a terminal."""
     console.print(_caption(metrics), style="bold", markup=False, highlight=False)
     table = _table(HEADINGS)
     for row in rows(metrics):
         table.add_row(*map(_cell, HEADINGS, row))
     console.print(table)
     _say(console, effect(metrics))
+
+
+def show(metrics: dict[str, Any], console: Console) -> None:
+    """Print the table, readings, verdicts, weights and warnings."""
+    show_table(metrics, console)
     if readings(metrics):
         console.print()
         table = _table(READING_HEADINGS)

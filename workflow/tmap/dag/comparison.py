@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from tmap.dag.certificate import certified
 from tmap.dag.indicators import indicator_files
+from tmap.dag.methods import rounds_of
 from tmap.dag.search import search_files, values_file
 from tmap.dag.training import arm_files, arms, trains
 
@@ -49,7 +50,10 @@ def shown(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[st
         for s in sorted({s for s, _ in arms(method, n_seeds)}):
             found.append(f"results/{dataset}/{model}/{method}/s{s}/subset.parquet")
             found += values_file(dataset, model, method, str(s))
-        found += indicator_files(dataset, model, method)
+        if not rounds_of(
+            method
+        ):  # its columns are of its rounds' pools, not of this one
+            found += indicator_files(dataset, model, method)
     return list(dict.fromkeys(found))
 
 

@@ -22,17 +22,18 @@ const put = (node, ...children) => fill(node, null, children);
 const swap = (node, ...children) => { node.replaceChildren(); return put(node, ...children); };
 const body = (section) => document.querySelector(`#${section} .body`);
 
+const WHOLE = new Intl.NumberFormat("en-US"), DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+
 // A number with about four significant digits; an en dash for none.
 function number(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (value === 0 || Number.isInteger(value)) return value.toLocaleString("en-US");
+  if (Number.isInteger(value) && Math.abs(value) < 1e9) return WHOLE.format(value);
   const size = Math.abs(value);
-  if (size >= 1e7 || size < 1e-3) return value.toExponential(2);
-  return Number(value.toPrecision(4)).toLocaleString("en-US", { maximumFractionDigits: 6 });
+  return size >= 1e7 || size < 1e-3 ? value.toExponential(2) : DIGITS.format(value);
 }
 
 const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
-const count = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en-US"));
+const count = (value) => (value === null || value === undefined ? "–" : WHOLE.format(value));
 const percent = (share, digits = 1) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(digits)} %`);
 const points = (share) => `${share < 0 ? "−" : "+"}${Math.abs(100 * share).toFixed(1)}`;
 const range = (bounds, show) => (bounds ? `${show(bounds[0])} to ${show(bounds[1])}` : "–");

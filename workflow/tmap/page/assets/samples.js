@@ -104,18 +104,21 @@ function drawSamples(data, rows, state) {
 
   function refresh() {
     if (words && !haystack) haystack = new Map([...rows.texts].map(([i, text]) => [i, text.p.map(([part]) => part).join(" ").toLowerCase()]));
-    const pass = passes[filter], picked = [];
-    for (let i = 0; i < rows.n; i++) if (pass(i) && found(i)) picked.push(i);
-    const key = keyOf(), sign = sort.down ? -1 : 1;
-    const keys = picked.map(key);
-    const order = Int32Array.from(picked.keys());
-    order.sort((a, b) => {
-      const x = keys[a], y = keys[b];
-      if (typeof x === "string") return sign * (x < y ? -1 : x > y ? 1 : 0) || a - b;
-      const [p, q] = [Number.isNaN(x), Number.isNaN(y)];
-      if (p || q) return p - q || a - b; // unscored rows are last either way
-      return x === y ? a - b : sign * (x < y ? -1 : 1);
-    });
+    const pass = passes[filter], picked = new Int32Array(rows.n);
+    let n = 0;
+    for (let i = 0; i < rows.n; i++) if (pass(i) && found(i)) picked[n++] = i;
+    const key = keyOf(), sign = sort.down ? -1 : 1, order = Int32Array.from({ length: n }, (_, at) => at);
+    if (sort.key === "id" || sort.key === "start") {
+      const keys = Array.from(picked.subarray(0, n), key);
+      order.sort((a, b) => sign * (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : 0) || a - b);
+    } else {
+      const keys = new Float64Array(n);
+      for (let at = 0; at < n; at++) {
+        const value = key(picked[at]);
+        keys[at] = Number.isNaN(value) ? sign * Infinity : value; // unscored rows are last
+      }
+      order.sort((a, b) => sign * (keys[a] - keys[b]) || a - b);
+    }
     shown = order.map((at) => picked[at]);
     state.shown = shown;
     heads.forEach((button, at) => {
