@@ -4,8 +4,8 @@ Prints JSON. `seconds`: processor time of all that `write_page` computes; `megab
 of the file; `rows_in_page` and `texts_at_most`: rows and texts in it. With Chromium
 and Playwright's package also `ready_seconds`: from opening the file until it is drawn;
 `sort_ms`: of all rows by a column; `frame_ms`: the median and the longest frame while the
-table scrolls through its middle, 100 pixels a frame. Pools, columns and answers are made up; rows have about 600
-characters.
+table scrolls through its middle, 100 pixels a frame. Pools, columns and answers are made;
+rows have about 600 characters.
 
     OMP_NUM_THREADS=1 python benchmarks/page.py
 """
