@@ -99,7 +99,7 @@ def make(
         texts,
         Ledger(folder / "ledger.jsonl"),
     )
-    return groups.Search(candidates, probe, how, (0.0, 1.0), M, seed), lm
+    return groups.Search(candidates, probe, (0.0, 1.0), seed), lm
 
 
 def learn(search: groups.Search) -> groups.Result:

@@ -70,6 +70,7 @@ class Candidates:
     ) -> None:
         self.pool, self.texts = pool, texts
         self.features, self.search = features, search
+        self.n_selected = n_selected
         self.rows = np.flatnonzero(shown)
         self.ties = ranking.tie_rank(pool["text_hash"], pool["sample_id"])
         self.n_needed = dealing.n_needed(

@@ -23,20 +23,19 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from tmap.artifacts import files, provenance, tables
-from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
 from tmap.search import group_model, posterior, value_model
 from tmap.search.demonstrations import Candidates
 from tmap.search.design import Design
 from tmap.search.group_model import Data, Fit
 from tmap.search.ledger import short_digest
-from tmap.search.outcome import Evaluation
+from tmap.search.outcome import Evaluation, confirmed, timing
 from tmap.search.probe import FewShot, Group
 from tmap.selection import ranking
 
 logger = logging.getLogger(__name__)
-#: Draws of the coefficients behind the expected gain.
-N_DRAWS = 200
+#: Draws of the coefficients behind the expected gain of going on.
+GAIN_DRAWS = 200
 
 
 @dataclass
@@ -90,10 +89,9 @@ class Search:
 
     Parameters
     ----------
-    candidates : the pool and its columns
+    candidates : the pool and its columns; `search.groups` of its card is set
     probe : answers to questions after groups
-    how, bounds : of the method card; `how.groups` is set
-    n_selected : M
+    bounds : of the weights
     seed : of groups, draws and trees
     """
 
@@ -101,15 +99,13 @@ class Search:
         self,
         candidates: Candidates,
         probe: FewShot,
-        how: SearchSection,
         bounds: tuple[float, float],
-        n_selected: int,
         seed: int,
     ) -> None:
+        how = candidates.search
         assert how.groups is not None
-        self.candidates, self.probe, self.how = candidates, probe, how
+        self.candidates, self.probe = candidates, probe
         self.budget, self.bounds, self.seed = how.groups, bounds, seed
-        self.n_selected = n_selected
         self.matrix = candidates.features.matrix
         self.names = list(candidates.features.names)
         self.signed = bounds[0] < 0
@@ -150,12 +146,10 @@ class Search:
             self.asked.groups += groups
             self.asked.rounds += [number] * len(groups)
             self.asked.correct += list(correct)
-            with threadpool_limits(
-                1
-            ):  # another number of threads may round differently
+            with threadpool_limits(1):  # another number may round differently
                 data = self.asked.data(self.matrix)
                 found = group_model.fit(data, self.signed)
-                drawn = found.draws(N_DRAWS, self.signed, self.rng)
+                drawn = found.draws(GAIN_DRAWS, self.signed, self.rng)
                 lacks = group_model.regret(found, drawn, self.matrix, self.select)
             self._record(number, correct, groups, found, lacks, thinking, total)
             if lacks < self.budget.stop_below:
@@ -166,13 +160,11 @@ class Search:
     def select(self, weights: np.ndarray) -> np.ndarray:
         """(M,) row numbers that (K,) weights would select."""
         score = ranking.scores(self.matrix, weights)
-        return ranking.top(score, self.candidates.ties, self.n_selected)
+        return ranking.top(score, self.candidates.ties, self.candidates.n_selected)
 
     def _check_replay(self, key: str, number: int, groups: list[Group]) -> None:
-        ledger, said = (
-            self.probe.ledger,
-            short_digest([list(map(list, g)) for g in groups]),
-        )
+        ledger = self.probe.ledger
+        said = short_digest([list(map(list, group)) for group in groups])
         known = ledger.proposals.get(key, {}).get(number)
         if known is None:
             if key not in ledger.searches:
@@ -213,21 +205,16 @@ class Search:
                 "raced": False,
             }
         )
-        probe, spent = self.probe, self.probe.spent
-        in_engine = spent.prefill_seconds + spent.decode_seconds
+        probe = self.probe
         self.times.append(
-            {
-                "iteration": number,
-                "reward_seconds": probe.seconds,
-                "prefill_seconds": spent.prefill_seconds,
-                "decode_seconds": spent.decode_seconds,
-                "score_seconds": max(0.0, probe.seconds - in_engine),
-                "floor_seconds": spent.floor_seconds if in_engine else 0.0,
-                "prompt_tokens": spent.prompt_tokens,
-                "optimizer_seconds": thinking,
-                "new_tokens": probe.new_tokens,
-                "ledger_hits": probe.hits,
-            }
+            timing(
+                number,
+                probe.seconds,
+                probe.spent,
+                thinking,
+                probe.new_tokens,
+                probe.hits,
+            )
         )
         logger.info(
             "round %d: %d of %d groups asked, accuracy %.3f, a better selection may gain "
@@ -290,13 +277,16 @@ def learn(
     interval = group_model.relative_intervals(drawn, relative) if learns else None
     if not worth.learns:
         values = matrix.mean(axis=1)
-    confirmed = [
-        _confirmed("weights", ranking.scores(matrix, weights), confirm),
-        _confirmed("value", values, confirm),
-        _confirmed("uniform", ranking.scores(matrix, uniform), confirm),
+    rankings = {
+        "weights": ranking.scores(matrix, weights),
+        "value": values,
+        "uniform": ranking.scores(matrix, uniform),
+    }
+    checked = [
+        confirmed(name, confirm(score).outcome) for name, score in rankings.items()
     ]
-    warnings = [*notes["warnings"], *_doubts(known, worth, learns)]
-    for warning in warnings[len(notes["warnings"]) :]:
+    poor = [*search.probe.warnings(), *_doubts(known, worth, learns)]
+    for warning in poor:
         logger.warning(warning)
     summary = {
         "indicators": names,
@@ -305,16 +295,16 @@ def learn(
         "interval": None if interval is None else interval.tolist(),
         "abstains": not learns,
         "iteration": None,
-        "reward": confirmed[0]["reward"],
+        "reward": checked[0]["reward"],
         "reward_search": None,
-        "uniform_reward": confirmed[-1]["reward"],
-        "confirm": confirmed,
+        "uniform_reward": checked[-1]["reward"],
+        "confirm": checked,
         "n_evaluations": len(search.asked.groups),
         "groups": group_model.about(names, found, known, data, lacks),
         "value": worth.about() | {"partial_dependence": curves},
         **notes,
-        "warnings": warnings,
-        "new_tokens": _tokens(search),
+        "warnings": [*notes["warnings"], *poor],
+        "new_tokens": search.probe.n_tokens,
     }
     ids = search.candidates.pool["sample_id"].to_numpy()
     return Result(
@@ -324,20 +314,6 @@ def learn(
         pd.DataFrame({"sample_id": ids, "value": values}),
         summary,
     )
-
-
-def _confirmed(
-    name: str, score: np.ndarray, confirm: Callable[[np.ndarray], Evaluation]
-) -> dict[str, Any]:
-    outcome = confirm(score).outcome
-    logger.info("confirm %s: reward %.4f", name, outcome.reward)
-    error = outcome.se_groups
-    return {
-        "name": name,
-        "reward": outcome.reward,
-        "se_items": outcome.se_items,
-        "se_groups": None if np.isnan(error) else error,
-    }
 
 
 def _doubts(
@@ -357,12 +333,3 @@ def _doubts(
             "so row values are the mean of the columns"
         )
     return found
-
-
-def _tokens(search: Search) -> int | None:
-    """Tokens behind all answers; None where options are scored and nothing is written."""
-    if search.probe.marking.is_choice:
-        return None
-    known = search.probe.ledger.answers
-    keys = {search.probe.key(group) for group in search.asked.groups}
-    return sum(known[key]["new_tokens"] for key in sorted(keys))

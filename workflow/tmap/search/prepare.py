@@ -145,10 +145,7 @@ def run_groups(
         ready.candidates.texts,
         main.ledger,
     )
-    n_selected = ranking.n_selected(card["fraction"], len(ready.candidates.pool))
-    search = groups.Search(
-        ready.candidates, probe, card["search"], card["bounds"], n_selected, seed
-    )
+    search = groups.Search(ready.candidates, probe, card["bounds"], seed)
     key = ready.candidates.groups_key(card["bounds"], seed, probe.identity())
 
     def confirm(score: np.ndarray) -> outcome.Evaluation:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,9 +25,12 @@ from tmap.evaluation.marking import (
     mark_choice,
     option_ids,
 )
-from tmap.evaluation.readers import READER_VERSION
 from tmap.prompts.renderer import Demo, Renderer
+from tmap.search import answers
 from tmap.search.ledger import Ledger, short_digest
+
+#: Token ids of one whole prompt.
+Prompt = list[int]
 
 
 class Group(NamedTuple):
@@ -58,7 +61,7 @@ class FewShot:
     Attributes
     ----------
     spent, seconds, new_tokens, hits : of the last call of `ask`
-    unread : answers so far in which the reader found nothing
+    used : keys of the groups asked so far
     """
 
     lm: LanguageModel
@@ -71,6 +74,7 @@ class FewShot:
     seconds: float = 0.0
     new_tokens: int = 0
     hits: int = 0
+    used: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._rows: list[dict[str, Any]] = self.questions.to_dict("records")
@@ -82,38 +86,32 @@ class FewShot:
         together as the engine takes; a kill loses those.
         """
         start, before = time.monotonic(), copy(self.lm.spent)
-        keys = [self.key(group) for group in groups]
-        known = self.ledger.answers
-        missing = [i for i, key in enumerate(keys) if key not in known]
+        prompts = [self._prompts(group) for group in groups]
+        keys = [self._key(g, p) for g, p in zip(groups, prompts, strict=True)]
+        missing = [i for i, key in enumerate(keys) if key not in self.ledger.answers]
         self.hits = len(groups) - len(missing)
         self.new_tokens = 0
         while missing:
             self.ledger.keep_batch(self.lm)
             n = max(1, self.lm.batch_size // len(groups[0].questions))
             some, missing = missing[:n], missing[n:]
-            found = self._answer([groups[i] for i in some])
+            found = self._answer([groups[i] for i in some], [prompts[i] for i in some])
             self.ledger.keep_batch(self.lm)
             for i, (marked, tokens) in zip(some, found, strict=True):
                 self.new_tokens += tokens
-                self.ledger.append(
-                    {
-                        "type": "answers",
-                        "key": keys[i],
-                        "correct": "".join("01"[reply.is_correct] for reply in marked),
-                        "new_tokens": tokens,
-                        "unread": self._unread(marked),
-                        "rows": self.lm.batch_size,
-                    }
-                )
+                rows = self.lm.batch_size
+                answers.keep(self.ledger, keys[i], marked, tokens, self.marking, rows)
+        self.used |= set(keys)
         self.spent = self.lm.spent.since(before)
         self.seconds = time.monotonic() - start if self.hits < len(groups) else 0.0
-        marks = [[c == "1" for c in known[key]["correct"]] for key in keys]
-        return np.array(marks, dtype=bool).reshape(len(groups), -1)
+        return answers.marks(self.ledger, keys).reshape(len(groups), -1)
 
-    def _answer(self, groups: Sequence[Group]) -> list[tuple[list[Marked], int]]:
+    def _answer(
+        self, groups: Sequence[Group], prompts_of: Sequence[list[Prompt]]
+    ) -> list[tuple[list[Marked], int]]:
         """Marked answers of each group and how many tokens were generated for them."""
         asked = [self._rows[q] for group in groups for q in group.questions]
-        prompts = [prompt for group in groups for prompt in self._prompts(group)]
+        prompts = [prompt for its in prompts_of for prompt in its]
         if self.marking.is_choice:
             options = [option_ids(self.renderer, row, self.marking) for row in asked]
             (found,) = self.lm.option_nll([[]], prompts, options)
@@ -137,18 +135,23 @@ class FewShot:
         parts = [marked[i : i + q] for i in range(0, len(marked), q)]
         return [([m for m, _ in part], sum(n for _, n in part)) for part in parts]
 
-    def _prompts(self, group: Group) -> list[list[int]]:
-        """Token ids of the whole prompt of each question."""
+    def _prompts(self, group: Group) -> list[Prompt]:
+        """The whole prompt of each question."""
         demos = [self.texts[row] for row in group.rows]
         texts = [self._rows[q]["question"] for q in group.questions]
         found = [self.renderer.render(text, demos) for text in texts]
         return [[*prompt.prefix, *prompt.question] for prompt in found]
 
-    def _unread(self, marked: Sequence[Marked]) -> int:
-        """Written answers in which the metric's reader found nothing."""
+    @property
+    def n_tokens(self) -> int | None:
+        """Tokens behind all answers; None where options are scored, nothing is written."""
         if self.marking.is_choice:
-            return 0
-        return sum(getattr(reply, self.marking.metric) is None for reply in marked)
+            return None
+        return answers.n_tokens(self.ledger, self.used)
+
+    def warnings(self) -> list[str]:
+        """Reasons why the answers so far are a poor guide."""
+        return answers.warnings(self.ledger, self.used, self.questions, self.marking)
 
     def identity(self) -> str:
         """Digest of all that can change an answer, except the rows that are shown."""
@@ -158,16 +161,9 @@ class FewShot:
 
     def key(self, group: Group) -> str:
         """Digest of the exact request: token ids, question ids, decoding and reading."""
+        return self._key(group, self._prompts(group))
+
+    def _key(self, group: Group, prompts: list[Prompt]) -> str:
         rows = [self._rows[q] for q in group.questions]
-        request = {
-            "prompts": self._prompts(group),
-            "ids": [row["question_id"] for row in rows],
-            "choices": [
-                None if row["choices"] is None else list(row["choices"]) for row in rows
-            ],
-            "gold": [row["gold"] for row in rows],
-            "marking": [READER_VERSION, *asdict(self.marking).values()],
-            "stop": list(self.renderer.stop),
-            "engine": self.lm.key,
-        }
-        return short_digest(request)
+        asked = answers.request(self.lm, self.renderer, rows, self.marking)
+        return short_digest({"prompts": prompts} | asked)
