@@ -288,6 +288,7 @@ def about(
         "indicators": names,
         "n_groups": len(data.y),
         "accuracy": found.mean,
+        "mean_columns": found.centre.tolist(),
         "coefficients": found.beta.tolist(),
         "unbounded": found.free.tolist(),
         "unbounded_interval": coefficient_intervals(found, len(data.y)).tolist(),
