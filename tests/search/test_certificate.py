@@ -162,7 +162,7 @@ def test_raced_points_have_partial_rewards_and_are_no_sentinels():
 
 def grouped(abstains=False):
     """weights.json of a group search whose line knows only column a."""
-    line = {"coefficients": [0.4, 0.0, 0.0], "mean_columns": [0.5] * 3, "accuracy": 0.6}
+    line = {"coefficients": [0.4, 0.0, 0.0], "mean_columns": [0.5] * 3, "mean": 0.6}
     about = {"weights": [1.0, 0.0, 0.0], "abstains": abstains, "groups": line}
     return {**about, "seed": 3, "iteration": None}
 

@@ -86,7 +86,7 @@ def test_several_questions_behind_each_group_cost_as_many_answers(tokenizer, tmp
     search, lm = make(tmp_path, tokenizer, budget=budget)
     search.run("key")
     assert (len(search.asked.groups), lm.n_asked) == (60, 240)
-    assert {marks.shape for marks in search.asked.correct} == {(4,)}
+    assert {marks.shape for marks in search.asked.answers} == {(4,)}
 
 
 def test_a_search_killed_at_ten_points_ends_with_the_same_bytes(tokenizer, tmp_path):

@@ -114,6 +114,7 @@ _ALL = (
     Rule("choose_tiny", "tiny"),
     Rule("choose_tiny_of_size", "tiny", base="choose_tiny"),
     Rule("search_weights", "search", "gpu", "searching", 720),
+    Rule("compare_probes", "search", "gpu", "searching"),
     Rule("search_groups", "search", "gpu", "searching"),
     Rule("search_consensus", "search", "gpu", "searching"),
     Rule("select_subset", "selection"),

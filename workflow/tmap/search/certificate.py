@@ -121,7 +121,7 @@ def predicted(
     drawn = rng.uniform(lowest, 1.0, (N_PREDICTED, len(beta)))
     points = np.vstack([about["weights"], drawn])
     rewards = [
-        line["accuracy"] + float((matrix[list(rows)].mean(axis=0) - centre) @ beta)
+        line["mean"] + float((matrix[list(rows)].mean(axis=0) - centre) @ beta)
         for rows in subsets(matrix, points, ties, size)
     ]
     frame = pd.DataFrame({"weights": list(points), "reward": rewards})

@@ -287,7 +287,7 @@ def about(
     return {
         "indicators": names,
         "n_groups": len(data.y),
-        "accuracy": found.mean,
+        "mean": found.mean,
         "mean_columns": found.centre.tolist(),
         "coefficients": found.beta.tolist(),
         "unbounded": found.free.tolist(),

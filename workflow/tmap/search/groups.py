@@ -30,7 +30,7 @@ from tmap.search.design import Design
 from tmap.search.group_model import Data, Fit
 from tmap.search.ledger import short_digest
 from tmap.search.outcome import Evaluation, confirmed, timing
-from tmap.search.probe import FewShot, Group
+from tmap.search.probe import Group, Probe
 from tmap.selection import ranking
 
 logger = logging.getLogger(__name__)
@@ -45,17 +45,17 @@ class Asked:
     Attributes
     ----------
     rounds : round of each group
-    correct : (q,) answers of each group
+    answers : (q,) numbers of each group, by the probe
     """
 
     groups: list[Group] = field(default_factory=list)
     rounds: list[int] = field(default_factory=list)
-    correct: list[np.ndarray] = field(default_factory=list)
+    answers: list[np.ndarray] = field(default_factory=list)
 
     def data(self, matrix: np.ndarray) -> Data:
         rows = np.array([group.rows for group in self.groups])
-        answers = np.array([marks.mean() for marks in self.correct])
-        return Data(matrix[rows].mean(axis=1), answers)
+        measured = np.array([values.mean() for values in self.answers])
+        return Data(matrix[rows].mean(axis=1), measured)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Search:
     def __init__(
         self,
         candidates: Candidates,
-        probe: FewShot,
+        probe: Probe,
         bounds: tuple[float, float],
         seed: int,
     ) -> None:
@@ -113,13 +113,13 @@ class Search:
         self.trace: list[dict[str, Any]] = []
         self.times: list[dict[str, Any]] = []
         self.rng = np.random.default_rng([seed, 1])
+        n_questions = len(probe.questions)
+        per_group = min(self.budget.per_group, n_questions)
+        self.total = max(8, self.budget.n_answers // per_group)
+        if probe.name == "sft":  # a training is asked everything
+            per_group, self.total = n_questions, how.sft.n_groups
         self.design = Design(
-            self.matrix,
-            candidates.rows,
-            how.n_shots,
-            len(probe.questions),
-            min(self.budget.per_group, len(probe.questions)),
-            seed,
+            self.matrix, candidates.rows, how.n_shots, n_questions, per_group, seed
         )
 
     def run(self, key: str) -> tuple[Fit, float]:
@@ -129,8 +129,8 @@ class Search:
         ----------
         key : names this search in the ledger
         """
-        total = max(8, self.budget.n_answers // self.design.per_group)
-        sizes = np.diff(np.linspace(0, total, self.budget.rounds + 1).astype(int))
+        rounds = min(self.budget.rounds, self.total)
+        sizes = np.diff(np.linspace(0, self.total, rounds + 1).astype(int))
         found, lacks, drawn = None, 0.0, np.empty((0, 0))
         last = time.monotonic()
         for number, size in enumerate(sizes.tolist()):
@@ -141,17 +141,17 @@ class Search:
                 groups = self.design.dividing(size, first, second)
             self._check_replay(key, number, groups)
             thinking = time.monotonic() - last
-            correct = self.probe.ask(groups)
+            measured = self.probe.ask(groups)
             last = time.monotonic()
             self.asked.groups += groups
             self.asked.rounds += [number] * len(groups)
-            self.asked.correct += list(correct)
+            self.asked.answers += list(measured)
             with threadpool_limits(1):  # another number may round differently
                 data = self.asked.data(self.matrix)
                 found = group_model.fit(data, self.signed)
                 drawn = found.draws(GAIN_DRAWS, self.signed, self.rng)
                 lacks = group_model.regret(found, drawn, self.matrix, self.select)
-            self._record(number, correct, groups, found, lacks, thinking, total)
+            self._record(number, measured, groups, found, lacks, thinking)
             if lacks < self.budget.stop_below:
                 break
         assert found is not None
@@ -184,23 +184,22 @@ class Search:
     def _record(
         self,
         number: int,
-        correct: np.ndarray,
+        measured: np.ndarray,
         groups: list[Group],
         found: Fit,
         lacks: float,
         thinking: float,
-        total: int,
     ) -> None:
-        accuracy = correct.mean(axis=1)
-        spread = accuracy.std(ddof=1) / len(accuracy) ** 0.5
+        means = measured.mean(axis=1)
+        spread = means.std(ddof=1) / len(means) ** 0.5
         self.trace.append(
             {
                 "iteration": number,
                 "weights": group_model.scaled(found.beta, self.bounds),
-                "reward": float(accuracy.mean()),
+                "reward": float(means.mean()),
                 "reward_se_items": float("nan"),
                 "reward_se_groups": float(spread),
-                "group_accuracy": accuracy,
+                "group_accuracy": means,
                 "exemplars": self.candidates.ids(np.array([g.rows for g in groups])),
                 "raced": False,
             }
@@ -217,13 +216,14 @@ class Search:
             )
         )
         logger.info(
-            "round %d: %d of %d groups asked, accuracy %.3f, a better selection may gain "
-            "%.1f points, %.1fs",
+            "round %d: %d of %d groups asked, mean %.3f %s, a better selection may gain "
+            "%.4f, %.1fs",
             number + 1,
             len(self.asked.groups),
-            total,
-            accuracy.mean(),
-            100 * lacks,
+            self.total,
+            means.mean(),
+            probe.unit,
+            lacks,
             probe.seconds,
         )
 
@@ -239,7 +239,7 @@ class Search:
                     questions[list(group.questions)].tolist()
                     for group in self.asked.groups
                 ],
-                "is_correct": [marks.tolist() for marks in self.asked.correct],
+                "answers": [values.tolist() for values in self.asked.answers],
                 "expected": found.predict(self.asked.data(self.matrix).x),
             }
         )
@@ -285,7 +285,8 @@ def learn(
     checked = [
         confirmed(name, confirm(score).outcome) for name, score in rankings.items()
     ]
-    poor = [*search.probe.warnings(), *_doubts(known, worth, learns)]
+    reacts = notes["probe"].get("compared")
+    poor = [*search.probe.warnings(), *_doubts(known, worth, learns, reacts)]
     for warning in poor:
         logger.warning(warning)
     summary = {
@@ -317,15 +318,17 @@ def learn(
 
 
 def _doubts(
-    known: group_model.Skill, worth: value_model.Skill, learns: bool
+    known: group_model.Skill,
+    worth: value_model.Skill,
+    learns: bool,
+    compared: dict[str, Any] | None,
 ) -> list[str]:
     found = []
     if not learns:
         found.append(
             f"the columns do not predict which groups answer better (p {known.p:.2f}, "
             f"held-out R2 {known.r2:.3f}), so the search abstains: its weights are equal, "
-            "as in method uniform; ask more (search: groups: n_answers) or bring columns "
-            "that see what matters"
+            f"as in method uniform; {_advice(compared)}"
         )
     if not worth.learns:
         found.append(
@@ -333,3 +336,19 @@ def _doubts(
             "so row values are the mean of the columns"
         )
     return found
+
+
+def _advice(compared: dict[str, Any] | None) -> str:
+    more = "ask more (search: groups: n_answers) or bring columns that see what matters"
+    if compared is None:
+        return more
+    name = compared["chosen"]
+    faults = compared["probes"][name]["faults"]
+    seen = [fault for fault, found in faults.items() if found["sees"]]
+    if not seen:
+        return f"probe {name} reacts to no planted fault either; try another probe"
+    told = ", ".join(f"{fault} (t {faults[fault]['t']:.1f})" for fault in seen)
+    return (
+        f"its probe {name} does react to planted faults: {told}; so it is the columns "
+        "that do not know: bring others that see what matters"
+    )

@@ -51,12 +51,11 @@ class Evaluation:
 def confirmed(name: str, outcome: Outcome) -> dict[str, Any]:
     """What weights.json says of a candidate on the confirm set."""
     logger.info("confirm %s: reward %.4f", name, outcome.reward)
-    error = outcome.se_groups
+    errors = {"se_items": outcome.se_items, "se_groups": outcome.se_groups}
     return {
         "name": name,
         "reward": outcome.reward,
-        "se_items": outcome.se_items,
-        "se_groups": None if np.isnan(error) else float(error),
+        **{key: None if np.isnan(e) else float(e) for key, e in errors.items()},
     }
 
 
