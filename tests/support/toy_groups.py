@@ -13,12 +13,12 @@ from tmap.cards.method import GroupsSection, SearchSection
 from tmap.cards.model import PromptSection
 from tmap.engines.base import Spent
 from tmap.evaluation.marking import Marking
+from tmap.groups import search as groups
+from tmap.groups.probe import Exam, FewShot
 from tmap.prompts.renderer import Demo, Renderer
-from tmap.search import groups
 from tmap.search.demonstrations import Candidates
 from tmap.search.ledger import Ledger
 from tmap.search.outcome import Evaluation, Outcome
-from tmap.search.probe import Exam, FewShot
 from tmap.selection.features import Features
 
 N, K, M = 240, 4, 60

@@ -20,14 +20,15 @@ from tmap.cards.method import GroupsSection, SearchSection, SftSection
 from tmap.cards.model import PromptSection
 from tmap.engines.base import Spent
 from tmap.evaluation.marking import Marking
+from tmap.groups import fidelity
+from tmap.groups import search as groups
+from tmap.groups.likelihood import GoldLikelihood
+from tmap.groups.probe import Exam, FewShot, Probe
+from tmap.groups.short_training import Trained
 from tmap.prompts.renderer import Renderer
-from tmap.search import fidelity, groups
 from tmap.search.demonstrations import Candidates, Texts
 from tmap.search.ledger import Ledger
-from tmap.search.likelihood import GoldLikelihood
 from tmap.search.outcome import Evaluation, Outcome
-from tmap.search.probe import Exam, FewShot, Probe
-from tmap.search.short_training import Trained
 from tmap.selection.features import Features
 
 N, K, M = 240, 4, 60

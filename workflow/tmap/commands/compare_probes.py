@@ -29,14 +29,15 @@ def run(
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,
 ) -> None:
-    from tmap.search import prepare, prepare_groups
+    from tmap.groups import prepare
+    from tmap.search.prepare import Inputs
 
     names = {"dataset": dataset, "model": model, "method": method}
     old, columns = history.split(), indicators or []
     read = (pool, questions, tiny, confirm, model_file)
-    found = prepare_groups.compare(
+    found = prepare.compare(
         dag.params.compare_probes(**names),
-        prepare.Inputs(*read, old, columns),
+        Inputs(*read, old, columns),
         ledger,
         seed,
         targets,

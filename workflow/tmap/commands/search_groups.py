@@ -36,25 +36,20 @@ def run(
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,
 ) -> None:
-    from tmap.search import prepare, prepare_groups
+    from tmap.groups import prepare
+    from tmap.search.prepare import Inputs
 
     names = {"dataset": dataset, "model": model, "method": method}
     old, columns = history.split(), indicators or []
     files = (pool, questions, tiny, confirm, model_file)
     card = dag.params.search_groups(**names)
     more = [Path(path) if path else None for path in (targets, compared)]
-    result = prepare_groups.run(
-        card, prepare.Inputs(*files, old, columns), ledger, seed, *more
-    )
+    result = prepare.run(card, Inputs(*files, old, columns), ledger, seed, *more)
+    outputs = dict(trace=trace, timings=timings, weights=weights)
+    outputs |= {"groups": groups, "values": values}
     read = [*files, *map(Path, old), *columns, *filter(None, more)]
     result.write(
-        {
-            "trace": trace,
-            "timings": timings,
-            "weights": weights,
-            "groups": groups,
-            "values": values,
-        },
+        outputs,
         seed,
         provenance.fingerprint("search_groups"),
         dag.origin.made("search_groups", read, **names),

@@ -7,7 +7,6 @@ from tmap.artifacts.names import CONSENSUS
 from tmap.cards.method import SEARCHED
 from tmap.dag.data import model_file
 from tmap.dag.indicators import indicator_files
-from tmap.dag.methods import choosing_a_probe
 from tmap.dag.training import arms
 
 
@@ -68,16 +67,3 @@ def warm_start(method: str) -> list[str]:
     """The trace of an earlier search whose best points this method tries first."""
     path = cards.load("methods", method).search.warm_start
     return [path] if isinstance(path, str) else []
-
-
-def targets_file(dataset: str, method: str) -> list[str]:
-    """The worked answers that a method's probe needs, as a list; empty for `icl`."""
-    needs = cards.load("methods", method).search.probe != "icl"
-    return [f"results/{dataset}/targets.parquet"] if needs else []
-
-
-def probes_file(dataset: str, model: str, method: str, seed: str) -> list[str]:
-    """The comparison of probes behind `probe: auto`, as a list."""
-    if not choosing_a_probe([method]):
-        return []
-    return [f"results/{dataset}/{model}/{method}/s{seed}/probes.json"]

@@ -2,13 +2,13 @@
 
 A group is rows of the pool and the questions that are asked after them. A probe turns each
 question into a number; each number is one observation of the group model
-(`tmap.search.group_model`), which does not care what was measured:
+(`tmap.groups.group_model`), which does not care what was measured:
 
     icl           whether the answer is right, the rows shown as demonstrations
     icl_logprob   log-likelihood of the right answer, less what it is without rows
-                  (`tmap.search.likelihood`)
+                  (`tmap.groups.likelihood`)
     sft           the same after a short training on the rows, without demonstrations
-                  (`tmap.search.short_training`)
+                  (`tmap.groups.short_training`)
 
 Many groups with one question each say more than few groups with many, because rows vary
 more than questions do. The price is a prompt of its own for every answer.

@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from tmap.groups.design import Deck
+from tmap.groups.probe import Group, Probe
 from tmap.prompts.conversation import Turn
 from tmap.prompts.renderer import Demo
 from tmap.search.demonstrations import Texts
-from tmap.search.design import Deck
-from tmap.search.probe import Group, Probe
 
 logger = logging.getLogger(__name__)
 FAULTS = ("swapped", "truncated", "shuffled")

@@ -1,7 +1,7 @@
 """A search that asks groups of rows and learns from every answer.
 
-Each round asks groups (`tmap.search.design`), fits the group model to all answers so far
-(`tmap.search.group_model`), and stops where little is left to gain. Weights, row values
+Each round asks groups (`tmap.groups.design`), fits the group model to all answers so far
+(`tmap.groups.group_model`), and stops where little is left to gain. Weights, row values
 and uniform weights are then confirmed on questions that the search never used. Where the
 columns know nothing of the answers, the search abstains: its weights are uniform.
 
@@ -24,13 +24,14 @@ from threadpoolctl import threadpool_limits
 
 from tmap.artifacts import files, provenance, tables
 from tmap.errors import TmapError
-from tmap.search import group_model, posterior, value_model
+from tmap.groups import group_model, value_model
+from tmap.groups.design import Design
+from tmap.groups.group_model import Data, Fit
+from tmap.groups.probe import Group, Probe
+from tmap.search import posterior
 from tmap.search.demonstrations import Candidates
-from tmap.search.design import Design
-from tmap.search.group_model import Data, Fit
 from tmap.search.ledger import short_digest
 from tmap.search.outcome import Evaluation, confirmed, timing
-from tmap.search.probe import Group, Probe
 from tmap.selection import ranking
 
 logger = logging.getLogger(__name__)

@@ -22,16 +22,18 @@ from tmap.artifacts.files import read_json
 from tmap.artifacts.provenance import versions
 from tmap.engines.base import LanguageModel
 from tmap.errors import TmapError
+from tmap.groups import fidelity
+from tmap.groups import search as groups
+from tmap.groups.likelihood import GoldLikelihood
+from tmap.groups.probe import Exam, FewShot, Group, Probe
+from tmap.groups.short_training import Trained
 from tmap.prompts.conversation import Turn
 from tmap.prompts.renderer import Demo
-from tmap.search import fidelity, groups, outcome
+from tmap.search import outcome
 from tmap.search.demonstrations import Candidates, Texts
 from tmap.search.ledger import Ledger
-from tmap.search.likelihood import GoldLikelihood
 from tmap.search.outcome import Outcome
 from tmap.search.prepare import Inputs, Prepared, prepare
-from tmap.search.probe import Exam, FewShot, Group, Probe
-from tmap.search.short_training import Trained
 
 logger = logging.getLogger(__name__)
 

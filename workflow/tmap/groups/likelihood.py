@@ -5,7 +5,7 @@ For options it is the log of the gold option's share, as the metric weighs optio
 log-likelihood of the tokens of the worked answer. Each question's value without any rows
 is subtracted, so that easy and hard questions compare. Unlike a right or wrong answer, the
 number moves with every row, so fewer of them tell as much; what it says of *answers* is
-for `tmap.search.fidelity` to judge.
+for `tmap.groups.fidelity` to judge.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from scipy.special import log_softmax
 from tmap.engines.base import LanguageModel
 from tmap.errors import TmapError
 from tmap.evaluation.marking import Marking, option_ids, option_texts
+from tmap.groups.probe import Exam, Group, Probe, Prompt
 from tmap.prompts.renderer import Demo, Renderer
 from tmap.search import answers
-from tmap.search.probe import Exam, Group, Probe, Prompt
 
 
 def gold_share(nll: Sequence[float], row: Mapping[str, Any], marking: Marking) -> float:

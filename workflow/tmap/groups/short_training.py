@@ -2,7 +2,7 @@
 
 The adapter is trained on the rows as the trainer would train it, and the questions are
 asked without demonstrations. The number is the gain of the right answer's log-likelihood
-(`tmap.search.likelihood`). A training is read in full: every group answers the same
+(`tmap.groups.likelihood`). A training is read in full: every group answers the same
 questions.
 
 The learning rate is the card's, or the one of a few at which training on worked answers to
@@ -20,10 +20,10 @@ import numpy as np
 from tmap.cards.method import SftSection
 from tmap.errors import TmapError
 from tmap.evaluation.marking import option_texts
+from tmap.groups.likelihood import GoldScorer, Scored
+from tmap.groups.probe import Exam, Group
 from tmap.prompts.conversation import Turn
 from tmap.search.ledger import short_digest
-from tmap.search.likelihood import GoldScorer, Scored
-from tmap.search.probe import Exam, Group
 from tmap.training.rows import Row, encode
 
 logger = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from transformers import AutoTokenizer
 import toy_probes
 from tmap.cards.method import MethodCard
 from tmap.evaluation.marking import Marking
-from tmap.search import fidelity, group_model, value_model
-from tmap.search.likelihood import GoldLikelihood, gold_share
-from tmap.search.probe import Group
+from tmap.groups import fidelity, group_model, value_model
+from tmap.groups.likelihood import GoldLikelihood, gold_share
+from tmap.groups.probe import Group
 
 
 @pytest.fixture(scope="module")
