@@ -9,7 +9,9 @@ selects, trains and measures in the embedded world:
   the embedded world's m = 8 spread groups; `top`: the same as the paper deals, m = 5
   groups of the best rows;
 * `groups`: weights within [0, 1] by the group model; `signed`: the same within [-1, 1];
-* `value`: rows ranked by trees on the same answers as `groups`.
+* `value`: rows ranked by trees on the same answers as `groups`;
+* `logprob`, `sft`: `groups` by another probe. A training takes about as long as nine
+  answers there, so `sft_288` trains on 32 groups.
 
 `--splits` also deals the answers of the group model as few groups with many questions.
 JSON goes to stdout, progress to stderr: share of clean rows in the chosen third, accuracy
@@ -68,6 +70,14 @@ def cards_of(budgets: list[int], learners: list[str], splits: list[int]) -> list
                 }
             },
             "groups": {"search": {"groups": groups}},
+            "logprob": {"search": {"groups": groups, "probe": "icl_logprob"}},
+            "sft": {
+                "search": {
+                    "groups": groups,
+                    "probe": "sft",
+                    "sft": {"n_groups": max(8, answers // 9)},
+                }
+            },
             "signed": {"search": {"groups": groups}, "bounds": [-1, 1]},
             "value": {
                 "search": {"groups": groups},
