@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,12 @@ class Room:
         if name == "icl_logprob":
             return GoldLikelihood(exam, texts or pool, self.worked)
         assert isinstance(pool, Texts)
+        found = self._trained(exam, chats or pool.chat)
+        if self.card["search"].sft.learning_rate is None:
+            found.set_rate(self.rate)
+        return found
+
+    def _trained(self, exam: Exam, chats: Callable[[int], Sequence[Turn]]) -> Trained:
         how = self.card["search"].sft
         about = {
             "settings": self.card["train"].model_dump(mode="json"),
@@ -84,8 +90,15 @@ class Room:
             "seed": self.seed,
             "versions": versions(),
         }
-        found = Trained(exam, self.learner, chats or pool.chat, self.worked, how, about)
-        return self._calibrated(found)
+        return Trained(exam, self.learner, chats, self.worked, how, about)
+
+    @cached_property
+    def rate(self) -> float:
+        """The learning rate that helps the tiny set most, whoever is asked then."""
+        main = self.ready.main
+        exam = Exam(main.lm, main.renderer, self.tiny, main.marking, main.ledger)
+        own = self._trained(exam, lambda row: [])
+        return own.calibrate(self.unused().to_dict("records"), self.seed)
 
     def fresh(self) -> pd.DataFrame:
         """Questions for short trainings that no group was asked.
@@ -102,20 +115,6 @@ class Room:
     def unused(self) -> pd.DataFrame:
         """Reward questions that are neither in the tiny set nor in the confirm set."""
         return self.asked[~self.asked["question_id"].isin(self.tiny["question_id"])]
-
-    def _calibrated(self, probe: Trained) -> Trained:
-        """With the learning rate that helps on the tiny set, whoever is asked."""
-        if self.card["search"].sft.learning_rate is None:
-            own = Trained(
-                replace(probe.exam, questions=self.tiny),
-                probe.learner,
-                probe.chats,
-                probe.worked,
-                probe.how,
-                probe.about,
-            )
-            probe.set_rate(own.calibrate(self.unused().to_dict("records"), self.seed))
-        return probe
 
 
 def run(
