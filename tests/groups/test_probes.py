@@ -123,6 +123,17 @@ def test_swapped_answers_are_other_rows_own(tokenizer, tmp_path):
     assert planted.chat(n + 3)[-1] == ("assistant", swapped[3].answer)
 
 
+def test_a_trained_token_counts_three_times_and_every_epoch(tokenizer, tmp_path):
+    world = toy_probes.World(tokenizer, tmp_path)
+    probe = world.trained()
+    every = tuple(range(len(world.questions)))
+    asked = [world.exam().renderer.render(q) for q in world.questions["question"]]
+    read = sum(len(prompt.prefix) + len(prompt.question) for prompt in asked)
+    trained = len(world.exam().renderer.training(world.texts.chat(5)).ids)
+    assert probe.tokens([Group((5,), every)]) == read + 3 * 2 * trained
+    assert probe.tokens([Group((), every)]) == read
+
+
 def test_a_reaction_is_a_one_sided_t_test():
     rng = np.random.default_rng(0)
     values = rng.normal(0.3, 1.0, 24)
@@ -138,12 +149,12 @@ def test_a_fault_that_makes_no_difference_is_seen_by_chance_only():
     assert 5 <= sum(seen) <= 40  # 1 % of 2,000 is 20
 
 
-def about(seconds, **ts):
+def about(tokens, **ts):
     faults = {
         fault: {"t": ts.get(fault, 0.0), "sees": ts.get(fault, 0.0) > 3}
         for fault in fidelity.FAULTS
     }
-    return {"seconds": seconds, "faults": faults}
+    return {"tokens": tokens, "faults": faults}
 
 
 @pytest.mark.parametrize(

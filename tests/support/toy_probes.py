@@ -174,7 +174,7 @@ class World:
     def compare(self) -> dict[str, Any]:
         probes = self.probes(fidelity.Planted(self.texts, 0))
         sizes = {"icl": 3, "icl_logprob": 3, "sft": 16}
-        return fidelity.compare(list(probes.values()), sizes, np.arange(N), N, seed=0)
+        return fidelity.compare(list(probes.values()), sizes, N, seed=0)
 
     def search(self, about: dict[str, Any], compared: bool = True) -> groups.Result:
         name = about["chosen"]

@@ -1,8 +1,9 @@
 """Which probe reacts to what training reacts to, by planted faults.
 
 Few-shot accuracy may not see what training sees: wrong answers in demonstrations hardly
-matter to some models. So faults that need no labels are planted in the answers of random
-groups, and each probe measures every group with and without them::
+matter to some models. So faults are planted in rows that are right: worked answers to
+reward questions that no group is asked. Each probe measures every group of such rows with
+and without each fault::
 
     swapped      the answer belongs to another row
     truncated    two thirds of the answer are missing
@@ -11,7 +12,7 @@ groups, and each probe measures every group with and without them::
 The reaction is the mean of the differences, divided by its standard error (t). A probe
 sees a fault if a one-sided t test over groups says so at 1 %. The short training is the
 measure of what training reacts to; `choose` takes the cheapest probe that sees all that it
-sees.
+sees. Rows of the pool would not do: where most of them are wrong, a fault may even help.
 """
 
 from __future__ import annotations
@@ -39,18 +40,41 @@ ALPHA = 0.01
 WORDS = 3
 
 
+class Worked(Sequence[Demo]):
+    """Reward questions with their right answers, as rows.
+
+    Parameters
+    ----------
+    rows : question and answer of each
+    """
+
+    def __init__(self, rows: Sequence[Demo]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self.rows[row]
+
+    def chat(self, row: int) -> list[Turn]:
+        """The row as a conversation."""
+        question, answer = self.rows[row]
+        return [("user", question), ("assistant", answer)]
+
+
 class Planted(Sequence[Demo]):
-    """The rows of a pool, and after them the same rows with each fault.
+    """Right rows, and after them the same rows with each fault.
 
     Row i with fault k has the number i + (k + 1) N.
 
     Parameters
     ----------
-    texts : the rows of the pool
+    texts : the N right rows
     seed : of the partners whose answers are swapped, and of shuffled words
     """
 
-    def __init__(self, texts: Texts, seed: int) -> None:
+    def __init__(self, texts: Worked | Texts, seed: int) -> None:
         self.texts, self.seed = texts, seed
         order = np.random.default_rng([seed, 4]).permutation(len(texts))
         # The next row in a random order: no row is its own partner.
@@ -99,11 +123,7 @@ def damaged(answer: str, fault: str, rng: np.random.Generator) -> str:
 
 
 def compare(
-    probes: Sequence[Probe],
-    sizes: Mapping[str, int],
-    rows: np.ndarray,
-    n_rows: int,
-    seed: int,
+    probes: Sequence[Probe], sizes: Mapping[str, int], n_rows: int, seed: int
 ) -> dict[str, Any]:
     """Measure every probe's reaction to every fault: the content of probes.json.
 
@@ -111,18 +131,17 @@ def compare(
     ----------
     probes : over the rows of `Planted`
     sizes : probe -> rows of a group
-    rows : numbers of the rows that may be shown
     n_rows : N
     seed : of groups
 
     Returns
     -------
-    `chosen` and `reason`; `probes`: name -> unit, n_groups, seconds (of all its groups;
-    0 if the ledger had them), and for each fault `reaction` (mean difference, in the
+    `chosen` and `reason`; `probes`: name -> unit, n_groups, tokens (read, written and
+    trained on, see `Probe.tokens`), and for each fault `reaction` (mean difference, in the
     probe's unit), `error`, `t`, `p` and `sees`
     """
     found = {
-        probe.name: _reactions(probe, sizes[probe.name], rows, n_rows, seed)
+        probe.name: _reactions(probe, sizes[probe.name], n_rows, seed)
         for probe in probes
     }
     chosen, reason = choose(found)
@@ -130,19 +149,16 @@ def compare(
     return {"chosen": chosen, "reason": reason, "faults": list(FAULTS), "probes": found}
 
 
-def _reactions(
-    probe: Probe, size: int, rows: np.ndarray, n_rows: int, seed: int
-) -> dict[str, Any]:
+def _reactions(probe: Probe, size: int, n_rows: int, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng([seed, 5])
-    deck = Deck(rows, rng)
+    deck = Deck(np.arange(n_rows), rng)
     questions = Deck(np.arange(len(probe.questions)), rng)
     n_asked = len(probe.questions) if probe.name == "sft" else 1
     clean = [
         Group(tuple(deck.deal(size).tolist()), tuple(questions.deal(n_asked).tolist()))
         for _ in range(GROUPS[probe.name])
     ]
-    values = {"": probe.ask(clean).mean(axis=1)}
-    seconds = probe.seconds
+    values, tokens = {"": probe.ask(clean).mean(axis=1)}, probe.tokens(clean)
     for k, fault in enumerate(FAULTS):
         moved = (k + 1) * n_rows
         faulty = [
@@ -150,13 +166,13 @@ def _reactions(
             for group in clean
         ]
         values[fault] = probe.ask(faulty).mean(axis=1)
-        seconds += probe.seconds
+        tokens += probe.tokens(faulty)
     about: dict[str, Any] = {
         "unit": probe.unit,
         "rows": size,
         "n_groups": len(clean),
         "n_questions": n_asked,
-        "seconds": seconds,
+        "tokens": tokens,
         "faults": {f: reaction(values[""] - values[f]) for f in FAULTS},
     }
     for fault in FAULTS:
@@ -182,9 +198,8 @@ def reaction(differences: np.ndarray) -> dict[str, Any]:
 def choose(found: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
     """The cheapest probe that sees every fault that the short training sees, and why.
 
-    Cost is what a probe takes until it is as sure as another one: seconds over t squared,
-    for the fault that it sees worst. Without seconds (all answers were in the ledger) the
-    order of `GROUPS` decides.
+    Cost is what a probe takes until it is as sure as another one: tokens over t squared,
+    for the fault that it sees worst. Tokens are the same on every machine; seconds are not.
     """
     seen = {
         name: [f for f, r in about["faults"].items() if r["sees"]]
@@ -200,7 +215,7 @@ def choose(found: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
 
     def cost(name: str) -> tuple[float, int]:
         worst = min(found[name]["faults"][f]["t"] for f in wanted)
-        return found[name]["seconds"] / worst**2, list(GROUPS).index(name)
+        return found[name]["tokens"] / worst**2, list(GROUPS).index(name)
 
     chosen = min(able, key=cost)
     blind = [name for name in found if name not in able]

@@ -77,8 +77,10 @@ class GoldScorer:
         total, count = self.lm.answer_nll(prompts, fits)
         return -np.asarray(total) / np.asarray(count)
 
-    def answer(self, row: Mapping[str, Any]) -> list[int]:
-        """Token ids of the worked answer to a question."""
+    def text(self, row: Mapping[str, Any]) -> str:
+        """The right answer to a question in full: its option, or the worked answer."""
+        if self.marking.is_choice:
+            return option_texts(dict(row), self.marking)[int(row["gold"])]
         text = self.worked.get(row["question_id"], "")
         if not text.strip():
             raise TmapError(
@@ -86,7 +88,11 @@ class GoldScorer:
                 "which a probe by likelihood needs. Fix the question source, or set "
                 "`search: {probe: icl}` in the method card."
             )
-        return self.renderer.answer(text)
+        return text
+
+    def answer(self, row: Mapping[str, Any]) -> list[int]:
+        """Token ids of the right answer to a question."""
+        return self.renderer.answer(self.text(row))
 
     def _room(self, prompt: Prompt) -> int:
         context = self.lm.context

@@ -24,18 +24,20 @@ from tmap.engines.base import LanguageModel
 from tmap.errors import TmapError
 from tmap.groups import fidelity
 from tmap.groups import search as groups
-from tmap.groups.likelihood import GoldLikelihood
+from tmap.groups.likelihood import GoldLikelihood, GoldScorer
 from tmap.groups.probe import Exam, FewShot, Group, Probe
 from tmap.groups.short_training import Trained
 from tmap.prompts.conversation import Turn
 from tmap.prompts.renderer import Demo
 from tmap.search import outcome
-from tmap.search.demonstrations import Candidates, Texts
+from tmap.search.demonstrations import Candidates, Texts, short_enough
 from tmap.search.ledger import Ledger
 from tmap.search.outcome import Outcome
 from tmap.search.prepare import Inputs, Prepared, prepare
 
 logger = logging.getLogger(__name__)
+#: Fewest right rows that faults are planted in.
+FEWEST = 8
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,17 @@ class Room:
         n = len(self.confirm) or len(self.tiny)
         return rest.head(n).reset_index(drop=True) if len(rest) else self.tiny
 
+    def right_rows(self, n_shots: int) -> fidelity.Worked:
+        """Unused questions with their answers, those short enough to be shown."""
+        main = self.ready.main
+        scorer = GoldScorer(main.lm, main.renderer, main.marking, self.worked)
+        rows = [
+            Demo(row["question"], scorer.text(row))
+            for row in self.unused().to_dict("records")
+        ]
+        fits = short_enough(rows, main.renderer, main.room(n_shots))
+        return fidelity.Worked([r for r, good in zip(rows, fits, strict=True) if good])
+
     def unused(self) -> pd.DataFrame:
         """Reward questions that are neither in the tiny set nor in the confirm set."""
         return self.asked[~self.asked["question_id"].isin(self.tiny["question_id"])]
@@ -153,29 +166,27 @@ def run(
 def compare(
     card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int, targets: Path
 ) -> dict[str, Any]:
-    """Plant faults in the pool and see which probes react: the content of probes.json.
+    """Plant faults in right rows and see which probes react: the content of probes.json.
 
     Parameters
     ----------
     As for `run`
     """
     room = enter(card, inputs, Ledger(ledger), seed, list(fidelity.GROUPS), targets)
-    texts = room.ready.candidates.texts
-    assert isinstance(texts, Texts)
-    planted = fidelity.Planted(texts, seed)
-    probes = [
-        room.probe(
-            name, room.tiny if name == "sft" else room.asked, planted, planted.chat
+    n_shots, size = card["search"].n_shots, card["search"].sft.rows
+    rows = room.right_rows(n_shots)
+    if len(rows) < FEWEST:
+        raise TmapError(
+            f"Probes are compared on worked answers to reward questions that no group is "
+            f"asked, and {len(rows)} are left, of which {FEWEST} are needed. Bring more "
+            "questions, lower tiny.n_anchors or tiny.n_confirm in the dataset card, or "
+            "name a probe: `search: {probe: icl}` in the method card."
         )
-        for name in fidelity.GROUPS
-    ]
-    sizes = {"sft": card["search"].sft.rows}
-    rows = room.ready.candidates.rows
+    planted = fidelity.Planted(rows, seed)
     return fidelity.compare(
-        probes,
-        {probe.name: sizes.get(probe.name, card["search"].n_shots) for probe in probes},
-        rows,
-        len(texts),
+        [room.probe(n, room.tiny, planted, planted.chat) for n in fidelity.GROUPS],
+        {name: size if name == "sft" else n_shots for name in fidelity.GROUPS},
+        len(rows),
         seed,
     )
 

@@ -173,6 +173,14 @@ class Probe(ABC):
         """Reasons why the numbers so far are a poor guide."""
         return []
 
+    def tokens(self, groups: Sequence[Group]) -> int:
+        """What groups cost on any machine: tokens read, written and trained on.
+
+        A trained token counts three times, for its pass forward and back.
+        """
+        requests = [self.request(group) for group in groups]
+        return sum(len(ids) for asked in requests for ids in asked["prompts"])
+
     def prompts(self, group: Group, texts: Sequence[Demo]) -> list[Prompt]:
         """The whole prompt of each question after these demonstrations."""
         demos = [texts[row] for row in group.rows]
@@ -207,6 +215,10 @@ class FewShot(Probe):
         if self.marking.is_choice:
             return None
         return answers.n_tokens(self.ledger, self.used)
+
+    def tokens(self, groups: Sequence[Group]) -> int:
+        keys = [self.key(group) for group in groups]
+        return super().tokens(groups) + answers.n_tokens(self.ledger, keys)
 
     def warnings(self) -> list[str]:
         return answers.warnings(self.ledger, self.used, self.questions, self.marking)

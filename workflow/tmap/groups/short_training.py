@@ -19,7 +19,6 @@ import numpy as np
 
 from tmap.cards.method import SftSection
 from tmap.errors import TmapError
-from tmap.evaluation.marking import option_texts
 from tmap.groups.likelihood import GoldScorer, Scored
 from tmap.groups.probe import Exam, Group
 from tmap.prompts.conversation import Turn
@@ -72,7 +71,6 @@ class Trained(Scored):
     ) -> None:
         super().__init__(exam)
         self.learner, self.chats, self.how, self.about = learner, chats, how, about
-        self.worked = worked
         self.score = GoldScorer(self.lm, self.renderer, self.marking, worked)
         self._rate = how.learning_rate
 
@@ -133,11 +131,7 @@ class Trained(Scored):
         return self._rate
 
     def _worked(self, row: Mapping[str, Any]) -> list[Turn]:
-        if self.marking.is_choice:
-            answer = option_texts(dict(row), self.marking)[int(row["gold"])]
-        else:
-            answer = self.score.worked[row["question_id"]]
-        return [("user", row["question"]), ("assistant", answer)]
+        return [("user", row["question"]), ("assistant", self.score.text(row))]
 
     def _gain(self, chats: Sequence[Sequence[Turn]], questions: Sequence[int]) -> float:
         group = Group((), tuple(questions))
@@ -167,6 +161,14 @@ class Trained(Scored):
             return []
         key = "`train.max_length` in the model card, or the model's context"
         return encode(self.renderer, chats, self.learner.limit, key).rows
+
+    def tokens(self, groups: Sequence[Group]) -> int:
+        trained = sum(
+            len(ids)
+            for group in groups
+            for ids, _ in self.request(group)["training"].get("rows", [])
+        )
+        return super().tokens(groups) + round(3 * self.how.epochs * trained)
 
     def _together(self, n_questions: int) -> int:
         return 1  # one adapter at a time
