@@ -33,6 +33,8 @@ ALLOWED = (
 )
 #: Exports for other runtimes and second copies of the weights, never needed here.
 IGNORED = ("onnx/*", "original/*", "openvino/*", "consolidated*", "*.msgpack")
+#: Folders of the steps of a sentence-transformers model, such as 1_Pooling.
+STEPS = "[0-9]_*"
 #: Bytes left free on the disk after a download.
 SPARE = 1 << 30
 
@@ -234,14 +236,16 @@ def _digest(folder: Path) -> str:
     """SHA-256 over a model's files: weights, configuration, tokenizer."""
     digest = hashlib.sha256()
     for path in files(folder):
-        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 
 def files(folder: Path) -> list[Path]:
     """The files of a model, sorted; none if the folder does not exist."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [p for p in found if p.is_file() and _is_wanted(p.name, code=True)]
+    own = [p for p in found if p.is_file() and _is_wanted(p.name, code=True)]
+    return own + sorted(folder.glob(f"{STEPS}/config.json"))
 
 
 def _is_wanted(name: str, code: bool) -> bool:
