@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from tmap.cards.model import EngineSection, ModelSource
+from tmap.cards.model import EngineSection, ModelCard, ModelSource
 from tmap.data import gguf, models, packages
 from tmap.engines.weights import load_tokenizer, load_weights
 from tmap.errors import TmapError
+from tmap.operations.preflight import target
 
 if not importlib.util.find_spec("gguf"):
     pytest.skip("no package gguf: pip install '.[real]'", allow_module_level=True)
@@ -101,14 +102,19 @@ def test_a_package_is_found_by_its_name(tiny_llama, tmp_path, monkeypatch):
     assert record["gguf"]["file"] == "m.gguf"
 
 
-def test_a_check_writes_no_weights(tiny_llama, tmp_path):
-    write_gguf(tiny_llama["path"], tmp_path / "m.gguf")
+def test_a_check_reads_size_and_tokenizer_and_writes_no_weights(tiny_llama, tmp_path):
+    write_gguf(tiny_llama["path"], tmp_path / "m.gguf", stored="Q8_0")
+    card = ModelCard(source=ModelSource(path=str(tmp_path), gguf="m.gguf"))
 
-    folder, about = gguf.small(tmp_path / "m.gguf", "m")
+    found = target.look(card)
 
-    assert not list(folder.glob("*.safetensors"))
     whole = models.read("t", ModelSource(path=tiny_llama["path"]))
-    assert about["n_parameters"] == whole["n_parameters"]
+    assert found.n_parameters == whole["n_parameters"]
+    assert found.size_bytes == 4 * whole["n_parameters"]
+    assert found.context == 512
+    theirs = load_tokenizer(tiny_llama)
+    assert target.tokenizer(found).encode(TEXTS[0]) == theirs.encode(TEXTS[0])
+    assert not list(found.folder.glob("*.safetensors"))
 
 
 @pytest.mark.parametrize(
