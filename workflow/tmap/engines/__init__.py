@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tmap.cards.model import EngineSection
     from tmap.engines.base import LanguageModel
 
-__all__ = ["is_served", "key_of", "load", "load_config", "load_tokenizer"]
+__all__ = ["around", "is_served", "key_of", "load", "load_config", "load_tokenizer"]
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -69,7 +69,20 @@ def load(
         model = (
             tuned.get_base_model() if engine.quantization else tuned.merge_and_unload()
         )
-    key = key_of(record, engine, adapter)
+    return around(model, record, engine, key_of(record, engine, adapter))
+
+
+def around(
+    model: Any, record: dict[str, Any], engine: EngineSection, key: str
+) -> LanguageModel:
+    """A loaded model as an engine in this process.
+
+    Parameters
+    ----------
+    model : transformers causal language model
+    record, engine : as for `load`
+    key : identifies everything that can change a token
+    """
     kind = _engine(engine.name)
     found: LanguageModel = kind(
         model,

@@ -1,6 +1,7 @@
 """Every answer that the search has paid for, one JSON line each, saved before it is used.
 
     {"type": "answers", "key": "9f2c...", "correct": "0110...", "new_tokens": 812, ...}
+    {"type": "scores", "key": "03be...", "scores": [-1.31, ...], "rows": 128}
     {"type": "search", "search": "71ab...", "versions": {"numpy": "2.4.6", ...}}
     {"type": "batch", "engine": "transformers|...", "rows": 500}
     {"type": "proposal", "search": "71ab...", "iteration": 0, "weights": [...], ...}
@@ -38,6 +39,7 @@ class Ledger:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.answers: dict[str, dict[str, Any]] = {}
+        self.scores: dict[str, dict[str, Any]] = {}
         self.searches: dict[str, dict[str, Any]] = {}
         self.batches: dict[str, int] = {}
         self.proposals: dict[str, dict[int, dict[str, Any]]] = {}
@@ -81,6 +83,8 @@ class Ledger:
     def _index(self, record: dict[str, Any]) -> None:
         if record["type"] == "answers":
             self.answers[record["key"]] = record
+        elif record["type"] == "scores":
+            self.scores[record["key"]] = record
         elif record["type"] == "batch":
             self.batches[record["engine"]] = record["rows"]
         elif record["type"] == "search":
