@@ -112,6 +112,7 @@ _ALL = (
     Rule("measure_gradients", "gradients", "gpu"),
     Rule("gradients", "gradients", "gpu", "gradients", 480),
     Rule("fit_irt", "tiny"),
+    Rule("embed_questions", "tiny", "gpu", "embedding", None, "embed_pool"),
     Rule("choose_tiny", "tiny"),
     Rule("choose_tiny_of_size", "tiny", base="choose_tiny"),
     Rule("search_weights", "search", "gpu", "searching", 720),

@@ -169,8 +169,10 @@ class FilterSection(Section):
     encoder: NameOrNothing = Field(
         default="", description="diversity: model card; '': the target model"
     )
-    pooling: Literal["first", "last", "mean"] = Field(
-        default="last", description="diversity: of hidden states; DEITA uses last"
+    pooling: Literal["first", "last", "mean", "own"] = Field(
+        default="last",
+        description="diversity: of hidden states; DEITA uses last; own: as the folder of "
+        "a sentence-transformers model says",
     )
 
 

@@ -95,5 +95,5 @@ def load(
             "A diversity filter compares embeddings, but none were given. Run `tmap "
             "embed-pool` and name its table (--embeddings)."
         )
-    rows = embed.unit_rows(embed.read(vectors), pool["sample_id"])
+    rows = embed.rows_of(vectors, pool["sample_id"])
     return Sieve(allowed, rows, card["diversity"])

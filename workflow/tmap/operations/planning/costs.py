@@ -170,8 +170,11 @@ def asked_of(judge: JudgeCard, n: int, read: int, written: int, disk: float) -> 
 
 
 def embedding(job: Job, sizes: Sizes) -> Found:
-    found = Work(passes=sizes.rows, read=sizes.rows * sizes.row_tokens)
-    found.disk = 4.0 * 4096 * sizes.rows
+    n, tokens = sizes.rows, sizes.row_tokens
+    if job.rule == "embed_questions":
+        n, tokens = sizes.reward, sizes.question_tokens
+    found = Work(passes=n, read=n * tokens)
+    found.disk = 4.0 * 4096 * n
     return found, job.names["encoder"], 0
 
 
