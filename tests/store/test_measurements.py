@@ -237,14 +237,14 @@ KILLED = """
 import os, signal, sys
 from tmap.store.measurements import Entry, Store
 import pyarrow.parquet as pq
-store, write = Store("digits", {"engine": "gpt"}, sys.argv[1]), pq.write_table
+store = Store("digits", {"engine": "gpt"}, sys.argv[1])
 for n in range(3):
     store.put([Entry(store.key(n), None, n)])
-def torn(table, path, **how):
-    write(table, path)
-    os.truncate(path, 50)
+write = pq.ParquetWriter.write_table
+def torn(writer, table, **how):
+    write(writer, table, **how)
     os.kill(os.getpid(), signal.SIGKILL)
-pq.write_table = torn
+pq.ParquetWriter.write_table = torn
 store.put([Entry(store.key(3), None, 3)])
 """
 

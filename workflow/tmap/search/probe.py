@@ -107,8 +107,8 @@ class FewShot:
                 )
         self.spent = self.lm.spent.since(before)
         self.seconds = time.monotonic() - start if self.hits < len(groups) else 0.0
-        marks = [[c == "1" for c in known[key]["correct"]] for key in keys]
-        return np.array(marks, dtype=bool).reshape(len(groups), -1)
+        n = len(groups[0].questions) if groups else 0
+        return self.ledger.marks(keys, n)
 
     def _answer(self, groups: Sequence[Group]) -> list[tuple[list[Marked], int]]:
         """Marked answers of each group and how many tokens were generated for them."""

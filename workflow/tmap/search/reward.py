@@ -115,7 +115,7 @@ class Reward:
         )
 
     def _accuracy(self, keys: Sequence[str]) -> np.ndarray:
-        marks = np.array([_bits(self.ledger.answers[key]["correct"]) for key in keys])
+        marks = self.ledger.marks(keys, len(self.questions))
         return np.asarray(self.estimate(marks), dtype=float)
 
     def ask(self, groups: Sequence[Sequence[Demo]], since: float | None = None) -> None:
@@ -276,7 +276,3 @@ def hopeless(accuracy: np.ndarray, beat: float, n_questions: int) -> bool:
     share = (mean * asked + 1) / (asked + 2)
     error = max(accuracy.std(ddof=1) / n**0.5, (share * (1 - share) / asked) ** 0.5)
     return bool(accuracy.mean() + t.ppf(1 - LOST, n - 1) * error < beat)
-
-
-def _bits(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), dtype=np.uint8) == ord("1")
