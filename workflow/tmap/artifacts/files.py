@@ -66,7 +66,13 @@ def make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileNotFoundError:  # as below /proc
+        raise TmapError(
+            f"The folder '{folder}' cannot be made: its file system takes none. Give "
+            "another path."
+        ) from None
     sync_folder(folder.parent)
 
 

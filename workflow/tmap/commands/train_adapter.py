@@ -19,7 +19,7 @@ def run(
     model_file: Annotated[Path, typer.Option(help="record of the fetched model")],
     adapter: Annotated[Path, typer.Option(help="adapter_model.safetensors to write")],
     report: Annotated[Path, typer.Option(help="train.json to write")],
-    seed: Annotated[int, typer.Option(help="training seed")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="training seed")] = 0,
     keep_checkpoints: Annotated[
         bool, typer.Option("--keep-checkpoints", help="Do not remove them at the end.")
     ] = False,
