@@ -284,7 +284,7 @@ CASES = [
         "a chat template that fails",
         partial(template, "{{ raise_exception('no') }}"),
         "The chat template fails on 1 exchanges",
-        "it must render them",
+        "it must render that",
         "Set `prompt: {template: plain}`",
     ),
     Case(

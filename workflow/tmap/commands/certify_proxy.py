@@ -37,7 +37,7 @@ def run(
     frames = [tables.read("predictions", path) for path in measured]
     n = card["n_seeds"]
     found = certificate.certify(
-        files.read_json(sentinels),
+        files.read_document("sentinels", sentinels),
         [frames[i : i + n] for i in range(0, len(frames), n)],
         seen,
         method,

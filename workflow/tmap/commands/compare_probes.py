@@ -1,4 +1,4 @@
-"""Plant faults in a pool's answers and see which probes of groups react to them."""
+"""Plant faults in right rows and see which probes of groups react to them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ def run(
     history: Annotated[
         str, typer.Option(help="irt, abilities and responses tables, if any")
     ] = "",
-    seed: Annotated[int, typer.Option(help="of groups and trainings")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of groups and trainings")] = 0,
     indicators: Annotated[
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,

@@ -26,7 +26,7 @@ def run(
 
     names = {"encoder": encoder, "text": text, "pooling": pooling}
     card = dag.params.embed_pool(**names)
-    record = files.read_json(model_file)
+    record = files.read_document("model", model_file)
     code = fingerprint("embed_pool")
     place = card["place"]
     kept = Path(output).with_suffix("") / "checkpoints"

@@ -31,7 +31,7 @@ def run(
         str, typer.Option(help="targets.parquet, if the probe needs worked answers")
     ] = "",
     compared: Annotated[str, typer.Option(help="probes.json of `probe: auto`")] = "",
-    seed: Annotated[int, typer.Option(help="of groups and trees")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of groups and trees")] = 0,
     indicators: Annotated[
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,

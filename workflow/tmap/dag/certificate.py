@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tmap import cards
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import read_document
 from tmap.dag.methods import agreed, asking_groups, searched
 from tmap.dag.tiny import tiny_file
 from tmap.errors import TmapError
@@ -33,7 +33,11 @@ def sentinel_runs(
     chosen : sentinels.json, which may have none; "": as many as the method card says
     """
     how = cards.load("methods", method).certificate
-    n = len(read_json(chosen)["sentinels"]) if chosen else how.n_sentinels
+    n = (
+        len(read_document("sentinels", chosen)["sentinels"])
+        if chosen
+        else how.n_sentinels
+    )
     return [
         f"results/{dataset}/{model}/{method}/s{seed}/k{k}/t{t}/predictions.parquet"
         for k in range(n)

@@ -10,6 +10,9 @@ are, without a prompt template; only `own` adds the prompt that the model's fold
 
 from __future__ import annotations
 
+import logging
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -26,6 +29,7 @@ from tmap.jobs.log import Progress
 from tmap.prompts.conversation import question_of, turns_of
 from tmap.store.measurements import digest
 
+logger = logging.getLogger(__name__)
 Text = Literal["question", "conversation", "reward"]
 Pooling = Literal["first", "last", "mean", "own"]
 #: Texts that are embedded between two writes: the most that a kill can lose.
@@ -74,15 +78,29 @@ class Kept:
         self, texts: Sequence[str], pooling: Pooling
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         path = self.folder / f"{digest([self.who, pooling, list(texts)])}.npz"
-        if path.exists():
-            with np.load(path) as kept:
-                return kept["vectors"], kept["n_tokens"], kept["status"]
+        if (kept := _kept(path, len(texts))) is not None:
+            return kept
         vectors, n_tokens, status = self.encoder.encode(texts, pooling)
         status = status.astype(str)  # objects would be pickled
         with atomic(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, vectors=vectors, n_tokens=n_tokens, status=status)
         attempts.kept()
         return vectors, n_tokens, status
+
+
+def _kept(path: Path, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The arrays of a piece of n texts; None if there is none, or it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path) as file:
+            kept = file["vectors"], file["n_tokens"], file["status"]
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        kept = None
+    if kept is None or {len(part) for part in kept} != {n}:
+        logger.warning("%s is damaged, so its texts are embedded again", path)
+        return None
+    return kept
 
 
 def embed(

@@ -10,7 +10,7 @@ for `tmap.groups.fidelity` to judge.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,7 @@ class Scored(Probe):
             {"type": "scores", "key": key, "scores": scores.tolist(), "rows": rows}
         )
 
-    def _values(self, keys: Iterable[str], groups: Sequence[Group]) -> np.ndarray:
+    def _values(self, keys: Sequence[str], groups: Sequence[Group]) -> np.ndarray:
         found = np.array([self.ledger.scores[key]["scores"] for key in keys])
         base = self._without_rows(sorted({q for g in groups for q in g.questions}))
         return found - np.array([[base[q] for q in g.questions] for g in groups])

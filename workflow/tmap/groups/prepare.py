@@ -18,7 +18,7 @@ import pandas as pd
 
 from tmap import engines
 from tmap.artifacts import tables
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import read_document
 from tmap.artifacts.provenance import versions
 from tmap.engines.base import LanguageModel
 from tmap.errors import TmapError
@@ -150,7 +150,7 @@ def run(
     targets : table 'targets', which likelihoods of written answers need
     compared : what `compare` found, for `probe: auto`
     """
-    about = None if compared is None else read_json(compared)
+    about = None if compared is None else read_document("probes", compared)
     name = card["search"].probe if about is None else about["chosen"]
     room = enter(card, inputs, Ledger(ledger), seed, [name], targets)
     questions = room.tiny if name == "sft" else room.asked
@@ -231,7 +231,7 @@ def _learner(
 ) -> tuple[Any, LanguageModel]:
     from tmap.training.short import ShortTraining
 
-    record, engine = read_json(inputs.model), card["engine"]
+    record, engine = read_document("model", inputs.model), card["engine"]
     if engine.server is not None:
         raise TmapError(
             "A probe by short training needs the model in this process, and the model "

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -151,7 +151,7 @@ class Probe(ABC):
         """Measure groups and put them into the ledger under their keys."""
 
     @abstractmethod
-    def _values(self, keys: Iterable[str], groups: Sequence[Group]) -> np.ndarray:
+    def _values(self, keys: Sequence[str], groups: Sequence[Group]) -> np.ndarray:
         """The numbers of groups that the ledger has."""
 
     def key(self, group: Group) -> str:
@@ -229,8 +229,8 @@ class FewShot(Probe):
     def _together(self, n_questions: int) -> int:
         return max(1, self.lm.batch_size // n_questions)
 
-    def _values(self, keys: Iterable[str], groups: Sequence[Group]) -> np.ndarray:
-        return answers.marks(self.ledger, keys).astype(float)
+    def _values(self, keys: Sequence[str], groups: Sequence[Group]) -> np.ndarray:
+        return self.ledger.marks(keys, len(groups[0].questions)).astype(float)
 
     def _measure(
         self,

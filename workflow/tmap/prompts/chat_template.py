@@ -7,10 +7,11 @@ markers comes from the template; the texts are inserted afterwards, as data.
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, cast
 
 from tmap.errors import TmapError
+from tmap.prompts import bounded
 from tmap.prompts.encoding import SafeTokenizer
 from tmap.prompts.templates import Part, Role, Slot, Turn
 
@@ -41,6 +42,10 @@ class Chat:
                 f"The model's tokenizer has no chat template; one is needed. {FIX}"
             )
         self._tokenizer = tokenizer
+        # Imports what every copy of this process would import again.
+        tokenizer.apply_chat_template(
+            _conversation(1, system=False), tokenize=False, chat_template="x"
+        )
         self._known = cache(self._turns)
         self.literals = self._render_plain(1)
         self._encoder = SafeTokenizer(tokenizer, self.literals)
@@ -53,11 +58,11 @@ class Chat:
     def _turns(self, n: int, system: bool) -> tuple[Turn, ...] | None:
         if not system:
             return self._split(self._render_plain(n), n)
-        from jinja2 import TemplateError
-
         try:
             text = self._render(_conversation(n, system=True))
-        except TemplateError:  # the template refuses the role
+        except bounded.Failed as fault:
+            if not fault.is_refusal:
+                raise _fails("a system text", fault) from None
             return None
         if _mark(Slot("system", 0)) not in text:  # or ignores it
             return None
@@ -93,7 +98,7 @@ class Chat:
 
     def _lead(self, text: str) -> str:
         """White space that the generation prompt leaves to the answer."""
-        opened = self._render(_conversation(1, system=False)[:1], answer_next=True)
+        opened = self._opened
         bos = self._tokenizer.bos_token
         opened = opened.removeprefix(bos) if bos else opened
         written = text.partition(_mark(Slot("assistant", 0)))[0]
@@ -102,17 +107,20 @@ class Chat:
             return rest
         return written[len(written.rstrip(" ")) :]
 
+    @cached_property
+    def _opened(self) -> str:
+        """A question and the prompt for its answer."""
+        try:
+            return self._render(_conversation(1, system=False)[:1], answer_next=True)
+        except bounded.Failed as fault:
+            raise _fails("a question that waits for its answer", fault) from None
+
     def _render_plain(self, n: int) -> str:
         """A conversation of n exchanges without a system text, with every mark once."""
-        from jinja2 import TemplateError
-
         try:
             text = self._render(_conversation(n, system=False))
-        except (TemplateError, TypeError, ValueError) as fault:
-            raise TmapError(
-                f"The chat template fails on {n} exchanges of user and assistant "
-                f"({fault}); it must render them. {FIX}"
-            ) from fault
+        except bounded.Failed as fault:
+            raise _fails(f"{n} exchanges of user and assistant", fault) from None
         marks = [_mark(Slot(r, t)) for t in range(n) for r in ("user", "assistant")]
         places = [text.find(mark) for mark in marks]
         once = all(text.count(mark) == 1 for mark in marks)
@@ -124,14 +132,23 @@ class Chat:
         return text
 
     def _render(self, messages: list[dict[str, str]], answer_next: bool = False) -> str:
-        text: str = self._tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=answer_next,
-            chat_template=STANDSTILL + self._tokenizer.get_chat_template(),
-            date_string=TODAY,
-        )
-        return text
+        def make() -> str:
+            text: str = self._tokenizer.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=answer_next,
+                chat_template=STANDSTILL + self._tokenizer.get_chat_template(),
+                date_string=TODAY,
+            )
+            return text
+
+        return bounded.render(make)
+
+
+def _fails(on: str, fault: bounded.Failed) -> TmapError:
+    return TmapError(
+        f"The chat template fails on {on} ({fault}); it must render that. {FIX}"
+    )
 
 
 def _conversation(n: int, system: bool) -> list[dict[str, str]]:

@@ -75,12 +75,6 @@ def _unread(replies: Sequence[Marked], marking: Marking) -> int:
     return sum(getattr(reply, marking.metric) is None for reply in replies)
 
 
-def marks(ledger: Ledger, keys: Iterable[str]) -> np.ndarray:
-    """(n, q) bool: which of the q answers to each request are correct."""
-    found = [ledger.answers[key]["correct"].encode() for key in keys]
-    return np.array([np.frombuffer(text, dtype=np.uint8) == ord("1") for text in found])
-
-
 def n_tokens(ledger: Ledger, keys: Iterable[str]) -> int:
     """Tokens generated for these requests, now or in an earlier attempt."""
     return sum(ledger.answers[key]["new_tokens"] for key in keys)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from tmap import engines
 from tmap.artifacts import tables
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import read_document
 from tmap.cards.method import SearchSection
 from tmap.engines.base import LanguageModel
 from tmap.errors import TmapError
@@ -277,7 +277,9 @@ class Rewards:
             ledger,
         )
         self.questions = tables.read("questions", inputs.questions)
-        self.lm = lm or engines.load(read_json(inputs.model), card["engine"])
+        self.lm = lm or engines.load(
+            read_document("model", inputs.model), card["engine"]
+        )
         self.renderer = Renderer(self.lm.tokenizer, card["prompt"])
 
     def main(self) -> tuple[Reward, str, str]:

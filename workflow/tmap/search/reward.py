@@ -112,7 +112,8 @@ class Reward:
         )
 
     def _accuracy(self, keys: Sequence[str]) -> np.ndarray:
-        return np.asarray(self.estimate(answers.marks(self.ledger, keys)), dtype=float)
+        marks = self.ledger.marks(keys, len(self.questions))
+        return np.asarray(self.estimate(marks), dtype=float)
 
     def ask(self, groups: Sequence[Sequence[Demo]], since: float | None = None) -> None:
         """Ask what the ledger does not have, and note the cost of each group's answers.
