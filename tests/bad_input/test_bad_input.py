@@ -17,6 +17,8 @@ from cases import (
     api,
     card_text,
     card_values,
+    chats,
+    checkpoints,
     environment,
     pool,
     questions,
@@ -34,7 +36,9 @@ TABLES = {
     "pool": pool.CASES,
     "questions": questions.CASES,
     "responses": responses.CASES,
+    "chat": chats.CASES,
     "model": model_cases.CASES,
+    "checkpoint": checkpoints.CASES,
     "environment": environment.CASES,
     "api": api.CASES,
 }

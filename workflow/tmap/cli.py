@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from tmap import __version__
 from tmap.artifacts.rules import CHAPTERS, RULES
 from tmap.artifacts.secrets import hide
-from tmap.errors import BudgetSpent, OutOfMemory, TmapError
+from tmap.errors import BudgetSpent, OutOfMemory, TmapError, lacking
 from tmap.jobs import attempts, log
 from tmap.jobs.failures import ERROR
 
@@ -121,6 +121,8 @@ def main() -> None:
         final = isinstance(fault, BudgetSpent)
         _end(str(fault), isinstance(fault, OutOfMemory), final)
     except Exception as fault:
+        if isinstance(fault, ImportError) and "tmap" not in (fault.name or ""):
+            _end(str(lacking(fault)))
         print(hide(traceback.format_exc()), end="", file=sys.stderr)
         words = " ".join(str(fault).split())
         # torch's message for a CPU; for a GPU, more memory of the host would not help.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tmap.cards.model import ModelSource
+from tmap.data import checkpoint
 from tmap.data.sources import hub
 from tmap.data.sources.download import sha256_of
 from tmap.errors import TmapError
@@ -32,6 +33,8 @@ ALLOWED = (
 )
 #: Exports for other runtimes and second copies of the weights, never needed here.
 IGNORED = ("onnx/*", "original/*", "openvino/*", "consolidated*", "*.msgpack")
+#: Not fetched from the hub: a merged model's own adapter would be applied again.
+ASIDE = ("adapter_config.json", "adapter_model.*")
 #: Bytes left free on the disk after a download.
 SPARE = 1 << 30
 
@@ -61,6 +64,8 @@ def read(model: str, source: ModelSource) -> dict[str, Any]:
         place = source.hub or ""
         folder, revision = _snapshot(source, place)
         weights = check_folder(folder, place)
+    for note in checkpoint.notes(folder):
+        logger.warning("%s: %s", place, note)
     return {
         "model": model,
         "source": place,
@@ -88,11 +93,8 @@ def check_folder(folder: Path, place: str) -> list[Path]:
     `place` is the folder's name in messages.
     """
     if not (folder / "config.json").is_file():
-        if (folder / "adapter_config.json").is_file():
-            raise TmapError(
-                f"'{place}' is a LoRA adapter, not a model. Name the base model, or "
-                "merge the adapter into it first (merge_and_unload)."
-            )
+        if (folder / checkpoint.ADAPTER_CONFIG).is_file():
+            raise checkpoint.lora(folder, place)
         raise TmapError(
             f"'{place}' has no config.json. Name a folder that save_pretrained wrote."
         )
@@ -101,12 +103,25 @@ def check_folder(folder: Path, place: str) -> list[Path]:
             f"'{place}' has no tokenizer ({', '.join(TOKENIZERS)}). Save it next to the "
             "weights: tokenizer.save_pretrained(FOLDER)."
         )
-    return _weights(folder, place)
+    weights = _weights(folder, place)
+    checkpoint.check(folder, place, weights)
+    return weights
 
 
 def _weights(folder: Path, place: str) -> list[Path]:
-    found = sorted(folder.glob("*.safetensors"))
+    names = {*folder.glob("*.safetensors")} - {*folder.glob("adapter_model*")}
+    found = sorted(path for path in names if _is_wanted(path.name, code=False))
     index = folder / INDEX
+    if (folder / checkpoint.SINGLE) in found:  # what transformers loads, if it is there
+        rest = [path.name for path in found if path.name != checkpoint.SINGLE]
+        if rest:
+            logger.warning(
+                "'%s' has other weight files next to %s, which are not loaded: %s",
+                place,
+                checkpoint.SINGLE,
+                ", ".join(rest[:5]),
+            )
+        return [folder / checkpoint.SINGLE]
     if index.is_file():
         shards = set(_json(index, f"{place}/{INDEX}").get("weight_map", {}).values())
         missing = sorted(shards - {path.name for path in found})
@@ -116,8 +131,15 @@ def _weights(folder: Path, place: str) -> list[Path]:
                 f"first is {missing[0]}. Copy or download the folder again."
             )
         return [folder / name for name in sorted(shards)]
+    if found and all(checkpoint.SHARD.fullmatch(path.name) for path in found):
+        raise TmapError(
+            f"'{place}' has {len(found)} weight files in parts and no {INDEX}, which says "
+            "what is where. Copy or download the folder again."
+        )
     if found:
         return found
+    if (folder / checkpoint.ADAPTER_CONFIG).is_file():
+        raise checkpoint.lora(folder, place)
     pickles = [p for pattern in PICKLES for p in sorted(folder.glob(pattern))]
     if pickles:
         raise TmapError(_pickled(place, pickles[0].name))
@@ -210,7 +232,10 @@ def _snapshot(source: ModelSource, name: str) -> tuple[Path, str]:
     from huggingface_hub import HfApi, snapshot_download
 
     patterns = [*ALLOWED, *(["*.py"] if source.trust_remote_code else [])]
-    how: dict[str, Any] = {"allow_patterns": patterns, "ignore_patterns": list(IGNORED)}
+    how: dict[str, Any] = {
+        "allow_patterns": patterns,
+        "ignore_patterns": [*IGNORED, *ASIDE],
+    }
     try:
         with hub.door("model", name, source.revision):
             info = HfApi().model_info(
@@ -243,6 +268,11 @@ def check_files(name: str, info: Any, code: bool) -> None:
     """Refuse pickles and a disk without enough space, before anything is downloaded."""
     files = {file.rfilename: file.size or 0 for file in info.siblings}
     wanted = {file: size for file, size in files.items() if _is_wanted(file, code)}
+    if checkpoint.ADAPTER_CONFIG in files and "config.json" not in files:
+        raise TmapError(
+            f"'{name}' is a LoRA adapter, not a model. Name the base model, or merge the "
+            "adapter into it first (merge_and_unload) and name the folder under `path:`."
+        )
     if not any(file.endswith(".safetensors") for file in wanted):
         pickled = [f for f in files if any(fnmatch(f, p) for p in PICKLES)]
         if pickled:

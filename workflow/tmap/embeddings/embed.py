@@ -114,7 +114,7 @@ def embed(
 def _text(row: dict, text: Text) -> str:
     if text == "question":
         return question_of(row).strip()
-    return "\n\n".join(said.strip() for _, said in turns_of(row)).strip()
+    return "\n\n".join(turn.content.strip() for turn in turns_of(row)).strip()
 
 
 def check_pooling(pooling: str, where: str) -> None:
