@@ -23,6 +23,7 @@ from cases import (
     pool,
     questions,
     responses,
+    servers,
 )
 from cases import cards as card_cases
 from cases import models as model_cases
@@ -39,6 +40,7 @@ TABLES = {
     "chat": chats.CASES,
     "model": model_cases.CASES,
     "checkpoint": checkpoints.CASES,
+    "server": servers.CASES,
     "environment": environment.CASES,
     "api": api.CASES,
 }

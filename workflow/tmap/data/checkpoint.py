@@ -143,8 +143,8 @@ def _check_tokens(folder: Path, place: str, rows: int | None) -> None:
         raise TmapError(
             f"The tokenizer of '{place}' gives {len(beyond)} tokens that the model has no "
             f"vector for, such as {text!r:.60} ({number}; it has {rows:,} vectors). "
-            "Enlarge the model (resize_token_embeddings, then save_pretrained), or remove the "
-            "tokens from the tokenizer."
+            "Enlarge the model (resize_token_embeddings, then save_pretrained), or remove "
+            "the tokens from the tokenizer."
         )
 
 
