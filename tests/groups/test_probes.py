@@ -120,7 +120,7 @@ def test_swapped_answers_are_other_rows_own(tokenizer, tmp_path):
     assert [demo.question for demo in swapped] == [demo.question for demo in texts]
     assert sorted(d.answer for d in swapped) == sorted(d.answer for d in texts)
     assert all(a.answer != b.answer for a, b in zip(swapped, texts, strict=True))
-    assert planted.chat(n + 3)[-1] == ("assistant", swapped[3].answer)
+    assert planted.chat(n + 3)[-1][:2] == ("assistant", swapped[3].answer)
 
 
 def test_a_trained_token_counts_three_times_and_every_epoch(tokenizer, tmp_path):

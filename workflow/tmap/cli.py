@@ -19,7 +19,7 @@ from tmap import __version__
 from tmap.artifacts import machine
 from tmap.artifacts.rules import CHAPTERS, RULES
 from tmap.artifacts.secrets import hide
-from tmap.errors import BudgetSpent, OutOfMemory, TmapError
+from tmap.errors import BudgetSpent, OutOfMemory, TmapError, lacking
 from tmap.jobs import attempts, log
 from tmap.jobs.failures import ERROR
 
@@ -123,6 +123,8 @@ def main() -> None:
         final = isinstance(fault, BudgetSpent)
         _end(str(fault), isinstance(fault, OutOfMemory), final)
     except Exception as fault:
+        if isinstance(fault, ImportError) and "tmap" not in (fault.name or ""):
+            _end(str(lacking(fault)))
         if told := machine.sentence(fault):
             _end(told)
         print(hide(traceback.format_exc()), end="", file=sys.stderr)

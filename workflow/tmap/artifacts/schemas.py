@@ -9,7 +9,7 @@ import pyarrow as pa
 TEXT, FLOAT, INT, BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 TEXTS, FLOATS, INTS = pa.list_(TEXT), pa.list_(FLOAT), pa.list_(INT)
 VECTOR = pa.list_(pa.float32())
-TURNS = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
+TURNS = pa.list_(pa.struct([("role", TEXT), ("content", TEXT), ("weight", INT)]))
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,11 @@ SCHEMAS = {
             "instruction": (TEXT, "the request; the first user turn of a chat"),
             "input": (TEXT, "Alpaca's input, else empty"),
             "response": (TEXT, "the answer; the last assistant turn of a chat"),
-            "turns": (TURNS, "all turns of a chat of several turns, else null"),
+            "turns": (
+                TURNS,
+                "all turns of a chat of several turns, else null; weight 0: the loss "
+                "does not count this answer, null: it does",
+            ),
             "source": (TEXT, "the file, hub id or URL that it came from"),
             "text_hash": (TEXT, "SHA-256 of all its text, 16 hex digits"),
         },

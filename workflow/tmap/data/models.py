@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tmap.cards.model import ModelSource
-from tmap.data import gguf, packages
+from tmap.data import checkpoint, gguf, packages
 from tmap.data.sources import hub
 from tmap.data.sources.download import sha256_of
 from tmap.errors import TmapError
@@ -35,6 +35,8 @@ ALLOWED = (
 IGNORED = ("onnx/*", "original/*", "openvino/*", "consolidated*", "*.msgpack")
 #: Folders of the steps of a sentence-transformers model, such as 1_Pooling.
 STEPS = "[0-9]_*"
+#: Not fetched from the hub: a merged model's own adapter would be applied again.
+ASIDE = ("adapter_config.json", "adapter_model.*")
 #: Bytes left free on the disk after a download.
 SPARE = 1 << 30
 
@@ -70,6 +72,8 @@ def read(model: str, source: ModelSource, room: Path | None = None) -> dict[str,
         about = {"gguf": gguf.folder_of(file, place, room)}
         folder, path, revision = room, str(room), ""
     weights = check_folder(folder, place)
+    for note in checkpoint.notes(folder):
+        logger.warning("%s: %s", place, note)
     return {
         "model": model,
         "source": place,
@@ -129,11 +133,8 @@ def check_folder(folder: Path, place: str) -> list[Path]:
     if not (folder / "config.json").is_file():
         if ggufs := sorted(path.name for path in folder.glob("*.gguf")):
             raise TmapError(_only_gguf(place, ggufs))
-        if (folder / "adapter_config.json").is_file():
-            raise TmapError(
-                f"'{place}' is a LoRA adapter, not a model. Name the base model, or "
-                "merge the adapter into it first (merge_and_unload)."
-            )
+        if (folder / checkpoint.ADAPTER_CONFIG).is_file():
+            raise checkpoint.lora(folder, place)
         raise TmapError(
             f"'{place}' has no config.json. Name a folder that save_pretrained wrote."
         )
@@ -142,12 +143,25 @@ def check_folder(folder: Path, place: str) -> list[Path]:
             f"'{place}' has no tokenizer ({', '.join(TOKENIZERS)}). Save it next to the "
             "weights: tokenizer.save_pretrained(FOLDER)."
         )
-    return _weights(folder, place)
+    weights = _weights(folder, place)
+    checkpoint.check(folder, place, weights)
+    return weights
 
 
 def _weights(folder: Path, place: str) -> list[Path]:
-    found = sorted(folder.glob("*.safetensors"))
+    names = {*folder.glob("*.safetensors")} - {*folder.glob("adapter_model*")}
+    found = sorted(path for path in names if _is_wanted(path.name, code=False))
     index = folder / INDEX
+    if (folder / checkpoint.SINGLE) in found:  # what transformers loads, if it is there
+        rest = [path.name for path in found if path.name != checkpoint.SINGLE]
+        if rest:
+            logger.warning(
+                "'%s' has other weight files next to %s, which are not loaded: %s",
+                place,
+                checkpoint.SINGLE,
+                ", ".join(rest[:5]),
+            )
+        return [folder / checkpoint.SINGLE]
     if index.is_file():
         shards = set(_json(index, f"{place}/{INDEX}").get("weight_map", {}).values())
         missing = sorted(shards - {path.name for path in found})
@@ -157,8 +171,15 @@ def _weights(folder: Path, place: str) -> list[Path]:
                 f"first is {missing[0]}. Copy or download the folder again."
             )
         return [folder / name for name in sorted(shards)]
+    if found and all(checkpoint.SHARD.fullmatch(path.name) for path in found):
+        raise TmapError(
+            f"'{place}' has {len(found)} weight files in parts and no {INDEX}, which says "
+            "what is where. Copy or download the folder again."
+        )
     if found:
         return found
+    if (folder / checkpoint.ADAPTER_CONFIG).is_file():
+        raise checkpoint.lora(folder, place)
     pickles = [p for pattern in PICKLES for p in sorted(folder.glob(pattern))]
     if pickles:
         raise TmapError(_pickled(place, pickles[0].name))
@@ -261,7 +282,10 @@ def _snapshot(source: ModelSource, name: str) -> tuple[Path, str]:
 
     patterns = [*ALLOWED, *(["*.py"] if source.trust_remote_code else [])]
     patterns = [source.gguf] if source.gguf else patterns
-    how: dict[str, Any] = {"allow_patterns": patterns, "ignore_patterns": list(IGNORED)}
+    how: dict[str, Any] = {
+        "allow_patterns": patterns,
+        "ignore_patterns": [*IGNORED, *ASIDE],
+    }
     try:
         with hub.door("model", name, source.revision):
             info = HfApi().model_info(
@@ -295,6 +319,11 @@ def check_files(name: str, info: Any, source: ModelSource) -> None:
     files = {file.rfilename: file.size or 0 for file in info.siblings}
     code = source.trust_remote_code
     wanted = {file: size for file, size in files.items() if _is_wanted(file, code)}
+    if checkpoint.ADAPTER_CONFIG in files and "config.json" not in files:
+        raise TmapError(
+            f"'{name}' is a LoRA adapter, not a model. Name the base model, or merge the "
+            "adapter into it first (merge_and_unload) and name the folder under `path:`."
+        )
     ggufs = sorted(file for file in files if file.endswith(".gguf"))
     if source.gguf:
         if source.gguf not in files:

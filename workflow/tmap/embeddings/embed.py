@@ -142,7 +142,7 @@ def as_rows(questions: pd.DataFrame) -> pd.DataFrame:
 def _text(row: dict, text: Text) -> str:
     if text != "conversation":
         return question_of(row).strip()
-    return "\n\n".join(said.strip() for _, said in turns_of(row)).strip()
+    return "\n\n".join(turn.content.strip() for turn in turns_of(row)).strip()
 
 
 def check_pooling(pooling: str, where: str) -> None:

@@ -7,7 +7,6 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -21,6 +20,7 @@ from tenacity import (
 
 from tmap.artifacts.addresses import direct
 from tmap.artifacts.secrets import hide, learn
+from tmap.engines import complaints
 from tmap.errors import TmapError
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Status codes after which another attempt may succeed.
 AGAIN = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+#: Those that say nothing about the request itself.
+LIMITS = (429, 529)
 #: Most bytes of an answer.
 LARGEST = 2**24
 KEY = (
@@ -49,6 +51,10 @@ class Again(Refused):
     def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
         self.pause = pause
+
+
+class Limited(Again):
+    """The server's limit: the same request gets an answer later."""
 
 
 class OverBudget(Exception):
@@ -121,14 +127,23 @@ class Client:
             response = self._answer(body)
         except httpx.RequestError as fault:
             raise Again(f"{type(fault).__name__}, no answer") from None
-        if response.status_code in AGAIN:
+        answer = None
+        if response.is_success:
+            try:
+                answer = response.json()
+            except (ValueError, RecursionError):
+                raise Again("its answer is not JSON") from None
+            response = complaints.hidden_error(response, answer) or response
+        if complaints.spent(response):
+            raise self._end(
+                f"The {self.whose}'s server says that there is no quota left: "
+                f"{self._said(response)}. Requests need credit. Add some, or name another "
+                f"server in the {self.whose} card."
+            )
+        if response.status_code in AGAIN and complaints.may_retry(response):
             raise self._again(response)
         if not response.is_success:
             raise self._refused(response)
-        try:
-            answer = response.json()
-        except (ValueError, RecursionError):
-            raise Again("its answer is not JSON") from None
         with self._lock:
             self.tokens += _billed(answer)
         return answer
@@ -146,7 +161,7 @@ class Client:
                 if len(content) > LARGEST:
                     content.clear()  # exceptions keep their frames for a while
                     raise Refused(f"an answer of more than {LARGEST} bytes")
-        headers = {k: v for k, v in response.headers.items() if k == "retry-after"}
+        headers = {k: v for k, v in response.headers.items() if k in complaints.HEADERS}
         status = response.status_code
         return httpx.Response(status, headers=headers, content=bytes(content))
 
@@ -166,8 +181,8 @@ class Client:
             self.requests += 1
 
     def _again(self, response: httpx.Response) -> Exception:
-        reason = f"status {response.status_code}"
-        pause = _asked_pause(response)
+        reason = f"status {response.status_code}, {self._said(response)}"
+        pause = complaints.advised_pause(response)
         if pause is not None and pause > self.limits.max_wait:
             return self._end(
                 f"The {self.whose}'s server asks to wait {pause:.0f} s; limits.max_wait "
@@ -177,7 +192,8 @@ class Client:
             with self._lock:
                 until = time.monotonic() + pause
                 self._quiet_until = max(self._quiet_until, until)
-        return Again(reason, pause)
+        kind = Limited if response.status_code in LIMITS else Again
+        return kind(reason, pause)
 
     def _refused(self, response: httpx.Response) -> Exception:
         status = response.status_code
@@ -202,7 +218,7 @@ class Client:
 
     def _said(self, response: httpx.Response) -> str:
         """The server's own message, on one line, without the key."""
-        text = response.text
+        text = complaints.message(response)
         if self._key:
             text = text.replace(self._key, "***")
         words = " ".join(hide(text).split())
@@ -250,19 +266,6 @@ def _key(limits: LimitSection, whose: str) -> str:
 def _pause(state: RetryCallState) -> float | None:
     fault = state.outcome.exception() if state.outcome else None
     return fault.pause if isinstance(fault, Again) else None
-
-
-def _asked_pause(response: httpx.Response) -> float | None:
-    """Seconds from Retry-After, which may also be a date; None if absent."""
-    asked = response.headers.get("retry-after", "").strip()
-    try:
-        return max(0.0, float(asked))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def _billed(answer: Any) -> int:

@@ -30,7 +30,7 @@ from tmap.engines.weights import load_tokenizer, load_weights
 from tmap.gradients import sample_gradients, warmup
 from tmap.gradients.projection import Projection
 from tmap.gradients.warmup import Checkpoint
-from tmap.prompts.conversation import Turn
+from tmap.prompts.conversation import Spoken
 from tmap.prompts.renderer import Renderer
 from tmap.store.measurements import digest
 from tmap.training import adapter
@@ -84,7 +84,7 @@ class Proxy:
         given = np.array([checkpoint.rate for checkpoint in self.checkpoints])
         return (given / given.sum()).tolist()
 
-    def row(self, turns: Sequence[Turn]) -> tuple[Row, str]:
+    def row(self, turns: Sequence[Spoken]) -> tuple[Row, str]:
         """A conversation in training form, cut to the context, and its status."""
         ids, counts = self.renderer.training(turns)
         labels = [i if n else IGNORED for i, n in zip(ids, counts, strict=True)]

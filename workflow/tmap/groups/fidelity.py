@@ -60,7 +60,7 @@ class Worked(Sequence[Demo]):
     def chat(self, row: int) -> list[Turn]:
         """The row as a conversation."""
         question, answer = self.rows[row]
-        return [("user", question), ("assistant", answer)]
+        return [Turn("user", question), Turn("assistant", answer)]
 
 
 class Planted(Sequence[Demo]):
@@ -92,8 +92,9 @@ class Planted(Sequence[Demo]):
     def chat(self, row: int) -> list[Turn]:
         """The row as a conversation; a fault is in its last answer."""
         number, fault = self._split(row)
-        *before, (role, answer) = self.texts.chat(number)
-        return [*before, (role, self._answer(number, fault, answer))]
+        *before, last = self.texts.chat(number)
+        answer = self._answer(number, fault, last.content)
+        return [*before, last._replace(content=answer)]
 
     def _split(self, row: int) -> tuple[int, str]:
         fault, number = divmod(int(row), len(self.texts))

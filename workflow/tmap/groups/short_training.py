@@ -131,7 +131,7 @@ class Trained(Scored):
         return self._rate
 
     def _worked(self, row: Mapping[str, Any]) -> list[Turn]:
-        return [("user", row["question"]), ("assistant", self.score.text(row))]
+        return [Turn("user", row["question"]), Turn("assistant", self.score.text(row))]
 
     def _gain(self, chats: Sequence[Sequence[Turn]], questions: Sequence[int]) -> float:
         group = Group((), tuple(questions))

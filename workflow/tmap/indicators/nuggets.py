@@ -137,8 +137,8 @@ def _anchors(
 def _asked(examples: list[Demo], lm: Scorer) -> Asked:
     render = lm.renderer.render
     return Asked(
-        [render(demo.question, [demo]).question for demo in examples],
-        [render(demo.question).question for demo in examples],
+        [render(d.question, [d], d.answer).question for d in examples],
+        [render(d.question, (), d.answer).question for d in examples],
         [[lm.renderer.answer(demo.answer)] for demo in examples],
     )
 

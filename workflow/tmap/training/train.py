@@ -16,7 +16,7 @@ from typing import Any
 from tmap.artifacts.provenance import versions
 from tmap.cards.model import PlaceSection, PromptSection, TrainSection
 from tmap.engines.weights import Weights, load_tokenizer, load_weights, settle
-from tmap.prompts.conversation import Turn
+from tmap.prompts.conversation import Spoken
 from tmap.prompts.renderer import Renderer
 from tmap.training import adapter as adapter_files
 from tmap.training import checkpoints, launch
@@ -31,7 +31,7 @@ def train(
     prompt: PromptSection,
     place: PlaceSection,
     settings: TrainSection,
-    chats: Sequence[Sequence[Turn]],
+    chats: Sequence[Sequence[Spoken]],
     *,
     seed: int,
     adapter: Path,

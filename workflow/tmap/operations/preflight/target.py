@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tmap.cards.model import ModelCard, ModelSource, TrainSection
-from tmap.data import gguf, models
+from tmap.data import checkpoint, gguf, models
 from tmap.data.sources import hub
 from tmap.engines.weights import load_tokenizer
 from tmap.errors import TmapError
@@ -215,7 +215,7 @@ def _from_hub(source: ModelSource, name: str) -> tuple[Path, dict[str, Any]]:
     small += ["*.py"] if source.trust_remote_code else []
     how: dict[str, Any] = {
         "allow_patterns": small,
-        "ignore_patterns": list(models.IGNORED),
+        "ignore_patterns": [*models.IGNORED, *models.ASIDE],
     }
     try:
         with hub.door("model", name, source.revision):
@@ -224,6 +224,7 @@ def _from_hub(source: ModelSource, name: str) -> tuple[Path, dict[str, Any]]:
             )
             models.check_files(name, info, source)
             folder = snapshot_download(name, revision=info.sha, **how)
+        checkpoint.check_config(Path(folder), name)
     except hub.Unreachable as unreachable:
         cached = models.cached(source, name, how)
         if cached is None:
