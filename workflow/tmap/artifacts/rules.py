@@ -124,6 +124,7 @@ _ALL = (
     Rule("train_adapter", "training", "gpu", "training", 480),
     Rule("evaluate_adapter", "evaluation", "gpu", "evaluating", 120),
     Rule("collect_metrics", "comparison"),
+    Rule("write_page", "comparison"),
     Rule("make_table", "experiments"),
     Rule("generate_candidates", "rounds", "gpu", "generating", 240),
     Rule("gradients_of_round", "rounds", "gpu", "gradients", None, "gradients"),

@@ -73,7 +73,7 @@ def markdown(metrics: dict[str, Any]) -> str:
     lines = [_caption(metrics), ""]
     lines += [_pipe(HEADINGS), _pipe(("---",) * len(HEADINGS))]
     lines += [_pipe(row) for row in rows(metrics)]
-    lines += ["", _effect(metrics), "", *_items(verdicts(metrics))]
+    lines += ["", effect(metrics), "", *_items(verdicts(metrics))]
     if readings(metrics):
         lines += ["", _pipe(READING_HEADINGS), _pipe(("---",) * len(READING_HEADINGS))]
         lines += map(_pipe, readings(metrics))
@@ -93,7 +93,7 @@ def show(metrics: dict[str, Any], console: Console) -> None:
     for row in rows(metrics):
         table.add_row(*map(_cell, HEADINGS, row))
     console.print(table)
-    _say(console, _effect(metrics))
+    _say(console, effect(metrics))
     if readings(metrics):
         console.print()
         table = _table(READING_HEADINGS)
@@ -173,7 +173,8 @@ def _caption(metrics: dict[str, Any]) -> str:
     )
 
 
-def _effect(metrics: dict[str, Any]) -> str:
+def effect(metrics: dict[str, Any]) -> str:
+    """The smallest difference from random that the comparison could show."""
     effect = metrics["minimum_detectable_effect"]
     if effect is None:
         return "Minimum detectable effect against random: unknown."

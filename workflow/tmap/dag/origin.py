@@ -1,7 +1,7 @@
 """The origin of a file, recorded in it: rule, cards, code and inputs.
 
 It is stored under `made`: in a table's metadata, at the top of a JSON file (in metrics.json
-under `provenance`), or in a comment at the end of a Markdown file. `tmap status` compares
+under `provenance`), or in a comment at the end of Markdown or HTML. `tmap status` compares
 it with today's cards and code, so results keep their origin wherever they are copied.
 """
 
@@ -33,7 +33,7 @@ WITNESSES = {
     "candidates.npy": "candidates.parquet",
     "questions.npy": "questions.parquet",
 }
-#: The start of a Markdown file's last line; JSON and ` -->` follow.
+#: The start of a Markdown or HTML file's last line; JSON and ` -->` follow.
 COMMENT = "<!-- tmap: "
 
 
@@ -115,7 +115,7 @@ def read(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if path.suffix == ".parquet":
         about = tables.metadata(path)
-    elif path.suffix == ".md":
+    elif path.suffix in (".md", ".html"):
         about = _of_comment(path)
     else:
         found = read_json(path)
@@ -158,7 +158,7 @@ def was_edited(path: str | Path) -> bool | None:
 
 
 def comment(about: dict[str, Any]) -> str:
-    """The record of a Markdown file about itself, as a comment that is not displayed."""
+    """The record of a Markdown or HTML file about itself, as a comment."""
     text = json.dumps(about, sort_keys=True)
     text = text.replace("<", "\\u003c").replace(">", "\\u003e")
     return f"{COMMENT}{text} -->\n"

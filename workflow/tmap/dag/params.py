@@ -274,6 +274,12 @@ def collect_metrics(dataset: str) -> dict[str, Any]:
     return {"metric": card.metric, "warn_overlap": card.overlap.warn_above}
 
 
+def write_page(model: str) -> dict[str, Any]:
+    """What a row looks like when it is trained on."""
+    card = cards.load("models", model)
+    return {"prompt": _unstopped(card), "max_length": card.train.max_length}
+
+
 def _language_model(model: str) -> dict[str, Any]:
     card = cards.load("models", model)
     return {"prompt": card.prompt, "engine": card.engine}

@@ -35,6 +35,7 @@ STYLES = {
 }
 #: Most files of a folder that is looked through.
 MOST = 200_000
+MARKED = ("README.md", dag.comparison.PAGE)  # their origin is in a comment
 SHOWN = 60  # characters of a card value
 
 
@@ -103,7 +104,7 @@ def _artifacts(found: Any) -> list[Path]:
                 f"There are more than {MOST:,} files to look through. Name a folder or "
                 "file below results/."
             )
-        if path.suffix in (".parquet", ".json") or path.name == "README.md":
+        if path.suffix in (".parquet", ".json") or path.name in MARKED:
             chosen += [path] if not apart & set(path.parts) else []
     return sorted(chosen)
 
