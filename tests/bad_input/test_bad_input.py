@@ -17,10 +17,13 @@ from cases import (
     api,
     card_text,
     card_values,
+    chats,
+    checkpoints,
     environment,
     pool,
     questions,
     responses,
+    servers,
 )
 from cases import cards as card_cases
 from cases import models as model_cases
@@ -34,7 +37,10 @@ TABLES = {
     "pool": pool.CASES,
     "questions": questions.CASES,
     "responses": responses.CASES,
+    "chat": chats.CASES,
     "model": model_cases.CASES,
+    "checkpoint": checkpoints.CASES,
+    "server": servers.CASES,
     "environment": environment.CASES,
     "api": api.CASES,
 }

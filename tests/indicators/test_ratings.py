@@ -138,6 +138,10 @@ RULES = [
     ("-1", None),
     ("five", None),
     ("", None),
+    ("<think>2 of 3.</think>\n5", 5),
+    ("1. Right.\n\nScore: 4", 4),
+    ('{"score": 4}', 4),
+    ("1. Right.\n2. Clear.", None),
 ]
 MORE = [
     ("\n\n 3\nno 5", 3),
@@ -162,6 +166,30 @@ MORE = [
     ("٤", None),
     ("9" * 5000, None),
     ("5.0001", None),
+    ("<think>The response has 2 sentences, both right.</think>\n\n5", 5),
+    ("Alright, 2 claims.\nBoth hold.\n</think>\n\n5", 5),
+    ("<think>1</think>2<think>3</think>\n4", 4),
+    ("<thinking>3</thinking>4", 4),
+    ("<reasoning>\n3\n</reasoning>\n\nScore: 4/5", 4),
+    ("[THINK]3 or 4[/THINK]4", 4),
+    ("<|channel|>analysis<|message|>3?<|end|><|channel|>final<|message|>4", 4),
+    ("<think>It has 2 sentences and was cut", None),
+    ("<think>2</think>", None),
+    ("[THINK]4", None),
+    ("1. The fact is right.\n2. It is complete.\n\nScore: 5", 5),
+    ("1) Right\n2) Clear\nRating: **4**", 4),
+    ("- right\n- clear\n**Score:** 3.5/5", 3.5),
+    ("* right\n\nScore: 4\nOverall rating: 4", 4),
+    ("1. Accuracy: 4\n2. Rating: 3", None),
+    ("1. Right\nScore: 8/10", None),
+    ("1. Right\nScore: 4-5", None),
+    ("1. Right\nScore: 7", None),
+    ("4. The answer is right", None),
+    ('```json\n{"score": 5}\n```', 5),
+    ('{"rating": "4.5", "why": "2 steps"}', 4.5),
+    ('{\n  "score": 3\n}', 3),
+    ('{"verdict": 3}', None),
+    ("```\n4\n```", None),
 ]
 
 
@@ -174,7 +202,8 @@ def test_the_written_rules_are_those_of_the_docstring():
     import tmap.indicators.alpagasus as module
 
     for reply, _ in RULES:
-        assert f'"{reply}"'.replace("\n", "\\n") in module.__doc__
+        shown = reply.replace('"', '\\"')
+        assert f'"{shown}"'.replace("\n", "\\n") in module.__doc__
 
 
 @given(st.text())

@@ -13,12 +13,15 @@ import threading
 import time
 from email.utils import formatdate
 
+import httpx
 import pytest
 
 from judging import OK, asker, chat_answer, questions
 from project import ROOT
 from tmap.cards.judge import FormSection
+from tmap.engines import complaints
 from tmap.errors import TmapError
+from tmap.judges import wire
 
 KEY = "sk-this-must-stay-secret"
 
@@ -253,8 +256,11 @@ def test_no_fault_of_a_server_loses_a_row_or_scores_one(serve, tmp_path):
     assert len(server.seen) == 14 * (len(kinds) + 1)
 
 
+LASTING = {name: f for name, f in FAULTS.items() if f[0] != 429}
+
+
 @pytest.mark.parametrize(
-    "fault", [*FAULTS.values(), WRONG_SCHEMA], ids=[*FAULTS, "wrong schema"]
+    "fault", [*LASTING.values(), WRONG_SCHEMA], ids=[*LASTING, "wrong schema"]
 )
 def test_a_row_that_never_gets_an_answer_is_failed_and_not_stored(
     serve, tmp_path, fault
@@ -265,6 +271,172 @@ def test_a_row_that_never_gets_an_answer_is_failed_and_not_stored(
 
     assert one.ask(questions(1), "text") == [("failed", None)]
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+#: Status, body: what a server says at its limit, in the forms that people report.
+LIMITS = {
+    "a status": (429, {}),
+    "a status for too much load": (529, {}),
+    "a code under status 200": (200, {"error": {"code": 429, "message": "slow down"}}),
+    "a code as text": (200, {"error": {"code": "429"}}),
+    "a word": (200, {"error": {"code": "rate_limit_exceeded"}}),
+    "a type": (200, {"error": {"type": "rate_limit_error", "message": "x"}}),
+    "a sentence": (200, {"error": "Too Many Requests"}),
+    "of the upstream": (
+        200,
+        {"error": {"code": 429, "metadata": {"raw": "rate-limited upstream"}}},
+    ),
+    "inside of a choice": (200, {"choices": [{"error": {"code": 429}}]}),
+    "in place of an answer": (
+        200,
+        {"object": "error", "message": "Rate limit", "code": 429},
+    ),
+    "as detail": (200, {"detail": "rate limit reached"}),
+    "in a list": (200, {"errors": [{"message": "throttled"}]}),
+    "of Google": (200, {"error": {"status": "RESOURCE_EXHAUSTED"}}),
+}
+
+
+@pytest.mark.parametrize("answer", LIMITS.values(), ids=LIMITS)
+def test_a_row_lost_to_a_limit_is_asked_again_on_the_next_run(serve, tmp_path, answer):
+    strict = [True]
+
+    def script(number, body):
+        limited = "Question 1?" in body["messages"][0]["content"] and strict
+        return (answer[0], {}, answer[1]) if limited else OK
+
+    server = serve(script)
+    how = {"attempts": 2, "concurrency": 1, "max_wait": 0.01}
+    with pytest.raises(TmapError, match=r"1 of 3 questions .*limits; the last: status"):
+        asker(server, tmp_path, **how).ask(questions(3), "text")
+    assert len(server.seen) == 4  # the limited row twice
+
+    strict.clear()
+    replies = asker(server, tmp_path, **how).ask(questions(3), "text")
+    assert texts(replies) == ["4"] * 3
+    assert len(server.seen) == 5
+
+
+#: A body under status 200, and what the run ends with.
+ENDS = {
+    "no credit": ({"error": {"code": 402, "message": "Add credits."}}, "Add credits"),
+    "no quota": ({"error": {"code": "insufficient_quota"}}, "insufficient_quota"),
+    "no quota, in words": (
+        {"error": {"code": 429, "message": "check your plan and billing"}},
+        "check your plan and billing",
+    ),
+    "a wrong key": ({"error": {"code": 401, "message": "secret"}}, "key_env"),
+    "a wrong key, in words": ({"error": {"type": "authentication_error"}}, "key_env"),
+    "a wrong model": (
+        {"error": {"code": "model_not_found", "message": "no model x"}},
+        "no model x",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "told"), ENDS.values(), ids=ENDS)
+def test_an_error_under_status_200_ends_the_run_as_its_code_does(
+    serve, tmp_path, body, told
+):
+    server = serve(lambda n, _: (200, {}, body))
+    with pytest.raises(TmapError, match=told):
+        asker(server, tmp_path, concurrency=1).ask(questions(30), "text")
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": None, **chat_answer("4")},
+        {"error": {}, **chat_answer("4")},
+        {"detail": "x", **chat_answer("4")},
+        {"message": "x", "code": 0, **chat_answer("4")},
+    ],
+)
+def test_an_answer_with_an_empty_error_is_an_answer(serve, tmp_path, body):
+    server = serve(lambda n, _: (200, {}, body))
+    assert texts(asker(server, tmp_path).ask(questions(1), "text")) == ["4"]
+
+
+#: Headers, body, and the pause in seconds.
+ADVICE = [
+    ({"Retry-After": "7"}, {}, 7),
+    ({"Retry-After-Ms": "250", "Retry-After": "7"}, {}, 0.25),
+    ({}, {"error": {"message": "Please try again in 20s."}}, 20),
+    ({}, {"error": {"message": "Please try again in 1.5 seconds"}}, 1.5),
+    ({}, {"error": {"message": "retry after 3 minutes"}}, 180),
+    ({}, {"error": {"message": "Please retry after 12 seconds."}}, 12),
+    ({}, {"error": {"message": "try again in 350ms"}}, 0.35),
+    ({}, {"error": "Please wait 4 s"}, 4),
+    ({}, {"error": {"details": [{"retryDelay": "34s"}]}}, 34),
+    ({}, {"error": {"metadata": {"retry_after": 5}}}, 5),
+    ({"Retry-After": "-3"}, {}, 0),
+    ({}, {"error": {"message": "try later"}}, None),
+    ({"Retry-After": "soon"}, {}, None),
+    ({}, {"error": {"message": "You asked 20 s ago"}}, None),
+]
+
+
+@pytest.mark.parametrize(("headers", "body", "pause"), ADVICE)
+def test_the_server_s_advice_is_read_in_headers_and_in_words(headers, body, pause):
+    response = httpx.Response(429, headers=headers, json=body)
+    assert complaints.advised_pause(response) == (pause and pytest.approx(pause))
+
+
+def test_a_server_that_advises_against_it_is_not_asked_again(serve, tmp_path):
+    script = lambda n, body: (500, {"x-should-retry": "false"}, {"error": "no"})  # noqa: E731
+    server = serve(script)
+    (reply,) = asker(server, tmp_path).ask(questions(1), "text")
+    assert reply.status == "failed"
+    assert len(server.seen) == 1
+
+
+TOP = [["5", -0.1], ["4", -2.4]]
+LISTED = [{"token": t, "logprob": p, "bytes": []} for t, p in TOP]
+NULLS = [*LISTED, {"token": "3", "logprob": None}, {"token": "2", "logprob": -math.inf}]
+#: Log-probabilities as servers send them, all with TOP.
+SHAPES = {
+    "chat": {"content": [{"token": "5", "top_logprobs": LISTED}]},
+    "completion": {"tokens": ["5"], "top_logprobs": [dict(TOP)]},
+    "both": {"content": [{"top_logprobs": LISTED}], "top_logprobs": [dict(TOP)]},
+    "completion beside nothing": {"content": None, "top_logprobs": [dict(TOP)]},
+    "a list for each position": {"top_logprobs": [LISTED]},
+    "nulls": {"content": [{"top_logprobs": NULLS}]},
+    "nulls in an object": {"top_logprobs": [{**dict(TOP), "3": None}]},
+    "unsorted": {"content": [{"top_logprobs": LISTED[::-1]}]},
+    "numbers as text": {"top_logprobs": [{"5": "-0.1", "4": "-2.4"}]},
+    "more positions": {"content": [{"top_logprobs": LISTED}, {"top_logprobs": []}]},
+}
+
+
+@pytest.mark.parametrize("style", ["chat", "completion"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_log_probabilities_are_read_in_both_shapes_under_either_style(shape, style):
+    answer = {"choices": [{"logprobs": shape}]}
+    assert wire.read(answer, style, "digits") == {"tokens": TOP}
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{}, None, {"content": []}, {"top_logprobs": [{"5": None}]}, {"content": [{}]}],
+)
+def test_log_probabilities_that_are_not_there_are_none(shape):
+    assert wire.read({"choices": [{"logprobs": shape}]}, "chat", "digits") is None
+
+
+@pytest.mark.parametrize("style", ["chat", "completion"])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"message": {"content": "5"}},
+        {"text": "5"},
+        {"message": {"content": [{"type": "text", "text": "5"}]}},
+        {"message": {"content": [{"type": "thinking"}, {"type": "text", "text": "5"}]}},
+        {"message": {"content": "5", "reasoning_content": "4?"}, "text": None},
+    ],
+)
+def test_a_text_is_read_in_both_shapes_under_either_style(choice, style):
+    assert wire.read({"choices": [choice]}, style, "text") == {"text": "5"}
 
 
 # --- budgets and resume

@@ -27,7 +27,7 @@ CHAT = [
 
 
 def test_a_single_question_becomes_two_turns():
-    assert turns_of(row()) == [("user", "Add."), ("assistant", "4")]
+    assert turns_of(row()) == [("user", "Add.", True), ("assistant", "4", True)]
 
 
 def test_the_input_stands_below_the_instruction_after_a_blank_line():
@@ -42,7 +42,7 @@ def test_missing_turns_are_recognised_however_pandas_reads_them(missing):
 def test_a_chat_keeps_every_turn_and_its_system_turn():
     chat = turns_of(row(turns=CHAT))
 
-    assert chat == [(turn["role"], turn["content"]) for turn in CHAT]
+    assert chat == [(turn["role"], turn["content"], True) for turn in CHAT]
 
 
 def test_the_example_of_a_chat_is_an_answer_with_its_own_question():

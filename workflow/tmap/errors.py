@@ -21,6 +21,16 @@ class BudgetSpent(TmapError):
     """A card's budget is spent, and no further attempt may exceed it unasked."""
 
 
+def lacking(fault: ImportError, who: str = "This job") -> TmapError:
+    """The error for a package that an optional feature needs and that is not there."""
+    words = " ".join(str(fault).split())[:300].rstrip(".")
+    return TmapError(
+        f"{who} needs a package that cannot be imported ({words}). It must be in the "
+        "environment that runs the job. Install it there with pip, or change the card "
+        "that asks for it."
+    )
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the known name closest to `name`, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)

@@ -259,16 +259,6 @@ CASES = [
         "Fix `pool.format:`",
     ),
     Case(
-        "answers that the loss should not count",
-        partial(
-            of_rows,
-            rows=[{"messages": [turn("user", "u"), turn("assistant", "a", weight=0)]}],
-        ),
-        "turn without full loss: weight is 0",
-        "the loss counts every answer",
-        "end the chat before this turn, or leave it out",
-    ),
-    Case(
         "two system texts",
         partial(
             of_rows,

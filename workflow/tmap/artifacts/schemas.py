@@ -9,7 +9,7 @@ import pyarrow as pa
 TEXT, FLOAT, INT, BOOL = pa.string(), pa.float64(), pa.int64(), pa.bool_()
 TEXTS, FLOATS, INTS = pa.list_(TEXT), pa.list_(FLOAT), pa.list_(INT)
 VECTOR = pa.list_(pa.float32())
-TURNS = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
+TURNS = pa.list_(pa.struct([("role", TEXT), ("content", TEXT), ("weight", INT)]))
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,11 @@ SCHEMAS = {
             "instruction": (TEXT, "the request; the first user turn of a chat"),
             "input": (TEXT, "Alpaca's input, else empty"),
             "response": (TEXT, "the answer; the last assistant turn of a chat"),
-            "turns": (TURNS, "all turns of a chat of several turns, else null"),
+            "turns": (
+                TURNS,
+                "all turns of a chat of several turns, else null; weight 0: the loss "
+                "does not count this answer, null: it does",
+            ),
             "source": (TEXT, "the file, hub id or URL that it came from"),
             "text_hash": (TEXT, "SHA-256 of all its text, 16 hex digits"),
         },
@@ -186,13 +190,17 @@ SCHEMAS = {
         },
     ),
     "groups": Schema(
-        1,
+        2,
         {
             "round": (INT, "of asking, from 0"),
-            "sample_ids": (TEXTS, "the rows that were shown, the last one nearest"),
+            "sample_ids": (TEXTS, "rows shown, the last one nearest, or trained on"),
             "question_ids": (TEXTS, "the questions that were asked after them"),
-            "is_correct": (pa.list_(BOOL), "their answers, in this order"),
-            "expected": (FLOAT, "accuracy that the fit expects of the group"),
+            "answers": (
+                FLOATS,
+                "in this order: 1 right, 0 wrong; by other probes the gain of the right "
+                "answer's log-likelihood, nats",
+            ),
+            "expected": (FLOAT, "mean answer that the fit expects of the group"),
         },
     ),
     "values": Schema(
@@ -201,7 +209,7 @@ SCHEMAS = {
             "sample_id": (TEXT, "a candidate"),
             "value": (
                 FLOAT,
-                "accuracy that the trees expect after rows like it; the mean of its "
+                "mean answer that the trees expect after rows like it; the mean of its "
                 "columns where they abstain",
             ),
         },

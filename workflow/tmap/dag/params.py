@@ -198,7 +198,18 @@ def search_groups(dataset: str, model: str, method: str) -> dict[str, Any]:
     unused = {"n_initial", "n_iterations", "proposals", "racing", "batch", "warm_start"}
     found = search_weights(dataset, model, method)
     search = found["search"].model_dump(mode="json", exclude=unused)
+    if search["probe"] in ("sft", "auto"):
+        found["train"] = cards.load("models", model).train
     return found | {"search": SearchSection(**search)}
+
+
+def compare_probes(dataset: str, model: str, method: str) -> dict[str, Any]:
+    """As `search_groups`, without its budget."""
+    found = search_groups(dataset, model, method)
+    kept = {"n_shots", "sft", "exemplars", "n_groups"}
+    search = found["search"].model_dump(mode="json", include=kept)
+    train = cards.load("models", model).train
+    return found | {"search": SearchSection(**search), "train": train}
 
 
 def search_consensus(dataset: str, method: str) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tmap.data.cells import missing, unpacked
 
-Turn = dict[str, str]
+#: role, content, and weight: 0 if the loss does not count this answer
+Turn = dict[str, Any]
 
 ROLES = {
     "system": "system",
@@ -24,9 +26,14 @@ ROLES = {
 TOOLS = frozenset("tool function observation function_call tool_call ipython".split())
 #: Keys of a turn that say whether the loss counts on it.
 WEIGHTS = ("weight", "train", "trainable", "loss_mask")
+FLAGS = {1: True, "1": True, "true": True, 0: False, "0": False, "false": False}
+#: Keys of a turn with the reasoning that comes before its answer.
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+THOUGHT_MARK = re.compile(r"</?think>")
 WHO = ("role", "from")
 WHAT = ("content", "value")
 CALLS = ("tool_calls", "function_call")
+NO_TOOLS = "only chats without tools are read; end the chat before it, or leave it out"
 
 
 class Unusable(ValueError):
@@ -60,14 +67,20 @@ def turns(value: Any, name: str) -> list[Turn]:
 
 def extra_keys(value: Any, name: str) -> set[str]:
     """Filled keys of turns that `turns` does not read, as 'messages[].name'."""
-    known = {*WHO, *WHAT, *WEIGHTS}
     return {
         f"{name}[].{key}"
         for part in unpacked(value)
         if isinstance(part, Mapping)
         for key, inner in part.items()
-        if key not in known and not missing(inner)
+        if not missing(inner) and not _is_read(part, key, inner)
     }
+
+
+def _is_read(part: Mapping[str, Any], key: str, inner: Any) -> bool:
+    """Whether a key says something here; the loss counts nothing but answers."""
+    if _role(part) == "assistant":
+        return key in (*WHO, *WHAT, *WEIGHTS, *THOUGHTS)
+    return key in (*WHO, *WHAT) or (key in WEIGHTS and not _flag(key, inner))
 
 
 def history(value: Any, name: str) -> list[Turn]:
@@ -101,7 +114,7 @@ def ordered(found: list[Turn]) -> list[Turn]:
     ------
     Unusable
         An optional system turn, then user and assistant in turn, assistant last, none of
-        them empty, is what can be read.
+        them empty and one answer in the loss, is what can be read.
     """
     if found[0]["role"] == "system" and missing(found[0]["content"]) and len(found) > 1:
         found = found[1:]
@@ -114,6 +127,10 @@ def ordered(found: list[Turn]) -> list[Turn]:
         if missing(turn["content"]):
             what = "response" if turn["role"] == "assistant" else "instruction"
             raise Unusable(f"empty {what}")
+    if all(turn.get("weight") == 0 for turn in found if turn["role"] == "assistant"):
+        raise Unusable(
+            "nothing to learn", "every answer has weight 0, so none is in the loss"
+        )
     return found
 
 
@@ -136,34 +153,85 @@ def with_system(found: list[Turn], text: str) -> list[Turn]:
     return found
 
 
+def weighed(found: list[Turn], weights: Sequence[Any]) -> list[Turn]:
+    """The turns with a weight for each answer, as `export-subset` writes them.
+
+    Raises
+    ------
+    Unusable
+        They are not 0 and 1, one for each answer.
+    """
+    if not weights:
+        return found
+    answers = [turn for turn in found if turn["role"] == "assistant"]
+    if len(weights) != len(answers):
+        raise Unusable(
+            "weight of a turn", f"{len(weights)} weights for {len(answers)} answers"
+        )
+    for turn, weight in zip(answers, weights, strict=True):
+        if not _flag("weights", weight):
+            turn["weight"] = 0
+    return found
+
+
 def _turn(part: Any) -> Turn:
     if not isinstance(part, Mapping):
         raise Unusable("not text", f"a turn is {type(part).__name__}")
     who = _first(part, WHO)
     if isinstance(who, str) and who.strip().lower() in TOOLS:
-        raise Unusable(
-            "tool call", f"a turn of '{who}'; only chats without tools are read"
-        )
-    if not isinstance(who, str) or who.strip().lower() not in ROLES:
-        raise Unusable("unknown role", repr(who)[:60])
+        raise Unusable("tool call", f"a turn of '{who}'; {NO_TOOLS}")
     if any(not missing(part.get(key)) for key in CALLS):
+        raise Unusable("tool call", f"a turn calls one; {NO_TOOLS}")
+    role = _role(part)
+    if role is None:
+        raise Unusable("unknown role", repr(who)[:60])
+    content = _content(_first(part, WHAT))
+    if role != "assistant":
+        return {"role": role, "content": content}
+    turn: Turn = {"role": role, "content": _with_thought(part, content)}
+    given = [key for key in WEIGHTS if not missing(part.get(key))]
+    if not all([_flag(key, part[key]) for key in given]):
+        turn["weight"] = 0
+    return turn
+
+
+def _role(part: Mapping[str, Any]) -> str | None:
+    who = _first(part, WHO)
+    return ROLES.get(who.strip().lower()) if isinstance(who, str) else None
+
+
+def _flag(key: str, value: Any) -> bool:
+    """Whether the loss counts a turn."""
+    plain = value.strip().lower() if isinstance(value, str) else value
+    flag = FLAGS.get(plain) if isinstance(plain, (str, int, float)) else None
+    if flag is None:
         raise Unusable(
-            "tool call", "a turn calls one; only chats without tools are read"
+            "weight of a turn",
+            f"{key} is {str(value)[:40]!r}, but the loss counts an answer or does not; "
+            "write 0 or 1",
         )
-    role = ROLES[who.strip().lower()]
-    if role == "assistant":
-        _check_weight(part)
-    return {"role": role, "content": _content(_first(part, WHAT))}
+    return flag
 
 
-def _check_weight(part: Mapping[str, Any]) -> None:
-    for key in WEIGHTS:
-        if not missing(part.get(key)) and part[key] not in (1, True):
-            raise Unusable(
-                "turn without full loss",
-                f"{key} is {part[key]!r}, but the loss counts every answer; end the chat "
-                "before this turn, or leave it out",
-            )
+def _with_thought(part: Mapping[str, Any], content: str) -> str:
+    """The answer after the reasoning that its turn has under a key of its own.
+
+    The form is the one that models of reasoning write and chat templates look for.
+    """
+    given = {key: part[key] for key in THOUGHTS if not missing(part.get(key))}
+    texts = {value.strip() for value in given.values() if isinstance(value, str)}
+    if not given or (len(texts) == 1 and min(texts) in content):
+        return content
+    if len(texts) != 1 or not all(isinstance(v, str) for v in given.values()):
+        kinds = ", ".join(f"{key} is {type(v).__name__}" for key, v in given.items())
+        raise Unusable("unclear reasoning", f"{kinds}; it must be one text")
+    if THOUGHT_MARK.search(content + min(texts)):
+        raise Unusable(
+            "unclear reasoning", f"<think> in the answer, and a text in {min(given)}"
+        )
+    if missing(content):
+        raise Unusable("empty response", f"reasoning in {min(given)}, and no answer")
+    return f"<think>\n{min(texts)}\n</think>\n\n{content.strip()}"
 
 
 def _first(part: Mapping[str, Any], names: Sequence[str]) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tmap.cards.dataset import PoolSource
 from tmap.data import chats, keys, options
-from tmap.data.cells import Cells, is_placeholder, missing
+from tmap.data.cells import Cells, is_placeholder, missing, unpacked
 from tmap.data.chats import Turn, Unusable
 from tmap.errors import TmapError
 from tmap.evaluation import readers
@@ -50,6 +50,7 @@ USUAL = {
     "input": ("input", "context"),
     "system": ("system", "system_prompt", "system_message"),
     "history": ("history",),
+    "weights": ("weights",),
 }
 
 
@@ -135,7 +136,7 @@ def mapping(
 def also_read(name: Format, columns: Columns, seen: Iterable[str]) -> dict[str, str]:
     """The columns that a format reads if a row has them, ours -> theirs, of those seen."""
     pairs = name in ("alpaca", "qa")
-    wanted = ["input", "system", "history"] if pairs else ["system"]
+    wanted = ["input", "system", "history", "weights"] if pairs else ["system"]
     there = set(seen) - set(columns.values())
     found = {}
     for ours in wanted if name != "multiple_choice" else []:
@@ -243,17 +244,28 @@ def _pair(row: Cells, columns: Columns) -> Candidate:
     system = _optional(row, columns, "system")
     name, value = _filled(row, columns, "history")
     before = chats.history(value, name)
+    weights = _weights(row, columns)
     # Input alone too: a short benchmark question may follow a general instruction.
     whole = f"{instruction}\n{given}"
     texts = (whole, instruction, given) if given else (instruction,)
-    if not system and not before:
+    if not system and not before and all(weights):
         return Candidate(instruction, given, response, None, texts)
     question = f"{instruction}\n\n{given}" if given else instruction
     last = [
         {"role": "user", "content": question},
         {"role": "assistant", "content": response},
     ]
-    return _talk(chats.with_system([*before, *last], system), texts)
+    talk = chats.with_system([*before, *last], system)
+    return _talk(chats.weighed(talk, weights), texts)
+
+
+def _weights(row: Cells, columns: Columns) -> list[Any]:
+    """The weights of a row's answers, if it has them; one number is the row's own."""
+    name, value = _filled(row, columns, "weights")
+    if name and not isinstance(unpacked(value), list):
+        row.read.discard(name)
+        return []
+    return unpacked(value) if name else []
 
 
 def _prompt_and_completion(row: Cells, columns: Columns) -> Candidate:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from email.utils import parsedate_to_datetime
+import zlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,6 +20,7 @@ from tenacity import (
 
 from tmap.artifacts.addresses import direct
 from tmap.artifacts.secrets import hide, learn
+from tmap.engines import complaints
 from tmap.errors import TmapError
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Status codes after which another attempt may succeed.
 AGAIN = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+#: Those that say nothing about the request itself.
+LIMITS = (429, 529)
 #: Most bytes of an answer.
 LARGEST = 2**24
 KEY = (
@@ -47,6 +51,10 @@ class Again(Refused):
     def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
         self.pause = pause
+
+
+class Limited(Again):
+    """The server's limit: the same request gets an answer later."""
 
 
 class OverBudget(Exception):
@@ -76,7 +84,9 @@ class Client:
         self._quiet_until = 0.0
         self._ended: Exception | None = None
         self._key = _key(limits, whose)
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        # A few compressed bytes may stand for gigabytes, so none are asked for.
+        headers = {"Accept-Encoding": "identity"}
+        headers |= {"Authorization": f"Bearer {self._key}"} if self._key else {}
         # Without redirects: another address must not get the key.
         self._client = httpx.Client(
             timeout=limits.timeout, headers=headers, mounts=direct(address)
@@ -117,14 +127,23 @@ class Client:
             response = self._answer(body)
         except httpx.RequestError as fault:
             raise Again(f"{type(fault).__name__}, no answer") from None
-        if response.status_code in AGAIN:
+        answer = None
+        if response.is_success:
+            try:
+                answer = response.json()
+            except (ValueError, RecursionError):
+                raise Again("its answer is not JSON") from None
+            response = complaints.hidden_error(response, answer) or response
+        if complaints.spent(response):
+            raise self._end(
+                f"The {self.whose}'s server says that there is no quota left: "
+                f"{self._said(response)}. Requests need credit. Add some, or name another "
+                f"server in the {self.whose} card."
+            )
+        if response.status_code in AGAIN and complaints.may_retry(response):
             raise self._again(response)
         if not response.is_success:
             raise self._refused(response)
-        try:
-            answer = response.json()
-        except ValueError:
-            raise Again("its answer is not JSON") from None
         with self._lock:
             self.tokens += _billed(answer)
         return answer
@@ -133,14 +152,16 @@ class Client:
         """The whole answer, within `timeout` seconds: httpx's own limit is per chunk."""
         end = time.monotonic() + self.limits.timeout
         with self._client.stream("POST", self.address, json=body) as response:
+            unpack = _unpacker(response.headers.get("content-encoding", ""))
             content = bytearray()
-            for piece in response.iter_bytes():
-                content += piece
+            for piece in response.iter_raw():
+                content += unpack(piece, LARGEST + 1 - len(content))
                 if time.monotonic() > end:
                     raise httpx.ReadTimeout("the answer arrives too slowly")
                 if len(content) > LARGEST:
+                    content.clear()  # exceptions keep their frames for a while
                     raise Refused(f"an answer of more than {LARGEST} bytes")
-        headers = {k: v for k, v in response.headers.items() if k == "retry-after"}
+        headers = {k: v for k, v in response.headers.items() if k in complaints.HEADERS}
         status = response.status_code
         return httpx.Response(status, headers=headers, content=bytes(content))
 
@@ -160,8 +181,8 @@ class Client:
             self.requests += 1
 
     def _again(self, response: httpx.Response) -> Exception:
-        reason = f"status {response.status_code}"
-        pause = _asked_pause(response)
+        reason = f"status {response.status_code}, {self._said(response)}"
+        pause = complaints.advised_pause(response)
         if pause is not None and pause > self.limits.max_wait:
             return self._end(
                 f"The {self.whose}'s server asks to wait {pause:.0f} s; limits.max_wait "
@@ -171,7 +192,8 @@ class Client:
             with self._lock:
                 until = time.monotonic() + pause
                 self._quiet_until = max(self._quiet_until, until)
-        return Again(reason, pause)
+        kind = Limited if response.status_code in LIMITS else Again
+        return kind(reason, pause)
 
     def _refused(self, response: httpx.Response) -> Exception:
         status = response.status_code
@@ -196,12 +218,31 @@ class Client:
 
     def _said(self, response: httpx.Response) -> str:
         """The server's own message, on one line, without the key."""
-        text = response.text
+        text = complaints.message(response)
         if self._key:
             text = text.replace(self._key, "***")
         words = " ".join(hide(text).split())
         plain = "".join(c for c in words if c.isprintable())
         return repr(plain[:200])
+
+
+def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
+    """Undoes a content encoding, piece by piece, up to a number of bytes each."""
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return lambda piece, most: piece
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise Refused(f"an answer compressed as {encoding[:40]!r}, which was not asked")
+    # 47: gzip or zlib, as the data say.
+    one = zlib.decompressobj(47)
+
+    def unpack(piece: bytes, most: int) -> bytes:
+        try:
+            return one.decompress(piece, most)
+        except zlib.error:
+            raise Refused("an answer whose compression is broken") from None
+
+    return unpack
 
 
 def _key(limits: LimitSection, whose: str) -> str:
@@ -225,19 +266,6 @@ def _key(limits: LimitSection, whose: str) -> str:
 def _pause(state: RetryCallState) -> float | None:
     fault = state.outcome.exception() if state.outcome else None
     return fault.pause if isinstance(fault, Again) else None
-
-
-def _asked_pause(response: httpx.Response) -> float | None:
-    """Seconds from Retry-After, which may also be a date; None if absent."""
-    asked = response.headers.get("retry-after", "").strip()
-    try:
-        return max(0.0, float(asked))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def _billed(answer: Any) -> int:

@@ -11,7 +11,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tmap.errors import TmapError
+from tmap.errors import TmapError, lacking
 
 if TYPE_CHECKING:
     from tmap.cards.model import PlaceSection
@@ -171,6 +171,8 @@ def _load_model(record: dict[str, Any], kind: str, **how: Any) -> Any:
             trust_remote_code=bool(record["trust_remote_code"]),
             **how,
         )
+    except ImportError as fault:
+        raise lacking(fault, f"Model '{record['model']}'") from fault
     except (OSError, ValueError, KeyError) as fault:
         _check_trust(record, fault)
         raise TmapError(

@@ -19,7 +19,7 @@ import pandas as pd
 from tmap.artifacts.files import atomic
 from tmap.gradients.proxy import Proxy, digest_of
 from tmap.jobs.log import Progress
-from tmap.prompts.conversation import Turn
+from tmap.prompts.conversation import Spoken
 from tmap.store.shards import WHOLE, Share
 from tmap.store.vectors import VectorStore, key
 from tmap.training.rows import Row
@@ -68,7 +68,7 @@ class Encoded(NamedTuple):
     order: list[int]
 
 
-def encode(proxy: Proxy, chats: Sequence[Sequence[Turn]]) -> Encoded:
+def encode(proxy: Proxy, chats: Sequence[Sequence[Spoken]]) -> Encoded:
     """Encode conversations for the proxy.
 
     Parameters

@@ -25,11 +25,12 @@ import torch
 
 from tmap.cards.dataset import GradientSection
 from tmap.cards.model import PlaceSection, PromptSection, TrainSection
+from tmap.engines import adapters
 from tmap.engines.weights import load_tokenizer, load_weights
 from tmap.gradients import sample_gradients, warmup
 from tmap.gradients.projection import Projection
 from tmap.gradients.warmup import Checkpoint
-from tmap.prompts.conversation import Turn
+from tmap.prompts.conversation import Spoken
 from tmap.prompts.renderer import Renderer
 from tmap.store.measurements import digest
 from tmap.training import adapter
@@ -83,7 +84,7 @@ class Proxy:
         given = np.array([checkpoint.rate for checkpoint in self.checkpoints])
         return (given / given.sum()).tolist()
 
-    def row(self, turns: Sequence[Turn]) -> tuple[Row, str]:
+    def row(self, turns: Sequence[Spoken]) -> tuple[Row, str]:
         """A conversation in training form, cut to the context, and its status."""
         ids, counts = self.renderer.training(turns)
         labels = [i if n else IGNORED for i, n in zip(ids, counts, strict=True)]
@@ -142,11 +143,10 @@ def adam_form(
 
 def _with_adapter(model: Any, train: TrainSection, seed: int, warm: str | Path) -> Any:
     """The model with LoRA weights: those of an adapter, or new ones from a seed."""
-    from peft import PeftModel, get_peft_model
+    from peft import get_peft_model
 
     if _is_adapter(warm):
-        folder = str(Path(warm).parent)
-        return PeftModel.from_pretrained(model, folder, is_trainable=True)
+        return adapters.attach(model, Path(warm).parent, is_trainable=True)
     torch.manual_seed(seed)
     return get_peft_model(model, lora_config(train))
 

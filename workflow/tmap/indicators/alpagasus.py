@@ -10,6 +10,10 @@ AlpaGasus was published with). The number is read from the reply by these rules:
     "3/10", "80%", "4,5", "4-5"       -       another scale, a comma, a range: unparsable
     "Steps 1 and 2 fail: 2"           -       several numbers: unparsable
     "6", "-1", "five", ""             -       out of range, or no number: unparsable
+    "<think>2 of 3.</think>\n5"       5       thoughts before the reply do not count
+    "1. Right.\n\nScore: 4"           4       after a list, or in JSON: the only number
+    "{\"score\": 4}"                   4       behind score, rating, accuracy or grade
+    "1. Right.\n2. Clear."            -       numbers of a list are no ratings
 
 An unparsable reply is NaN, never a middle score; published parsers return -1 or abort. At
 temperature 0 there are few different ratings, so many rows tie, and the tie-break of the
@@ -26,7 +30,7 @@ import re
 import pandas as pd
 
 from tmap.indicators import Scores, indicator
-from tmap.indicators.scoring.ratings import written_number
+from tmap.indicators.scoring.ratings import said, written_number
 from tmap.judges import Judge
 
 LOW, HIGH = 0.0, 5.0
@@ -37,6 +41,13 @@ _SCALE = re.compile(r"\s*\(?(?:/|out of)\s*5(?:\.0+)?(?![.,]?[0-9])", re.IGNOREC
 #: a percentage, a word, a version number.
 _PART = re.compile(
     r"\s*(?:[/%]|[-\u2013\u2014~]\s*[0-9]|\(?(?:to|out of)\s+[0-9])|[,.:][0-9]|\w",
+    re.IGNORECASE,
+)
+#: A first line after which the rating is looked for by its name: a list, JSON, a fence.
+_NOT_YET = re.compile(r"[0-9]{1,2}[.)]\s+\S|[-*\u2022]\s+\S|[{\[]?\s*\"|\{|`{3}")
+_NAMED = re.compile(
+    r"(?:score|rating|accuracy|grade)[\"'*_\s]*(?:[:=]|is\b)[\"'*_\s]*"
+    rf"(?P<number>{_NUMBER.pattern})(?P<rest>[^\n]*)",
     re.IGNORECASE,
 )
 
@@ -62,8 +73,11 @@ def alpagasus(pool: pd.DataFrame, lm: Judge, *, judge: str = "phi4") -> Scores:
 
 def parse(reply: str) -> float | None:
     """The rating in a reply by the rules above, or None."""
+    reply = said(reply)
     lines = (line.strip() for line in reply.splitlines())
     line = next((line for line in lines if line), "")
+    if _NOT_YET.match(line):
+        return _named(reply)
     found = _NUMBER.search(line)
     if not found or re.search(r"\w[.,-]?$|[.,]$", line[: found.start()]):
         return None
@@ -75,5 +89,21 @@ def parse(reply: str) -> float | None:
     leads = not re.search(r"\w", line[: found.start()])
     if not leads and _NUMBER.search(rest):
         return None
-    value = float(found.group().replace("\u2212", "-")) + 0.0  # no minus zero
+    return _in_range(found.group())
+
+
+def _named(reply: str) -> float | None:
+    """The one number that the reply calls its score."""
+    found = []
+    for match in _NAMED.finditer(reply):
+        rest = match["rest"].lstrip("*_`\"'")
+        scale = _SCALE.match(rest)
+        if _PART.match(rest[scale.end() :] if scale else rest):
+            return None
+        found.append(_in_range(match["number"]))
+    return found[0] if len(set(found)) == 1 else None
+
+
+def _in_range(number: str) -> float | None:
+    value = float(number.replace("\u2212", "-")) + 0.0  # no minus zero
     return value if LOW <= value <= HIGH else None

@@ -78,7 +78,7 @@ def nuggets(
     max_anchor_tokens : most tokens of an anchor as an example in a prompt
     seed : of K-means
     encoder : model card that made the embeddings; "" for the target model
-    pooling : how it pooled them: first | last | mean
+    pooling : how it pooled them: first | last | mean | own
 
     Returns
     -------
@@ -137,8 +137,8 @@ def _anchors(
 def _asked(examples: list[Demo], lm: Scorer) -> Asked:
     render = lm.renderer.render
     return Asked(
-        [render(demo.question, [demo]).question for demo in examples],
-        [render(demo.question).question for demo in examples],
+        [render(d.question, [d], d.answer).question for d in examples],
+        [render(d.question, (), d.answer).question for d in examples],
         [[lm.renderer.answer(demo.answer)] for demo in examples],
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
-from tmap.engines.client import Client, OverBudget, Refused
+from tmap.engines.client import Client, Limited, OverBudget, Refused
 from tmap.errors import BudgetSpent, TmapError
 from tmap.jobs.log import Progress
 from tmap.judges import wire
@@ -59,8 +59,9 @@ class Server:
         Raises
         ------
         TmapError
-            If a budget is spent, the server refuses key or model, or row after row
-            fails. Replies so far are stored; the next run continues.
+            If a budget is spent, the server refuses key or model, row after row fails,
+            or rows had no reply because of the server's limits, even after all attempts.
+            Replies so far are stored; the next run continues.
         """
         fields = wire.decoding(self.server, self.form, self.style, want)
         store = self.open_store(KINDS[want], self.who(want))
@@ -96,9 +97,12 @@ class Server:
         """Replies to `todo`, by key; stored every few requests."""
         found: dict[str, Any] = {}
         names = list(todo)
+        if todo:
+            store.prepare()
         size = 4 * self.limits.concurrency  # the most that a kill can lose
         progress = Progress("judge", len(names), "replies")
         failures = 0
+        limited: list[Limited] = []
         with (
             Client(self.server.url + wire.PATHS[self.style], self.limits) as line,
             ThreadPoolExecutor(self.limits.concurrency) as workers,
@@ -107,6 +111,7 @@ class Server:
                 chunk = {k: todo[k] for k in names[start : start + size]}
                 outcomes = self._ask_some(chunk, fields, want, (line, workers, store))
                 found |= {k: o for k, o in outcomes.items() if isinstance(o, dict)}
+                limited += [o for o in outcomes.values() if isinstance(o, Limited)]
                 for outcome in outcomes.values():
                     failures = 0 if isinstance(outcome, dict) else failures + 1
                     ends = isinstance(outcome, (OverBudget, TmapError))
@@ -114,6 +119,13 @@ class Server:
                         raise self._stopped(outcome, len(found), len(names))
                 progress.advance(len(chunk), f"{line.tokens} tokens")
         store.compact()
+        if limited:  # as failed rows they would never be asked again
+            raise TmapError(
+                f"{len(limited)} of {len(names)} questions have no reply because of the "
+                f"server's limits; the last: {limited[-1]}. Run the same command again, "
+                "which asks only these; lower `limits.concurrency`, or raise "
+                "`limits.attempts` and `limits.max_wait`, in the judge card."
+            )
         return found
 
     def _ask_some(

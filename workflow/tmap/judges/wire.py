@@ -64,22 +64,38 @@ def read(answer: Any, style: Style, want: Want) -> dict[str, Any] | None:
     try:
         choice = answer["choices"][0]
         if want == "digits":
-            return _tokens(choice["logprobs"], style)
-        text = choice["message"]["content"] if style == "chat" else choice["text"]
+            return _tokens(choice["logprobs"])
+        text = _written(choice)
         # An answer without text (such as a refusal) is also a reply, without a number.
         return {"text": _sound("" if text is None else text)}
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 
-def _tokens(logprobs: Any, style: Style) -> dict[str, Any]:
-    """{"tokens": [[text, log-probability], ...]} of the first position, likeliest first."""
-    if style == "chat":
-        listed = logprobs["content"][0]["top_logprobs"]
-        pairs = [(entry["token"], float(entry["logprob"])) for entry in listed]
+def _written(choice: Any) -> str | None:
+    """The text, in the shape of either style; servers mix them."""
+    if "message" not in choice:
+        return choice["text"]
+    content = choice["message"]["content"]
+    if isinstance(content, list):  # parts, of which some may be thoughts
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    return content
+
+
+def _tokens(logprobs: Any) -> dict[str, Any]:
+    """{"tokens": [[text, log-probability], ...]} of the first position, likeliest first.
+
+    Either shape under either style: chat's `content`, with a list of objects for each
+    position, or completion's `top_logprobs`, with an object (or such a list) for each. A
+    null stands for minus infinity, which JSON has not.
+    """
+    content = logprobs.get("content")
+    listed = content[0]["top_logprobs"] if content else logprobs["top_logprobs"][0]
+    if isinstance(listed, dict):
+        given = list(listed.items())
     else:
-        listed = logprobs["top_logprobs"][0]
-        pairs = [(token, float(value)) for token, value in listed.items()]
+        given = [(entry["token"], entry["logprob"]) for entry in listed]
+    pairs = [(token, float(value)) for token, value in given if value is not None]
     finite = [(_sound(t), p) for t, p in pairs if math.isfinite(p) and p <= 1e-6]
     if not finite:
         raise ValueError("no token")

@@ -1,25 +1,47 @@
 """The model's own chat template, split into exchanges.
 
 The template is rendered with a marker in place of every text. Whatever is between the
-markers comes from the template; the texts are inserted afterwards, as data.
+markers comes from the template; the texts are inserted afterwards, as data. The template
+sees what it may look at (`tmap.prompts.templates.Shape`): the indentation of a text, and
+the marks around reasoning, which it may write, strip or move.
 """
 
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 from tmap.errors import TmapError
+from tmap.prompts import bounded
 from tmap.prompts.encoding import SafeTokenizer
-from tmap.prompts.templates import Part, Role, Slot, Turn
+from tmap.prompts.templates import (
+    THOUGHT,
+    Part,
+    Parts,
+    Role,
+    Shape,
+    Slot,
+    Turn,
+    plain_shapes,
+)
 
 FIX = "Set `prompt: {template: plain}` (or urial) in the model card."
 #: A fixed date for templates that print the date, which would change tokens from day to
 #: day: the one that Llama 3's template falls back to.
 TODAY = "26 Jul 2024"
 STANDSTILL = f"{{% macro strftime_now(format) %}}{TODAY}{{% endmacro %}}"
-MARK = re.compile(r"tmap(system|user|assistant)(\d+)slot")
+MARK = re.compile(r"tmap(system|user|assistant)(\d+)n(\d+)slot")
+#: Keys under which templates look for the reasoning of an answer.
+KEYS = ("reasoning_content", "reasoning", "thinking")
+#: One block of reasoning in front of an answer; with the line breaks next to the marks,
+#: which are not part of it.
+BLOCK = re.compile(r"\s*<think>\n*(.*?)\n*</think>\n*(.*)", re.DOTALL)
+REASONED = Shape(
+    (Slot("user", 0),),
+    ("<think>\n", Slot("assistant", 0), "\n</think>\n\n", Slot("assistant", 0, 2)),
+)
 
 
 class Chat:
@@ -28,6 +50,8 @@ class Chat:
     A system text goes where the template puts it. The prompt ends where the template's
     generation prompt ends. If its finished conversations differ from that (for example by
     an empty reasoning block), it ends where the answer begins in a finished conversation.
+    An answer with reasoning begins with it. A template that has a place for reasoning
+    under a key, and leaves `<think>` in a text as it is, gets it under that key.
 
     Raises
     ------
@@ -41,79 +65,118 @@ class Chat:
                 f"The model's tokenizer has no chat template; one is needed. {FIX}"
             )
         self._tokenizer = tokenizer
-        self._known = cache(self._turns)
-        self.literals = self._render_plain(1)
+        self._known = lru_cache(maxsize=1024)(self._turns)
+        self._by_key = False
+        one = plain_shapes(1)
+        # Imports what every copy of this process would import again.
+        tokenizer.apply_chat_template(
+            self._conversation(one, system=False), tokenize=False, chat_template="x"
+        )
+        text = self._render_whole(one)
+        self._opened, self._lead = self._opening(text)
+        self.literals = text + self._reasoned()
         self._encoder = SafeTokenizer(tokenizer, self.literals)
-        end = self._split(self.literals, 1)[-1].close.strip()
+        end = self._split(text, one)[-1].close.strip()
         self.stop: tuple[str, ...] = (end,) if end else ()
 
-    def turns(self, n: int, system: bool) -> tuple[Turn, ...] | None:
-        return self._known(n, system)
+    def turns(self, shapes: Sequence[Shape], system: bool) -> tuple[Turn, ...] | None:
+        return self._known(tuple(shapes), system)
 
-    def _turns(self, n: int, system: bool) -> tuple[Turn, ...] | None:
+    def _turns(
+        self, shapes: tuple[Shape, ...], system: bool
+    ) -> tuple[Turn, ...] | None:
         if not system:
-            return self._split(self._render_plain(n), n)
-        from jinja2 import TemplateError
-
+            return self._split(self._render_whole(shapes), shapes)
         try:
-            text = self._render(_conversation(n, system=True))
-        except TemplateError:  # the template refuses the role
+            text = self._render(self._conversation(shapes, system=True))
+        except bounded.Failed as fault:
+            if not fault.is_refusal:
+                raise _fails("a system text", fault) from None
             return None
         if _mark(Slot("system", 0)) not in text:  # or ignores it
             return None
-        return self._split(text, n)
+        return self._split(text, shapes)
 
-    def _split(self, text: str, n: int) -> tuple[Turn, ...]:
+    def _split(self, text: str, shapes: tuple[Shape, ...]) -> tuple[Turn, ...]:
         bos = self._tokenizer.bos_token
         text = text.removeprefix(bos) if bos else text
-        lead = self._lead(text)
         turns, start = [], 0
-        for turn in range(n):
-            mark = _mark(Slot("assistant", turn))
-            asked, _, rest = text[start:].partition(mark)
-            before, asked, own_lead = self._seam(asked, turn, lead)
-            close = self._close(rest.partition(_mark(Slot("user", turn + 1)))[0])
-            turns.append(Turn(_parts(before), _parts(asked), own_lead, close))
-            start = len(text) - len(rest) + len(close)
+        for turn, shape in enumerate(shapes):
+            own = text[start:].partition(_mark(Slot("user", turn + 1)))[0]
+            head, mark, tail = own.partition(_mark(Slot("user", turn)))
+            places = [found for found in MARK.finditer(tail) if found[1] == "assistant"]
+            first, last = places[0].start(), places[-1].end()
+            asked, said = self._begin(tail[:first], shape)
+            cut = self._seam(head)
+            close = self._close(tail[last:])
+            turns.append(
+                Turn(
+                    _parts(head[:cut]),
+                    _parts(head[cut:] + mark + asked),
+                    _parts(said + tail[first:last]),
+                    close,
+                )
+            )
+            start += len(head) + len(mark) + last + len(close)
         return tuple(turns)
 
-    def _seam(self, text: str, turn: int, lead: str) -> tuple[str, str, str]:
-        """(text before the seam, from it to the answer, the beginning of the answer)."""
-        head, mark, tail = text.partition(_mark(Slot("user", turn)))
+    def _seam(self, head: str) -> int:
+        """Where, in the text before a question, the part begins that depends on it."""
         written = head.rpartition(_mark(Slot("system", 0)))[2]
         blank = written.rfind("\n\n") + 2 if "\n\n" in written else 0
-        cut = len(head) - len(written) + (self._encoder.last_control(written) or blank)
-        own_lead = lead if tail.endswith(lead) else ""
-        asked = head[cut:] + mark + tail.removesuffix(own_lead)
-        return head[:cut], asked, own_lead
+        return len(head) - len(written) + (self._encoder.last_control(written) or blank)
+
+    def _begin(self, text: str, shape: Shape) -> tuple[str, str]:
+        """Split the text before an answer's first slot: (of the prompt, of the answer)."""
+        first = shape.answer[0]
+        if _reasons(shape) and text.startswith(self._opened):
+            return self._opened, text.removeprefix(self._opened)
+        own = first if isinstance(first, str) and text.endswith(first) else ""
+        text = text.removesuffix(own)
+        lead = self._lead if text.endswith(self._lead) else ""
+        return text.removesuffix(lead), lead + own
 
     def _close(self, text: str) -> str:
         """The end of an answer: up to its first control token, or all if there is none."""
         return text[: self._encoder.first_control(text)] or text.rstrip()
 
-    def _lead(self, text: str) -> str:
-        """White space that the generation prompt leaves to the answer."""
-        opened = self._render(_conversation(1, system=False)[:1], answer_next=True)
-        bos = self._tokenizer.bos_token
-        opened = opened.removeprefix(bos) if bos else opened
+    def _opening(self, text: str) -> tuple[str, str]:
+        """What opens an answer, and the white space that this leaves to the answer."""
+        asked = self._conversation(plain_shapes(1), system=False)[:1]
+        try:
+            opened = self._render(asked, answer_next=True)
+        except bounded.Failed as fault:
+            raise _fails("a question that waits for its answer", fault) from None
+        mark = _mark(Slot("user", 0))
         written = text.partition(_mark(Slot("assistant", 0)))[0]
         rest = written.removeprefix(opened)
-        if written.startswith(opened) and not rest.strip():
-            return rest
-        return written[len(written.rstrip(" ")) :]
+        whole = written.startswith(opened) and not rest.strip()
+        lead = rest if whole else written[len(written.rstrip(" ")) :]
+        return opened.partition(mark)[2], lead
 
-    def _render_plain(self, n: int) -> str:
-        """A conversation of n exchanges without a system text, with every mark once."""
-        from jinja2 import TemplateError
-
+    def _reasoned(self) -> str:
+        """An answer with reasoning as the template writes it; settles `_by_key`."""
+        within, aside = "", ""
         try:
-            text = self._render(_conversation(n, system=False))
-        except (TemplateError, TypeError, ValueError) as fault:
-            raise TmapError(
-                f"The chat template fails on {n} exchanges of user and assistant "
-                f"({fault}); it must render them. {FIX}"
-            ) from fault
-        marks = [_mark(Slot(r, t)) for t in range(n) for r in ("user", "assistant")]
+            within = self._render(self._conversation((REASONED,), system=False))
+            verbatim = _marked(REASONED.answer) in within
+            self._by_key = True
+            aside = self._render(self._conversation((REASONED,), system=False))
+            self._by_key = verbatim and _mark(Slot("assistant", 0)) in aside
+        except bounded.Failed:  # told when a row needs it
+            self._by_key = False
+        return aside if self._by_key else within
+
+    def _render_whole(self, shapes: tuple[Shape, ...]) -> str:
+        """A conversation without a system text, with all questions and answers in it."""
+        try:
+            text = self._render(self._conversation(shapes, system=False))
+        except bounded.Failed as fault:
+            raise _fails(
+                f"{len(shapes)} exchanges of user and assistant", fault
+            ) from None
+        slots = [part for s in shapes for part in (*s.question, s.answer[-1])]
+        marks = [_mark(slot) for slot in slots if isinstance(slot, Slot)]
         places = [text.find(mark) for mark in marks]
         once = all(text.count(mark) == 1 for mark in marks)
         if not once or places != sorted(places):
@@ -124,34 +187,60 @@ class Chat:
         return text
 
     def _render(self, messages: list[dict[str, str]], answer_next: bool = False) -> str:
-        text: str = self._tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=answer_next,
-            chat_template=STANDSTILL + self._tokenizer.get_chat_template(),
-            date_string=TODAY,
-        )
-        return text
+        def make() -> str:
+            text: str = self._tokenizer.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=answer_next,
+                chat_template=STANDSTILL + self._tokenizer.get_chat_template(),
+                date_string=TODAY,
+            )
+            return text
+
+        return bounded.render(make)
+
+    def _conversation(
+        self, shapes: Sequence[Shape], system: bool
+    ) -> list[dict[str, str]]:
+        found = []
+        if system:
+            found.append({"role": "system", "content": _mark(Slot("system", 0))})
+        for asked, said in shapes:
+            text = _marked(said)
+            block = BLOCK.fullmatch(text) if self._by_key else None
+            apart = dict.fromkeys(KEYS, block[1]) if block else {}
+            content = block[2] if block else text
+            found.append({"role": "user", "content": _marked(asked)})
+            found.append({"role": "assistant", "content": content, **apart})
+        return found
 
 
-def _conversation(n: int, system: bool) -> list[dict[str, str]]:
-    slots = [Slot("system", 0)] if system else []
-    slots += [Slot(r, t) for t in range(n) for r in ("user", "assistant")]
-    return [{"role": slot.role, "content": _mark(slot)} for slot in slots]
+def _fails(on: str, fault: bounded.Failed) -> TmapError:
+    return TmapError(
+        f"The chat template fails on {on} ({fault}); it must render that. {FIX}"
+    )
 
 
 def _mark(slot: Slot) -> str:
     """A word that no template writes or changes; none is a part of another."""
-    return f"tmap{slot.role}{slot.turn}slot"
+    return f"tmap{slot.role}{slot.turn}n{slot.piece}slot"
+
+
+def _marked(parts: Parts) -> str:
+    return "".join(_mark(part) if isinstance(part, Slot) else part for part in parts)
+
+
+def _reasons(shape: Shape) -> bool:
+    """Whether an answer has marks of reasoning."""
+    return any(isinstance(part, str) and THOUGHT.search(part) for part in shape.answer)
 
 
 def _parts(text: str) -> tuple[Part, ...]:
     """Split text with marks into literals of the template and slots, in order."""
     parts: list[Part] = []
-    pieces = MARK.split(text)  # text, role, number, text, role, number, ... text
-    for literal, role, turn in zip(
-        pieces[::3], [*pieces[1::3], None], [*pieces[2::3], None], strict=True
-    ):
-        parts += [literal] if literal else []
-        parts += [Slot(cast(Role, role), int(turn))] if role and turn else []
-    return tuple(parts)
+    end = 0
+    for mark in MARK.finditer(text):
+        parts += [text[end : mark.start()]] if mark.start() > end else []
+        parts.append(Slot(cast(Role, mark[1]), int(mark[2]), int(mark[3])))
+        end = mark.end()
+    return tuple([*parts, text[end:]] if text[end:] else parts)

@@ -4,25 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from tmap.errors import TmapError
 
-Turn = tuple[str, str]
+
+class Turn(NamedTuple):
+    """One turn.
+
+    Attributes
+    ----------
+    role : system, user or assistant
+    content : its text, with any reasoning as `<think>...</think>` in front
+    counts : whether the loss counts on it, if it is an answer
+    """
+
+    role: str
+    content: str
+    counts: bool = True
+
+
+#: A turn, or its role and content alone.
+Spoken = Turn | tuple[str, str]
 
 
 def turns_of(row: Mapping[str, Any]) -> list[Turn]:
-    """The whole conversation of a pool row: [(role, content), ...].
+    """The whole conversation of a pool row.
 
-    Roles are "system", "user" and "assistant", as stored. A row without turns is one
-    question and one answer.
+    A row without turns is one question and one answer.
     """
     turns = row["turns"]
     if not has_turns(row):
-        return [("user", _asked(row)), ("assistant", str(row["response"]))]
-    return [(str(turn["role"]), str(turn["content"])) for turn in turns]
+        return [Turn("user", _asked(row)), Turn("assistant", str(row["response"]))]
+    return [
+        Turn(str(turn["role"]), str(turn["content"]), turn.get("weight") != 0)
+        for turn in turns
+    ]
 
 
 def has_turns(row: Mapping[str, Any]) -> bool:
@@ -33,13 +52,14 @@ def has_turns(row: Mapping[str, Any]) -> bool:
 def question_of(row: Mapping[str, Any]) -> str:
     """The question of a pool row: its instruction, and below it any input.
 
-    For a chat of several turns, the first user turn.
+    For a chat of several turns, the user turn before the first answer that the loss
+    counts.
     """
     return _first_exchange(row)[0]
 
 
 def answer_of(row: Mapping[str, Any]) -> str:
-    """The answer to `question_of(row)`: for a chat, the first assistant turn.
+    """The answer to `question_of(row)`: for a chat, the first one that the loss counts.
 
     (The column `response` is the chat's last turn, which answers another question.)
     """
@@ -62,11 +82,10 @@ def chosen(pool: pd.DataFrame, subset: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first_exchange(row: Mapping[str, Any]) -> tuple[str, str]:
-    """The first user turn that an assistant turn follows, and that turn."""
-    turns = turns_of(row)
-    for (role, asked), (next_role, said) in pairwise(turns):
-        if (role, next_role) == ("user", "assistant"):
-            return asked, said
+    """The first user turn that an answer in the loss follows, and that answer."""
+    for asked, said in pairwise(turns_of(row)):
+        if (asked.role, said.role) == ("user", "assistant") and said.counts:
+            return asked.content, said.content
     return _asked(row), str(row["response"])
 
 

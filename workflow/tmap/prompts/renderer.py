@@ -2,11 +2,14 @@
 
 A prompt is tokenised in two stretches, `prefix` and `question`, whose ids are joined, so
 the seam is a token boundary in every use. Text from the template may contain control
-tokens; text from data may not (`tmap.prompts.encoding`). All texts are stripped first.
+tokens; text from data may not (`tmap.prompts.encoding`). Only `<think>` and `</think>` in
+an answer count as text of the template, which may write, strip or move them. All texts are
+stripped first; the indentation of a first line stays where it means something.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,8 +17,24 @@ from typing import Any, NamedTuple
 from tmap.cards.model import PromptSection
 from tmap.engines.base import cut
 from tmap.errors import TmapError
+from tmap.prompts.conversation import Spoken
+from tmap.prompts.conversation import Turn as Said
 from tmap.prompts.encoding import SafeTokenizer, Text
-from tmap.prompts.templates import Part, Plain, Slot, Template, Turn, Urial
+from tmap.prompts.templates import (
+    Part,
+    Plain,
+    Shape,
+    Slot,
+    Template,
+    Turn,
+    Urial,
+    plain_shapes,
+    shape,
+)
+
+INDENT = re.compile(r"[ \t]+\Z")
+WIDE = re.compile(r"\t| {4}")
+INDENTED = re.compile(r"^[ \t]+\S", re.MULTILINE)
 
 
 class Demo(NamedTuple):
@@ -68,56 +87,62 @@ class Renderer:
         self._encoder = SafeTokenizer(tokenizer, self._template.literals)
         self._bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         self._prefix = lru_cache(maxsize=256)(self._build_prefix)
-        (turn,) = self._lay_out(1, False)[0]
-        self._lead = turn.lead
-        self.end_ids = self._encoder.encode([Text(turn.close, True)])
-        if not self._encoder.first_control(turn.close):
-            eos = tokenizer.eos_token_id
-            self.end_ids += [] if eos is None else [eos]
+        (turn,) = self._lay_out(plain_shapes(1), False)[0]
+        self.end_ids = self._end(turn.close)
         self.stop = tuple(dict.fromkeys([*self._template.stop, *settings.stop]))
 
-    def render(self, question: str, demos: Sequence[Demo] = ()) -> Prompt:
+    def render(
+        self, question: str, demos: Sequence[Demo] = (), said: str = ""
+    ) -> Prompt:
         """The prompt up to where the answer starts; `prefix` depends on `demos` only.
 
-        Demonstrations are in the given order, the last one next to the question.
+        Demonstrations are in the given order, the last one next to the question. `said`
+        is the answer that will follow, if it is known: where a template writes reasoning,
+        the prompt for an answer with reasoning ends before it.
         """
-        pairs = [*demos, Demo(question, "")]
+        pairs = [*demos, Demo(question, said)]
         turns, texts = self._fill(pairs, self._system)
         asked = self._encode(turns[-1].asked, texts)
         return Prompt(list(self._prefix(tuple(demos))), asked)
 
     def answer(self, text: str) -> list[int]:
         """Ids of a response after the prompt, without an end; empty for no text."""
-        text = clean(text)
-        return self._encoder.encode([Text(self._lead + text, False)]) if text else []
+        if not clean(text):
+            return []
+        turns, texts = self._fill([Demo("", text)], "")
+        return self._encode(turns[0].said, texts)
 
-    def training(self, turns: Sequence[tuple[str, str]]) -> TrainingRow:
-        """One row for fine-tuning: no demonstrations, loss on every assistant turn.
+    def training(self, turns: Sequence[Spoken]) -> TrainingRow:
+        """One row for fine-tuning: no demonstrations, loss on each answer that counts.
 
         Parameters
         ----------
-        turns : (role, text): optionally a "system" turn, then "user" and "assistant" in
-            alternation, "assistant" last
+        turns : (role, text), and perhaps whether the loss counts on it: optionally a
+            "system" turn, then "user" and "assistant" in alternation, "assistant" last
 
         Returns
         -------
         ids and mask of equal length; the loss counts on each answer and on the ids that
-        close it. One exchange is `render(question)`, `answer(text)`, `end_ids`, joined.
+        close it. One exchange is `render(question, said=text)`, `answer(text)`,
+        `end_ids`, joined.
 
         Raises
         ------
         TmapError
             If the roles do not alternate like that.
         """
-        system, pairs = _exchanges(turns)
+        given = [Said(*turn) for turn in turns]
+        system, pairs = _exchanges(given)
+        counts = [turn.counts for turn in given if turn.role == "assistant"]
         layout, texts = self._fill(pairs, system or self._system)
         ids = list(self._bos)
         mask = [0] * len(ids)
-        for turn, pair in zip(layout, pairs, strict=True):
+        for turn, pair, counted in zip(layout, pairs, counts, strict=True):
             asked = self._encode(turn.before, texts) + self._encode(turn.asked, texts)
-            said = self.answer(pair.answer) + self.end_ids
+            said = self._encode(turn.said, texts) if clean(pair.answer) else []
+            said += self._end(turn.close)
             ids += asked + said
-            mask += [0] * len(asked) + [1] * len(said)
+            mask += [0] * len(asked) + [int(counted)] * len(said)
         return TrainingRow(ids, mask)
 
     def read(self, ids: Sequence[int]) -> str:
@@ -131,17 +156,26 @@ class Renderer:
         # A system text may open the first question; the last question is not used.
         turns, texts = self._fill([*demos, Demo("", "")], self._system)
         parts: list[Part] = []
-        for number, turn in enumerate(turns[:-1]):
-            answer = (turn.lead, Slot("assistant", number), turn.close)
-            parts += [*turn.before, *turn.asked, *answer]
+        for turn in turns[:-1]:
+            parts += [*turn.before, *turn.asked, *turn.said, turn.close]
         return self._bos + self._encode([*parts, *turns[-1].before], texts)
 
-    def _lay_out(self, n: int, system: bool) -> tuple[tuple[Turn, ...], bool]:
-        """The layout of n exchanges, and whether it has a place for the system text."""
-        turns = self._template.turns(n, system) if system else None
+    def _end(self, close: str) -> list[int]:
+        """Ids that close an answer: what the template writes, or the end of sequence."""
+        ids = self._encoder.encode([Text(close, True)])
+        eos = self.tokenizer.eos_token_id
+        if eos is None or self._encoder.first_control(close):
+            return ids
+        return [*ids, eos]
+
+    def _lay_out(
+        self, shapes: Sequence[Shape], system: bool
+    ) -> tuple[tuple[Turn, ...], bool]:
+        """The layout of exchanges, and whether it has a place for the system text."""
+        turns = self._template.turns(shapes, system) if system else None
         if turns is not None:
             return turns, True
-        turns = self._template.turns(n, False)
+        turns = self._template.turns(shapes, False)
         assert turns is not None
         return turns, False
 
@@ -149,14 +183,14 @@ class Renderer:
         self, pairs: Sequence[Demo], system: str
     ) -> tuple[tuple[Turn, ...], dict[Slot, str]]:
         """Layout and texts; if `system` has no place of its own, it opens question one."""
-        turns, has_place = self._lay_out(len(pairs), bool(system))
-        texts = {Slot("system", 0): clean(system)}
-        for number, (question, answer) in enumerate(pairs):
-            texts[Slot("user", number)] = clean(question)
-            texts[Slot("assistant", number)] = clean(answer)
+        shapes, texts = _shapes(pairs)
+        texts[Slot("system", 0)] = clean(system)
+        turns, has_place = self._lay_out(shapes, bool(system))
         if system and not has_place:
-            first = texts[Slot("user", 0)]
-            texts[Slot("user", 0)] = f"{clean(system)}\n\n{first}"
+            first = Demo(
+                f"{clean(system)}\n\n{clean(pairs[0].question)}", pairs[0].answer
+            )
+            return self._fill([first, *pairs[1:]], "")
         return turns, texts
 
     def _encode(self, parts: Iterable[Part], texts: dict[Slot, str]) -> list[int]:
@@ -169,23 +203,43 @@ class Renderer:
 
 
 def clean(text: str) -> str:
-    """Stripped; lone surrogates, which no tokenizer accepts, become `?`."""
-    return text.strip().encode("utf-8", "replace").decode("utf-8")
+    """Stripped; lone surrogates, which no tokenizer accepts, become `?`.
+
+    The first line's indentation stays if it is that of code: a tab or four spaces, or
+    less if a later line is indented, too.
+    """
+    body = text.strip()
+    edge = INDENT.search(text[: text.find(body)] if body else "")
+    if edge and (WIDE.search(edge[0]) or INDENTED.search(body)):
+        body = edge[0] + body
+    return body.encode("utf-8", "replace").decode("utf-8")
 
 
-def _exchanges(turns: Sequence[tuple[str, str]]) -> tuple[str, list[Demo]]:
+def _shapes(pairs: Sequence[Demo]) -> tuple[tuple[Shape, ...], dict[Slot, str]]:
+    """What a template may look at, and the texts of all slots."""
+    shapes: list[Shape] = []
+    texts: dict[Slot, str] = {}
+    for number, (question, answer) in enumerate(pairs):
+        asked, of_asked = shape("user", number, clean(question))
+        said, of_said = shape("assistant", number, clean(answer))
+        shapes.append(Shape(asked, said))
+        texts |= of_asked | of_said
+    return tuple(shapes), texts
+
+
+def _exchanges(turns: Sequence[Said]) -> tuple[str, list[Demo]]:
     """(system text, question and answer of each exchange)."""
-    roles = [role for role, _ in turns]
-    system = turns[0][1] if roles[:1] == ["system"] else ""
+    roles = [turn.role for turn in turns]
+    system = turns[0].content if roles[:1] == ["system"] else ""
     rest = turns[1:] if roles[:1] == ["system"] else turns
     wanted = ["user", "assistant"] * (len(rest) // 2)
-    if not rest or [role for role, _ in rest] != wanted:
+    if not rest or [turn.role for turn in rest] != wanted:
         raise TmapError(
             f"A conversation has the roles {', '.join(roles) or 'none'}; after an "
             "optional system turn, user and assistant must alternate and assistant be "
             "last. Drop or fix the row."
         )
-    texts = [text for _, text in rest]
+    texts = [turn.content for turn in rest]
     return system, [Demo(*pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
 
 

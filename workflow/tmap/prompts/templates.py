@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 Role = Literal["system", "user", "assistant"]
@@ -17,14 +19,61 @@ asked: clearly, fully and in good order.
 """
 
 
+#: What templates look at inside an answer: the marks around its reasoning.
+THOUGHT = re.compile(r"(\s*</?think>\s*)")
+
+
 class Slot(NamedTuple):
-    """A place for text from data: that of `role` in exchange number `turn`."""
+    """A place for text from data: that of `role` in exchange number `turn`.
+
+    An answer with reasoning has several pieces, the answer proper being the last one.
+    """
 
     role: Role
     turn: int
+    piece: int = 0
 
 
 Part = str | Slot
+Parts = tuple[Part, ...]
+
+
+class Shape(NamedTuple):
+    """What of an exchange's texts a template may look at, in front of and between slots.
+
+    That is the indentation of a first line, and the marks around reasoning.
+    """
+
+    question: Parts
+    answer: Parts
+
+
+def shape(role: Role, turn: int, text: str) -> tuple[Parts, dict[Slot, str]]:
+    """A text as parts, and the texts of its slots.
+
+    Parameters
+    ----------
+    text : cleaned; only of an answer, `<think>` and `</think>` become parts
+    """
+    body = text.lstrip()
+    pieces = THOUGHT.split(body) if role == "assistant" else [body]
+    if not pieces[-1]:  # reasoning without an answer: text like any other
+        pieces = [body]
+    parts: list[Part] = [text[: len(text) - len(body)]]
+    texts: dict[Slot, str] = {}
+    for number, piece in enumerate(pieces):
+        slot = Slot(role, turn, number)
+        if number % 2:
+            parts.append(piece)
+        elif piece or len(pieces) == 1:
+            parts.append(slot)
+            texts[slot] = piece
+    return tuple(part for part in parts if part), texts
+
+
+def plain_shapes(n: int) -> tuple[Shape, ...]:
+    """n exchanges of texts without indentation and reasoning."""
+    return tuple(Shape((Slot("user", t),), (Slot("assistant", t),)) for t in range(n))
 
 
 class Turn(NamedTuple):
@@ -34,13 +83,13 @@ class Turn(NamedTuple):
     ----------
     before : text before the seam: header, separator, system text
     asked : from the seam to where the answer starts
-    lead : the start of the answer (" " if the model is to write the space)
+    said : the answer, with " " in front if the model is to write the space
     close : text that ends the answer; empty if the end-of-sequence token alone does
     """
 
-    before: tuple[Part, ...]
-    asked: tuple[Part, ...]
-    lead: str
+    before: Parts
+    asked: Parts
+    said: Parts
     close: str
 
 
@@ -56,8 +105,8 @@ class Template(Protocol):
     stop: tuple[str, ...]
     literals: str
 
-    def turns(self, n: int, system: bool) -> tuple[Turn, ...] | None:
-        """The layout of n exchanges; None if it has no place for a system text."""
+    def turns(self, shapes: Sequence[Shape], system: bool) -> tuple[Turn, ...] | None:
+        """The layout of exchanges; None if it has no place for a system text."""
 
 
 class Plain:
@@ -66,17 +115,17 @@ class Plain:
     stop: tuple[str, ...] = ("\n\nQuestion:",)
     literals = ""
 
-    def turns(self, n: int, system: bool) -> tuple[Turn, ...] | None:
+    def turns(self, shapes: Sequence[Shape], system: bool) -> tuple[Turn, ...] | None:
         if system:
             return None
         return tuple(
             Turn(
                 before=("\n\n",) if turn else (),
-                asked=("Question: ", Slot("user", turn), "\nAnswer:"),
-                lead=" ",
+                asked=("Question: ", *shape.question, "\nAnswer:"),
+                said=(" ", *shape.answer),
                 close="",
             )
-            for turn in range(n)
+            for turn, shape in enumerate(shapes)
         )
 
 
@@ -92,16 +141,16 @@ class Urial:
             ("# Query:", self.close) if fenced else ("# Query:",)
         )
 
-    def turns(self, n: int, system: bool) -> tuple[Turn, ...] | None:
+    def turns(self, shapes: Sequence[Shape], system: bool) -> tuple[Turn, ...] | None:
         if system:
             return None
         query, answer = f"# Query:\n{self.fence}", f"\n\n# Answer:\n{self.fence}"
         return tuple(
             Turn(
                 before=("\n\n",) if turn else (URIAL_HEADER,),
-                asked=(query, Slot("user", turn), self.close + answer),
-                lead="",
+                asked=(query, *shape.question, self.close + answer),
+                said=shape.answer,
                 close=self.close,
             )
-            for turn in range(n)
+            for turn, shape in enumerate(shapes)
         )

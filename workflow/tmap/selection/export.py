@@ -39,7 +39,7 @@ card `{model}`. Another task or model may need other samples.
 
 | file | content |
 |---|---|
-| `{alpaca}` | Alpaca form: instruction, input, output; for chats also system and history |
+| `{alpaca}` | Alpaca form: instruction, input, output; of chats system, history, weights |
 | `{messages}` | the same samples as messages, role and content: what `tmap` trains on |
 | `dataset_info.json` | LLaMA-Factory: `dataset_dir:` this folder, `dataset: {name}` |
 | `subset.parquet` | `sample_id`, rank, score, and the contribution of each indicator |
@@ -83,19 +83,26 @@ def alpaca_lines(rows: list[dict[str, Any]]) -> str:
     """Alpaca form, one JSON object per line.
 
     For a chat of several turns, instruction and output are the last exchange and
-    `history` contains those before it; all lines have the same keys.
+    `history` contains those before it. If the loss leaves out some answer, `weights` has 1
+    or 0 for each. All lines have the same keys.
     """
     chats = with_chats(rows)
-    return _lines(_alpaca(row, chats) for row in rows)
+    weighed = not all(turn.counts for row in rows for turn in turns_of(row))
+    return _lines(_alpaca(row, chats, weighed) for row in rows)
 
 
 def message_lines(rows: list[dict[str, Any]]) -> str:
-    """Messages form: {id, messages: [{role, content}, ...]} per line."""
+    """Messages form: {id, messages: [{role, content}, ...]} per line.
+
+    An answer that the loss does not count has `weight: 0`, too.
+    """
     return _lines(
         {
             "id": row["sample_id"],
             "messages": [
-                {"role": role, "content": content} for role, content in turns_of(row)
+                {"role": turn.role, "content": turn.content}
+                | ({} if turn.counts else {"weight": 0})
+                for turn in turns_of(row)
             ],
         }
         for row in rows
@@ -192,18 +199,21 @@ def _weights(subset: dict[str, Any], learned: dict[str, Any] | None) -> str:
     return "\n".join(lines)
 
 
-def _alpaca(row: dict[str, Any], chats: bool) -> dict[str, Any]:
+def _alpaca(row: dict[str, Any], chats: bool, weighed: bool) -> dict[str, Any]:
     told = {"id": row["sample_id"], "instruction": row["instruction"]}
     told |= {"input": row["input"], "output": row["response"]}
     if not chats:
         return told
     turns = turns_of(row)
-    system = turns[0][1] if turns[0][0] == "system" else ""
-    texts = [content for role, content in turns if role != "system"]
+    system = turns[0].content if turns[0].role == "system" else ""
+    texts = [turn.content for turn in turns if turn.role != "system"]
     pairs = [list(pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
     if has_turns(row):
         told["instruction"] = pairs[-1][0]
-    return told | {"system": system, "history": pairs[:-1]}
+    told |= {"system": system, "history": pairs[:-1]}
+    if weighed:
+        told["weights"] = [int(t.counts) for t in turns if t.role == "assistant"]
+    return told
 
 
 def _lines(values: Iterable[dict[str, Any]]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tmap.errors import TmapError
-from tmap.prompts.conversation import Turn
+from tmap.prompts.conversation import Spoken
 from tmap.prompts.renderer import Renderer
 
 IGNORED = -100  # torch's label for a token that the loss ignores
@@ -52,7 +52,7 @@ class TrainingRows:
 
 
 def encode(
-    renderer: Renderer, chats: Iterable[Sequence[Turn]], max_length: int, key: str
+    renderer: Renderer, chats: Iterable[Sequence[Spoken]], max_length: int, key: str
 ) -> TrainingRows:
     """Render conversations with the loss on every assistant turn, and cut the long ones.
 

@@ -9,14 +9,14 @@ from tmap.embeddings import embed
 from tmap.errors import TmapError
 from tmap.indicators.scoring.losses import Scorer
 from tmap.prompts.conversation import answer_of, question_of
-from tmap.prompts.renderer import Demo, Renderer
+from tmap.prompts.renderer import Demo, Renderer, clean
 from tmap.selection import ranking
 
 
 def demos_of(pool: pd.DataFrame) -> list[Demo]:
     """The first exchange of every row, stripped."""
     rows = pool.to_dict("records")
-    return [Demo(question_of(row).strip(), answer_of(row).strip()) for row in rows]
+    return [Demo(clean(question_of(row)), clean(answer_of(row))) for row in rows]
 
 
 def complete(pool: pd.DataFrame, demos: list[Demo]) -> np.ndarray:

@@ -97,9 +97,10 @@ def exchange_ids(
     asked: list[Ids] = []
     answers: list[Ids] = []
     for row, its in zip(pool.to_dict("records"), shown, strict=True):
-        prompt = renderer.render(question_of(row), its)
+        said = answer_of(row)
+        prompt = renderer.render(question_of(row), its, said)
         asked.append(array("i", [*prompt.prefix, *prompt.question]))
-        answers.append(array("i", renderer.answer(answer_of(row))))
+        answers.append(array("i", renderer.answer(said)))
     return asked, answers
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from tmap.judges import Judge
 
 logger = logging.getLogger(__name__)
+#: The end of a judge's thoughts, and their beginning, as the known models write them.
+THOUGHT_ENDS = re.compile(
+    r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|<\|channel\|>final<\|message\|>"
+)
+THOUGHT_BEGINS = re.compile(
+    r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\]|<\|channel\|>analysis)"
+)
 #: Least share of the probability that a server's listed digits must have.
 MASS = 0.99
 
@@ -117,6 +125,15 @@ def written_number(
             score[i] = value
     _show(unread)
     return Scores(score, status)
+
+
+def said(reply: str) -> str:
+    """A reply without the thoughts before it; empty if they have no end.
+
+    The template may have opened them, so that the reply has only their end.
+    """
+    *thoughts, rest = THOUGHT_ENDS.split(reply)
+    return "" if not thoughts and THOUGHT_BEGINS.match(reply) else rest
 
 
 def _log_sum(values: Sequence[float]) -> float:

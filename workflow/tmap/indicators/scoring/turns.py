@@ -1,4 +1,4 @@
-"""Measures of text, summed over the assistant turns of a row."""
+"""Measures of text, summed over the answers of a row that the loss counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tmap.prompts.conversation import turns_of
 
 
 def total(pool: pd.DataFrame, measure: Callable[[str], int]) -> Scores:
-    """The sum of `measure` over each row's assistant turns.
+    """The sum of `measure` over each row's assistant turns that the loss counts.
 
     Parameters
     ----------
@@ -31,7 +31,11 @@ def total_of_all(
 ) -> Scores:
     """As `total`, for a measure that is faster on many texts together."""
     said = [
-        [text for role, text in turns_of(row) if role == "assistant"]
+        [
+            turn.content
+            for turn in turns_of(row)
+            if turn.role == "assistant" and turn.counts
+        ]
         for row in pool.to_dict("records")
     ]
     blank = np.array([not any(t.strip() for t in texts) for texts in said], bool)

@@ -12,6 +12,7 @@ from typing import TypeVar
 from tmap import cards, dag
 from tmap.artifacts.secrets import hide
 from tmap.cards.model import ModelCard
+from tmap.data import checkpoint
 from tmap.errors import TmapError
 from tmap.operations.preflight import data, prompts, target
 from tmap.prompts.renderer import Renderer
@@ -72,6 +73,7 @@ def look(dataset: str, name: str = "") -> Findings:
         needs = found.needs = target.needs(named, model, longest)
         attempt(lambda: target.check_needs(needs))
     found.notes = data.notes(card, pool, found.questions) + prompts.notes(found.rows)
+    found.notes += checkpoint.notes(model.folder) if model else []
     return found
 
 

@@ -1,0 +1,233 @@
+"""Checkpoints: folders that transformers loads, as another model or never to the end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import huggingface_hub
+
+from cases import Case, Room
+from tmap.cards.model import ModelSource
+from tmap.data import models
+
+Change = Callable[[Path], Any]
+
+
+def changed(change: Change, room: Room) -> None:
+    """Check a copy of a good model after `change`."""
+    shutil.copytree(room.llama["path"], room.path / "model")
+    change(room.path / "model")
+    models.read("mine", ModelSource(path="model"))
+
+
+def edited(name: str, **keys: Any) -> Change:
+    """Add keys to a JSON file."""
+
+    def edit(folder: Path) -> None:
+        path = folder / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | keys))
+
+    return edit
+
+
+def beside(name: str, text: str = "{}") -> Change:
+    return lambda folder: (folder / name).write_text(text)
+
+
+def packed(name: str, **about: Any) -> Case:
+    told = f"{about['quant_method']}" if "quant_method" in about else "unknown method"
+    return Case(
+        f"weights quantised by {name}",
+        partial(changed, edited("config.json", quantization_config=about)),
+        f"'model' has weights that are quantised already ({told}",
+        "tmap answers and trains with plain ones",
+        "set `engine: {quantization: nf4}`",
+    )
+
+
+def quantised(name: str, change: Change, told: str) -> Case:
+    return Case(
+        name,
+        partial(changed, change),
+        f"quantised already ({told}",
+        "tmap answers and trains with plain ones",
+        "Name the model that it was made from",
+    )
+
+
+def adapted(name: str) -> Case:
+    return Case(
+        f"{name} next to the model's weights",
+        partial(changed, beside(name)),
+        f"a model's weights and files of an adapter ({name})",
+        "a folder with the base model alone",
+        "Remove the adapter's files",
+    )
+
+
+def larger(name: str, change: Change, told: str) -> Case:
+    return Case(
+        name,
+        partial(changed, change),
+        f"that the model has no vector for, such as {told}",
+        "resize_token_embeddings",
+        "remove the tokens from the tokenizer",
+    )
+
+
+def more_tokens(*tokens: str, template: str = "", **roles: str) -> Change:
+    """Tokens that the tokenizer has and the model does not."""
+
+    def add(folder: Path) -> None:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer.add_tokens(list(tokens), special_tokens=bool(roles or template))
+        for role, token in roles.items():
+            setattr(tokenizer, role, token)
+        tokenizer.chat_template = template or tokenizer.chat_template
+        tokenizer.save_pretrained(folder)
+
+    return add
+
+
+def only_adapter(base: str) -> Change:
+    def become(folder: Path) -> None:
+        (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+        about = {"base_model_name_or_path": base}
+        (folder / "adapter_config.json").write_text(json.dumps(about))
+
+    return become
+
+
+def packed_tensor(name: str) -> Change:
+    def pack(folder: Path) -> None:
+        import torch
+        from safetensors.torch import load_file, save_file
+
+        whole = load_file(folder / "model.safetensors")
+        whole[name] = torch.zeros(2, 2, dtype=torch.int32)
+        save_file(whole, folder / "model.safetensors")
+
+    return pack
+
+
+def parts_without_index(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+
+
+def on_the_hub(room: Room, *names: str) -> None:
+    siblings = [SimpleNamespace(rfilename=name, size=10) for name in names]
+    info = SimpleNamespace(sha="a" * 40, siblings=siblings)
+    room.patch.setattr(huggingface_hub.HfApi, "model_info", lambda *a, **how: info)
+    models.read("mine", ModelSource(hub="org/name"))
+
+
+def shrink(folder: Path) -> None:
+    """Cut the table of token vectors."""
+    from safetensors.torch import load_file, save_file
+
+    whole = load_file(folder / "model.safetensors")
+    name = next(name for name in whole if name.endswith("embed_tokens.weight"))
+    whole[name] = whole[name][:-20].clone()
+    save_file(whole, folder / "model.safetensors")
+
+
+ONE_MORE = "<|turn|>{{ messages[0].content }}<|tool|>"
+
+CASES = [
+    adapted("adapter_config.json"),
+    adapted("adapter_model.safetensors"),
+    adapted("adapter_model.bin"),
+    Case(
+        "an adapter with a model's configuration",
+        partial(changed, only_adapter("org/base")),
+        "'model' is a LoRA adapter, not a model",
+        "the base model ('org/base')",
+        "merge the adapter into it first",
+    ),
+    Case(
+        "an adapter that names no base",
+        partial(changed, only_adapter("")),
+        "'model' is a LoRA adapter, not a model",
+        "Name the base model, or",
+        "merge the adapter into it first",
+    ),
+    Case(
+        "an adapter on the hub",
+        lambda room: on_the_hub(room, "adapter_config.json", "adapter_model.bin"),
+        "'org/name' is a LoRA adapter, not a model",
+        "Name the base model",
+        "name the folder under `path:`",
+    ),
+    Case(
+        "weights in parts and no index",
+        partial(changed, parts_without_index),
+        "'model' has 1 weight files in parts and no model.safetensors.index.json",
+        "which says what is where",
+        "Copy or download",
+    ),
+    packed("bitsandbytes", quant_method="bitsandbytes", load_in_4bit=True),
+    packed("GPTQ", quant_method="gptq", bits=4, group_size=128),
+    packed("AWQ", quant_method="awq", bits=4, version="gemm"),
+    packed("compressed-tensors", quant_method="compressed-tensors"),
+    packed("FP8", quant_method="fp8", activation_scheme="dynamic"),
+    packed("MXFP4", quant_method="mxfp4"),
+    packed("HQQ", quant_method="hqq", quant_config={}),
+    packed("a program that does not say its name", load_in_8bit=True),
+    quantised(
+        "quantised weights of an older form",
+        edited("config.json", compression_config={"quant_method": "sparse"}),
+        "sparse",
+    ),
+    quantised(
+        "quantised weights of a model that sees",
+        edited("config.json", text_config={"quantization_config": {"bits": 4}}),
+        "unknown method, 4 bits",
+    ),
+    quantised("AutoGPTQ's own file", beside("quantize_config.json"), "quantize_config"),
+    quantised("AutoAWQ's own file", beside("quant_config.json"), "quant_config.json"),
+    quantised(
+        "packed tensors of GPTQ that no file names",
+        packed_tensor("model.layers.0.mlp.up_proj.qweight"),
+        "model.layers.0.mlp.up_proj.qweight",
+    ),
+    quantised(
+        "packed tensors of bitsandbytes that no file names",
+        packed_tensor("model.layers.0.mlp.up_proj.weight.absmax"),
+        "model.layers.0.mlp.up_proj.weight.absmax",
+    ),
+    larger("a token that the model lacks", more_tokens("<tool_call>"), "'<tool_call>'"),
+    larger("two tokens that it lacks", more_tokens("<a>", "<b>"), "'<a>'"),
+    larger(
+        "an end token that the model lacks",
+        more_tokens("<|stop|>", eos_token="<|stop|>"),
+        "'<|stop|>'",
+    ),
+    larger(
+        "a mark of the template that the model lacks",
+        more_tokens("<|tool|>", template=ONE_MORE),
+        "'<|tool|>'",
+    ),
+    larger(
+        "a table of vectors that was cut",
+        shrink,
+        "'",
+    ),
+    Case(
+        "an attention that is not installed",
+        partial(
+            changed,
+            edited("config.json", _attn_implementation="flash_attention_3"),
+        ),
+        "'model' asks for the attention 'flash_attention_3'",
+        "needs the package flash_attn_interface",
+        "Install it, or remove the key",
+    ),
+]
