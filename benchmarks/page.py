@@ -5,7 +5,7 @@ of the file; `rows_in_page` and `texts_at_most`: rows and texts in it. With Chro
 and Playwright's package also `ready_seconds`: from opening the file until it is drawn;
 `sort_ms`: of all rows by a column; `frame_ms`: the median and the longest frame while the
 table scrolls through its middle, 100 pixels a frame. Pools, columns and answers are made;
-rows have about 600 characters.
+rows have about 690 characters.
 
     OMP_NUM_THREADS=1 python benchmarks/page.py
 """
@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"
 import finished_pages
 from tmap.cards.model import PromptSection
 from tmap.engines.weights import load_tokenizer
-from tmap.page import document, html
+from tmap.page import document, html, samples
 from tmap.prompts.renderer import Renderer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,10 +70,11 @@ def measured(n: int) -> dict[str, Any]:
         seconds = time.process_time() - start
         path = Path(folder) / "report.html"
         path.write_text(text, encoding="utf-8")
+        n_chunks = len(found["samples"]["texts"])
         about = {
             "rows": n,
             "rows_in_page": found["samples"]["n"],
-            "texts_at_most": len(found["samples"]["texts"]) * found["samples"]["chunk"],
+            "texts_at_most": min(n, samples.MOST_TEXTS, n_chunks * samples.CHUNK),
             "megabytes": round(path.stat().st_size / 1e6, 2),
             "seconds": round(seconds, 1),
         }
