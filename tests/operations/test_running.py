@@ -128,6 +128,7 @@ def test_one_line_per_finished_job_with_its_time():
 
 def test_of_a_failed_run_the_reason_is_printed():
     lines = ["Error in rule train_adapter:", "    jobid: 4", "Traceback", "", *REASONS]
+    lines += ["Complete log(s): x.log", "WorkflowError:"]
     progress = running.Progress()
     printed = [progress.feed(line, 0.0) for line in lines]
 

@@ -33,6 +33,8 @@ STEP = re.compile(r"(\d+) of (\d+) steps \(\d+%\) done")
 BEGINS = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):$")
 ENDS = re.compile(r"Finished jobid: (\d+) \(Rule: (\w+)\)")
 FAILS = re.compile(r"Error in (?:rule|group job) (\w+):$")
+#: The last line of our summary (`tmap.jobs.failures`).
+KEPT = "Finished jobs are kept."
 NOISE = re.compile(r'\s+File "|Using profile |Config file .* is extended')
 WORKS = re.compile(r"\d+/\d+ .*\bETA \S+")
 
@@ -202,7 +204,9 @@ class Progress:
             i for i, line in enumerate(self.said) if re.match(r"\w+ failed: ", line)
         ]
         if starts:
-            return self.said[starts[0] :]
+            told = self.said[starts[0] :]
+            ends = [i for i, line in enumerate(told) if line.startswith(KEPT)]
+            return told[: ends[0] + 1] if ends else told
         return [line for line in self.said[-40:] if not NOISE.match(line)]
 
 
