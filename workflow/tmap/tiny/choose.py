@@ -53,7 +53,7 @@ def choose(
         `responses`; all None without a history
     n_anchors, n_confirm : S of the two sets
     estimator : the card's; only checked here, so that a search does not fail hours later
-    seed : of K-means, of the draws within strata, of the division and of the folds
+    seed : of K-means, of the draws within strata and of the division
 
     Raises
     ------
