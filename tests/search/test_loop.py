@@ -6,6 +6,10 @@ import time
 import numpy as np
 import pytest
 import skopt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skopt.space import Real, Space
+from skopt.utils import cook_estimator
 
 from tmap.cards.method import MethodCard, SearchSection
 from tmap.errors import TmapError
@@ -144,6 +148,63 @@ def test_the_interval_holds_the_optimum_of_a_clear_reward(smooth):
     assert low[0] == high[0] == 1.0  # the first weight is the larger: w / max w = 1
     assert low[1] <= 0.25 <= high[1]
     assert high[1] - low[1] < 0.5
+
+
+def test_shortfall_is_that_of_the_joint_posterior(smooth):
+    model, space = smooth.model, smooth.space
+    best, others = smooth.points[3], np.random.default_rng(0).random((20, 2))
+
+    mean, sd = posterior.shortfall(model, space, others, best)
+
+    both = space.transform([best.tolist(), *others.tolist()])
+    value, covariance = model.predict(both, return_cov=True)
+    variance = np.diag(covariance)[1:] + covariance[0, 0] - 2 * covariance[0, 1:]
+    assert mean == pytest.approx(value[1:] - value[0], abs=1e-9)
+    assert sd**2 == pytest.approx(np.maximum(variance, 0), abs=1e-9)
+
+
+def test_a_reward_of_noise_leaves_every_weight_open(tmp_path):
+    noise = np.random.default_rng(3)
+
+    def blind(weights):
+        return Evaluation(
+            Outcome(noise.normal(0.5, 0.1), np.array([0.5]), 0, 0, 5, 0, 0), [[]]
+        )
+
+    found = run(tmp_path / "l", blind, SearchSection(n_initial=8, n_iterations=4))
+    ends = posterior.interval(found.model, found.space, found.points, (0.0, 1.0), 0)
+    assert ends == pytest.approx(np.array([[0, 1], [0, 1]]), abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def process():
+    """A function that fits a process to points and rewards in [low, high]."""
+
+    def fit(points, rewards, low):
+        space = Space([Real(low, 1.0)] * points.shape[1])
+        model = cook_estimator("GP", space=space, random_state=0, noise="gaussian")
+        model.set_params(n_restarts_optimizer=0)
+        return model.fit(space.transform(points.tolist()), -rewards), space
+
+    return fit
+
+
+@given(st.integers(1, 5), st.integers(2, 12), st.integers(0, 2**32 - 1), st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_an_interval_always_holds_its_point(process, k, n, seed, signed):
+    rng = np.random.default_rng(seed)
+    low = -1.0 if signed else 0.0
+    points = rng.uniform(low, 1, (n, k))
+    points[rng.random((n, k)) < 0.2] = 0.0  # on the bound, or between the two
+    points[0] = 0.0
+    model, space = process(points, rng.normal(0.5, 0.1, n), low)
+
+    ends = posterior.interval(model, space, points, (low, 1.0), seed % 100)
+
+    best = points[np.argmax(posterior.means(model, space, points))]
+    chosen = posterior.relative(best)
+    assert (ends[:, 0] <= chosen).all() and (chosen <= ends[:, 1]).all()
+    assert (np.abs(ends) <= 1).all()
 
 
 def test_a_search_abstains_when_the_reward_says_nothing(tmp_path):

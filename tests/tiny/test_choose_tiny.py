@@ -86,10 +86,11 @@ def test_without_confirm_its_table_is_empty(world):
 
 def test_notes_carry_the_constants_and_the_agreement_with_girth(world):
     sets = choose(world)
-    b, v = sets.tiny_notes["b"], sets.tiny_notes["v"]
 
-    assert sets.tiny_notes["lambda"] == pytest.approx(b**2 / (b**2 + v / 48))
-    assert sets.confirm_notes["lambda"] == pytest.approx(b**2 / (b**2 + v / 32))
+    for notes in (sets.tiny_notes, sets.confirm_notes):
+        assert 0 <= notes["lambda"] <= 1
+        assert set(notes["rmse"]) == set(estimators.ANCHOR_SETS)
+    assert sets.tiny_notes["dimension"] == world[2].notes["dimension"]
     assert sets.tiny_notes["girth_agreement"] > 0.8
     fitted = sets.tiny.groupby("anchor_set")["girth_difficulty"].count()
     assert fitted["kmeans"] > 9 and fitted["greedy"] == 0
@@ -255,7 +256,7 @@ def test_commands_write_tables_that_can_be_read_back(world, card, tmp_path):
     made = estimators.build(
         "gp_irt", table, about, tables.read("irt", path["irt"]), responses
     )
-    assert 0 < made.se_items < 0.1
+    assert made.se_items == about["rmse"]["gp_irt"] > 0
     assert about["seed"] == 0
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmap.errors import TmapError
@@ -24,7 +24,10 @@ TINY = pd.DataFrame(
         "girth_difficulty": np.nan,
     }
 )
-NOTES = {"b": 0.1, "v": 0.16}
+NOTES = {
+    "lambda": 1 / 3,
+    "rmse": {name: 0.01 * i for i, name in enumerate(estimators.ANCHOR_SETS, 1)},
+}
 
 
 def responses(n_subjects=40, seed=0):
@@ -50,9 +53,22 @@ def test_kmeans_mean_forgets_the_weights():
     assert build("kmeans_mean").estimate(np.array([True, False])) == 0.5
 
 
-def test_lambda_is_the_analytic_one():
-    # 0.01 / (0.01 + 0.16 / 8) = 1/3
-    assert estimators.trust_in_answers(0.1, 0.16, 2) == pytest.approx(1 / 3)
+def test_lambda_errs_least_worked_by_hand():
+    # Errors of the answers -.1 and -.1, of the model .1 and .3: x(-.1) + (1-x).1 and
+    # x(-.1) + (1-x).3. Squares: (.1 - .2x)^2 + (.3 - .4x)^2, least at .28 / .4
+    answers, predicted = np.array([-0.1, -0.1]), np.array([0.1, 0.3])
+
+    assert estimators.trust_in_answers(answers, predicted) == pytest.approx(0.7)
+
+
+def test_lambda_of_independent_errors_is_that_of_tinybenchmarks():
+    rng = np.random.default_rng(0)
+    b, s = 0.04, 0.08
+    answers, predicted = rng.normal(0, s, 100_000), rng.normal(0, b, 100_000)
+
+    found = estimators.trust_in_answers(answers, predicted)
+
+    assert found == pytest.approx(b**2 / (b**2 + s**2), abs=0.01)
 
 
 def test_p_irt_keeps_the_seen_and_predicts_the_unseen():
@@ -68,11 +84,10 @@ def test_gp_irt_is_equation_6():
 
     # Both right: theta solves t = 2 / (1 + e^t), t = 0.6748316. Unseen: sigmoid(2t+1)
     # 0.9129075 and sigmoid(t/2-1) 0.3401593; p-IRT = (2 + 1.2530668) / 4 = 0.8132667.
-    # lambda = 1/3 as above: 1/3 * 1 + 2/3 * 0.8132667
+    # lambda = 1/3: 1/3 * 1 + 2/3 * 0.8132667
     assert estimator.question_ids == ("a", "b")
     assert estimator.estimate(np.array([True, True])) == pytest.approx(0.8755111)
-    # sqrt(1/3 * 0.16 / 8)
-    assert estimator.se_items == pytest.approx(0.0816497, abs=1e-7)
+    assert estimator.se_items == 0.01  # as measured when the set was chosen
 
 
 def test_stratified_asks_its_own_questions_with_its_own_weights():
@@ -98,7 +113,6 @@ def test_greedy_ridge_is_least_squares_with_a_penalty():
     ]
 
     assert any(np.allclose(estimator.estimate(answers), p) for p in by_penalty)
-    assert estimator.se_items > 0
 
 
 def test_full_is_the_plain_mean_of_all_questions():
@@ -109,15 +123,10 @@ def test_full_is_the_plain_mean_of_all_questions():
     assert estimator.se_items == 0
 
 
-def test_se_of_a_mean_is_its_error_over_the_history():
-    rows = [("x", "a", 1), ("x", "b", 1), ("x", "c", 0), ("x", "d", 0)]
-    rows += [("y", "a", 0), ("y", "b", 1), ("y", "c", 1), ("y", "d", 1)]
-    history = pd.DataFrame(rows, columns=["subject_id", "question_id", "is_correct"])
-
-    made = estimators.build("weighted_mean", TINY, NOTES, IRT, history)
-
-    # x: 1 against 0.5; y: 0.25 against 0.75: sqrt((0.5^2 + 0.5^2) / 2)
-    assert made.se_items == pytest.approx(0.5)
+@pytest.mark.parametrize("name", estimators.ANCHOR_SETS)
+def test_a_tiny_set_whose_errors_nobody_measured_is_refused(name):
+    with pytest.raises(TmapError, match=r"earlier version.*Delete tiny.parquet"):
+        estimators.build(name, TINY, {"b": 0.1, "v": 0.16}, IRT, responses())
 
 
 @pytest.mark.parametrize("name", [*estimators.ANCHOR_SETS, "full"])
@@ -134,10 +143,11 @@ def test_groups_are_estimated_one_by_one_or_together_alike(name):
     assert ((together >= 0) & (together <= 1)).all()
 
 
-@given(st.lists(st.booleans(), min_size=2, max_size=2), st.floats(0.001, 0.5))
-def test_gp_irt_lies_between_its_two_parts(answers, error):
+@given(st.lists(st.booleans(), min_size=2, max_size=2), st.floats(0, 1))
+@settings(deadline=None)
+def test_gp_irt_lies_between_its_two_parts(answers, trust):
     answers = np.array(answers)
-    notes = {"b": error, "v": 0.16}
+    notes = NOTES | {"lambda": trust}
 
     parts = [build(n).estimate(answers) for n in ("weighted_mean", "p_irt")]
     blend = estimators.build("gp_irt", TINY, notes, IRT, responses()).estimate(answers)
@@ -145,12 +155,20 @@ def test_gp_irt_lies_between_its_two_parts(answers, error):
     assert min(parts) - 1e-12 <= blend <= max(parts) + 1e-12
 
 
-@given(st.floats(0, 0.5), st.floats(0, 0.25), st.integers(1, 1000))
-def test_lambda_is_a_share_and_grows_with_the_anchors(error, variance, n):
-    few = estimators.trust_in_answers(error, variance, n)
-    many = estimators.trust_in_answers(error, variance, 2 * n)
+ERRORS = st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=1, max_size=9)
 
-    assert 0 <= few <= many <= 1
+
+@given(ERRORS)
+def test_no_other_lambda_errs_less(errors):
+    answers, predicted = np.array(errors).T
+
+    def squares(trust):
+        return np.sum((trust * answers + (1 - trust) * predicted) ** 2)
+
+    best = estimators.trust_in_answers(answers, predicted)
+
+    assert 0 <= best <= 1
+    assert all(squares(best) <= squares(x) + 1e-9 for x in np.linspace(0, 1, 11))
 
 
 def test_p_irt_of_all_questions_is_what_was_seen():

@@ -181,7 +181,7 @@ SCHEMAS = {
             "reward": (FLOAT, "mean over groups of the estimated accuracy"),
             "reward_se_items": (
                 FLOAT,
-                "from the choice of questions; gp_irt: sqrt(lambda v / 4S)",
+                "from the choice of questions: rms error on held-out subjects",
             ),
             "reward_se_groups": (FLOAT, "sd over groups / sqrt(m)"),
             "group_accuracy": (FLOATS, "the estimate of each of the m groups"),

@@ -235,9 +235,9 @@ class IrtSection(Section):
     dimensions: list[Annotated[int, Field(ge=1, le=64)]] = Field(
         default=[1, 2, 3, 4, 5],
         min_length=1,
-        description="candidates for D; held-out subjects decide between them",
+        description="candidates for D; held-out answers decide between them",
     )
-    seed: Seed = Field(default=0, description="of the fit and the held-out subjects")
+    seed: Seed = Field(default=0, description="of the fit and the held-out answers")
 
 
 EstimatorName = Literal[

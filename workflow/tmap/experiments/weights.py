@@ -27,9 +27,8 @@ NOT_IDENTIFIED = (
     "overlap."
 )
 INTERVALS = (
-    "Intervals show where the reward may be highest, as far as the search knows, among its "
-    "points and random ones. Random points are never on a bound, so a weight of 0 or 1 may "
-    "be outside its interval."
+    "Intervals span the weights whose reward, as far as the search knows, is not lower "
+    "than that of the weights it chose."
 )
 
 

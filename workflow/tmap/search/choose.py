@@ -44,13 +44,12 @@ def choose(found: Found, bounds: tuple[float, float], seed: int) -> Choice:
         return Choice(np.ones(found.points.shape[1]), None, [])
     value = found.rewards
     interval = None
+    raced = found.trace["raced"].to_numpy(dtype=bool)
     if found.model is not None:
         value = posterior.means(found.model, found.space, found.points)
-        interval = posterior.interval(
-            found.model, found.space, found.points, bounds, seed
-        )
+        whole = found.points[~raced]  # a raced point is never chosen
+        interval = posterior.interval(found.model, found.space, whole, bounds, seed)
     order = np.lexsort((np.arange(len(value)), -value))
-    raced = found.trace["raced"].to_numpy(dtype=bool)
     ranking, shown = [], set()
     for t in order[~raced[order]].tolist():
         key = short_digest(

@@ -21,7 +21,8 @@ class Outcome:
     ----------
     reward : mean over groups
     group_accuracy : (m,) estimate of each group
-    se_items : sqrt(lambda v / 4S), shared by all w: for absolute intervals only
+    se_items : of the estimator on held-out subjects, shared by all w: for absolute
+        intervals only
     se_groups : sd over groups / sqrt(m); NaN for one group
     new_tokens, ledger_hits : tokens generated; groups answered from the ledger
     seconds : total time; 0 if the ledger had every answer

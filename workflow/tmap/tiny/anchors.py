@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tmap.tiny.history import History
+from tmap.tiny.irt import Items
 from tmap.tiny.threads import one_thread
 
 #: Ridge penalty of greedy's refits and the facility below which it takes no question;
@@ -144,6 +146,33 @@ def divide(
     confirms = np.zeros(len(difficulty), bool)
     confirms[np.argsort(difficulty, kind="stable")] = np.diff(step) == 1
     return ~confirms, confirms
+
+
+def both(
+    items: Items, history: History, n_anchors: int, n_confirm: int, seed: int
+) -> tuple[dict[str, Anchors], dict[str, Anchors]]:
+    """All anchor sets of the tiny and of the confirm set; none for a size of 0.
+
+    Parameters
+    ----------
+    items : parameters of the questions of `history`, in its order
+    history : N questions
+    n_anchors, n_confirm : together at most N; n_confirm 0 leaves all N to the tiny set
+    seed : of the division and of every choice
+    """
+    facility = history.facility
+    halves = divide(facility, n_anchors, n_confirm, seed)
+    tiny, confirm = (
+        {
+            "kmeans": kmeans(items.embedding, size, seed, may),
+            "stratified": stratified(facility, size, seed, may),
+            "greedy": greedy(history.filled(), size, may),
+        }
+        if size
+        else {}
+        for size, may in zip((n_anchors, n_confirm), halves, strict=True)
+    )
+    return tiny, confirm
 
 
 def _positions(eligible: np.ndarray | None, n_questions: int) -> np.ndarray:

@@ -25,7 +25,7 @@ class Calibration(NamedTuple):
 def calibrate(
     responses: pd.DataFrame, dimensions: Sequence[int], seed: int = 0
 ) -> Calibration:
-    """Drop duplicate subjects, choose D on held-out subjects, then fit all of them.
+    """Drop duplicate subjects, choose D on held-out answers, then fit all of them.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ def calibrate(
 
     Returns
     -------
-    Tables sorted by id; notes b, v (both of lambda), dimension, held_out_errors per D,
-    n_subjects, n_duplicates.
+    Tables sorted by id; notes dimension, held_out_loss per D (nats per
+    answer), n_subjects, n_duplicates.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def from_history(
     history: History, dimensions: Sequence[int], seed: int = 0
 ) -> Calibration:
     """`calibrate` for a history that is already a matrix."""
-    dimension, errors = irt.choose_dimension(history.correct, dimensions, seed)
+    dimension, losses = irt.choose_dimension(history.correct, dimensions, seed)
     found = irt.fit(history.correct, dimension, seed)
     items = pd.DataFrame(
         {
@@ -67,19 +67,18 @@ def from_history(
         }
     )
     notes = {
-        "b": errors[dimension],
-        "v": history.item_variance,
         "dimension": dimension,
-        "held_out_errors": {str(d): e for d, e in errors.items()},
+        "held_out_loss": {str(d): loss for d, loss in losses.items()},
         "n_subjects": len(history.subject_ids),
         "n_duplicates": history.n_duplicates,
     }
     LOG.info(
-        "M-2PL: %d subjects (%d duplicates left out), %d questions, D=%d, b=%.4f",
+        "M-2PL: %d subjects (%d duplicates left out), %d questions, D=%d, "
+        "held-out loss %.4f",
         notes["n_subjects"],
         notes["n_duplicates"],
         len(items),
         dimension,
-        notes["b"],
+        losses[dimension],
     )
     return Calibration(items, subjects, notes)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tmap.errors import TmapError
-from tmap.tiny import anchors, estimators
+from tmap.tiny import anchors, estimators, held_out
 from tmap.tiny import history as histories
 from tmap.tiny.crosscheck import against_girth
 from tmap.tiny.history import History
@@ -50,7 +50,7 @@ def choose(
     Parameters
     ----------
     questions : table `questions` (reward questions)
-    irt, irt_notes, responses : table `irt`, its metadata (b, v, dimension), and table
+    irt, irt_notes, responses : table `irt`, its metadata (dimension), and table
         `responses`; all None without a history
     n_anchors, n_confirm : S of the two sets
     estimator : the card's; only checked here, so that a search does not fail hours later
@@ -72,9 +72,11 @@ def choose(
         estimators.items(irt), history, n_anchors, n_confirm, seed
     )
     n_unknown = len(questions) - len(irt)
+    dimension = int(irt_notes["dimension"])
+    (errors,) = held_out.measure(history, dimension, [(n_anchors, n_confirm)], seed)
     notes = []
-    for table, size in ((tiny, n_anchors), (confirm, n_confirm)):
-        about = _constants(irt_notes, history, size)
+    for table, measured in zip((tiny, confirm), errors, strict=True):
+        about = _constants(dimension, history, measured)
         about |= _crosscheck(table, estimators.items(irt), history)
         about |= {"n_without_history": n_unknown, "warning": _unknown(n_unknown)}
         notes.append(about)
@@ -93,22 +95,15 @@ def from_history(
     n_anchors, n_confirm : together at most N; n_confirm 0 leaves all N to the tiny set
     seed : as in `choose`
     """
-    facility = history.facility
-    check_size(len(facility), n_anchors, n_confirm)
-    halves = anchors.divide(facility, n_anchors, n_confirm, seed)
-    tables = []
-    for size, may in zip((n_anchors, n_confirm), halves, strict=True):
-        if size == 0:
-            tables.append(pd.DataFrame(columns=list(COLUMNS)))
-            continue
-        sets = {
-            "kmeans": anchors.kmeans(items.embedding, size, seed, may),
-            "stratified": anchors.stratified(facility, size, seed, may),
-            "greedy": anchors.greedy(history.filled(), size, may),
-        }
-        ids = np.array(history.question_ids)
-        tables.append(pd.concat([_table(k, a, ids) for k, a in sets.items()]))
-    return tables[0], tables[1]
+    check_size(len(history.question_ids), n_anchors, n_confirm)
+    ids = np.array(history.question_ids)
+    tiny, confirm = (
+        pd.concat([_table(k, a, ids) for k, a in sets.items()])
+        if sets
+        else pd.DataFrame(columns=list(COLUMNS))
+        for sets in anchors.both(items, history, n_anchors, n_confirm, seed)
+    )
+    return tiny, confirm
 
 
 def _table(anchor_set: str, chosen: anchors.Anchors, ids: np.ndarray) -> pd.DataFrame:
@@ -138,15 +133,14 @@ def _check_same(questions: pd.DataFrame, irt: pd.DataFrame, history: History) ->
 
 
 def _constants(
-    irt_notes: dict[str, Any], history: History, n_anchors: int
+    dimension: int, history: History, measured: held_out.Errors | None
 ) -> dict[str, Any]:
-    b, v = float(irt_notes["b"]), float(irt_notes["v"])
     low, high = np.quantile(history.accuracy, estimators.RANGE)
-    return {
-        "b": b,
-        "v": v,
-        "lambda": estimators.trust_in_answers(b, v, max(n_anchors, 1)),
-        "dimension": irt_notes["dimension"],
+    known = (
+        {} if measured is None else {"lambda": measured.trust, "rmse": measured.rmse}
+    )
+    return known | {
+        "dimension": dimension,
         "n_questions": len(history.question_ids),
         "n_subjects": len(history.subject_ids),
         "accuracy_range": [float(low), float(high)],

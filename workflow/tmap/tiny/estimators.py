@@ -41,10 +41,9 @@ class Estimator:
     name : as in the dataset card's `tiny.estimator`
     question_ids : (S,) the questions to ask
     estimate : answers (..., S), bool in the order of question_ids -> (...) in [0, 1]
-    se_items : standard error of an estimate from asking only S questions, in accuracy;
-        the same for every w, so for absolute intervals only. A lower bound for gp_irt
-        and greedy_ridge: on held-out subjects of GSM8K (330 questions, 100 anchors) the
-        root mean squared error was 2.7 and 2.3 points, this value 1.5 and 1.2
+    se_items : standard error of an estimate from asking only S questions, in accuracy:
+        the root mean squared error on held-out subjects of the history (`held_out`), or
+        a coin's without one. The same for every w, so for absolute intervals only
     """
 
     name: str
@@ -83,23 +82,23 @@ def p_irt(correct: np.ndarray, seen: model.Items, unseen: model.Items) -> np.nda
     return (right / n_questions).reshape(answers.shape[:-1])
 
 
-def trust_in_answers(error: float, variance: float, n_anchors: int) -> float:
-    """The lambda of eq. 6, analytic: b^2 / (b^2 + v / (4 S)), in [0, 1].
+def trust_in_answers(answers: np.ndarray, model_error: np.ndarray) -> float:
+    """The lambda of eq. 6 that errs least on held-out subjects, within [0, 1].
 
-    The weight that minimises the squared error of a blend of two independent estimates:
-    p-IRT with error b and the weighted mean, whose variance tinyBenchmarks takes as a
-    quarter of a random sample's v / S (arXiv:2402.14992). The paper calls it learnable.
+    Least squares for lambda * answers + (1 - lambda) * model_error. Both err alike (the
+    same questions are behind them), so b^2 / (b^2 + s^2), which is right for independent
+    errors b and s (tinyBenchmarks, arXiv:2402.14992), trusts the answers too much. The
+    paper calls lambda learnable.
 
     Parameters
     ----------
-    error : b, error of p-IRT on held-out subjects, in accuracy
-    variance : v, mean variance of a subject's 0/1 answers
-    n_anchors : S
+    answers, model_error : (n,) errors of the weighted mean and of p-IRT, in accuracy
     """
-    spread = variance / (4 * n_anchors)
-    if spread == 0:
-        return 1.0  # no variance between questions: the answers are exact
-    return error**2 / (error**2 + spread)
+    apart = answers - model_error
+    size = float(apart @ apart)
+    if size == 0:
+        return 1.0  # both say the same; the answers need no model
+    return float(np.clip(-(apart @ model_error) / size, 0, 1))
 
 
 def choose(name: str, zero_shot_accuracy: float, history: np.ndarray | None) -> Choice:
@@ -147,14 +146,15 @@ def build(
     ----------
     name : any but `auto`, which `choose` resolves
     tiny : table `tiny` (or `confirm`, which is one too)
-    tiny_notes : its metadata: b, v
+    tiny_notes : its metadata: lambda, and the error `rmse` of every estimator
     irt, responses : tables; None without a history
     question_ids : all reward questions; only `full` reads them, and only without `irt`
 
     Raises
     ------
     TmapError
-        Unknown name, or an estimator that needs a history if there is none.
+        Unknown name, an estimator that needs a history if there is none, or a tiny set
+        of an earlier version, whose estimators have no measured error.
     """
     if name == "full":
         return _full(irt, question_ids)
@@ -163,19 +163,64 @@ def build(
         raise unknown("estimator", name, ["auto", "full", *ANCHOR_SETS], fix)
     check_history(name, irt is not None and responses is not None)
     anchors = tiny[tiny["anchor_set"] == ANCHOR_SETS[name]]
-    ids = tuple(anchors["question_id"])
-    weight = anchors["weight"].to_numpy()
-    if irt is not None and name in ("gp_irt", "p_irt"):
-        return _from_irt(name, ids, weight, tiny_notes, irt)
+    ids, weight = tuple(anchors["question_id"]), anchors["weight"].to_numpy()
+    if irt is None or responses is None:
+        estimate = _plain(name, weight)
+        return Estimator(name, ids, estimate, 0.5 / len(ids) ** 0.5)
+    if "rmse" not in tiny_notes:
+        raise TmapError(
+            "The tiny set was chosen by an earlier version of tmap, which measured no "
+            "errors of its estimators. Delete tiny.parquet and confirm.parquet, and run "
+            "Snakemake again, which makes them anew."
+        )
+    position = pd.Index(irt["question_id"]).get_indexer(list(ids))
+    known = histories.from_table(responses) if name == "greedy_ridge" else None
+    trust = float(tiny_notes["lambda"])
+    estimate = function(name, position, weight, items(irt), known, trust)
+    return Estimator(name, ids, estimate, float(tiny_notes["rmse"][name]))
+
+
+def function(
+    name: str,
+    position: np.ndarray,
+    weight: np.ndarray,
+    parameters: model.Items,
+    history: histories.History | None,
+    trust: float = 0.0,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The estimate alone: answers (..., S) -> (...) in [0, 1].
+
+    Parameters
+    ----------
+    name : a key of ANCHOR_SETS
+    position, weight : (S,) of its anchors among all N questions
+    parameters : of all N questions
+    history : what greedy_ridge learns from; others read none
+    trust : lambda of gp_irt
+    """
     if name == "greedy_ridge":
-        return _ridge(ids, responses)
-    if name == "kmeans_mean":
-        weight = np.full(len(ids), 1 / len(ids))
+        if history is None:
+            raise ValueError("greedy_ridge needs the history")
+        return _ridge(position, history)
+    if name not in ("gp_irt", "p_irt"):
+        return _plain(name, weight)
+    seen = parameters.take(position)
+    unseen = parameters.take(
+        np.setdiff1d(np.arange(len(parameters.intercept)), position)
+    )
+    trusted = trust if name == "gp_irt" else 0.0
 
     def estimate(correct: np.ndarray) -> np.ndarray:
-        return weighted_mean(correct, weight)
+        observed = weighted_mean(correct, weight)
+        return trusted * observed + (1 - trusted) * p_irt(correct, seen, unseen)
 
-    return Estimator(name, ids, estimate, _error(estimate, ids, responses))
+    return estimate
+
+
+def _plain(name: str, weight: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    equal = np.full(len(weight), 1 / max(len(weight), 1))
+    used = equal if name == "kmeans_mean" else weight
+    return lambda correct: weighted_mean(correct, used)
 
 
 def check_history(name: str, has_history: bool) -> None:
@@ -195,45 +240,18 @@ def items(irt: pd.DataFrame) -> model.Items:
     )
 
 
-def _from_irt(
-    name: str,
-    ids: tuple[str, ...],
-    weight: np.ndarray,
-    notes: dict[str, Any],
-    irt: pd.DataFrame,
-) -> Estimator:
-    position = pd.Index(irt["question_id"]).get_indexer(list(ids))
-    parameters = items(irt)
-    seen = parameters.take(position)
-    unseen = parameters.take(np.setdiff1d(np.arange(len(irt)), position))
-    b, v = float(notes["b"]), float(notes["v"])
-    trust = trust_in_answers(b, v, len(ids)) if name == "gp_irt" else 0.0
-
-    def estimate(correct: np.ndarray) -> np.ndarray:
-        observed = weighted_mean(correct, weight)
-        return trust * observed + (1 - trust) * p_irt(correct, seen, unseen)
-
-    # At this trust the blend's squared error, b^2 s^2 / (b^2 + s^2), is trust * s^2.
-    se_items = b if name == "p_irt" else (trust * v / (4 * len(ids))) ** 0.5
-    return Estimator(name, ids, estimate, se_items)
-
-
-def _ridge(ids: tuple[str, ...], responses: pd.DataFrame | None) -> Estimator:
+def _ridge(
+    position: np.ndarray, history: histories.History
+) -> Callable[[np.ndarray], np.ndarray]:
     from sklearn.linear_model import RidgeCV
 
-    if responses is None:
-        raise ValueError("greedy_ridge needs the responses")
-    history = histories.from_table(responses)
-    chosen = history.filled()[:, _columns(history, ids)]
-    ridge = RidgeCV(PENALTIES).fit(chosen, history.accuracy)
+    ridge = RidgeCV(PENALTIES).fit(history.filled()[:, position], history.accuracy)
 
     def estimate(correct: np.ndarray) -> np.ndarray:
         answers = np.asarray(correct, dtype=np.float64)
         return np.clip(answers @ ridge.coef_ + ridge.intercept_, 0, 1)
 
-    # RidgeCV's best score is minus the mean squared leave-one-out error. It is too small,
-    # because the choice of questions is not repeated without the subject left out.
-    return Estimator("greedy_ridge", ids, estimate, float(-ridge.best_score_) ** 0.5)
+    return estimate
 
 
 def _full(irt: pd.DataFrame | None, question_ids: Sequence[str] | None) -> Estimator:
@@ -245,20 +263,3 @@ def _full(irt: pd.DataFrame | None, question_ids: Sequence[str] | None) -> Estim
     return Estimator(
         "full", tuple(ids), lambda correct: np.asarray(correct).mean(axis=-1), 0.0
     )
-
-
-def _error(
-    estimate: Callable[[np.ndarray], np.ndarray],
-    ids: tuple[str, ...],
-    responses: pd.DataFrame | None,
-) -> float:
-    """Root mean squared error over the history, or 0.5 / sqrt(S) (a coin's) without one."""
-    if responses is None:
-        return 0.5 / len(ids) ** 0.5
-    history = histories.from_table(responses)
-    guess = estimate(history.filled()[:, _columns(history, ids)])
-    return float(np.sqrt(np.mean((guess - history.accuracy) ** 2)))
-
-
-def _columns(history: histories.History, ids: tuple[str, ...]) -> np.ndarray:
-    return pd.Index(history.question_ids).get_indexer(list(ids))

@@ -35,13 +35,19 @@ class History:
 
     @property
     def facility(self) -> np.ndarray:
-        """(n_questions,) share of the subjects asked that answered correctly."""
-        return np.nanmean(self.correct, axis=0)
+        """(n_questions,) share of the subjects asked that answered correctly.
 
-    @property
-    def item_variance(self) -> float:
-        """The v of lambda: mean over subjects of the variance of their 0/1 answers."""
-        return float(np.mean(self.accuracy * (1 - self.accuracy)))
+        The mean accuracy for a question that none was asked (in a part of a history).
+        """
+        asked = (~np.isnan(self.correct)).sum(axis=0)
+        right = np.nansum(self.correct, axis=0)
+        share = right / np.maximum(asked, 1)
+        return np.where(asked > 0, share, self.accuracy.mean())
+
+    def take(self, rows: np.ndarray) -> History:
+        """The subjects at `rows`, in that order."""
+        ids = tuple(self.subject_ids[i] for i in rows)
+        return History(ids, self.question_ids, self.correct[rows])
 
     def filled(self) -> np.ndarray:
         """`correct`, with the question's facility where it was not asked."""

@@ -9,7 +9,7 @@ subjects answer correctly.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from scipy.special import expit, logit
 from tmap.errors import TmapError
 from tmap.tiny.threads import one_thread
 
-#: With fewer than 10 subjects, the held-out error b would depend on a single subject.
+#: With fewer than 10 subjects, a held-out error would depend on a single subject.
 MIN_SUBJECTS = 10
-HELD_OUT_EVERY = 5
+#: Share of the answers that is held out to choose D.
+HELD_OUT = 0.1
 #: Prior sd of beta, of alpha's first dimension (mean 1) and of its others (mean 0). The
 #: first dimension is general ability, so it is expected to be positive.
 SD_INTERCEPT, SD_GENERAL, SD_SPECIFIC = 3.0, 1.0, 0.5
@@ -57,7 +58,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Fit:
-    """A joint fit: items, abilities (n_subjects, D), loss in nats, optimiser steps."""
+    """Items, abilities (n_subjects, D) of sd 1; loss (nats) and steps of the optimiser."""
 
     items: Items
     ability: np.ndarray
@@ -88,8 +89,21 @@ def fit(responses: np.ndarray, dimensions: int, seed: int = 0) -> Fit:
     """
     matrix = np.asarray(responses, dtype=np.float64)
     _check_size(matrix)
+    return mode(matrix, dimensions, seed)
+
+
+def mode(responses: np.ndarray, dimensions: int, seed: int = 0) -> Fit:
+    """`fit` for a part of a history, of however few subjects; float64."""
     with one_thread():
-        return _minimise(matrix, _start(matrix, dimensions, seed))
+        return _standardised(_minimise(responses, _start(responses, dimensions, seed)))
+
+
+def _standardised(found: Fit) -> Fit:
+    """The same probabilities with abilities of sd 1; equal abilities stay as they are."""
+    sd = found.ability.std(axis=0)
+    sd[sd == 0] = 1.0
+    items = Items(found.items.discrimination * sd, found.items.intercept)
+    return replace(found, items=items, ability=found.ability / sd)
 
 
 def _check_size(matrix: np.ndarray) -> None:
@@ -246,46 +260,41 @@ def ability_map(
     return theta
 
 
-def held_out_error(history: np.ndarray, dimensions: int, seed: int = 0) -> float:
-    """Error b of p-IRT: accuracies of unseen subjects on unseen questions.
-
-    Every 5th subject is held out; its ability comes from the even questions, and its
-    mean on the odd ones is predicted, as tinyBenchmarks does (arXiv:2402.14992).
+def held_out_loss(responses: np.ndarray, dimensions: int, seed: int = 0) -> float:
+    """Mean log-loss of answers that the fit has not seen: a tenth, drawn at random.
 
     Parameters
     ----------
-    history : (n_subjects, n_questions) of 1, 0 or NaN
+    responses : (n_subjects, n_questions) float64 of 1, 0 or NaN
+    seed : of the draw and the fit; every D is judged on the same answers
 
     Returns
     -------
-    Mean absolute difference of accuracies, in [0, 1].
+    Nats per answer; ln 2 is that of guessing.
+    """
+    given = np.flatnonzero(~np.isnan(responses))
+    n = max(1, round(HELD_OUT * len(given)))
+    held = np.random.default_rng(seed).choice(given, n, replace=False)
+    seen = responses.copy()
+    seen.flat[held] = np.nan
+    found = mode(seen, dimensions, seed)
+    logits = found.ability @ found.items.discrimination.T + found.items.intercept
+    sign = 1 - 2 * responses.flat[held]
+    return float(np.logaddexp(0, sign * logits.flat[held]).mean())
+
+
+def choose_dimension(
+    responses: np.ndarray, candidates: Sequence[int], seed: int = 0
+) -> tuple[int, dict[int, float]]:
+    """The D with the smallest held-out loss, and the loss of every candidate.
+
+    If losses are equal, the smaller D wins.
 
     Raises
     ------
     TmapError
         Under 10 subjects or 2 questions.
     """
-    _check_size(history)
-    held = np.arange(len(history)) % HELD_OUT_EVERY == 0
-    learned = history[~held]
-    seen = np.arange(history.shape[1]) % 2 == 0
-    with one_thread():
-        items = _minimise(learned, _start(learned, dimensions, seed)).items
-        theta = ability_map(history[held][:, seen], items.take(seen))
-        truth = history[held][:, ~seen]
-        asked = ~np.isnan(truth)
-        p = np.where(asked, probability(theta, items.take(~seen)), np.nan)
-        usable = asked.any(axis=1)
-        error = np.nanmean(p[usable], axis=1) - np.nanmean(truth[usable], axis=1)
-    return float(np.abs(error).mean())
-
-
-def choose_dimension(
-    history: np.ndarray, candidates: Sequence[int], seed: int = 0
-) -> tuple[int, dict[int, float]]:
-    """The D with the smallest held-out error, and the error of every candidate.
-
-    If errors are equal, the smaller D wins.
-    """
-    errors = {d: held_out_error(history, d, seed) for d in sorted(set(candidates))}
-    return min(errors, key=lambda d: (errors[d], d)), errors
+    _check_size(responses)
+    losses = {d: held_out_loss(responses, d, seed) for d in sorted(set(candidates))}
+    return min(losses, key=lambda d: (losses[d], d)), losses
