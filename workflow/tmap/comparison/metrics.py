@@ -30,7 +30,7 @@ CERTIFICATE = (
 ).split()
 SEARCH = (
     "indicators weights weights_relative interval reward reward_search uniform_reward "
-    "estimator estimator_reason confirm n_evaluations process groups"
+    "estimator estimator_reason confirm n_evaluations process groups probe"
 ).split()
 
 

@@ -157,7 +157,9 @@ def run(
     probe = room.probe(name, questions)
     search = groups.Search(room.ready.candidates, probe, card["bounds"], seed)
     key = room.ready.candidates.groups_key(card["bounds"], seed, probe.identity())
-    notes = {**room.ready.notes, "probe": {"name": name, "unit": probe.unit}}
+    confirmed = probe.unit if name == "sft" else FewShot.unit
+    told = {"name": name, "unit": probe.unit, "confirmed": confirmed}
+    notes = {**room.ready.notes, "probe": told}
     if about is not None:
         notes["probe"]["compared"] = about
     return groups.learn(search, key, partial(_confirm, room, name), notes)

@@ -12,7 +12,7 @@ POINTS = 1000
 KEPT = (
     "indicators weights weights_relative interval abstains reward reward_search "
     "uniform_reward confirm n_evaluations estimator estimator_reason groups value "
-    "process warnings n_anchors n_confirm"
+    "process probe warnings n_anchors n_confirm"
 ).split()
 
 

@@ -69,13 +69,13 @@ function scatter(points, { label, refs = [], show = (v) => percent(v, 0), aria }
     svg("text", { x: (left + width) / 2, y: height - 4, "text-anchor": "middle" }, label));
 }
 
-function curve(xs, ys, { low, high, aria }) {
+function curve(xs, ys, { low, high, aria, show = (v) => percent(v, 0) }) {
   const width = 260, height = 120, left = 38, bottom = height - 22;
   const x = linear(Math.min(...xs), Math.max(...xs), left, width - 8), y = linear(low, high, bottom, 8);
   return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": aria },
     ticks(low, high, 3).map((value) => [
       svg("line", { class: "axis", x1: left, x2: width - 6, y1: y(value), y2: y(value) }),
-      svg("text", { x: left - 5, y: y(value) + 4, "text-anchor": "end" }, percent(value, 0)),
+      svg("text", { x: left - 5, y: y(value) + 4, "text-anchor": "end" }, show(value)),
     ]),
     xAxis(x, Math.min(...xs), Math.max(...xs), bottom, number, 4),
     svg("path", { class: "line", d: xs.map((value, i) => `${i ? "L" : "M"}${x(value).toFixed(1)},${y(ys[i]).toFixed(1)}`).join("") }));
