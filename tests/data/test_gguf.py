@@ -150,6 +150,14 @@ def test_too_little_disk_is_noticed_before_anything_is_written(made, monkeypatch
         made()
 
 
+def test_a_folder_that_somebody_else_made_is_never_replaced(made, tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "notes.txt").touch()
+    with pytest.raises(TmapError, match="exists and is not such a folder"):
+        made()
+    assert (tmp_path / "made" / "notes.txt").exists()
+
+
 def test_without_the_package_gguf_the_install_command_is_named(made, monkeypatch):
     monkeypatch.setattr(gguf, "find_spec", lambda name: None)
     with pytest.raises(TmapError, match=r"pip install -e '\.\[real\]'"):

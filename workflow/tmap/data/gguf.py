@@ -105,8 +105,7 @@ def folder_of(file: Path, place: str, room: Path) -> dict[str, Any]:
     if _origin(room) == about:
         logger.info("'%s' was dequantised before: %s", place, room)
         return about
-    _check_disk(place, about["n_parameters"] * WIDTH, room)
-    shutil.rmtree(room, ignore_errors=True)
+    _make_room(place, about["n_parameters"] * WIDTH, room)
     made = room.with_name(f".{room.name}.{os.getpid()}.tmp")
     try:
         _write_small(file, place, about, made)
@@ -141,8 +140,16 @@ def _origin(room: Path) -> Any:
         return None
 
 
-def _check_disk(place: str, needed: int, room: Path) -> None:
+def _make_room(place: str, needed: int, room: Path) -> None:
+    """Remove what an earlier file or a killed job left, nothing else; check the disk."""
     room.parent.mkdir(parents=True, exist_ok=True)
+    if room.exists() and _origin(room) is None:
+        raise TmapError(
+            f"'{place}' is to be dequantised into {room}/, which exists and is not such a "
+            "folder. Move it, or give the model card another name."
+        )
+    for old in [room, *room.parent.glob(f".{room.name}.*.tmp")]:
+        shutil.rmtree(old, ignore_errors=True)
     free = shutil.disk_usage(room.parent).free
     if needed + SPARE > free:
         raise TmapError(
