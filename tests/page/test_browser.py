@@ -150,6 +150,7 @@ def test_texts_and_ids_are_searched(page):
     page.fill("#find", "row-000123")
     rows.to_have_count(1)
     page.fill("#find", "{{ 7 * 7 }}")
+    rows.to_contain_text(["row-000003"])  # waits: the search follows the typing
     rows.to_have_count(1)
     assert first_cells(page, 2) == ["row-000003"]
 
