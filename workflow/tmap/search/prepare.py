@@ -168,6 +168,8 @@ def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
         normalise=card["normalise"],
         max_unscored=card["max_unscored"],
     )
+    for warning in columns.warnings:
+        logger.warning(warning)
     rewards = Rewards(card, inputs, history, ledger)
     main, name, why = rewards.main()
     check = rewards.confirm(name)
