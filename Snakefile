@@ -1,6 +1,6 @@
 """tmap: choose the instruction data that teaches your model your task.
 
-    snakemake --profile profiles/local results/gsm8k/llama3/metrics.json
+    snakemake --profile profiles/local results/gsm8k/llama3/report.html
 
 rules/ defines which file is computed from which, one file per stage; workflow/tmap/ is the
 code.
@@ -38,6 +38,7 @@ include: "rules/indicators.smk"
 include: "rules/gradients.smk"
 include: "rules/tiny.smk"
 include: "rules/search.smk"
+include: "rules/groups.smk"
 include: "rules/selection.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
@@ -51,7 +52,7 @@ include: "rules/certificate.smk"
 rule all:
     default_target: True
     input:
-        SETTINGS.targets,
+        dag.comparison.with_pages(SETTINGS.targets),
 
 
 onerror:

@@ -5,9 +5,13 @@
 For each pool seed, model, learner and number of answers the workflow itself searches,
 selects, trains and measures in the embedded world:
 
-* `random`: the best of random weight vectors; `gp`: the paper's Gaussian process;
+* `random`: the best of random weight vectors; `gp`: the paper's Gaussian process with
+  the embedded world's m = 8 spread groups; `top`: the same as the paper deals, m = 5
+  groups of the best rows;
 * `groups`: weights within [0, 1] by the group model; `signed`: the same within [-1, 1];
-* `value`: rows ranked by trees on the same answers as `groups`.
+* `value`: rows ranked by trees on the same answers as `groups`;
+* `logprob`, `sft`: `groups` by another probe. A training takes about as long as nine
+  answers there, so `sft_288` trains on 32 groups.
 
 `--splits` also deals the answers of the group model as few groups with many questions.
 JSON goes to stdout, progress to stderr: share of clean rows in the chosen third, accuracy
@@ -40,6 +44,8 @@ PAIRS = (
     ("groups_288", "gp_4320"),
     ("groups_4320", "gp_4320"),
     ("groups_288", "gp_288"),
+    ("groups_288", "top_4320"),
+    ("groups_4320", "top_4320"),
     ("value_4320", "groups_4320"),
     ("signed_288", "groups_288"),
 )
@@ -56,7 +62,22 @@ def cards_of(budgets: list[int], learners: list[str], splits: list[int]) -> list
         every: dict[str, dict[str, Any]] = {
             "random": {"search": {"n_initial": points, "n_iterations": 0}},
             "gp": {"search": searched},
+            "top": {
+                "search": {
+                    **paper_points(answers),
+                    "n_groups": 5,
+                    "exemplars": "top",
+                }
+            },
             "groups": {"search": {"groups": groups}},
+            "logprob": {"search": {"groups": groups, "probe": "icl_logprob"}},
+            "sft": {
+                "search": {
+                    "groups": groups,
+                    "probe": "sft",
+                    "sft": {"n_groups": max(8, answers // 9)},
+                }
+            },
             "signed": {"search": {"groups": groups}, "bounds": [-1, 1]},
             "value": {
                 "search": {"groups": groups},
@@ -72,6 +93,13 @@ def cards_of(budgets: list[int], learners: list[str], splits: list[int]) -> list
     for name, card in made.items():
         write_card(MADE, "methods", name, card)
     return list(made)
+
+
+def paper_points(answers: int) -> dict[str, int]:
+    """Random and guided points that ask so many answers with m = 5."""
+    points = max(1, round(answers / (S * 5)))
+    start = min(5, points)
+    return {"n_initial": start, "n_iterations": points - start}
 
 
 def place(pool: int) -> str:
@@ -142,7 +170,7 @@ def main() -> None:
     parser.add_argument("--pools", default="0,1,2,3,4", help="pool seeds")
     parser.add_argument("--models", default="tiny,tiny_b")
     parser.add_argument("--budgets", default="144,288,576,1152,4320", help="answers")
-    parser.add_argument("--learners", default="random,gp,groups,signed,value")
+    parser.add_argument("--learners", default="random,gp,top,groups,signed,value")
     parser.add_argument(
         "--splits", default="", help="questions behind each group, also: 4,12"
     )

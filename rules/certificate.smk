@@ -3,6 +3,7 @@ Analyse a search: the quality of its proxy, and the contribution of each indicat
 
 READS   results/{dataset}/{model}/{method}/s{seed}/trace.parquet, weights.json
         (of a consensus: results/{dataset}/consensus-{method}/s{seed}/...)
+        .../groups.parquet                              of a search that asks groups
         .../k{i}/t{training_seed}/predictions.parquet   reward questions, no test questions
 WRITES  .../sentinels.json                              the selections that are trained on
         .../certificate.json                            trust, weak or abstain
@@ -46,7 +47,7 @@ rule certify_proxy:
     input:
         measured=sentinel_runs,
         sentinels="results/{dataset}/{model}/{method}/s{seed}/sentinels.json",
-        tiny=lambda w: dag.tiny.tiny_file(w.dataset, w.method, "tiny"),
+        asked=lambda w: dag.certificate.asked_file(**w),
     output:
         "results/{dataset}/{model}/{method}/s{seed}/certificate.json",
     log:
@@ -62,7 +63,7 @@ rule certify_proxy:
         code=fingerprint("certify_proxy"),
     shell:
         "tmap certify-proxy {wildcards.dataset} {wildcards.method}"
-        " --sentinels {input.sentinels} --tiny {input.tiny} --output {output}"
+        " --sentinels {input.sentinels} --asked {input.asked} --output {output}"
         " -- {input.measured} 2>&1 | tee {log}"
 
 

@@ -1,10 +1,11 @@
 """
-Compare all methods: intervals, tests, verdicts, pictures.
+Compare all methods: intervals, tests, verdicts, pictures, and one page that shows all.
 
 READS   results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/predictions.parquet,
         train.json; weights.json, trace.parquet and certificates of searches
         results/{dataset}/questions_test.parquet, tiny.parquet, confirm.parquet
-WRITES  results/{dataset}/{model}/metrics.json, accuracy.png, search.png
+        results/{dataset}/{model}/{method}/s{seed}/subset.parquet and indicator columns
+WRITES  results/{dataset}/{model}/metrics.json, accuracy.png, search.png, report.html
 PAPER   section 4.2
 """
 
@@ -53,4 +54,40 @@ rule collect_metrics:
         " --output {output.metrics} --accuracy-plot {output.accuracy}"
         " --search-plot {output.search}"
         " -- {input.measured}"
+        " 2>&1 | tee {log}"
+
+
+rule write_page:
+    input:
+        metrics="results/{dataset}/{model}/metrics.json",
+        questions="results/{dataset}/questions_test.parquet",
+        pool="results/{dataset}/pool.parquet",
+        rejected="results/{dataset}/pool.rejected.parquet",
+        model="results/models/{model}.json",
+        measured=lambda w: dag.comparison.measured(
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, SETTINGS.certify
+        ),
+        shown=lambda w: dag.comparison.shown(
+            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
+        ),
+    output:
+        report(
+            "results/{dataset}/{model}/report.html",
+            category="{dataset}",
+            labels={"model": "{model}", "figure": "the result on one page"},
+        ),
+    log:
+        "results/logs/write_page/{dataset}/{model}.log",
+    retries: 0
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        card=lambda w: dag.params.of("write_page", model=w.model),
+        code=fingerprint("write_page"),
+    shell:
+        "tmap write-page {wildcards.model} --metrics {input.metrics}"
+        " --questions {input.questions} --pool {input.pool}"
+        " --rejected {input.rejected} --model-file {input.model} --output {output}"
+        " -- {input.measured} {input.shown}"
         " 2>&1 | tee {log}"

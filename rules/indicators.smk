@@ -28,7 +28,7 @@ rule embed_pool:
         "results/benchmarks/embed_pool/{dataset}/{encoder}/{text}_{pooling}.tsv"
     wildcard_constraints:
         encoder=one_of(cards.names("models")),
-        text=one_of(dag.indicators.TEXTS),
+        text=one_of(dag.indicators.TEXTS_OF_ROWS),
         pooling=one_of(dag.indicators.POOLINGS),
     conda:
         ENVIRONMENT

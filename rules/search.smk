@@ -6,7 +6,6 @@ READS   results/{dataset}/pool.parquet, tiny.parquet, confirm.parquet, irt.parqu
         results/{dataset}/anchors/{n}/*.parquet  methods with a tiny set of their own
 WRITES  results/{dataset}/{model}/{method}/s{seed}/trace.parquet, timings.parquet
         .../weights.json                         learned methods only
-        .../groups.parquet, values.parquet       searches that ask groups of rows
         .../ledger.jsonl                         survives kills; not an output
         results/{dataset}/consensus-{method}/s{seed}/    the same for several models
 PAPER   sections 3.1, 3.2 and 3.5, algorithm 1
@@ -58,56 +57,6 @@ rule search_weights:
         " --tiny {input.tiny} --confirm {input.confirm} --history '{input.history}'"
         " --model-file {input.model} --ledger {params.ledger}"
         " --trace {output.trace} --timings {output.timings} --weights {output.weights}"
-        " -- {input.indicators} 2>&1 | tee {log}"
-
-
-rule search_groups:
-    input:
-        indicators=lambda w: dag.indicators.indicator_files(
-            w.dataset, w.model, w.method
-        ),
-        history=lambda w: dag.tiny.history_files(w.dataset),
-        pool="results/{dataset}/pool.parquet",
-        questions="results/{dataset}/questions_reward.parquet",
-        tiny=lambda w: dag.tiny.tiny_file(w.dataset, w.method, "tiny"),
-        confirm=lambda w: dag.tiny.tiny_file(w.dataset, w.method, "confirm"),
-        model="results/models/{model}.json",
-    output:
-        trace="results/{dataset}/{model}/{method}/s{seed}/trace.parquet",
-        timings="results/{dataset}/{model}/{method}/s{seed}/timings.parquet",
-        weights="results/{dataset}/{model}/{method}/s{seed}/weights.json",
-        groups="results/{dataset}/{model}/{method}/s{seed}/groups.parquet",
-        values="results/{dataset}/{model}/{method}/s{seed}/values.parquet",
-    log:
-        "results/logs/search_groups/{dataset}/{model}/{method}/s{seed}.log",
-    benchmark:
-        "results/benchmarks/search_groups/{dataset}/{model}/{method}/s{seed}.tsv"
-    wildcard_constraints:
-        method=one_of(dag.methods.asking_groups(METHODS)),
-    # On the longest path through the graph: starts before trainings that can wait.
-    priority: 1
-    conda:
-        ENVIRONMENT
-    threads: lambda w: dag.machines.threads(w.model)
-    resources:
-        gpu=lambda w: dag.machines.gpus_to_answer(w.model),
-        mem_mb=lambda w, attempt: memory("search_groups", w.model, w, attempt),
-        runtime=lambda w: dag.machines.runtime(w.model, "search_weights"),
-        attempt=number,
-    params:
-        ledger="results/{dataset}/{model}/{method}/s{seed}/ledger.jsonl",
-        card=lambda w: dag.params.of(
-            "search_groups", dataset=w.dataset, model=w.model, method=w.method
-        ),
-        code=fingerprint("search_groups"),
-    shell:
-        "tmap --job {log} {resources.attempt} {resources.runtime}"
-        " search-groups {wildcards.dataset} {wildcards.model} {wildcards.method}"
-        " --seed {wildcards.seed} --pool {input.pool} --questions {input.questions}"
-        " --tiny {input.tiny} --confirm {input.confirm} --history '{input.history}'"
-        " --model-file {input.model} --ledger {params.ledger}"
-        " --trace {output.trace} --timings {output.timings} --weights {output.weights}"
-        " --groups {output.groups} --values {output.values}"
         " -- {input.indicators} 2>&1 | tee {log}"
 
 

@@ -2,7 +2,9 @@
 Shrink the reward questions to a tiny weighted set that predicts the whole.
 
 READS   results/{dataset}/responses.parquet, questions_reward.parquet
-WRITES  results/{dataset}/irt.parquet, abilities.parquet
+        results/models/{encoder}.json          if an encoder embeds the questions
+WRITES  results/{dataset}/embeddings/{encoder}/reward_{pooling}.parquet
+        results/{dataset}/irt.parquet, abilities.parquet
         results/{dataset}/tiny.parquet, confirm.parquet
         results/{dataset}/anchors/{n_anchors}/tiny.parquet, confirm.parquet
                                             methods whose card has another S
@@ -32,10 +34,25 @@ rule fit_irt:
         " --output {output.irt} --abilities {output.abilities} 2>&1 | tee {log}"
 
 
+use rule embed_pool as embed_questions with:
+    input:
+        pool="results/{dataset}/questions_reward.parquet",
+        model="results/models/{encoder}.json",
+    log:
+        "results/logs/embed_questions/{dataset}/{encoder}/{text}_{pooling}.log",
+    benchmark:
+        "results/benchmarks/embed_questions/{dataset}/{encoder}/{text}_{pooling}.tsv"
+    wildcard_constraints:
+        encoder=one_of(cards.names("models")),
+        text="reward",
+        pooling=one_of(dag.indicators.POOLINGS),
+
+
 rule choose_tiny:
     input:
         questions="results/{dataset}/questions_reward.parquet",
         history=lambda w: dag.tiny.history_files(w.dataset),
+        vectors=lambda w: dag.tiny.vectors_files(w.dataset),
     output:
         tiny="results/{dataset}/tiny.parquet",
         confirm="results/{dataset}/confirm.parquet",
@@ -53,7 +70,7 @@ rule choose_tiny:
         code=fingerprint("choose_tiny"),
     shell:
         "tmap choose-tiny {wildcards.dataset} {params.own} --questions {input.questions}"
-        " --tiny {output.tiny} --confirm {output.confirm}"
+        " --vectors '{input.vectors}' --tiny {output.tiny} --confirm {output.confirm}"
         " -- {input.history} 2>&1 | tee {log}"
 
 

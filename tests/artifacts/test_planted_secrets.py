@@ -106,6 +106,7 @@ for rule, own in {
     "train_adapter": {"model": "served"},
     "fetch_model": {"model": "served"},
     "collect_metrics": {"dataset": "d"},
+    "write_page": {"model": "served"},
 }.items():
     print(rule, dag.params.of(rule, **own), dag.origin.card(rule, own))
 engine = cards.load("models", "served").engine

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -102,7 +104,9 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path):
     target = tmp_path / "x.parquet"
     target.write_text("sample_id,score\n")
 
-    with pytest.raises(TmapError, match="is not a readable parquet file"):
+    with pytest.raises(
+        TmapError, match=r"no readable parquet file .*snakemake .*x\.parquet\.$"
+    ):
         tables.read("indicator", target)
 
 
@@ -144,3 +148,72 @@ def test_notes_are_json(path):
     raw = pq.read_schema(path).metadata[b"tmap"]
 
     assert json.loads(raw)["unit"] == "ratio"
+
+
+# Damage
+
+
+def test_the_checksum_is_of_pages_and_metadata(path):
+    said = tables.metadata(path)["checksum"]
+
+    assert tables.checksum(path) == said
+
+
+def test_an_edited_table_has_another_checksum(path):
+    said = tables.metadata(path)["checksum"]
+    table = pq.read_table(path)
+    kept = {**table.schema.metadata, b"tmap_checksum": said.encode()}
+    scores = pa.array([1.5, None, 9.0])
+    pq.write_table(
+        table.set_column(1, "score", scores).replace_schema_metadata(kept), path
+    )
+
+    assert tables.metadata(path)["checksum"] == said
+    assert tables.read("indicator", path)["score"].iloc[2] == 9.0
+    assert tables.checksum(path) != said
+
+
+def test_a_column_of_another_type_is_refused(path):
+    table = pq.read_table(path)
+    texts = table.set_column(1, "score", pa.array(["a", "b", "c"]))
+    pq.write_table(texts.replace_schema_metadata(table.schema.metadata), path)
+
+    with pytest.raises(TmapError, match="its column 'score' is string, not double"):
+        tables.read("indicator", path)
+
+
+def test_no_flipped_bit_of_a_page_is_read_as_data(frame, path):
+    whole, dice = path.read_bytes(), random.Random(1)
+    footer = int.from_bytes(whole[-8:-4], "little") + 8
+    sentences = 0
+    for _ in range(300):
+        data = bytearray(whole)
+        data[dice.randrange(len(data) - footer)] ^= 1 << dice.randrange(8)
+        path.write_bytes(data)
+        try:
+            found = tables.read("indicator", path)
+        except TmapError as fault:
+            assert str(path) in str(fault) and "\n" not in str(fault)
+            sentences += 1
+        else:
+            pd.testing.assert_frame_equal(found, frame, check_dtype=False)
+            assert tables.checksum(path) != tables.metadata(path)["checksum"]
+    assert sentences > 200
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" * 9, b"{}", bytes(5000)])
+def test_any_other_file_is_one_sentence(path, content):
+    path.write_bytes(content)
+
+    for read in (
+        lambda: tables.metadata(path),
+        lambda: tables.read("indicator", path),
+        lambda: list(tables.batches("indicator", path)),
+    ):
+        with pytest.raises(TmapError, match=f"snakemake {path}"):
+            read()
+
+
+def test_a_folder_is_no_table(tmp_path):
+    with pytest.raises(TmapError, match="it is a folder"):
+        tables.read("indicator", tmp_path)

@@ -67,7 +67,7 @@ def room(tmp_path_factory):
         frame = pd.DataFrame(columns=list(schemas.SCHEMAS[kind].columns))
         path = room / f"results/toy/{kind}.parquet"
         tables.write(kind, frame, path, code="p", overlap_share=0.03)
-    write_json(room / INPUTS["model-file"], {"model": "small"})
+    write_json(room / INPUTS["model-file"], {"model": "small", "revision": "r1"})
     write_json(room / "measured.json", finished_runs.table(room, n=40))
     collect(room, "metrics.json")
     return room

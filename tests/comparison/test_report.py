@@ -108,10 +108,19 @@ def test_a_missing_metrics_file_says_how_to_build_it(tmp_path):
 def test_a_file_that_is_no_metrics_document_is_refused(tmp_path):
     other = tmp_path / "train.json"
     other.write_text("{}")
-    with pytest.raises(TmapError, match="not a metrics file: it has no `methods`"):
+    with pytest.raises(TmapError, match="`dataset` is missing, so it is no metrics"):
+        report.read(other)
+    other.write_text(
+        '{"dataset": "d", "model": "m", "n_questions": 1, "methods": {"a": 5}, '
+        '"warnings": []}'
+    )
+    with pytest.raises(TmapError, match="methods are not as tmap writes them"):
+        report.read(other)
+    other.write_text("[" * 100_000)
+    with pytest.raises(TmapError, match="nested too deeply"):
         report.read(other)
     other.write_text("{")
-    with pytest.raises(TmapError, match="not valid JSON"):
+    with pytest.raises(TmapError, match="it is no JSON"):
         report.read(other)
 
 

@@ -118,6 +118,43 @@ def test_code_of_a_model_is_fetched_only_where_the_card_trusts_it(fake_hub):
     assert not any("*.bin" in allowed for allowed in patterns)
 
 
+def test_of_a_hub_model_only_the_gguf_file_that_the_card_names_is_fetched(
+    fake_hub, monkeypatch, tmp_path
+):
+    fake_hub.files = {"x.gguf": 10, "y.gguf": 10**15, "model.safetensors": 10**15}
+    (fake_hub.folder / "x.gguf").touch()
+
+    def folder_of(file, place, room):
+        shutil.copytree(file.parent, room)
+        return {"file": file.name, "place": place}
+
+    monkeypatch.setattr(models.gguf, "folder_of", folder_of)
+    source = ModelSource(hub="org/name", gguf="x.gguf")
+
+    record = models.read("mine", source, tmp_path / "room")
+
+    assert fake_hub.asked[0]["allow_patterns"] == ["x.gguf"]
+    assert record["gguf"] == {"file": "x.gguf", "place": "org/name"}
+    assert record["path"] == str(tmp_path / "room")
+    assert (
+        record["revision"] != COMMIT
+    )  # the weights are ours; their file has a SHA-256
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({}, "has its weights in GGUF (x.gguf), of which a model card names one"),
+        ({"gguf": "y.gguf"}, "has no file 'y.gguf'; its GGUF files: x.gguf"),
+    ],
+)
+def test_a_hub_model_without_safetensors_says_what_gguf_it_has(fake_hub, source, said):
+    fake_hub.files = {"x.gguf": 10, "README.md": 10}
+    with pytest.raises(TmapError) as error:
+        fetch(**source)
+    assert said in str(error.value)
+
+
 def test_without_network_a_complete_copy_in_the_cache_serves(fake_hub, monkeypatch):
     snapshot = fake_hub.folder.rename(fake_hub.folder.with_name(COMMIT))
     fake_hub.raises = errors.OfflineModeIsEnabled("offline")

@@ -53,7 +53,7 @@ def own_states(record, text):
         return model(torch.tensor([ids])).last_hidden_state[0].numpy()
 
 
-@pytest.mark.parametrize("pooling", embeddings.POOLINGS)
+@pytest.mark.parametrize("pooling", ["first", "last", "mean"])
 def test_vectors_equal_the_models_own_states_one_text_at_a_time(pool, record, pooling):
     found = embeddings.embed(pool, encoder_of(record), "question", pooling)
 

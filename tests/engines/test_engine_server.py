@@ -273,6 +273,26 @@ def test_a_launched_server_is_waited_for_and_ended(tmp_path):
     assert not answers(where)
 
 
+def test_what_a_launched_server_prints_is_in_the_log_without_secrets(
+    tmp_path, capfd, monkeypatch
+):
+    monkeypatch.setenv("SOME_API_KEY", "q1w2e3r4t5y6u7i8o9")
+    script = tmp_path / "says.py"
+    script.write_text(
+        "import os, sys\n"
+        "print('key', os.environ['SOME_API_KEY'], flush=True)\n"
+        "print('Authorization: Bearer abc123def456', file=sys.stderr)\n"
+        "print('ready at http://user:hunter22@host/v1?token=abcdef12')\n"
+    )
+    with pytest.raises(TmapError, match="ended with status 0"):
+        Launched(launched(tmp_path, f"{{python}} {script}"), "/m").wait()
+
+    said = capfd.readouterr().err
+    assert "key ***" in said and "ready at http://***" in said
+    for secret in ("q1w2e3r4t5y6u7i8o9", "abc123def456", "hunter22", "abcdef12"):
+        assert secret not in said
+
+
 def test_a_launched_server_that_ends_or_is_late_is_an_error(tmp_path):
     with pytest.raises(TmapError, match="ended with status 3"):
         Launched(launched(tmp_path, "{python} -c exit(3)"), "/m").wait()

@@ -345,7 +345,8 @@ def test_the_table_of_costs_has_a_row_per_method_and_says_what_it_leaves_out(roo
         path.parent.mkdir(parents=True)
         path.write_text(f"s\th:m:s\n{seconds}.0\t-\n")
     a_pool(room, 2000)
-    report = {"settings": {"train": {"epochs": 3}}}
+    report = {"settings": {"train": {"epochs": 3}}, "warnings": []}
+    report |= {"n_samples": 1, "n_tokens": 2, "steps": 3}
     write_json(room / "results/toy/small/full/s0/t0/train.json", report)
     how = card(kind="cost", models=["small"], methods=["full", "data_whisperer"])
     found = experiments.build(how)

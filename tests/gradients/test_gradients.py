@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from tmap.artifacts import tables
 from tmap.cards.dataset import GradientSection
 from tmap.cards.model import PlaceSection, PromptSection, TrainSection
 from tmap.gradients import measure, sample_gradients, warmup
 from tmap.gradients.proxy import Proxy
 from tmap.store.shards import Share
-from tmap.store.vectors import VectorStore, pq
+from tmap.store.vectors import VectorStore
 from tmap.training.rows import Row
 
 PLAIN = PromptSection(template="plain")
@@ -249,14 +250,11 @@ def test_gathering_reads_every_part_once_and_holds_one_at_a_time(tmp_path, monke
             store.put(named, vectors[c, piece], norms[piece], {})
     n_parts = len(list((tmp_path / "store").rglob("part-*.parquet")))
     read, given = [], measure.Encoded(rows, np.array(["ok"] * n, object), order)
-    real = pq.read_table
+    real = tables.column
     monkeypatch.setattr(
-        pq,
-        "read_table",
-        lambda path, columns, **k: (
-            read.append((path, *columns)),
-            real(path, columns=columns, **k),
-        )[1],
+        tables,
+        "column",
+        lambda kind, path, name: (read.append((path, name)), real(kind, path, name))[1],
     )
     fresh = VectorStore("gradients", tmp_path / "store")
     found = measure.gather(given, ids, keys, dim, fresh)

@@ -65,6 +65,20 @@ def test_a_search_of_groups_asks_its_answers_and_confirms_three_rankings():
     assert found.written == (576 + confirmed) * 200
 
 
+def test_a_probe_by_short_trainings_counts_trained_tokens_and_scored_answers():
+    found = costs.work(job("search_groups", method="tmap_sft"), SIZES)
+    n = 64 + 3 * 5 + 4 * 3  # groups, confirmations (m = 5), and a calibration
+    assert found.trained == n * 24 * 200 * 2
+    assert found.passes == n * 100
+    assert found.written == 0
+
+
+def test_probes_are_compared_on_groups_with_and_without_three_faults():
+    found = costs.work(job("compare_probes", method="tmap_auto"), SIZES)
+    assert found.trained == 4 * 12 * 24 * 200 * 2
+    assert found.passes == 4 * (96 + 96) + 4 * 12 * 100
+
+
 def test_training_reads_the_subset_once_per_epoch():
     found = costs.work(job("train_adapter"), SIZES)
     assert found.trained == pytest.approx(0.3 * 1000 * 200)

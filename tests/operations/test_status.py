@@ -176,14 +176,16 @@ def test_a_file_of_an_earlier_version_is_unknown_and_what_follows_stale(room):
 
 
 @pytest.mark.parametrize("path", [RESPONSES, "results/mine/random/s0/weights.json"])
-def test_a_file_that_was_torn_in_copying_is_unknown(room, path):
+def test_a_file_that_was_torn_in_copying_is_marked_and_the_rest_is_shown(room, path):
     (room / path).parent.mkdir(parents=True, exist_ok=True)
     (room / path).write_text('{"half')
 
-    state, (text,) = look("results/mine")[path]
+    found = look("results/mine")
 
-    assert state == "unknown"
-    assert text.startswith("it cannot be read")
+    assert found[path][0] == "broken"
+    assert f"{path} cannot be used" in found[path][1][0]
+    assert f"snakemake {path}." in found[path][1][0]
+    assert found[IRT][0] == "stale" if path == RESPONSES else "current"
 
 
 def test_an_adapter_is_as_current_as_the_report_beside_it(room):

@@ -118,7 +118,7 @@ def trace(n=30, k=3, seed=0):
 def test_half_of_the_sentinels_are_near_the_incumbent_and_half_span_the_rewards():
     pool, columns, frame = trace()
     best = int(frame["reward"].idxmax())
-    found = certificate.sentinels(pool, columns, frame, best, 0.3, 12)
+    found = certificate.sentinels(pool, columns, frame, {"iteration": best}, 0.3, 12)
     roles = [one["role"] for one in found["sentinels"]]
     assert (roles.count("near"), roles.count("spread")) == (6, 6)
     assert len({one["iteration"] for one in found["sentinels"]}) == 12
@@ -138,7 +138,7 @@ def test_points_that_select_the_same_rows_count_once():
     pool, columns, frame = trace(n=11)
     doubled = pd.concat([frame] * 3, ignore_index=True)
     doubled["iteration"] = range(33)
-    found = certificate.sentinels(pool, columns, doubled, 0, 0.3, 12)
+    found = certificate.sentinels(pool, columns, doubled, {"iteration": 0}, 0.3, 12)
     assert found["sentinels"] == []
     assert "11 different subsets in full, and 12" in found["reason"]
 
@@ -147,22 +147,54 @@ def test_raced_points_have_partial_rewards_and_are_no_sentinels():
     pool, columns, frame = trace(n=40)
     frame.loc[frame.index % 2 == 0, "raced"] = True
     frame.loc[frame["raced"], "reward"] = 7.0
-    found = certificate.sentinels(pool, columns, frame, 39, 0.3, 12)["sentinels"]
+    found = certificate.sentinels(pool, columns, frame, {"iteration": 39}, 0.3, 12)[
+        "sentinels"
+    ]
     assert len(found) == 12 and all(one["iteration"] % 2 for one in found)
     for one in found:
         row = frame.loc[one["iteration"]]
         assert one["weights"] == list(row["weights"]) and one["reward"] == row["reward"]
     frame.loc[:16, "raced"] = True
     frame.loc[28:38, "raced"] = True
-    few = certificate.sentinels(pool, columns, frame, 39, 0.3, 12)
+    few = certificate.sentinels(pool, columns, frame, {"iteration": 39}, 0.3, 12)
     assert few["sentinels"] == [] and "different subsets in full" in few["reason"]
+
+
+def grouped(abstains=False):
+    """weights.json of a group search whose line knows only column a."""
+    line = {"coefficients": [0.4, 0.0, 0.0], "mean_columns": [0.5] * 3, "mean": 0.6}
+    about = {"weights": [1.0, 0.0, 0.0], "abstains": abstains, "groups": line}
+    return {**about, "seed": 3, "iteration": None}
+
+
+def test_a_group_search_offers_selections_by_the_accuracy_that_its_line_predicts():
+    pool, columns, frame = trace()
+    found = certificate.sentinels(pool, columns, frame.head(4), grouped(), 0.3, 12)
+
+    order = np.argsort(-columns.matrix[:, 0])[:24]
+    best = 0.6 + 0.4 * (columns.matrix[order, 0].mean() - 0.5)
+    chosen = [one for one in found["sentinels"] if one["iteration"] == 0]
+    assert chosen[0]["role"] == "near"
+    assert chosen[0]["reward"] == pytest.approx(best)
+    rewards = [one["reward"] for one in found["sentinels"]]
+    assert max(rewards) == chosen[0]["reward"]
+    assert min(rewards) < best - 0.1
+
+
+def test_a_group_search_that_learned_nothing_offers_no_sentinels():
+    pool, columns, frame = trace()
+    found = certificate.sentinels(pool, columns, frame, grouped(True), 0.3, 12)
+    assert found["sentinels"] == []
+    assert found["reason"] == "the search learned nothing from its groups"
 
 
 @pytest.mark.parametrize("incumbent", [None, 3])
 def test_equal_rewards_offer_no_sentinels(incumbent):
     pool, columns, frame = trace()
     frame["reward"] = 0.4
-    found = certificate.sentinels(pool, columns, frame, incumbent, 0.3, 12)
+    found = certificate.sentinels(
+        pool, columns, frame, {"iteration": incumbent}, 0.3, 12
+    )
     assert found["sentinels"] == [] and "all rewards" in found["reason"]
 
 

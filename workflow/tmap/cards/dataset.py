@@ -271,6 +271,16 @@ class TinySection(Section):
         "weighted_mean; full asks all reward questions",
     )
     seed: Seed = Field(default=0, description="of the choice of questions")
+    encoder: NameOrNothing = Field(
+        default="",
+        description="without a history: model card that embeds the questions; '': their "
+        "words are counted (latent semantic analysis)",
+    )
+    pooling: Literal["first", "last", "mean", "own"] = Field(
+        default="own",
+        description="of the encoder; own: as the folder of a sentence-transformers model "
+        "says",
+    )
 
 
 class GradientSection(Section):
@@ -393,6 +403,15 @@ class DatasetCard(Section):
     max_unscored: float = Field(
         default=0.02, ge=0, le=1, description="share of NaN rows that stops the build"
     )
+
+    @model_validator(mode="after")
+    def _encoder_is_used(self) -> DatasetCard:
+        if self.tiny.encoder and self.responses is not None:
+            raise ValueError(
+                f"tiny.encoder is '{self.tiny.encoder}', and with `responses:` the tiny "
+                "set comes from the history; remove one of them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _metric_fits(self) -> DatasetCard:

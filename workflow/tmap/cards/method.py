@@ -48,6 +48,29 @@ class GroupsSection(Section):
     )
 
 
+class SftSection(Section):
+    """Short trainings on groups of rows (`probe: sft`)."""
+
+    rows: int = Field(default=24, ge=2, le=100_000, description="of a group")
+    epochs: float = Field(
+        default=2.0, gt=0, le=1000, description="passes over the rows of a group"
+    )
+    learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="null: calibrated on worked answers to reward questions, from 1 to 30 "
+        "times the model card's",
+    )
+    n_groups: int = Field(
+        default=64,
+        ge=8,
+        le=1_000_000,
+        description="trainings that the search may run, in place of n_answers; each "
+        "answers the whole tiny set",
+    )
+
+
 class SearchSection(Section):
     """Bayesian optimisation of the weights (paper 3.5 and 4.3)."""
 
@@ -93,6 +116,14 @@ class SearchSection(Section):
         "and warm_start then mean nothing, and exemplars and n_groups are those of the "
         "confirmed rewards",
     )
+    probe: Literal["icl", "icl_logprob", "sft", "auto"] = Field(
+        default="icl",
+        description="what a group of rows is measured by. icl: right answers with the "
+        "rows as demonstrations; icl_logprob: the right answers' log-likelihood; sft: the "
+        "same after a short training on the rows, without demonstrations; auto: the "
+        "cheapest that reacts to the planted faults that training reacts to",
+    )
+    sft: SftSection = SftSection()
     batch: int = Field(
         default=1,
         ge=1,
@@ -104,6 +135,15 @@ class SearchSection(Section):
     def _one_by_one(self) -> SearchSection:
         if self.racing and self.batch > 1:
             raise ValueError("racing needs batch: 1; points proposed together all run")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_are_probed(self) -> SearchSection:
+        if self.probe != "icl" and self.groups is None:
+            raise ValueError(
+                f"probe: {self.probe} goes with a search that asks groups; add "
+                "`groups: {}` to `search:`"
+            )
         return self
 
 
@@ -129,8 +169,10 @@ class FilterSection(Section):
     encoder: NameOrNothing = Field(
         default="", description="diversity: model card; '': the target model"
     )
-    pooling: Literal["first", "last", "mean"] = Field(
-        default="last", description="diversity: of hidden states; DEITA uses last"
+    pooling: Literal["first", "last", "mean", "own"] = Field(
+        default="last",
+        description="diversity: of hidden states; DEITA uses last; own: as the folder of "
+        "a sentence-transformers model says",
     )
 
 

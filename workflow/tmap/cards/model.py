@@ -16,21 +16,36 @@ from tmap.errors import nearest
 
 
 class ModelSource(Section):
-    """A hub model or a local folder in Transformers format (safetensors only)."""
+    """A hub model, a local folder or a package: safetensors, or one GGUF file."""
 
     hub: Name | None = Field(default=None, description="model id on the hub")
     revision: Name = Field(default="main", description="resolved to a commit at fetch")
     path: FilledPath | None = Field(
         default=None, description="local folder; relative to the working directory"
     )
+    package: Name | None = Field(
+        default=None, description="installed Python package that ships the model"
+    )
+    gguf: Name | None = Field(
+        default=None,
+        description="GGUF file of the folder, hub model or package; dequantised once. A "
+        "package with a single model needs no name",
+    )
     trust_remote_code: bool = Field(
         default=False, description="run code that comes with the model"
     )
 
+    @field_validator("gguf")
+    @classmethod
+    def _is_gguf(cls, gguf: str | None) -> str | None:
+        if gguf is not None and not gguf.lower().endswith(".gguf"):
+            raise ValueError(f"'{gguf}' is not the name of a file *.gguf")
+        return gguf
+
     @model_validator(mode="after")
     def _one_place(self) -> ModelSource:
-        if (self.hub is None) == (self.path is None):
-            raise ValueError("name exactly one of hub or path")
+        if [self.hub, self.path, self.package].count(None) != 2:
+            raise ValueError("name exactly one of hub, path or package")
         return self
 
 

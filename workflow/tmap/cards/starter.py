@@ -93,8 +93,8 @@ configfile: [{config}]
 """
 
 
-def write(folder: Path) -> list[Path]:
-    """Write the files under `folder`; the cards name it as it is given here.
+def write(place: str | Path) -> list[Path]:
+    """Write the files under a folder; the cards name it as it is given here.
 
     Returns
     -------
@@ -103,8 +103,12 @@ def write(folder: Path) -> list[Path]:
     Raises
     ------
     TmapError
-        The folder is in the clone, or one of the files exists; nothing is written.
+        The folder has no name, is in the clone, or one of the files exists; nothing is
+        written.
     """
+    if not str(place).strip():
+        raise TmapError("The folder to write has no name. Name one, such as ../mine.")
+    folder = Path(place)
     if folder.resolve().is_relative_to(CLONE):
         raise TmapError(
             f"'{folder}' is in the clone, where an upgrade may change it. Name a "

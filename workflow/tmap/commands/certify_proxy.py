@@ -17,7 +17,9 @@ def run(
     dataset: Annotated[str, typer.Argument(help="dataset card")],
     method: Annotated[str, typer.Argument(help="method card")],
     sentinels: Annotated[Path, typer.Option(help="sentinels.json")],
-    tiny: Annotated[Path, typer.Option(help="tiny.parquet that the search used")],
+    asked: Annotated[
+        Path, typer.Option(help="tiny.parquet or groups.parquet of the search")
+    ],
     output: Annotated[Path, typer.Option(help="certificate.json to write")],
     measured: Annotated[
         list[Path] | None, typer.Argument(metavar="FILES", help="After --.")
@@ -26,14 +28,18 @@ def run(
     from tmap.search import certificate
 
     card = dag.params.certify_proxy(method)
-    asked = tables.read("tiny", tiny, ["question_id"])["question_id"]
+    if dag.methods.asking_groups([method]):
+        each = tables.read("groups", asked, ["question_ids"])["question_ids"]
+        seen = {question for ids in each for question in ids}
+    else:
+        seen = set(tables.read("tiny", asked, ["question_id"])["question_id"])
     measured = measured or []
     frames = [tables.read("predictions", path) for path in measured]
     n = card["n_seeds"]
     found = certificate.certify(
-        files.read_json(sentinels),
+        files.read_document("sentinels", sentinels),
         [frames[i : i + n] for i in range(0, len(frames), n)],
-        set(asked),
+        seen,
         method,
         card["safe"],
     )
@@ -42,7 +48,7 @@ def run(
         "code": provenance.fingerprint("certify_proxy"),
         "versions": provenance.versions(),
         "made": dag.origin.made(
-            "certify_proxy", [sentinels, tiny, *measured], method=method
+            "certify_proxy", [sentinels, asked, *measured], method=method
         ),
     }
     files.write_json(output, {**found, **about})

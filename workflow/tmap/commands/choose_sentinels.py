@@ -37,7 +37,7 @@ def run(
         rows,
         columns,
         tables.read("trace", trace),
-        files.read_json(weights)["iteration"],
+        files.read_document("weights", weights),
         card["fraction"],
         card["n_sentinels"],
     )

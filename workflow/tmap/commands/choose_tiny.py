@@ -16,9 +16,8 @@ def run(
     questions: Annotated[Path, typer.Option(help="questions_reward.parquet")],
     tiny: Annotated[Path, typer.Option(help="tiny.parquet to write")],
     confirm: Annotated[Path, typer.Option(help="confirm.parquet to write")],
-    n_anchors: Annotated[
-        str, typer.Option(help="S to use instead of the dataset card's, if any")
-    ] = "",
+    n_anchors: Annotated[str, typer.Option(help="in place of the card's S")] = "",
+    vectors: Annotated[str, typer.Option(help="of the questions, if any")] = "",
     history: Annotated[
         list[Path] | None, typer.Argument(help="irt, abilities, responses; or none")
     ] = None,
@@ -26,6 +25,7 @@ def run(
     from tmap import dag
     from tmap.artifacts import tables
     from tmap.artifacts.provenance import fingerprint
+    from tmap.embeddings import embed
     from tmap.errors import TmapError
     from tmap.tiny import choose as library
 
@@ -36,9 +36,10 @@ def run(
         )
     names = {"dataset": dataset} | ({"n_anchors": n_anchors} if n_anchors else {})
     card = dag.params.choose_tiny(**names)["tiny"]
+    asked = tables.read("questions", questions)
     irt, _, responses = history or (None, None, None)
     sets = library.choose(
-        tables.read("questions", questions),
+        asked,
         tables.read("irt", irt) if irt else None,
         tables.metadata(irt) if irt else None,
         tables.read("responses", responses) if responses else None,
@@ -46,8 +47,10 @@ def run(
         n_confirm=card.n_confirm,
         estimator=card.estimator,
         seed=card.seed,
+        vectors=embed.rows_of(vectors, asked["question_id"]) if vectors else None,
     )
-    made = dag.origin.made("choose_tiny", [questions, *(history or [])], **names)
+    inputs = [questions, vectors or None, *(history or [])]
+    made = dag.origin.made("choose_tiny", inputs, **names)
     about = {"code": fingerprint("choose_tiny"), "seed": card.seed, "made": made}
     tables.write("tiny", sets.tiny, tiny, **about, **sets.tiny_notes)
     tables.write("tiny", sets.confirm, confirm, **about, **sets.confirm_notes)

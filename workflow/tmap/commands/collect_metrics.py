@@ -45,7 +45,7 @@ def run(
             for question in tables.read("tiny", path, ["question_id"])["question_id"]
         },
         protocol=tables.metadata(questions)["protocol"],
-        record=files.read_json(model_file),
+        record=files.read_document("model", model_file),
         **dag.params.collect_metrics(dataset),
     )
     read = [questions, pool, rejected, tiny, confirm, model_file]

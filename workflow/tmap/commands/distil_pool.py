@@ -18,7 +18,7 @@ def run(
     from tmap.data import distil
 
     card = dag.params.distil_pool(dataset)
-    record = files.read_json(model_file) if model_file else None
+    record = files.read_document("model", model_file) if model_file else None
     found = distil.distil(
         tables.read("pool", pool),
         judges.load(card["judge"], record, card["engine"]),

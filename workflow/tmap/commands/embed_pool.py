@@ -1,4 +1,4 @@
-"""Embed every candidate's text as a vector."""
+"""Embed every candidate's text, or every reward question, as a vector."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import typer
 def run(
     dataset: Annotated[str, typer.Argument(help="Dataset card.")],
     encoder: Annotated[str, typer.Argument(help="Model card of the encoder.")],
-    text: Annotated[str, typer.Argument(help="question | conversation")],
-    pooling: Annotated[str, typer.Argument(help="first | last | mean")],
-    pool: Annotated[str, typer.Option(help="Table 'pool'.")],
+    text: Annotated[str, typer.Argument(help="question | conversation | reward")],
+    pooling: Annotated[str, typer.Argument(help="first | last | mean | own")],
+    pool: Annotated[str, typer.Option(help="Table 'pool'; reward: 'questions'.")],
     model_file: Annotated[str, typer.Option(help="Record of the encoder.")],
     output: Annotated[str, typer.Option(help="Table 'embeddings' (out).")],
 ) -> None:
@@ -26,13 +26,16 @@ def run(
 
     names = {"encoder": encoder, "text": text, "pooling": pooling}
     card = dag.params.embed_pool(**names)
-    record = files.read_json(model_file)
+    record = files.read_document("model", model_file)
     code = fingerprint("embed_pool")
     place = card["place"]
     kept = Path(output).with_suffix("") / "checkpoints"
     who = [record["revision"], place.model_dump(), *settle(place), versions(), code]
     model = embed.Kept(engine.load(record, place), who, kept)
-    rows = tables.read("pool", pool)
+    if text == "reward":
+        rows = embed.as_rows(tables.read("questions", pool))
+    else:
+        rows = tables.read("pool", pool)
     tables.write(
         "embeddings",
         embed.embed(rows, model, card["text"], card["pooling"]),

@@ -7,7 +7,7 @@ import typer
 
 from tmap import dag
 from tmap.artifacts import tables
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import read_document
 from tmap.artifacts.provenance import fingerprint
 
 
@@ -35,7 +35,7 @@ def run(
 
     card = dag.params.evaluate_adapter(dataset, model)
     names = {"dataset": dataset, "model": model}
-    record = read_json(model_file)
+    record = read_document("model", model_file)
     engine = Deferred(record, card["engine"], adapter)
     marking = Marking(card["reader"], card["metric"], card["engine"].max_new_tokens)
     renderer = Renderer(engine.tokenizer, card["prompt"])

@@ -34,15 +34,13 @@ def run(
     made = dag.origin.made(
         "export_subset", [subset, pool, weights], dataset=dataset, method=method
     )
-    beside = {
-        path.name: dag.origin.file_digest(path) for path in (alpaca, messages, info)
-    }
+    beside = dag.origin.beside(card, alpaca, messages, info)
     text = export.card(
         names,
         dag.params.export_subset(dataset, method),
         tables.metadata(pool),
         about,
-        files.read_json(weights) if weights else None,
+        files.read_document("weights", weights) if weights else None,
     )
     origins = {"made": made, "versions": versions(), "beside": beside}
     files.write_text(card, text + "\n" + dag.origin.comment(origins))

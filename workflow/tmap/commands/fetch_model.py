@@ -1,5 +1,6 @@
 """Download a model or check a local one; record its revision and size."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +15,8 @@ def run(
     from tmap.artifacts.provenance import versions
     from tmap.data import models
 
-    found = models.read(**dag.params.fetch_model(model))
+    room = Path(output).with_suffix("")
+    found = models.read(**dag.params.fetch_model(model), room=room)
     about = {
         "made": dag.origin.made("fetch_model", model=model),
         "versions": versions(),

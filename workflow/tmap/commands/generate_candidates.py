@@ -27,7 +27,7 @@ def run(
 
     names = {"dataset": dataset, "method": method}
     card = dag.params.generate_candidates(**names)
-    record = files.read_json(model_file) if model_file else None
+    record = files.read_document("model", model_file) if model_file else None
     known = [tables.read("pool", path, ["text_hash"]) for path in earlier.split()]
     asked = tables.read("targets", targets)
     index = tables.read("question_ngrams", ngrams)

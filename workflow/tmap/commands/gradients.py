@@ -29,7 +29,7 @@ def run(
 
     names = {"dataset": dataset, "proxy": proxy}
     card = dag.params.gradients(**names)
-    model = Proxy(files.read_json(model_file), **card, warm=warm)
+    model = Proxy(files.read_document("model", model_file), **card, warm=warm)
     # The order in which the columns read them.
     rows = tables.read("pool", pool).sort_values("text_hash", kind="stable")
     asked = tables.read("targets", targets)

@@ -3,7 +3,6 @@
 Nothing is overwritten, and upgrades do not touch the folder.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ import typer
 
 def run(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder to write; created if absent.")
+        str, typer.Argument(metavar="DIR", help="Folder to write; created if absent.")
     ],
 ) -> None:
     from tmap.cards import starter

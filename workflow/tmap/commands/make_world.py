@@ -16,7 +16,9 @@ def run(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder to write; created if absent.")
     ],
-    seed: Annotated[int, typer.Option(help="Of problems, history and weights.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of problems, history and weights.")
+    ] = 0,
 ) -> None:
     from tmap.worlds import random_world
 

@@ -14,7 +14,9 @@ def run(
         typer.Option(help="Model folder; repeatable. Must not be a target model."),
     ],
     out: Annotated[Path, typer.Option(help="Long table to write, parquet.")],
-    seed: Annotated[int, typer.Option(help="Of demonstrations and fine-tuning.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of demonstrations and fine-tuning.")
+    ] = 0,
 ) -> None:
     from tmap.embedded import history
 

@@ -28,7 +28,7 @@ def run(
     from tmap.store.vectors import VectorStore
 
     card = dag.params.measure_gradients(dataset, proxy)
-    model = Proxy(files.read_json(model_file), **card, warm=warm)
+    model = Proxy(files.read_document("model", model_file), **card, warm=warm)
     rows = tables.read("pool", pool)
     chats = [turns_of(row) for row in rows.to_dict("records")]
     given = measure.encode(model, chats)

@@ -28,7 +28,7 @@ def run(
     from tmap.indicators.scoring import columns
     from tmap.store import shards
 
-    record = files.read_json(model_file)
+    record = files.read_document("model", model_file)
     names = {"dataset": dataset, "indicator": indicator}
     names |= {"model": record["model"]} if indicators.get(indicator).per_model else {}
     card = dag.params.measure_shard(**names)

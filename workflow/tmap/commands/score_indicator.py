@@ -32,7 +32,7 @@ def run(
     from tmap.dag.indicators import recordings
     from tmap.indicators.scoring.columns import counts, instrument, score_table
 
-    record = files.read_json(model_file) if model_file else {}
+    record = files.read_document("model", model_file) if model_file else {}
     about = indicators.get(indicator)
     names = {"dataset": dataset, "indicator": indicator}
     names |= {"model": record["model"]} if about.per_model and record else {}

@@ -28,7 +28,7 @@ def run(
     history: Annotated[
         str, typer.Option(help="irt, abilities and responses tables, if any")
     ] = "",
-    seed: Annotated[int, typer.Option(help="of the search")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the search")] = 0,
 ) -> None:
     from tmap.search import consensus, prepare
 

@@ -27,29 +27,30 @@ def run(
     history: Annotated[
         str, typer.Option(help="irt, abilities and responses tables, if any")
     ] = "",
-    seed: Annotated[int, typer.Option(help="of groups and trees")] = 0,
+    targets: Annotated[
+        str, typer.Option(help="targets.parquet, if the probe needs worked answers")
+    ] = "",
+    compared: Annotated[str, typer.Option(help="probes.json of `probe: auto`")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="of groups and trees")] = 0,
     indicators: Annotated[
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,
 ) -> None:
-    from tmap.search import prepare
+    from tmap.groups import prepare
+    from tmap.search.prepare import Inputs
 
     names = {"dataset": dataset, "model": model, "method": method}
     old, columns = history.split(), indicators or []
     files = (pool, questions, tiny, confirm, model_file)
     card = dag.params.search_groups(**names)
-    result = prepare.run_groups(
-        card, prepare.Inputs(*files, old, columns), ledger, seed
-    )
+    more = [Path(path) if path else None for path in (targets, compared)]
+    result = prepare.run(card, Inputs(*files, old, columns), ledger, seed, *more)
+    outputs = dict(trace=trace, timings=timings, weights=weights)
+    outputs |= {"groups": groups, "values": values}
+    read = [*files, *map(Path, old), *columns, *filter(None, more)]
     result.write(
-        {
-            "trace": trace,
-            "timings": timings,
-            "weights": weights,
-            "groups": groups,
-            "values": values,
-        },
+        outputs,
         seed,
         provenance.fingerprint("search_groups"),
-        dag.origin.made("search_groups", [*files, *map(Path, old), *columns], **names),
+        dag.origin.made("search_groups", read, **names),
     )

@@ -25,7 +25,7 @@ def run(
     history: Annotated[
         str, typer.Option(help="irt, abilities and responses tables, if any")
     ] = "",
-    seed: Annotated[int, typer.Option(help="of the search")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the search")] = 0,
     indicators: Annotated[
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,

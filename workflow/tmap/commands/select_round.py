@@ -17,7 +17,7 @@ def run(
     earlier: Annotated[
         str, typer.Option(help="previous round's subset and its rows; '' if none")
     ] = "",
-    seed: Annotated[int, typer.Option(help="of a random subset")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of a random subset")] = 0,
     indicators: Annotated[
         list[Path] | None, typer.Argument(help="indicator tables, in the card's order")
     ] = None,

@@ -14,7 +14,7 @@ def run(
     method: Annotated[str, typer.Argument(help="method card")],
     pool: Annotated[Path, typer.Option(help="pool.parquet")],
     output: Annotated[Path, typer.Option(help="subset.parquet to write")],
-    seed: Annotated[int, typer.Option(help="of a random subset")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of a random subset")] = 0,
     weights: Annotated[str, typer.Option(help="weights.json of a learned method")] = "",
     labels: Annotated[str, typer.Option(help="pool_labels.parquet of an oracle")] = "",
     embeddings: Annotated[str, typer.Option(help="for a diversity filter")] = "",

@@ -16,13 +16,17 @@ def run(
         list[Path] | None,
         typer.Option(help="Same as Snakemake's; repeatable."),
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Also compare tables with their checksums."),
+    ] = False,
 ) -> None:
     from tmap import cards
     from tmap.jobs import console
     from tmap.operations import status
 
     config = cards.read_config(configfile or [])
-    found = status.look(target, config)
+    found = status.look(target, config, verify)
     status.show(found, console.console())
     if any(one.state != "current" for one in found):
         raise typer.Exit(1)

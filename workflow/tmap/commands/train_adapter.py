@@ -8,7 +8,7 @@ import typer
 
 from tmap import dag
 from tmap.artifacts import tables
-from tmap.artifacts.files import read_json, write_json
+from tmap.artifacts.files import read_document, write_json
 from tmap.artifacts.provenance import fingerprint, versions
 
 
@@ -19,7 +19,7 @@ def run(
     model_file: Annotated[Path, typer.Option(help="record of the fetched model")],
     adapter: Annotated[Path, typer.Option(help="adapter_model.safetensors to write")],
     report: Annotated[Path, typer.Option(help="train.json to write")],
-    seed: Annotated[int, typer.Option(help="training seed")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="training seed")] = 0,
     keep_checkpoints: Annotated[
         bool, typer.Option("--keep-checkpoints", help="Do not remove them at the end.")
     ] = False,
@@ -35,7 +35,7 @@ def run(
     ids = tables.read("subset", subset)
     rows = chosen(tables.rows("pool", pool, ids["sample_id"]), ids)
     found = train(
-        read_json(model_file),
+        read_document("model", model_file),
         card["prompt"],
         card["place"],
         card["train"],
@@ -48,6 +48,7 @@ def run(
     if launch.rank():
         return  # the first of several processes writes
     about = {
+        "beside": dag.origin.beside(report, *sorted(adapter.parent.glob("adapter_*"))),
         "settings": {name: part.model_dump(mode="json") for name, part in card.items()},
         "code": fingerprint("train_adapter"),
         "made": dag.origin.made(

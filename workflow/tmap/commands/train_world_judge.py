@@ -11,7 +11,7 @@ import typer
 def run(
     solver: Annotated[Path, typer.Option(help="Model folder of the trained solver.")],
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
-    seed: Annotated[int, typer.Option(help="Of rows and ratings.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of rows and ratings.")] = 0,
     steps: Annotated[
         int, typer.Option(help="Optimiser steps; about two a second on one thread.")
     ] = 1000,

@@ -14,7 +14,7 @@ import typer
 def run(
     name: Annotated[str, typer.Argument(help="tiny, tiny_b, tiny_proxy or solver_b.")],
     out: Annotated[Path, typer.Option(help="Folder to write; created if absent.")],
-    seed: Annotated[int, typer.Option(help="Of weights and documents.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights and documents.")] = 0,
     steps: Annotated[
         int, typer.Option(min=0, help="Optimiser steps; 0: the recipe's.")
     ] = 0,

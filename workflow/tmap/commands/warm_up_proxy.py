@@ -27,7 +27,7 @@ def run(
     ties = ranking.tie_rank(rows["text_hash"], rows["sample_id"])
     drawn = rows.iloc[ranking.random_rows(ties, n, card["seed"])]
     found = warmup.warm_up(
-        files.read_json(model_file),
+        files.read_document("model", model_file),
         card["prompt"],
         card["place"],
         card["train"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tmap.artifacts.files import read_json
-from tmap.errors import TmapError
+from tmap.artifacts.files import broken, read_document
 
 HEADINGS = (
     "method",
@@ -36,23 +34,21 @@ NOT_IDENTIFIED = (
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Read a metrics.json; refuse a missing file or another kind of file."""
+    """Read a metrics.json.
+
+    Raises
+    ------
+    TmapError
+        The file is missing, damaged, edited, or of another kind.
+    """
+    found = read_document("metrics", path)
     try:
-        found = read_json(path)
-    except FileNotFoundError:
-        raise TmapError(f"{path} does not exist. Build it: snakemake {path}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-        raise TmapError(
-            f"{path} is not valid JSON ({fault}). Name a metrics.json written by `tmap "
-            "collect-metrics`."
+        markdown(found)
+    except (LookupError, TypeError, AttributeError, ValueError) as fault:
+        reason = f"{type(fault).__name__}: {fault}"
+        raise broken(
+            path, f"its methods are not as tmap writes them ({reason})"
         ) from None
-    keys = ("methods", "n_questions")
-    missing = [key for key in keys if not isinstance(found, dict) or key not in found]
-    if missing:
-        raise TmapError(
-            f"{path} is not a metrics file: it has no `{missing[0]}`. Name a metrics.json "
-            "written by `tmap collect-metrics`."
-        )
     return found
 
 
@@ -77,7 +73,7 @@ def markdown(metrics: dict[str, Any]) -> str:
     lines = [_caption(metrics), ""]
     lines += [_pipe(HEADINGS), _pipe(("---",) * len(HEADINGS))]
     lines += [_pipe(row) for row in rows(metrics)]
-    lines += ["", _effect(metrics), "", *_items(verdicts(metrics))]
+    lines += ["", effect(metrics), "", *_items(verdicts(metrics))]
     if readings(metrics):
         lines += ["", _pipe(READING_HEADINGS), _pipe(("---",) * len(READING_HEADINGS))]
         lines += map(_pipe, readings(metrics))
@@ -97,7 +93,7 @@ def show(metrics: dict[str, Any], console: Console) -> None:
     for row in rows(metrics):
         table.add_row(*map(_cell, HEADINGS, row))
     console.print(table)
-    _say(console, _effect(metrics))
+    _say(console, effect(metrics))
     if readings(metrics):
         console.print()
         table = _table(READING_HEADINGS)
@@ -177,7 +173,8 @@ def _caption(metrics: dict[str, Any]) -> str:
     )
 
 
-def _effect(metrics: dict[str, Any]) -> str:
+def effect(metrics: dict[str, Any]) -> str:
+    """The smallest difference from random that the comparison could show."""
     effect = metrics["minimum_detectable_effect"]
     if effect is None:
         return "Minimum detectable effect against random: unknown."

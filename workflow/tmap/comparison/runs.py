@@ -22,7 +22,7 @@ import pandas as pd
 
 from tmap import dag
 from tmap.artifacts import tables
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import read_document
 from tmap.artifacts.names import CONSENSUS
 from tmap.errors import TmapError
 
@@ -180,7 +180,7 @@ def _run(place: Place, files: dict[Place, str | Path], wanted: pd.Index) -> Run:
         t=place.t or 0,
         predictions=frame.loc[wanted],
         code=tables.metadata(path)["code"],
-        training=read_json(report) if report else None,
+        training=read_document("train", report) if report else None,
     )
 
 
@@ -195,8 +195,8 @@ def _search(place: Place, files: dict[Place, str | Path]) -> Search:
     return Search(
         method=place.method,
         s=place.s,
-        weights=read_json(files[place]),
+        weights=read_document("weights", files[place]),
         trace=tables.read("trace", trace),
         code=tables.metadata(trace)["code"],
-        certificate=read_json(certificate) if certificate else None,
+        certificate=read_document("certificate", certificate) if certificate else None,
     )

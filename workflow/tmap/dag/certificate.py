@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tmap import cards
-from tmap.artifacts.files import read_json
-from tmap.dag.methods import agreed, asking_weights
+from tmap.artifacts.files import read_document
+from tmap.dag.methods import agreed, asking_groups, searched
+from tmap.dag.tiny import tiny_file
 from tmap.errors import TmapError
 
 
 def certifiable(methods: list[str]) -> list[str]:
     """Those of `methods` that search weights on their own, with one model or several."""
-    return [m for m in methods if m in (*asking_weights(methods), *agreed(methods))]
+    return [m for m in methods if m in (*searched(methods), *agreed(methods))]
+
+
+def asked_file(dataset: str, model: str, method: str, seed: str) -> str:
+    """The table of the questions that the search asked."""
+    if asking_groups([method]):
+        return f"results/{dataset}/{model}/{method}/s{seed}/groups.parquet"
+    return tiny_file(dataset, method, "tiny")
 
 
 def sentinel_runs(
@@ -25,7 +33,11 @@ def sentinel_runs(
     chosen : sentinels.json, which may have none; "": as many as the method card says
     """
     how = cards.load("methods", method).certificate
-    n = len(read_json(chosen)["sentinels"]) if chosen else how.n_sentinels
+    n = (
+        len(read_document("sentinels", chosen)["sentinels"])
+        if chosen
+        else how.n_sentinels
+    )
     return [
         f"results/{dataset}/{model}/{method}/s{seed}/k{k}/t{t}/predictions.parquet"
         for k in range(n)

@@ -94,8 +94,10 @@ def _stamp(path: Path) -> str:
 def _model_files(wildcards: Any) -> list[str]:
     from tmap.data import models
 
-    folder = cards.load("models", wildcards.model).source.path
-    return [str(path) for path in models.files(Path(folder))] if folder else []
+    source = cards.load("models", wildcards.model).source
+    if source.path and source.gguf:
+        return [str(Path(source.path) / source.gguf)]
+    return list(map(str, models.files(Path(source.path)))) if source.path else []
 
 
 def local_model(wildcards: Any) -> list[str]:
@@ -104,5 +106,9 @@ def local_model(wildcards: Any) -> list[str]:
 
 
 def model_stamps(wildcards: Any) -> dict[str, str]:
-    """A params function like `stamps`, for the files of a model in a local folder."""
-    return _stamps(_model_files(wildcards))
+    """A params function like `stamps`, for a local folder; and the version of a package."""
+    from tmap.data import packages
+
+    shipped = cards.load("models", wildcards.model).source.package
+    versions = {shipped: packages.version(shipped)} if shipped else {}
+    return _stamps(_model_files(wildcards)) | versions

@@ -6,10 +6,10 @@ from typing import Any
 
 from tmap import cards, indicators
 from tmap.dag.data import model_file
-from tmap.embeddings.embed import POOLINGS, TEXTS, check_pooling
+from tmap.embeddings.embed import POOLINGS, TEXTS_OF_ROWS, check_pooling
 from tmap.errors import TmapError
 
-__all__ = ["POOLINGS", "TEXTS"]  # for rules, in addition to the functions here
+__all__ = ["POOLINGS", "TEXTS_OF_ROWS"]  # for rules, in addition to the functions here
 
 
 def options(dataset: str, indicator: str) -> dict[str, Any]:
@@ -45,8 +45,9 @@ def check_cards(dataset: str) -> None:
     if card.distil:
         teacher = cards.load("judges", card.distil.judge)
         teacher.with_form("reasoning", card.distil.judge)
-    if card.gradients.proxy:
-        cards.load("models", card.gradients.proxy)
+    for name in (card.gradients.proxy, card.tiny.encoder):
+        if name:
+            cards.load("models", name)
 
 
 def looking_at(what: str) -> set[str]:

@@ -20,6 +20,15 @@ def asking_groups(methods: list[str]) -> list[str]:
     ]
 
 
+def choosing_a_probe(methods: list[str]) -> list[str]:
+    """Those that ask groups by the probe that proves best."""
+    return [
+        m
+        for m in asking_groups(methods)
+        if cards.load("methods", m).search.probe == "auto"
+    ]
+
+
 def asking_weights(methods: list[str]) -> list[str]:
     """Those of `methods` with a search of their own that asks weight vectors."""
     asking = asking_groups(methods)

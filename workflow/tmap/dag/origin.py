@@ -1,7 +1,7 @@
 """The origin of a file, recorded in it: rule, cards, code and inputs.
 
 It is stored under `made`: in a table's metadata, at the top of a JSON file (in metrics.json
-under `provenance`), or in a comment at the end of a Markdown file. `tmap status` compares
+under `provenance`), or in a comment at the end of Markdown or HTML. `tmap status` compares
 it with today's cards and code, so results keep their origin wherever they are copied.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tmap import cards
 from tmap.artifacts import tables
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import CHECKSUM, broken, is_edited, read_document, read_json
 from tmap.artifacts.provenance import codes
 from tmap.dag import params
 
@@ -32,7 +33,7 @@ WITNESSES = {
     "candidates.npy": "candidates.parquet",
     "questions.npy": "questions.parquet",
 }
-#: The start of a Markdown file's last line; JSON and ` -->` follow.
+#: The start of a Markdown or HTML file's last line; JSON and ` -->` follow.
 COMMENT = "<!-- tmap: "
 
 
@@ -78,11 +79,19 @@ def file_digest(path: str | Path) -> str:
     """
     path = Path(path)
     if path.suffix == ".json" and path.parent.name == "models":
-        record = {key: v for key, v in read_json(path).items() if key != "path"}
+        apart = ("path", CHECKSUM)
+        found = read_document("model", path)
+        record = {key: value for key, value in found.items() if key not in apart}
         text = json.dumps(record, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def beside(witness: Path, *paths: Path) -> dict[str, str]:
+    """The digests of files that `witness`, next to or above them, speaks for."""
+    room = witness.parent
+    return {os.path.relpath(path, room): file_digest(path) for path in paths}
 
 
 def witness(path: str | Path) -> Path:
@@ -97,27 +106,73 @@ def witness(path: str | Path) -> Path:
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """What a file records about itself; without `made` if it records no origin."""
+    """What a file records about itself; without `made` if it records no origin.
+
+    Raises
+    ------
+    TmapError : it cannot be read, or its record has another form
+    """
     path = Path(path)
     if path.suffix == ".parquet":
-        return tables.metadata(path)
-    if path.suffix == ".md":
-        return _of_comment(path)
-    found = read_json(path)
-    about: dict[str, Any] = found.get("provenance", found)
+        about = tables.metadata(path)
+    elif path.suffix in (".md", ".html"):
+        about = _of_comment(path)
+    else:
+        found = read_json(path)
+        about = found.get("provenance", found) if isinstance(found, dict) else found
+        if not isinstance(about, dict):
+            raise broken(path, "it is no JSON object")
+    if about.get("made") is not None:
+        _check(path, about)
     return about
 
 
+#: Keys of an origin, and the types of their values.
+_PARTS = {"rule": str, "names": dict, "card": dict, "modules": dict, "inputs": dict}
+
+
+def _check(path: Path, about: dict[str, Any]) -> None:
+    """Refuse a record of another form."""
+    made = about["made"]
+    is_whole = isinstance(made, dict) and all(
+        isinstance(made.get(key), kind) for key, kind in _PARTS.items()
+    )
+    if not is_whole or not isinstance(about.get("versions"), dict):
+        raise broken(path, "its record of what made it has another form")
+
+
+def was_edited(path: str | Path) -> bool | None:
+    """Whether a file's content has changed since it was written; None: no checksum.
+
+    Raises
+    ------
+    TmapError : it cannot be read
+    """
+    path = Path(path)
+    said = read(path).get(CHECKSUM)
+    if said is None:
+        return None
+    if path.suffix == ".parquet":
+        return bool(tables.checksum(path) != said)
+    return is_edited(read_json(path))
+
+
 def comment(about: dict[str, Any]) -> str:
-    """The record of a Markdown file about itself, as a comment that is not displayed."""
+    """The record of a Markdown or HTML file about itself, as a comment."""
     text = json.dumps(about, sort_keys=True)
     text = text.replace("<", "\\u003c").replace(">", "\\u003e")
     return f"{COMMENT}{text} -->\n"
 
 
 def _of_comment(path: Path) -> dict[str, Any]:
-    _, found, text = path.read_text(encoding="utf-8").rpartition(COMMENT)
+    page = path.read_text(encoding="utf-8", errors="replace")
+    _, found, text = page.rpartition(COMMENT)
     if not found:
         return {}
-    about: dict[str, Any] = json.loads(text.removesuffix(" -->\n"))
+    try:
+        about: dict[str, Any] = json.loads(text.removesuffix(" -->\n"))
+    except (ValueError, RecursionError):
+        about = {}
+    if not isinstance(about, dict) or "made" not in about:
+        raise broken(path, "its last line, which records what made it, is damaged")
     return about

@@ -198,7 +198,18 @@ def search_groups(dataset: str, model: str, method: str) -> dict[str, Any]:
     unused = {"n_initial", "n_iterations", "proposals", "racing", "batch", "warm_start"}
     found = search_weights(dataset, model, method)
     search = found["search"].model_dump(mode="json", exclude=unused)
+    if search["probe"] in ("sft", "auto"):
+        found["train"] = cards.load("models", model).train
     return found | {"search": SearchSection(**search)}
+
+
+def compare_probes(dataset: str, model: str, method: str) -> dict[str, Any]:
+    """As `search_groups`, without its budget."""
+    found = search_groups(dataset, model, method)
+    kept = {"n_shots", "sft", "exemplars", "n_groups"}
+    search = found["search"].model_dump(mode="json", include=kept)
+    train = cards.load("models", model).train
+    return found | {"search": SearchSection(**search), "train": train}
 
 
 def search_consensus(dataset: str, method: str) -> dict[str, Any]:
@@ -261,6 +272,12 @@ def make_table(experiment: str) -> dict[str, Any]:
 def collect_metrics(dataset: str) -> dict[str, Any]:
     card = cards.load("datasets", dataset)
     return {"metric": card.metric, "warn_overlap": card.overlap.warn_above}
+
+
+def write_page(model: str) -> dict[str, Any]:
+    """What a row looks like when it is trained on."""
+    card = cards.load("models", model)
+    return {"prompt": _unstopped(card), "max_length": card.train.max_length}
 
 
 def _language_model(model: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tmap import cards, indicators
+from tmap.dag.indicators import embeddings_file
 from tmap.errors import TmapError
 
 
@@ -34,3 +35,12 @@ def history_files(dataset: str) -> list[str]:
         return []
     names = ("irt", "abilities", "responses")
     return [f"results/{dataset}/{name}.parquet" for name in names]
+
+
+def vectors_files(dataset: str) -> list[str]:
+    """Embeddings of the reward questions: one file if the card names an encoder."""
+    how = cards.load("datasets", dataset).tiny
+    if not how.encoder:
+        return []
+    cards.load("models", how.encoder)
+    return [embeddings_file(dataset, how.encoder, "reward", how.pooling)]

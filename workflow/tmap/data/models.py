@@ -1,4 +1,4 @@
-"""Models: a local folder or hub snapshot, checked for completeness, at one revision."""
+"""Models: a folder, hub snapshot or package, checked for completeness, at one revision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tmap.cards.model import ModelSource
-from tmap.data import checkpoint
+from tmap.data import checkpoint, gguf, packages
 from tmap.data.sources import hub
 from tmap.data.sources.download import sha256_of
 from tmap.errors import TmapError
@@ -33,52 +33,90 @@ ALLOWED = (
 )
 #: Exports for other runtimes and second copies of the weights, never needed here.
 IGNORED = ("onnx/*", "original/*", "openvino/*", "consolidated*", "*.msgpack")
+#: Folders of the steps of a sentence-transformers model, such as 1_Pooling.
+STEPS = "[0-9]_*"
 #: Not fetched from the hub: a merged model's own adapter would be applied again.
 ASIDE = ("adapter_config.json", "adapter_model.*")
 #: Bytes left free on the disk after a download.
 SPARE = 1 << 30
 
 
-def read(model: str, source: ModelSource) -> dict[str, Any]:
+def read(model: str, source: ModelSource, room: Path | None = None) -> dict[str, Any]:
     """Download a model or check a local one; return its record.
+
+    Parameters
+    ----------
+    room : folder for a model that has to be dequantised; only a GGUF file needs it
 
     Returns
     -------
     dict
-        model, source (hub id or path), revision (commit; for a folder the SHA-256 over
-        names and contents of its files), path (folder for transformers),
-        trust_remote_code, n_parameters, dtype (of most parameters), max_positions (int
-        or None) and size_bytes of its weights.
+        model, source (hub id, path, or package with its version), revision (commit; for a
+        folder the SHA-256 over names and contents of its files), path (folder for
+        transformers), trust_remote_code, n_parameters, dtype (of most parameters),
+        max_positions (int or None), size_bytes of its weights, and for GGUF `gguf`, as
+        `tmap.data.gguf.folder_of` returns it.
 
     Raises
     ------
     TmapError
-        The folder is incomplete or has pickles only; the hub model is gated, unknown or
-        larger than the free disk; or the hub cannot be reached.
+        The folder is incomplete or has pickles only; the package is not installed; the
+        hub model is gated, unknown or larger than the free disk; the hub cannot be
+        reached; or a GGUF file cannot be read.
     """
-    if source.path is not None:
-        folder = existing(source.path)
-        weights = check_folder(folder, source.path)
-        revision, place = _digest(folder), source.path
-    else:
-        place = source.hub or ""
-        folder, revision = _snapshot(source, place)
-        weights = check_folder(folder, place)
+    folder, revision, place, file = locate(source)
+    about: dict[str, Any] = {}
+    path = source.path or str(folder)
+    if file is not None:
+        assert room is not None, "a GGUF file needs a folder for its weights"
+        about = {"gguf": gguf.folder_of(file, place, room)}
+        folder, path, revision = room, str(room), ""
+    weights = check_folder(folder, place)
     for note in checkpoint.notes(folder):
         logger.warning("%s: %s", place, note)
     return {
         "model": model,
         "source": place,
-        "revision": revision,
-        "path": source.path or str(folder),
+        "revision": revision or _digest(folder),
+        "path": path,
         "trust_remote_code": source.trust_remote_code,
         **measure(weights, folder, place),
+        **about,
     }
+
+
+def locate(source: ModelSource) -> tuple[Path, str, str, Path | None]:
+    """Folder of a model, its commit ("" off the hub), its name, and its GGUF file."""
+    if source.package is not None:
+        folder, name = packages.find(source.package, source.gguf)
+        place = f"{source.package} {packages.version(source.package)}"
+        return folder, "", place, _gguf(folder, name, place)
+    if source.path is not None:
+        folder = existing(source.path)
+        return folder, "", source.path, _gguf(folder, source.gguf, source.path)
+    place = source.hub or ""
+    folder, revision = _snapshot(source, place)
+    return folder, revision, place, _gguf(folder, source.gguf, place)
+
+
+def _gguf(folder: Path, name: str | None, place: str) -> Path | None:
+    if name is None or (folder / name).is_file():
+        return folder / name if name else None
+    there = ", ".join(sorted(p.name for p in folder.glob("*.gguf"))) or "none"
+    raise TmapError(
+        f"'{place}' has no file '{name}'; its GGUF files: {there}. Fix `source: gguf:` in "
+        "the model card."
+    )
 
 
 def existing(path: str) -> Path:
     """The folder that a model card names."""
     folder = Path(path)
+    if folder.is_file():
+        raise TmapError(
+            f"'{path}' is a file, and `source.path:` names a folder. For a GGUF file write "
+            f"source: {{path: {folder.parent}, gguf: {folder.name}}}."
+        )
     if not folder.is_dir():
         raise TmapError(
             f"No folder '{path}'. Paths are relative to the working directory; fix "
@@ -93,6 +131,8 @@ def check_folder(folder: Path, place: str) -> list[Path]:
     `place` is the folder's name in messages.
     """
     if not (folder / "config.json").is_file():
+        if ggufs := sorted(path.name for path in folder.glob("*.gguf")):
+            raise TmapError(_only_gguf(place, ggufs))
         if (folder / checkpoint.ADAPTER_CONFIG).is_file():
             raise checkpoint.lora(folder, place)
         raise TmapError(
@@ -145,6 +185,13 @@ def _weights(folder: Path, place: str) -> list[Path]:
         raise TmapError(_pickled(place, pickles[0].name))
     raise TmapError(
         f"'{place}' has no weights (*.safetensors). Copy or download the folder again."
+    )
+
+
+def _only_gguf(place: str, ggufs: list[str]) -> str:
+    return (
+        f"'{place}' has its weights in GGUF ({', '.join(ggufs[:5])}), of which a model "
+        f"card names one: source: {{..., gguf: {ggufs[0]}}}."
     )
 
 
@@ -210,14 +257,16 @@ def _digest(folder: Path) -> str:
     """SHA-256 over a model's files: weights, configuration, tokenizer."""
     digest = hashlib.sha256()
     for path in files(folder):
-        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 
 def files(folder: Path) -> list[Path]:
     """The files of a model, sorted; none if the folder does not exist."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [p for p in found if p.is_file() and _is_wanted(p.name, code=True)]
+    own = [p for p in found if p.is_file() and _is_wanted(p.name, code=True)]
+    return own + sorted(folder.glob(f"{STEPS}/config.json"))
 
 
 def _is_wanted(name: str, code: bool) -> bool:
@@ -232,6 +281,7 @@ def _snapshot(source: ModelSource, name: str) -> tuple[Path, str]:
     from huggingface_hub import HfApi, snapshot_download
 
     patterns = [*ALLOWED, *(["*.py"] if source.trust_remote_code else [])]
+    patterns = [source.gguf] if source.gguf else patterns
     how: dict[str, Any] = {
         "allow_patterns": patterns,
         "ignore_patterns": [*IGNORED, *ASIDE],
@@ -241,7 +291,7 @@ def _snapshot(source: ModelSource, name: str) -> tuple[Path, str]:
             info = HfApi().model_info(
                 name, revision=source.revision, files_metadata=True
             )
-            check_files(name, info, source.trust_remote_code)
+            check_files(name, info, source)
             folder = snapshot_download(name, revision=info.sha, **how)
             return Path(folder), str(info.sha)
     except hub.Unreachable as unreachable:
@@ -264,19 +314,30 @@ def cached(source: ModelSource, name: str, how: dict[str, Any]) -> str | None:
         return None
 
 
-def check_files(name: str, info: Any, code: bool) -> None:
+def check_files(name: str, info: Any, source: ModelSource) -> None:
     """Refuse pickles and a disk without enough space, before anything is downloaded."""
     files = {file.rfilename: file.size or 0 for file in info.siblings}
+    code = source.trust_remote_code
     wanted = {file: size for file, size in files.items() if _is_wanted(file, code)}
     if checkpoint.ADAPTER_CONFIG in files and "config.json" not in files:
         raise TmapError(
             f"'{name}' is a LoRA adapter, not a model. Name the base model, or merge the "
             "adapter into it first (merge_and_unload) and name the folder under `path:`."
         )
-    if not any(file.endswith(".safetensors") for file in wanted):
+    ggufs = sorted(file for file in files if file.endswith(".gguf"))
+    if source.gguf:
+        if source.gguf not in files:
+            raise TmapError(
+                f"The hub model '{name}' has no file '{source.gguf}'; its GGUF files: "
+                f"{', '.join(ggufs) or 'none'}. Fix `source: gguf:` in the model card."
+            )
+        wanted = {source.gguf: files[source.gguf]}
+    elif not any(file.endswith(".safetensors") for file in wanted):
         pickled = [f for f in files if any(fnmatch(f, p) for p in PICKLES)]
         if pickled:
             raise TmapError(_pickled(name, pickled[0]))
+        if ggufs:
+            raise TmapError(_only_gguf(name, ggufs))
         raise TmapError(
             f"The hub model '{name}' has no weights in safetensors. Name a model in "
             "Transformers format under `hub:` in the card."

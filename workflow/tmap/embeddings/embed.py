@@ -1,14 +1,18 @@
 """Embed the texts of a pool, for nearest neighbours and diversity.
 
-There are two texts for two uses: `question`, the question of a row (MIWV, Nuggets), and
-`conversation`, all its turns with a blank line between them (the diversity filter). There
-are three ways to pool the last hidden states: `first` token (BERT-like encoders), `last`
-token (causal models; DEITA's), or `mean` over all tokens. Texts are embedded as they are,
-without a prompt template.
+There are two texts of a row for two uses: `question` (MIWV, Nuggets), and `conversation`,
+all its turns with a blank line between them (the diversity filter). `reward` are the reward
+questions (the tiny set without a history). The last hidden states are pooled to the `first`
+token (BERT-like encoders), the `last` token (causal models; DEITA's), the `mean` over all
+tokens, or as a sentence-transformers model does it (`own`). Texts are embedded as they
+are, without a prompt template; only `own` adds the prompt that the model's folder names.
 """
 
 from __future__ import annotations
 
+import logging
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -25,11 +29,13 @@ from tmap.jobs.log import Progress
 from tmap.prompts.conversation import question_of, turns_of
 from tmap.store.measurements import digest
 
-Text = Literal["question", "conversation"]
-Pooling = Literal["first", "last", "mean"]
+logger = logging.getLogger(__name__)
+Text = Literal["question", "conversation", "reward"]
+Pooling = Literal["first", "last", "mean", "own"]
 #: Texts that are embedded between two writes: the most that a kill can lose.
 PIECE = 1024
-TEXTS: tuple[Text, ...] = get_args(Text)
+#: Texts of a pool's rows.
+TEXTS_OF_ROWS: tuple[Text, ...] = ("question", "conversation")
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
@@ -72,15 +78,29 @@ class Kept:
         self, texts: Sequence[str], pooling: Pooling
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         path = self.folder / f"{digest([self.who, pooling, list(texts)])}.npz"
-        if path.exists():
-            with np.load(path) as kept:
-                return kept["vectors"], kept["n_tokens"], kept["status"]
+        if (kept := _kept(path, len(texts))) is not None:
+            return kept
         vectors, n_tokens, status = self.encoder.encode(texts, pooling)
         status = status.astype(str)  # objects would be pickled
         with atomic(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, vectors=vectors, n_tokens=n_tokens, status=status)
         attempts.kept()
         return vectors, n_tokens, status
+
+
+def _kept(path: Path, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The arrays of a piece of n texts; None if there is none, or it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path) as file:
+            kept = file["vectors"], file["n_tokens"], file["status"]
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        kept = None
+    if kept is None or {len(part) for part in kept} != {n}:
+        logger.warning("%s is damaged, so its texts are embedded again", path)
+        return None
+    return kept
 
 
 def embed(
@@ -92,8 +112,8 @@ def embed(
     ----------
     pool : table 'pool'
     encoder : the loaded model
-    text : question | conversation
-    pooling : first | last | mean
+    text : question | conversation | reward (rows are questions)
+    pooling : first | last | mean | own
     """
     # One order for the model, independent of the pool's, for equal batches and bits.
     order = np.argsort(pool["sample_id"].to_numpy(dtype=str), kind="stable")
@@ -111,8 +131,16 @@ def embed(
     )
 
 
+def as_rows(questions: pd.DataFrame) -> pd.DataFrame:
+    """Table 'questions' in the form of a pool, for `embed`."""
+    ids = questions["question_id"].to_numpy()
+    asked = questions["question"].to_numpy()
+    columns = {"sample_id": ids, "instruction": asked, "input": "", "response": ""}
+    return pd.DataFrame(columns | {"turns": None})
+
+
 def _text(row: dict, text: Text) -> str:
-    if text == "question":
+    if text != "conversation":
         return question_of(row).strip()
     return "\n\n".join(turn.content.strip() for turn in turns_of(row)).strip()
 
@@ -142,6 +170,11 @@ def unit_rows(frame: pd.DataFrame, sample_ids: Sequence[str]) -> np.ndarray:
     if not len(wanted):
         return np.empty((0, 0), dtype=np.float32)
     return neighbours.unit(np.stack(known.loc[wanted].to_numpy()))
+
+
+def rows_of(path: str | Path, sample_ids: Sequence[str]) -> np.ndarray:
+    """As `unit_rows`, of a table on disk."""
+    return unit_rows(read(path), sample_ids)
 
 
 def read(path: str | Path) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tmap.embeddings import sentence
 from tmap.engines.likelihood import in_batches
 from tmap.engines.weights import load_tokenizer, load_weights
 
@@ -22,9 +23,8 @@ TOKEN_BUDGET = {"cpu": 1024, "cuda": 32_768}
 def load(record: dict[str, Any], place: PlaceSection) -> HiddenStateEncoder:
     """The encoder of a fetched model."""
     model = load_weights(record, place, kind="AutoModel").model
-    return HiddenStateEncoder(
-        model, load_tokenizer(record), record.get("max_positions")
-    )
+    limit = record.get("max_positions")
+    return HiddenStateEncoder(model, load_tokenizer(record), limit, record)
 
 
 class HiddenStateEncoder:
@@ -35,11 +35,18 @@ class HiddenStateEncoder:
     model : transformers model without an output layer
     tokenizer : its tokenizer; adds special tokens by its own defaults
     max_positions : tokens of a text that are read; None: all
+    record : of the model, whose folder says how it pools itself (`own`)
     """
 
-    def __init__(self, model: Any, tokenizer: Any, max_positions: int | None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        max_positions: int | None,
+        record: dict[str, Any],
+    ) -> None:
         self.model, self.tokenizer = model.eval(), tokenizer
-        self.max_positions = max_positions
+        self.max_positions, self.record = max_positions, record
 
     @torch.inference_mode()
     def encode(
@@ -50,25 +57,40 @@ class HiddenStateEncoder:
         Parameters
         ----------
         texts : n texts
-        pooling : first | last | mean, over the tokens of the last layer
+        pooling : first | last | mean, over the tokens of the last layer; own: as the
+            folder of a sentence-transformers model says
 
         Returns
         -------
         vectors : (n, d) float32, not normalised; 0 for a text without tokens
         n_tokens : (n,) int64, of the whole text
         status : (n,) ok | truncated (longer than `max_positions`: its beginning) | empty
+
+        Raises
+        ------
+        TmapError
+            `own`, and the model's folder does not say how, or says what tmap cannot do.
         """
+        blank = np.array([not text for text in texts], dtype=bool)
+        limit, end = self.max_positions, 0
+        if pooling == "own":
+            place = self.record.get("source", self.record["path"])
+            own = sentence.read(self.record["path"], place)
+            pooling, end = own.pooling, self._n_special_at_end()
+            limit = min(filter(None, (limit, own.max_tokens)), default=None)
+            texts = [
+                own.prompt + (text.lower() if own.lower else text) for text in texts
+            ]
         whole = [self._ids(text) for text in texts]
         n_tokens = np.array([len(ids) for ids in whole], dtype=np.int64)
         status = np.full(len(texts), "ok", dtype=object)
-        limit = self.max_positions or int(n_tokens.max(initial=0))
+        limit = limit or int(n_tokens.max(initial=0))
         status[n_tokens > limit] = "truncated"
-        blank = np.array([not text for text in texts], dtype=bool)
         status[blank | (n_tokens == 0)] = "empty"
         config = self.model.config.get_text_config()
         vectors = np.zeros((len(texts), config.hidden_size), dtype=np.float32)
         todo = np.flatnonzero(status != "empty")
-        rows = [whole[i][:limit] for i in todo]
+        rows = [_cut(whole[i], limit, end) for i in todo]
 
         def add(batch: list[int]) -> None:
             vectors[todo[batch]] = self._pool([rows[i] for i in batch], pooling)
@@ -79,6 +101,12 @@ class HiddenStateEncoder:
             add,
         )
         return vectors, n_tokens, status
+
+    def _n_special_at_end(self) -> int:
+        """Special tokens that the tokenizer puts after a text, such as [SEP]."""
+        marks = self.tokenizer("a", return_special_tokens_mask=True)
+        mask = marks["special_tokens_mask"]
+        return len(mask) - len(np.trim_zeros(np.array(mask) == 0, "b"))
 
     def _ids(self, text: str) -> list[int]:
         clean = text.encode("utf-8", "replace").decode("utf-8")
@@ -107,3 +135,10 @@ class HiddenStateEncoder:
             found = states[torch.arange(len(rows), device=device), mask.sum(dim=1) - 1]
         result: np.ndarray = found.cpu().numpy()
         return result
+
+
+def _cut(ids: list[int], limit: int, end: int) -> list[int]:
+    """At most `limit` ids; the last `end` of them stay the last of a text that is cut."""
+    if len(ids) <= limit:
+        return ids
+    return ids[: limit - end] + ids[len(ids) - end :]

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tmap.artifacts.secrets import published
+from tmap.engines.adapters import ADAPTER_FILES, attach, folder_of
 from tmap.engines.base import ENGINE_VERSION
 from tmap.engines.weights import load_config, load_tokenizer, load_weights, settle
-from tmap.errors import TmapError
 
 if TYPE_CHECKING:
     from tmap.cards.model import EngineSection
     from tmap.engines.base import LanguageModel
 
-__all__ = ["is_served", "key_of", "load", "load_config", "load_tokenizer"]
-
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+__all__ = ["around", "is_served", "key_of", "load", "load_config", "load_tokenizer"]
 
 
 def load(
@@ -46,7 +44,7 @@ def load(
     TmapError
         If the device is missing, or model or adapter have no safetensors weights.
     """
-    folder = _adapter_folder(adapter)
+    folder = folder_of(adapter)
     if is_served(engine, folder):
         from tmap.engines.server import Server
 
@@ -62,14 +60,25 @@ def load(
         return several
     model, device, _ = load_weights(record, engine)
     if folder is not None:
-        from peft import PeftModel
-
-        tuned = PeftModel.from_pretrained(model, str(folder), torch_device=device)
+        tuned = attach(model, folder, torch_device=device)
         # Both are the plain class again, now with the adapter in the layers.
         model = (
             tuned.get_base_model() if engine.quantization else tuned.merge_and_unload()
         )
-    key = key_of(record, engine, adapter)
+    return around(model, record, engine, key_of(record, engine, adapter))
+
+
+def around(
+    model: Any, record: dict[str, Any], engine: EngineSection, key: str
+) -> LanguageModel:
+    """A loaded model as an engine in this process.
+
+    Parameters
+    ----------
+    model : transformers causal language model
+    record, engine : as for `load`
+    key : identifies everything that can change a token
+    """
     kind = _engine(engine.name)
     found: LanguageModel = kind(
         model,
@@ -83,7 +92,7 @@ def load(
 
 def is_served(engine: EngineSection, adapter: str | Path | None) -> bool:
     """Whether a server answers; it does so for the bare model only."""
-    return engine.server is not None and _adapter_folder(adapter) is None
+    return engine.server is not None and folder_of(adapter) is None
 
 
 def key_of(
@@ -92,7 +101,7 @@ def key_of(
     adapter: str | Path | None = None,
 ) -> str:
     """The key of the engine that `load` would return, without loading it."""
-    folder = _adapter_folder(adapter)
+    folder = folder_of(adapter)
     if is_served(engine, folder):
         assert engine.server is not None
         who = json.dumps(published(engine.server.identity()))
@@ -125,20 +134,6 @@ def _engine(name: str) -> Any:
     from tmap.engines.prefix_cache import PrefixCache
 
     return PrefixCache
-
-
-def _adapter_folder(adapter: str | Path | None) -> Path | None:
-    if not adapter or not str(adapter).strip():
-        return None
-    path = Path(adapter)
-    folder = path if path.is_dir() else path.parent
-    missing = [name for name in ADAPTER_FILES if not (folder / name).is_file()]
-    if missing:
-        raise TmapError(
-            f"Adapter folder '{folder}' lacks {' and '.join(missing)}; it needs both "
-            f"{' and '.join(ADAPTER_FILES)}. Run train_adapter again."
-        )
-    return folder
 
 
 def _hash(folder: Path) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+import zlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -82,7 +84,9 @@ class Client:
         self._quiet_until = 0.0
         self._ended: Exception | None = None
         self._key = _key(limits, whose)
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        # A few compressed bytes may stand for gigabytes, so none are asked for.
+        headers = {"Accept-Encoding": "identity"}
+        headers |= {"Authorization": f"Bearer {self._key}"} if self._key else {}
         # Without redirects: another address must not get the key.
         self._client = httpx.Client(
             timeout=limits.timeout, headers=headers, mounts=direct(address)
@@ -127,7 +131,7 @@ class Client:
         if response.is_success:
             try:
                 answer = response.json()
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise Again("its answer is not JSON") from None
             response = complaints.hidden_error(response, answer) or response
         if complaints.spent(response):
@@ -148,12 +152,14 @@ class Client:
         """The whole answer, within `timeout` seconds: httpx's own limit is per chunk."""
         end = time.monotonic() + self.limits.timeout
         with self._client.stream("POST", self.address, json=body) as response:
+            unpack = _unpacker(response.headers.get("content-encoding", ""))
             content = bytearray()
-            for piece in response.iter_bytes():
-                content += piece
+            for piece in response.iter_raw():
+                content += unpack(piece, LARGEST + 1 - len(content))
                 if time.monotonic() > end:
                     raise httpx.ReadTimeout("the answer arrives too slowly")
                 if len(content) > LARGEST:
+                    content.clear()  # exceptions keep their frames for a while
                     raise Refused(f"an answer of more than {LARGEST} bytes")
         headers = {k: v for k, v in response.headers.items() if k in complaints.HEADERS}
         status = response.status_code
@@ -218,6 +224,25 @@ class Client:
         words = " ".join(hide(text).split())
         plain = "".join(c for c in words if c.isprintable())
         return repr(plain[:200])
+
+
+def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
+    """Undoes a content encoding, piece by piece, up to a number of bytes each."""
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return lambda piece, most: piece
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise Refused(f"an answer compressed as {encoding[:40]!r}, which was not asked")
+    # 47: gzip or zlib, as the data say.
+    one = zlib.decompressobj(47)
+
+    def unpack(piece: bytes, most: int) -> bytes:
+        try:
+            return one.decompress(piece, most)
+        except zlib.error:
+            raise Refused("an answer whose compression is broken") from None
+
+    return unpack
 
 
 def _key(limits: LimitSection, whose: str) -> str:

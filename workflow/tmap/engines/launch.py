@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 #: Seconds between two checks, and seconds that a server has to shut down.
 EVERY, PEACE = 1.0, 20.0
+#: Most bytes of its output that are read at once.
+LINE = 2**16
 
 
 class Launched:
@@ -68,7 +71,8 @@ class Launched:
         try:
             self.process = subprocess.Popen(
                 command,
-                stdout=sys.stderr,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
@@ -77,7 +81,17 @@ class Launched:
                 f"`launch: command:` does not start: {fault}. Name the program in the "
                 "server's own environment by its full path."
             ) from None
+        self._heard = threading.Thread(target=self._hear, daemon=True)
+        self._heard.start()
         atexit.register(self.end)
+
+    def _hear(self) -> None:
+        """Print what the server prints, without secrets, to this job's log."""
+        assert self.process.stdout is not None
+        while line := self.process.stdout.readline(LINE):
+            text = line.decode("utf-8", "replace")
+            with contextlib.suppress(OSError, ValueError):  # no log any more
+                print(hide(text), end="", file=sys.stderr, flush=True)
 
     def wait(self) -> None:
         """Return when the server answers.
@@ -104,6 +118,7 @@ class Launched:
         code = self.process.poll()
         if code is None:
             return ready
+        self._heard.join(PEACE)
         raise TmapError(
             f"The launched server ended with status {code}"
             + (f", and another answers at {self.card.url}" if ready else "")
@@ -119,6 +134,7 @@ class Launched:
                 os.killpg(self.process.pid, how)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(patience)
+                self._heard.join(EVERY)
                 return
 
 

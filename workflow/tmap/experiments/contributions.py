@@ -7,7 +7,7 @@ from itertools import product
 from scipy import stats
 
 from tmap import dag
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import read_document
 from tmap.cards.experiment import ExperimentCard
 from tmap.comparison import statistics
 from tmap.experiments.accuracy import column
@@ -22,7 +22,7 @@ def build(card: ExperimentCard) -> Cells:
         if len(card.methods) > 1:
             name += f" {card.label(method)}"
         room = dag.experiments.room(dataset, model, method)
-        about = read_json(f"{room}/s0/explain.json")
+        about = read_document("explain", f"{room}/s0/explain.json")
         n = about["n_pairs"]
         wide = stats.t.ppf(1 - statistics.ALPHA, n - 1) if n > 1 else float("nan")
         keys = ("indicators", "shapley", "shapley_se", "leave_one_out")

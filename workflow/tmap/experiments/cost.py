@@ -16,7 +16,7 @@ import pandas as pd
 
 from tmap import cards, dag, indicators
 from tmap.artifacts import tables
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import read_document
 from tmap.cards.experiment import ExperimentCard
 from tmap.experiments.accuracy import column
 from tmap.experiments.cells import Cells
@@ -126,7 +126,9 @@ def training(
 ) -> list[tuple[str, dict[str, Any]]]:
     """Cost of one training on the whole pool, per epoch."""
     clock = clocked(f"train_adapter/{dataset}/{model}/{method}/s0/t0.tsv")
-    report = read_json(f"results/{dataset}/{model}/{method}/s0/t0/train.json")
+    report = read_document(
+        "train", f"results/{dataset}/{model}/{method}/s0/t0/train.json"
+    )
     epochs = report["settings"]["train"]["epochs"]
     cells = _by_rows(clock, n, epochs)
     if clock is not None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tmap import cards, dag
 from tmap.artifacts import tables
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import read_document
 from tmap.cards.experiment import ExperimentCard
 from tmap.experiments.accuracy import column
 from tmap.experiments.cells import Cells
@@ -41,7 +41,9 @@ def build(card: ExperimentCard) -> Cells:
         name = column(card, dataset, model)
         if len(card.methods) > 1:
             name += f" {card.label(method)}"
-        about = read_json(dag.search.weights_file(dataset, model, method, "0")[0])
+        about = read_document(
+            "weights", dag.search.weights_file(dataset, model, method, "0")[0]
+        )
         intervals = about["interval"] or [[np.nan] * 2] * len(about["indicators"])
         for indicator, weight, (low, high) in zip(
             about["indicators"], about["weights_relative"], intervals, strict=True

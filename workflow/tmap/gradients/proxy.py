@@ -25,6 +25,7 @@ import torch
 
 from tmap.cards.dataset import GradientSection
 from tmap.cards.model import PlaceSection, PromptSection, TrainSection
+from tmap.engines import adapters
 from tmap.engines.weights import load_tokenizer, load_weights
 from tmap.gradients import sample_gradients, warmup
 from tmap.gradients.projection import Projection
@@ -142,11 +143,10 @@ def adam_form(
 
 def _with_adapter(model: Any, train: TrainSection, seed: int, warm: str | Path) -> Any:
     """The model with LoRA weights: those of an adapter, or new ones from a seed."""
-    from peft import PeftModel, get_peft_model
+    from peft import get_peft_model
 
     if _is_adapter(warm):
-        folder = str(Path(warm).parent)
-        return PeftModel.from_pretrained(model, folder, is_trainable=True)
+        return adapters.attach(model, Path(warm).parent, is_trainable=True)
     torch.manual_seed(seed)
     return get_peft_model(model, lora_config(train))
 

@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tmap.artifacts import tables
+from tmap.artifacts import machine, tables
+from tmap.artifacts.files import broken, missing
 from tmap.errors import TmapError
 
 #: Candidates per block.
@@ -48,7 +49,7 @@ class Features:
     def similarities(self, rows: np.ndarray, questions: np.ndarray) -> np.ndarray:
         """(n_rows, n_questions) float64 in about [-1, 1], for these positions."""
         found = np.zeros((len(rows), len(questions)))
-        aims = np.load(self.paths[1], mmap_mode="r")
+        aims = mapped(self.paths[1])
         for number, at, block in self._blocks(rows):
             aim = aims[number, questions].astype(np.float32)
             found[at] += self.rates[number] * (block @ aim.T)
@@ -56,7 +57,7 @@ class Features:
 
     def mean(self, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """(n_checkpoints, dim) float32, sum_i p_i g_i at every checkpoint."""
-        shape = np.load(self.paths[0], mmap_mode="r").shape
+        shape = mapped(self.paths[0]).shape
         total = np.zeros((shape[0], shape[2]), dtype=np.float32)
         for number, at, block in self._blocks(rows):
             total[number] += weights[at].astype(np.float32) @ block
@@ -75,7 +76,7 @@ class Features:
             for start in range(0, len(rows), BLOCK):
                 at = slice(start, start + BLOCK)
                 # Mapped again each time, so that earlier blocks leave the memory.
-                array = np.load(self.paths[0], mmap_mode="r")
+                array = mapped(self.paths[0])
                 yield number, at, array[number, rows[at]].astype(np.float32)
 
 
@@ -97,7 +98,7 @@ def read(files: Sequence[str | Path]) -> Features:
     candidates = tables.read("gradients", rows)
     asked = tables.read("gradients", questions)
     known = tables.read("targets", targets).set_index("question_id")["subtask"]
-    shape = np.load(vectors, mmap_mode="r").shape
+    shape = mapped(vectors).shape
     expected = (len(about["rates"]), len(candidates))
     if shape[:2] != expected or set(asked["id"]) != set(known.index):
         raise TmapError(
@@ -115,6 +116,21 @@ def read(files: Sequence[str | Path]) -> Features:
     return Features(
         candidates, asked, subtasks, np.array(about["rates"]), (vectors, aims)
     )
+
+
+def mapped(path: Path) -> np.ndarray:
+    """An array of vectors, (n_checkpoints, n, dim) float16, mapped from disk."""
+    try:
+        found: np.ndarray = np.load(path, mmap_mode="r")
+    except FileNotFoundError:
+        raise missing(path) from None
+    except (ValueError, EOFError, OSError) as fault:
+        if words := machine.sentence(fault):
+            raise TmapError(words) from None
+        raise broken(path, f"it is no whole NumPy array ({fault})") from None
+    if found.dtype != np.float16 or found.ndim != 3:
+        raise broken(path, f"its array has {found.ndim} axes of {found.dtype}")
+    return found
 
 
 class Aligned(NamedTuple):

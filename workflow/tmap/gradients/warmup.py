@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
-from tmap.artifacts.files import atomic
+from tmap.artifacts.files import atomic, broken, missing
 from tmap.cards.model import PlaceSection, PromptSection, TrainSection
 from tmap.engines.weights import load_tokenizer, load_weights
 from tmap.prompts.conversation import Turn
@@ -118,6 +118,15 @@ def warm_up(
 
 def read(path: str | Path) -> list[Checkpoint]:
     """The checkpoints of a warm-up, first epoch first."""
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        raise missing(path) from None
+    except (SafetensorError, LookupError, ValueError, TypeError) as fault:
+        raise broken(path, f"it is no whole warm-up ({fault})") from None
+
+
+def _read(path: str | Path) -> list[Checkpoint]:
     with safe_open(path, framework="pt") as file:
         rates = json.loads(file.metadata()["rates"])
         found = []

@@ -56,7 +56,7 @@ def miwv(
     pool : table 'pool', n_samples rows
     lm : the target model, its renderer, and embeddings of the questions
     encoder : model card that made the embeddings; "" for the target model
-    pooling : how it pooled them: first | last | mean
+    pooling : how it pooled them: first | last | mean | own
 
     Returns
     -------

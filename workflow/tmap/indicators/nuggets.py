@@ -78,7 +78,7 @@ def nuggets(
     max_anchor_tokens : most tokens of an anchor as an example in a prompt
     seed : of K-means
     encoder : model card that made the embeddings; "" for the target model
-    pooling : how it pooled them: first | last | mean
+    pooling : how it pooled them: first | last | mean | own
 
     Returns
     -------

@@ -140,12 +140,13 @@ class Attempt:
             self._note(end=words, **({"final": True} if final else {}))
 
     def _is_latest(self) -> bool:
+        """Whether no later attempt has begun; a record that is gone names none."""
         known = _read(self.record)
-        return bool(known) and known[-1]["process"] == self._me["process"]
+        return not known or known[-1]["process"] == self._me["process"]
 
     def _note(self, **news: Any) -> None:
         self._me |= news
-        *before, latest = _read(self.record)
+        *before, latest = _read(self.record) or [self._me]
         write_json(self.record, [*before, latest | news])
 
 
@@ -247,11 +248,29 @@ def history(record: Path) -> list[dict[str, Any]]:
 
 
 def _read(record: Path) -> list[dict[str, Any]]:
-    try:
-        found: list[dict[str, Any]] = read_json(record)
-    except FileNotFoundError:
+    """The attempts in a record; none, with a warning, if it is damaged."""
+    if not record.exists():
         return []
-    return found
+    try:
+        found: Any = read_json(record)
+    except TmapError:
+        found = None
+    is_whole = isinstance(found, list) and all(map(_is_attempt, found))
+    if not is_whole:
+        logger.warning("%s is damaged: earlier attempts are forgotten", record)
+    return found if is_whole else []
+
+
+def _is_attempt(one: Any) -> bool:
+    kinds: dict[str, Any] = {
+        "number": int,
+        "process": str,
+        "kept": bool,
+        "end": (str, type(None)),
+    }
+    return isinstance(one, dict) and all(
+        key in one and isinstance(one[key], kind) for key, kind in kinds.items()
+    )
 
 
 def _run() -> str:
@@ -272,7 +291,14 @@ def job_began() -> None:
 
 def _passed() -> float:
     """Seconds of the job that have passed when its command begins."""
-    passed = time.time() - float(os.environ.get(JOB_START) or time.time())
+    said = os.environ.get(JOB_START) or str(time.time())
+    try:
+        passed = time.time() - float(said)
+    except ValueError:
+        raise TmapError(
+            f"{JOB_START} is '{said}', and must be seconds since 1970. Unset it; the "
+            "rules set it where it is needed."
+        ) from None
     return min(max(passed, 0.0), START_UP)
 
 

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from tmap.artifacts import machine
 from tmap.artifacts.secrets import hide
 
 #: Indented: a job of a group. Snakemake lists all of them, whichever failed.
@@ -38,11 +39,23 @@ def summary(snakemake_logs: Sequence[str | Path], command: Sequence[str]) -> str
 
 def sentence(log: str | None) -> str:
     """The last sentence of a job's log; without one, the likely reason."""
-    return _sentence(log) or (
-        "it ended without a message, so it was killed or never started; most often it "
-        "had too little memory (`resources: mem_mb` in the model card) or time "
-        "(`runtime`)."
+    return (
+        _sentence(log)
+        or _refused(log)
+        or (
+            "it ended without a message, so it was killed or never started; most often it "
+            "had too little memory (`resources: mem_mb` in the model card) or time "
+            "(`runtime`)."
+        )
     )
+
+
+def _refused(log: str | None) -> str | None:
+    """Why no message could be written, if the disk of the log still refuses one."""
+    folder = Path(log).parent if log else Path("results")
+    while not folder.is_dir():
+        folder = folder.parent
+    return machine.refused(folder)
 
 
 def _sentence(log: str | None) -> str:

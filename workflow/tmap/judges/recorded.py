@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tmap.cards.judge import RecordedSection
 
 logger = logging.getLogger(__name__)
+#: Bytes of a line.
+LONGEST = 2**24
 FITS = {"digits": ("tokens", "digits"), "text": ("text",)}
 
 
@@ -84,7 +86,7 @@ def _rows(path: Path) -> Iterator[tuple[Any, Any]]:
     for number, (request, reply) in enumerate(_texts(path), start=1):
         try:
             row = [json.loads(v) if isinstance(v, str) else v for v in (request, reply)]
-        except ValueError:
+        except (ValueError, RecursionError):
             row = [None, None]
         if row[0] is None and isinstance(row[1], dict):
             continue  # a local model's measurement, whose request is token ids
@@ -92,6 +94,11 @@ def _rows(path: Path) -> Iterator[tuple[Any, Any]]:
             raise TmapError(
                 f"{path} row {number}: request and reply must be JSON objects, such as "
                 '{"request": {"prompt": "..."}, "reply": {"text": "4"}}. Fix the row.'
+            )
+        if not _fits(row[1]):
+            raise TmapError(
+                f"{path} row {number}: the reply must have a text under `text`, or a list "
+                'of ["token", logprob] under `tokens`. Fix the row.'
             )
         yield row[0], row[1]
 
@@ -110,15 +117,39 @@ def _texts(path: Path) -> Iterator[tuple[Any, Any]]:
             if part is not None:
                 yield from zip(part.rows["request"], part.rows["reply"], strict=True)
         return
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
+    with open(path, "rb") as lines:
+        while line := lines.readline(LONGEST + 1):
+            if len(line) > LONGEST:
+                raise TmapError(
+                    f"{path} has a line of more than {LONGEST:,} bytes; each line is one "
+                    "reply. Write one JSON object per line."
+                )
             if line.strip():
                 yield _line(line)
 
 
-def _line(line: str) -> tuple[Any, Any]:
+def _line(line: bytes) -> tuple[Any, Any]:
     try:
         row = json.loads(line)
         return row["request"], row["reply"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None, None
+
+
+def _fits(reply: dict[str, Any]) -> bool:
+    """Whether what is in a reply has the form in which it is read."""
+    text, pairs = reply.get("text", ""), reply.get("tokens", [])
+    digits = reply.get("digits", [0.0] * 6)
+    if not isinstance(digits, list) or len(digits) != 6:
+        return False
+    pairs = [*pairs, *(["", d] for d in digits)] if isinstance(pairs, list) else pairs
+    return isinstance(text, str) and (
+        isinstance(pairs, list)
+        and all(
+            isinstance(pair, list)
+            and len(pair) == 2
+            and isinstance(pair[0], str)
+            and isinstance(pair[1], (int, float))
+            for pair in pairs
+        )
+    )

@@ -97,6 +97,8 @@ class Server:
         """Replies to `todo`, by key; stored every few requests."""
         found: dict[str, Any] = {}
         names = list(todo)
+        if todo:
+            store.prepare()
         size = 4 * self.limits.concurrency  # the most that a kill can lose
         progress = Progress("judge", len(names), "replies")
         failures = 0

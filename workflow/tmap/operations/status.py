@@ -24,8 +24,18 @@ from tmap.artifacts.secrets import hide
 from tmap.cards.workflow import WorkflowConfig
 from tmap.errors import TmapError
 
-State = Literal["current", "stale", "missing", "unknown"]
-STYLES = {"current": "green", "stale": "red", "missing": "yellow", "unknown": "yellow"}
+State = Literal["current", "stale", "edited", "broken", "missing", "unknown"]
+STYLES = {
+    "current": "green",
+    "stale": "red",
+    "edited": "red",
+    "broken": "red",
+    "missing": "yellow",
+    "unknown": "yellow",
+}
+#: Most files of a folder that is looked through.
+MOST = 200_000
+MARKED = ("README.md", dag.comparison.PAGE)  # their origin is in a comment
 SHOWN = 60  # characters of a card value
 
 
@@ -35,7 +45,8 @@ class Finding:
 
     Attributes
     ----------
-    state : stale: made by another card, code, version or input; unknown: not recorded
+    state : stale: made by another card, code, version or input; edited: not as it was
+        written; broken: not readable; unknown: not recorded
     """
 
     path: str
@@ -43,17 +54,26 @@ class Finding:
     differences: list[str] = field(default_factory=list)
 
 
-def look(target: str, config: WorkflowConfig) -> list[Finding]:
+def look(target: str, config: WorkflowConfig, verify: bool = False) -> list[Finding]:
     """Every artifact behind `target` that can be found, inputs before what reads them.
 
     The artifacts behind one are those that it records as its inputs. For a missing target,
     the artifacts in its folder are reported; for a folder, all artifacts in it.
+
+    Parameters
+    ----------
+    verify : also compare the content of tables with their checksums; that of JSON files
+        is always compared
+
+    Raises
+    ------
+    TmapError : there is none, or the folder has more than `MOST` files
     """
     if not Path(target).exists():
         dag.targets.check(target)
     found: dict[str, Finding] = {}
     for path in _starts(Path(target)):
-        _visit(str(path), found, config)
+        _visit(str(path), found, config, verify)
     if not found:
         raise TmapError(
             f"There is no result in '{target}'. Name a file or folder below results/, "
@@ -77,15 +97,21 @@ def _starts(target: Path) -> Iterator[Path]:
 def _artifacts(found: Any) -> list[Path]:
     """The files that record what made them; checkpoints and stores do not."""
     apart = {"store", "checkpoints", "logs", "benchmarks", "adapter"}
-    return sorted(
-        path
-        for path in found
-        if (path.suffix in (".parquet", ".json") or path.name == "README.md")
-        and not apart & set(path.parts)
-    )
+    chosen = []
+    for number, path in enumerate(found):
+        if number >= MOST:
+            raise TmapError(
+                f"There are more than {MOST:,} files to look through. Name a folder or "
+                "file below results/."
+            )
+        if path.suffix in (".parquet", ".json") or path.name in MARKED:
+            chosen += [path] if not apart & set(path.parts) else []
+    return sorted(chosen)
 
 
-def _visit(path: str, found: dict[str, Finding], config: WorkflowConfig) -> None:
+def _visit(
+    path: str, found: dict[str, Finding], config: WorkflowConfig, verify: bool
+) -> None:
     """Add the findings of an artifact and of all that it was made from."""
     own = str(dag.origin.witness(path))
     if own in found:
@@ -95,8 +121,10 @@ def _visit(path: str, found: dict[str, Finding], config: WorkflowConfig) -> None
         return
     try:
         about = dag.origin.read(own)
-    except (TmapError, ValueError) as fault:  # damaged while it was copied
-        found[own] = Finding(own, "unknown", [f"it cannot be read: {fault}"])
+        is_table = Path(own).suffix == ".parquet"
+        edited = dag.origin.was_edited(own) if verify or not is_table else None
+    except (TmapError, OSError) as fault:
+        found[own] = Finding(own, "broken", [str(fault)])
         return
     made = about.get("made")
     if made is None:
@@ -105,8 +133,14 @@ def _visit(path: str, found: dict[str, Finding], config: WorkflowConfig) -> None
         return
     inputs = _behind(made)
     for name in inputs:
-        _visit(name, found, config)
+        _visit(name, found, config, verify)
     differences = compare(about, config) + _beside(Path(own).parent, about)
+    if edited:
+        text = "its content is not what tmap wrote (checksum): edited or damaged"
+        found[own] = Finding(own, "edited", [text, *differences])
+        return
+    if verify and edited is None and Path(own).suffix != ".md":
+        differences.append("no checksum: an earlier version of tmap wrote it")
     differences += [
         f"input {dag.origin.witness(name)}: {found[str(dag.origin.witness(name))].state}"
         for name in inputs
@@ -127,8 +161,10 @@ def _behind(made: dict[str, Any]) -> list[str]:
 def _beside(folder: Path, about: dict[str, Any]) -> list[str]:
     """Files written together with a data card that are missing or have changed."""
     found = []
-    for name, digest in about.get("beside", {}).items():
+    for name, digest in (about.get("beside") or {}).items():
         path = folder / name
+        if not path.is_file() and path.parent.name == "adapter":
+            continue  # `make clean-adapters`: results measured with it stay
         if not path.is_file():
             found.append(f"file {name}: missing")
         elif dag.origin.file_digest(path) != digest:
@@ -146,9 +182,9 @@ def compare(about: dict[str, Any], config: WorkflowConfig) -> list[str]:
     rule, names = made["rule"], made["names"]
     try:
         card = dag.origin.card(rule, names)
-    except TmapError as fault:
+        code = codes(*dag.origin.roots(rule, names))
+    except (TmapError, LookupError, TypeError, AttributeError) as fault:
         return [hide(f"card: {fault}")]
-    code = codes(*dag.origin.roots(rule, names))
     return [
         *_schema(about),
         *(f"card {text}" for text in _changes(_flat(made["card"]), _flat(card))),
@@ -216,16 +252,24 @@ def _inputs(then: dict[str, str]) -> list[str]:
 
 @cache
 def _digest(path: str, _time: int) -> str:
-    """The digest of a file that many artifacts were made from, computed once."""
-    return dag.origin.file_digest(path)
+    """The digest of a file that many artifacts were made from, computed once.
+
+    "" if it cannot be read.
+    """
+    try:
+        return dag.origin.file_digest(path)
+    except (TmapError, OSError):
+        return ""
 
 
 def _asked(made: dict[str, Any], config: WorkflowConfig) -> list[str]:
     """Files that the config requires for a results table but it lacks, or the reverse."""
     if made["rule"] != "collect_metrics":
         return []
-    where = next(p for p in made["inputs"] if p.endswith("predictions.parquet"))
-    dataset, model = Path(where).parts[1:3]
+    runs = [p for p in made["inputs"] if p.endswith("predictions.parquet")]
+    if not runs or len(Path(runs[0]).parts) < 4:
+        return ["its inputs name no predictions"]
+    dataset, model = Path(runs[0]).parts[1:3]
     asked = set(
         dag.comparison.measured(
             dataset, model, config.methods, config.seeds, config.certify

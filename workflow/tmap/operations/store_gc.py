@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 
 from tmap import cards, dag
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import read_document
 from tmap.artifacts.secrets import published
 from tmap.judges.base import Want
 from tmap.store import measurements, parts
@@ -137,7 +137,10 @@ def _is_there(who: dict[str, Any]) -> bool:
     """Whether the model has a card and, if it is fetched, the same revision."""
     name = who["card"]
     record = Path(dag.data.model_file(name))
-    if record.is_file() and read_json(record)["revision"] != who["revision"]:
+    if (
+        record.is_file()
+        and read_document("model", record)["revision"] != who["revision"]
+    ):
         return False
     return name in cards.names("models")
 

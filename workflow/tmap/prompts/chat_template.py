@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from tmap.errors import TmapError
+from tmap.prompts import bounded
 from tmap.prompts.encoding import SafeTokenizer
 from tmap.prompts.templates import (
     THOUGHT,
@@ -67,6 +68,10 @@ class Chat:
         self._known = lru_cache(maxsize=1024)(self._turns)
         self._by_key = False
         one = plain_shapes(1)
+        # Imports what every copy of this process would import again.
+        tokenizer.apply_chat_template(
+            self._conversation(one, system=False), tokenize=False, chat_template="x"
+        )
         text = self._render_whole(one)
         self._opened, self._lead = self._opening(text)
         self.literals = text + self._reasoned()
@@ -82,11 +87,11 @@ class Chat:
     ) -> tuple[Turn, ...] | None:
         if not system:
             return self._split(self._render_whole(shapes), shapes)
-        from jinja2 import TemplateError
-
         try:
             text = self._render(self._conversation(shapes, system=True))
-        except TemplateError:  # the template refuses the role
+        except bounded.Failed as fault:
+            if not fault.is_refusal:
+                raise _fails("a system text", fault) from None
             return None
         if _mark(Slot("system", 0)) not in text:  # or ignores it
             return None
@@ -138,7 +143,10 @@ class Chat:
     def _opening(self, text: str) -> tuple[str, str]:
         """What opens an answer, and the white space that this leaves to the answer."""
         asked = self._conversation(plain_shapes(1), system=False)[:1]
-        opened = self._render(asked, answer_next=True)
+        try:
+            opened = self._render(asked, answer_next=True)
+        except bounded.Failed as fault:
+            raise _fails("a question that waits for its answer", fault) from None
         mark = _mark(Slot("user", 0))
         written = text.partition(_mark(Slot("assistant", 0)))[0]
         rest = written.removeprefix(opened)
@@ -148,8 +156,6 @@ class Chat:
 
     def _reasoned(self) -> str:
         """An answer with reasoning as the template writes it; settles `_by_key`."""
-        from jinja2 import TemplateError
-
         within, aside = "", ""
         try:
             within = self._render(self._conversation((REASONED,), system=False))
@@ -157,21 +163,18 @@ class Chat:
             self._by_key = True
             aside = self._render(self._conversation((REASONED,), system=False))
             self._by_key = verbatim and _mark(Slot("assistant", 0)) in aside
-        except (TemplateError, TypeError, ValueError):  # told when a row needs it
+        except bounded.Failed:  # told when a row needs it
             self._by_key = False
         return aside if self._by_key else within
 
     def _render_whole(self, shapes: tuple[Shape, ...]) -> str:
         """A conversation without a system text, with all questions and answers in it."""
-        from jinja2 import TemplateError
-
         try:
             text = self._render(self._conversation(shapes, system=False))
-        except (TemplateError, TypeError, ValueError) as fault:
-            raise TmapError(
-                f"The chat template fails on {len(shapes)} exchanges of user and assistant "
-                f"({fault}); it must render them. {FIX}"
-            ) from fault
+        except bounded.Failed as fault:
+            raise _fails(
+                f"{len(shapes)} exchanges of user and assistant", fault
+            ) from None
         slots = [part for s in shapes for part in (*s.question, s.answer[-1])]
         marks = [_mark(slot) for slot in slots if isinstance(slot, Slot)]
         places = [text.find(mark) for mark in marks]
@@ -184,14 +187,17 @@ class Chat:
         return text
 
     def _render(self, messages: list[dict[str, str]], answer_next: bool = False) -> str:
-        text: str = self._tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=answer_next,
-            chat_template=STANDSTILL + self._tokenizer.get_chat_template(),
-            date_string=TODAY,
-        )
-        return text
+        def make() -> str:
+            text: str = self._tokenizer.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=answer_next,
+                chat_template=STANDSTILL + self._tokenizer.get_chat_template(),
+                date_string=TODAY,
+            )
+            return text
+
+        return bounded.render(make)
 
     def _conversation(
         self, shapes: Sequence[Shape], system: bool
@@ -207,6 +213,12 @@ class Chat:
             found.append({"role": "user", "content": _marked(asked)})
             found.append({"role": "assistant", "content": content, **apart})
         return found
+
+
+def _fails(on: str, fault: bounded.Failed) -> TmapError:
+    return TmapError(
+        f"The chat template fails on {on} ({fault}); it must render that. {FIX}"
+    )
 
 
 def _mark(slot: Slot) -> str:

@@ -9,6 +9,9 @@ Spearman's rank correlation of reward and trained accuracy then gives the verdic
     abstain   the upper end is below 0.3, or the correlation is at most 0
     weak      otherwise
 
+The rewards of a search that asks groups are the accuracies that its line predicts for
+selections under random weights (`predicted`), because it measures none.
+
 Under `abstain` the recommended subset is the safe choice that the method's card named
 before anything was measured. A search whose rewards are all equal, or with too few
 different selections, has no sentinels: it abstains, and nothing is trained. The
@@ -32,6 +35,8 @@ from tmap.selection.features import Features
 
 THRESHOLD, LEVEL = 0.3, 0.90
 N_RESAMPLES = 10_000
+#: Random weight vectors whose selections a group search may offer as sentinels.
+N_PREDICTED = 100
 
 
 class Sentinel(NamedTuple):
@@ -93,11 +98,42 @@ def choose(
     return [(t, "spread") for t in sorted(spread)] + [(t, "near") for t in near]
 
 
+def predicted(
+    matrix: np.ndarray, about: dict[str, Any], ties: np.ndarray, size: int
+) -> tuple[pd.DataFrame, int | None]:
+    """Points of a group search in the form of a trace, and which one it chose.
+
+    Parameters
+    ----------
+    matrix : (N, K) columns of the pool
+    about : content of weights.json; its line predicts the accuracy after a selection
+    ties, size : of the selection
+
+    Returns
+    -------
+    Columns `iteration`, `weights`, `reward` and `raced`; the chosen point is the first,
+    the others are drawn uniformly within the bounds. None if the search abstained
+    """
+    line = about["groups"]
+    beta, centre = np.array(line["coefficients"]), np.array(line["mean_columns"])
+    lowest = -1.0 if np.any(beta < 0) else 0.0
+    rng = np.random.default_rng(about["seed"])
+    drawn = rng.uniform(lowest, 1.0, (N_PREDICTED, len(beta)))
+    points = np.vstack([about["weights"], drawn])
+    rewards = [
+        line["mean"] + float((matrix[list(rows)].mean(axis=0) - centre) @ beta)
+        for rows in subsets(matrix, points, ties, size)
+    ]
+    frame = pd.DataFrame({"weights": list(points), "reward": rewards})
+    frame["iteration"], frame["raced"] = np.arange(len(points)), False
+    return frame, None if about["abstains"] else 0
+
+
 def sentinels(
     pool: pd.DataFrame,
     columns: Features,
     trace: pd.DataFrame,
-    incumbent: int | None,
+    about: dict[str, Any],
     fraction: float,
     n: int,
 ) -> dict[str, Any]:
@@ -107,28 +143,32 @@ def sentinels(
     ----------
     pool, columns : table 'pool', and its normalised columns that the weights apply to
     trace : table 'trace' of the search; raced rows have partial rewards and are left out
-    incumbent : the iteration that it chose; None if it abstained
+    about : content of weights.json
     fraction : M / N
 
     Returns
     -------
     No sentinels, but a `reason`, if the search has too few to offer
     """
+    ties = ranking.tie_rank(pool["text_hash"], pool["sample_id"])
+    size = ranking.n_selected(fraction, len(pool))
+    incumbent, has = about["iteration"], "measured {} different subsets in full"
+    if about.get("groups"):
+        trace, incumbent = predicted(columns.matrix, about, ties, size)
+        has = "found {} different subsets"
     trace = trace[~trace["raced"].astype(bool)].reset_index(drop=True)
     rewards = trace["reward"].to_numpy(dtype=float)
     found: dict[str, Any] = {"indicators": list(columns.names), "reason": None}
     if incumbent is None or np.ptp(rewards) == 0:
-        return found | _none(
-            "all rewards of the search are equal, so they rank nothing"
-        )
+        why = "the search learned nothing from its groups"
+        if not about.get("groups"):
+            why = "all rewards of the search are equal, so they rank nothing"
+        return found | _none(why)
     points = np.stack(trace["weights"].to_numpy())
-    ties = ranking.tie_rank(pool["text_hash"], pool["sample_id"])
-    size = ranking.n_selected(fraction, len(pool))
     chosen = subsets(columns.matrix, points, ties, size)
     if len(set(chosen)) < n:
         return found | _none(
-            f"the search measured {len(set(chosen))} different subsets in full, and "
-            f"{n} sentinels are needed"
+            f"the search {has.format(len(set(chosen)))}, and {n} sentinels are needed"
         )
     iterations = trace["iteration"].tolist()
     named = choose(rewards, chosen, iterations.index(incumbent), n)
@@ -256,7 +296,8 @@ def _accuracy(frame: pd.DataFrame, seen: set[str]) -> float:
     outside = frame[~frame["question_id"].isin(seen)]
     if outside.empty:
         raise TmapError(
-            "The search asked every reward question, so none is left to certify its "
-            "reward. Certify a method whose reward uses a tiny set."
+            "The search asked every reward question, so none is left to certify it. "
+            "Certify a method whose reward uses a tiny set, or set tiny.n_confirm in the "
+            "dataset card for a search that asks groups."
         )
     return float(outside["is_correct"].mean())

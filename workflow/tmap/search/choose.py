@@ -6,7 +6,6 @@ weights are then measured on questions and a dealing that the search never used.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +13,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from tmap.search import posterior
+from tmap.search import outcome, posterior
 from tmap.search.ledger import short_digest
 from tmap.search.loop import Found
 from tmap.search.outcome import Evaluation
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,17 +72,8 @@ def confirm(
     named.append(("uniform", np.ones(found.points.shape[1])))
     rows = []
     for name, weights in named:
-        outcome = evaluate(weights).outcome
-        logger.info("confirm %s: reward %.4f", name, outcome.reward)
-        rows.append(
-            {
-                "name": name,
-                "weights": [float(w) for w in weights],
-                "reward": outcome.reward,
-                "se_items": outcome.se_items,
-                "se_groups": _number(outcome.se_groups),
-            }
-        )
+        measured = outcome.confirmed(name, evaluate(weights).outcome)
+        rows.append({"name": name, "weights": [float(w) for w in weights], **measured})
     return rows
 
 
@@ -178,7 +166,3 @@ def constant(rewards: np.ndarray) -> list[str]:
         "never change the answers, so the search abstains: its weights are equal, as in "
         "method uniform; check n_shots, the answer reader and the model in trace.parquet"
     ]
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

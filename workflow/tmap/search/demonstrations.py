@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tmap.cards.method import SearchSection
-from tmap.prompts.conversation import answer_of, question_of
+from tmap.prompts.conversation import Turn, answer_of, question_of, turns_of
 from tmap.prompts.renderer import Demo, Renderer
 from tmap.search import dealing
 from tmap.search.ledger import short_digest
@@ -22,6 +22,9 @@ from tmap.search.reward import Reward
 from tmap.selection import ranking
 from tmap.selection.features import Features
 from tmap.store.spool import Spool
+
+#: Keys of `search:` that only a search by groups uses.
+GROUPS_ONLY = ("groups", "probe", "sft")
 
 
 class Texts(Sequence[Demo]):
@@ -36,13 +39,19 @@ class Texts(Sequence[Demo]):
         self._spool = Spool()
         for part in parts:
             for row in part.to_dict("records"):
-                self._spool.append(pickle.dumps((question_of(row), answer_of(row))))
+                demo = question_of(row), answer_of(row)
+                self._spool.append(pickle.dumps((demo, turns_of(row))))
 
     def __len__(self) -> int:
         return len(self._spool)
 
     def __getitem__(self, row: Any) -> Any:
-        return Demo(*pickle.loads(self._spool[row]))
+        return Demo(*pickle.loads(self._spool[row])[0])
+
+    def chat(self, row: int) -> list[Turn]:
+        """The row as the conversation that it is trained on."""
+        found: list[Turn] = pickle.loads(self._spool[row])[1]
+        return found
 
 
 class Candidates:
@@ -70,6 +79,7 @@ class Candidates:
     ) -> None:
         self.pool, self.texts = pool, texts
         self.features, self.search = features, search
+        self.n_selected = n_selected
         self.rows = np.flatnonzero(shown)
         self.ties = ranking.tie_rank(pool["text_hash"], pool["sample_id"])
         self.n_needed = dealing.n_needed(
@@ -80,13 +90,16 @@ class Candidates:
         """(m, n) row numbers of the demonstrations under these weights."""
         return self.dealt(ranking.scores(self.features.matrix, weights), turn)
 
-    def dealt(self, score: np.ndarray, turn: int = 0) -> np.ndarray:
+    def dealt(
+        self, score: np.ndarray, turn: int = 0, n_groups: int | None = None
+    ) -> np.ndarray:
         """(m, n) row numbers of the demonstrations under these (N,) scores."""
         score = score[self.rows]
         n = min(self.n_needed, len(score))
         ranked = self.rows[ranking.top(score, self.ties[self.rows], n)]
         how = self.search
-        return dealing.deal(ranked, how.n_groups, how.n_shots, how.exemplars, turn)
+        m = n_groups or how.n_groups
+        return dealing.deal(ranked, m, how.n_shots, how.exemplars, turn)
 
     def demos(self, groups: np.ndarray) -> list[list[Demo]]:
         """The demonstrations' texts, group by group."""
@@ -155,7 +168,7 @@ class Candidates:
     ) -> str:
         """Identifies a search: all that affects it, except its length and confirmation."""
         how = self.search.model_dump(
-            exclude={"n_iterations", "confirm_top", "warm_start", "groups"}
+            exclude={"n_iterations", "confirm_top", "warm_start", *GROUPS_ONLY}
         )
         return short_digest(
             {

@@ -26,7 +26,7 @@ from tmap.errors import TmapError
 from tmap.jobs.log import duration
 from tmap.search.ledger import Ledger
 from tmap.search.optimiser import minimise
-from tmap.search.outcome import Evaluation, Outcome
+from tmap.search.outcome import Evaluation, Outcome, timing
 
 logger = logging.getLogger(__name__)
 
@@ -134,21 +134,15 @@ class _Recorder:
                 "raced": outcome.raced,
             }
         )
-        spent = outcome.spent
-        in_engine = spent.prefill_seconds + spent.decode_seconds
         self.times.append(
-            {
-                "iteration": t,
-                "reward_seconds": outcome.seconds,
-                "prefill_seconds": spent.prefill_seconds,
-                "decode_seconds": spent.decode_seconds,
-                "score_seconds": max(0.0, outcome.seconds - in_engine),
-                "floor_seconds": spent.floor_seconds if in_engine else 0.0,
-                "prompt_tokens": spent.prompt_tokens,
-                "optimizer_seconds": thinking,
-                "new_tokens": outcome.new_tokens,
-                "ledger_hits": outcome.ledger_hits,
-            }
+            timing(
+                t,
+                outcome.seconds,
+                outcome.spent,
+                thinking,
+                outcome.new_tokens,
+                outcome.ledger_hits,
+            )
         )
         self._log(t, outcome)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from tmap.engines.base import Spent
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,3 +46,45 @@ class Evaluation:
 
     outcome: Outcome
     exemplars: list[list[str]]
+
+
+def confirmed(name: str, outcome: Outcome) -> dict[str, Any]:
+    """What weights.json says of a candidate on the confirm set."""
+    logger.info("confirm %s: reward %.4f", name, outcome.reward)
+    errors = {"se_items": outcome.se_items, "se_groups": outcome.se_groups}
+    return {
+        "name": name,
+        "reward": outcome.reward,
+        **{key: None if np.isnan(e) else float(e) for key, e in errors.items()},
+    }
+
+
+def timing(
+    iteration: int,
+    seconds: float,
+    spent: Spent,
+    thinking: float,
+    new_tokens: int,
+    hits: int,
+) -> dict[str, Any]:
+    """A row of table 'search_timings'.
+
+    Parameters
+    ----------
+    seconds : of the answers, in the engine or not
+    thinking : seconds of the learner
+    hits : answers that the ledger had
+    """
+    in_engine = spent.prefill_seconds + spent.decode_seconds
+    return {
+        "iteration": iteration,
+        "reward_seconds": seconds,
+        "prefill_seconds": spent.prefill_seconds,
+        "decode_seconds": spent.decode_seconds,
+        "score_seconds": max(0.0, seconds - in_engine),
+        "floor_seconds": spent.floor_seconds if in_engine else 0.0,
+        "prompt_tokens": spent.prompt_tokens,
+        "optimizer_seconds": thinking,
+        "new_tokens": new_tokens,
+        "ledger_hits": hits,
+    }

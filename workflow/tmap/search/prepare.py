@@ -15,16 +15,16 @@ import pandas as pd
 
 from tmap import engines
 from tmap.artifacts import tables
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import read_document
 from tmap.cards.method import SearchSection
+from tmap.engines.base import LanguageModel
 from tmap.errors import TmapError
 from tmap.evaluation.marking import Marking
 from tmap.prompts.renderer import Demo, Renderer
-from tmap.search import groups, outcome
+from tmap.search import outcome
 from tmap.search.demonstrations import Candidates, Texts, short_enough
 from tmap.search.learn import Result, learn
 from tmap.search.ledger import Ledger
-from tmap.search.probe import FewShot
 from tmap.search.reward import Reward
 from tmap.selection import features, ranking
 from tmap.tiny import estimators
@@ -119,46 +119,20 @@ def run(card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int) -> Result
     return learn(prepare(card, inputs, Ledger(ledger)), card, seed)
 
 
-def run_groups(
-    card: dict[str, Any], inputs: Inputs, ledger: Path, seed: int
-) -> groups.Result:
-    """Ask groups of rows, fit weights to their answers, confirm.
-
-    Questions are all reward questions but those of the confirm set: a group is asked few,
-    so they need not be the tiny set's.
+def prepare(
+    card: dict[str, Any],
+    inputs: Inputs,
+    ledger: Ledger,
+    lm: LanguageModel | None = None,
+    shows: bool = True,
+) -> Prepared:
+    """Load pool, columns, history and model; measure zero-shot to choose an estimator.
 
     Parameters
     ----------
-    card : `dag.params.search_groups` of the dataset, model and method
-    inputs, ledger, seed : as for `run`
+    lm : the model, if it is loaded already
+    shows : whether rows are shown as demonstrations, so that they must fit the context
     """
-    ready = prepare(card, inputs, Ledger(ledger))
-    kept = tables.read("tiny", inputs.confirm)["question_id"]
-    questions = tables.read("questions", inputs.questions)
-    asked = questions[~questions["question_id"].isin(kept)].reset_index(drop=True)
-    main = ready.main
-    probe = FewShot(
-        main.lm,
-        main.renderer,
-        asked,
-        main.marking,
-        ready.candidates.texts,
-        main.ledger,
-    )
-    n_selected = ranking.n_selected(card["fraction"], len(ready.candidates.pool))
-    search = groups.Search(
-        ready.candidates, probe, card["search"], card["bounds"], n_selected, seed
-    )
-    key = ready.candidates.groups_key(card["bounds"], seed, probe.identity())
-
-    def confirm(score: np.ndarray) -> outcome.Evaluation:
-        return ready.candidates.evaluate_score(ready.check, score, turn=1)
-
-    return groups.learn(search, key, confirm, ready.notes)
-
-
-def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
-    """Load pool, columns, history and model; measure zero-shot to choose an estimator."""
     history = read_history(inputs.history, card["aliases"])
     pool = tables.read("pool", inputs.pool, ["sample_id", "text_hash"])
     texts = Texts(tables.batches("pool", inputs.pool))
@@ -170,10 +144,13 @@ def prepare(card: dict[str, Any], inputs: Inputs, ledger: Ledger) -> Prepared:
     )
     for warning in columns.warnings:
         logger.warning(warning)
-    rewards = Rewards(card, inputs, history, ledger)
+    rewards = Rewards(card, inputs, history, ledger, lm)
     main, name, why = rewards.main()
     check = rewards.confirm(name)
-    shown, warnings = demonstrable(texts, card["search"], main, check)
+    shown = np.ones(len(pool), dtype=bool)
+    warnings: list[str] = []
+    if shows:
+        shown, warnings = demonstrable(texts, card["search"], main, check)
     if name == "full":
         warnings.append(
             "estimator full asks all reward questions, so none is left to confirm with: "
@@ -284,6 +261,7 @@ class Rewards:
     ----------
     card, inputs, history : as for `run`
     ledger : shared by both
+    lm : the model, if it is loaded already
     """
 
     def __init__(
@@ -292,6 +270,7 @@ class Rewards:
         inputs: Inputs,
         history: HistoryTables,
         ledger: Ledger,
+        lm: LanguageModel | None = None,
     ) -> None:
         self.card, self.inputs, self.history, self.ledger = (
             card,
@@ -300,7 +279,9 @@ class Rewards:
             ledger,
         )
         self.questions = tables.read("questions", inputs.questions)
-        self.lm = engines.load(read_json(inputs.model), card["engine"])
+        self.lm = lm or engines.load(
+            read_document("model", inputs.model), card["engine"]
+        )
         self.renderer = Renderer(self.lm.tokenizer, card["prompt"])
 
     def main(self) -> tuple[Reward, str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,12 @@ import pandas as pd
 from scipy.stats import t
 
 from tmap.engines.base import LanguageModel, Spent
-from tmap.evaluation.marking import Marked, Marking, examine, option_ids
-from tmap.evaluation.readers import READER_VERSION
+from tmap.evaluation.marking import Marking, examine, option_ids
 from tmap.prompts.renderer import Demo, Renderer
+from tmap.search import answers
 from tmap.search.ledger import Ledger, short_digest
 from tmap.search.outcome import Outcome
 
-#: Share of unreadable answers above which to warn, and the distance from 100 % or from
-#: guessing within which a model's accuracy makes its rewards uninformative.
-UNREAD, MARGIN = 0.05, 0.05
 #: Largest share of candidates exactly as good as the best that a race may lose.
 LOST = 0.025
 
@@ -115,7 +112,7 @@ class Reward:
         )
 
     def _accuracy(self, keys: Sequence[str]) -> np.ndarray:
-        marks = np.array([_bits(self.ledger.answers[key]["correct"]) for key in keys])
+        marks = self.ledger.marks(keys, len(self.questions))
         return np.asarray(self.estimate(marks), dtype=float)
 
     def ask(self, groups: Sequence[Sequence[Demo]], since: float | None = None) -> None:
@@ -140,15 +137,13 @@ class Reward:
             self.ledger.keep_batch(self.lm)
             new_tokens = [int(count) for count in found.n_new_tokens]
             for i, key in enumerate(some):
-                self.ledger.append(
-                    {
-                        "type": "answers",
-                        "key": key,
-                        "correct": "".join("01"[int(x)] for x in found.is_correct[i]),
-                        "new_tokens": new_tokens[i],
-                        "unread": self._unread(found.replies[i]),
-                        "rows": self.lm.batch_size,
-                    }
+                answers.keep(
+                    self.ledger,
+                    key,
+                    found.replies[i],
+                    new_tokens[i],
+                    self.marking,
+                    self.lm.batch_size,
                 )
             each = (time.monotonic() - since) / len(some)
             shares = self.lm.spent.since(before).parts(len(some))
@@ -180,49 +175,11 @@ class Reward:
     @property
     def n_tokens(self) -> int:
         """Tokens generated for all answers used, now or in an earlier attempt."""
-        return sum(self.ledger.answers[key]["new_tokens"] for key in self.used)
+        return answers.n_tokens(self.ledger, self.used)
 
     def warnings(self) -> list[str]:
         """Reasons why the answers behind this reward are a poor guide."""
-        answers = [self.ledger.answers[key] for key in sorted(self.used)]
-        n = len(answers) * len(self.questions)
-        if not n:
-            return []
-        found = []
-        unread = sum(answer.get("unread", 0) for answer in answers) / n
-        if unread > UNREAD:
-            found.append(
-                f"{unread:.1%} of {n} answers contain nothing that the reader "
-                f"({self.marking.metric}) can find; they count as wrong. Check the "
-                "prompt template, the stop texts and max_new_tokens"
-            )
-        right = sum(answer["correct"].count("1") for answer in answers) / n
-        guessed = self._guessed()
-        if right >= 1 - MARGIN:
-            found.append(
-                f"the model is at the ceiling: {right:.1%} of {n} answers on the tiny "
-                "set are right, so demonstrations cannot help; take harder questions"
-            )
-        elif right <= guessed + MARGIN:
-            found.append(
-                f"the model is at the floor: {right:.1%} of {n} answers on the tiny set "
-                f"are right, where guessing gives {guessed:.1%}, so rewards are noise; "
-                "take easier questions or a stronger model, or check that its answers are "
-                "read correctly"
-            )
-        return found
-
-    def _guessed(self) -> float:
-        """Accuracy of guessing: 1 over the number of options; 0 for a written answer."""
-        if not self.marking.is_choice:
-            return 0.0
-        return float(np.mean([1 / len(c) for c in self.questions["choices"]]))
-
-    def _unread(self, replies: Sequence[Marked]) -> int:
-        """Number of written answers in which the metric's reader found nothing."""
-        if self.marking.is_choice:
-            return 0
-        return sum(getattr(reply, self.marking.metric) is None for reply in replies)
+        return answers.warnings(self.ledger, self.used, self.questions, self.marking)
 
     def identity(self) -> str:
         """Identifies the reward as a function: the request, and how answers are scored.
@@ -237,19 +194,15 @@ class Reward:
 
     def key(self, demos: Sequence[Demo]) -> str:
         """The exact request: token ids, question ids, how it is decoded and read."""
-        asked = self.questions
-        prompts = [self.renderer.render(q, demos) for q in asked["question"]]
-        request = {
+        rows = self.questions.to_dict("records")
+        prompts = [self.renderer.render(row["question"], demos) for row in rows]
+        asked = {
             "prefix": list(prompts[0].prefix),
             "questions": [list(prompt.question) for prompt in prompts],
-            "ids": asked["question_id"].tolist(),
-            "choices": [None if c is None else list(c) for c in asked["choices"]],
-            "gold": asked["gold"].tolist(),
-            "marking": [READER_VERSION, *asdict(self.marking).values()],
-            "stop": list(self.renderer.stop),
-            "engine": self.lm.key,
         }
-        return short_digest(request)
+        return short_digest(
+            asked | answers.request(self.lm, self.renderer, rows, self.marking)
+        )
 
 
 def hopeless(accuracy: np.ndarray, beat: float, n_questions: int) -> bool:
@@ -276,7 +229,3 @@ def hopeless(accuracy: np.ndarray, beat: float, n_questions: int) -> bool:
     share = (mean * asked + 1) / (asked + 2)
     error = max(accuracy.std(ddof=1) / n**0.5, (share * (1 - share) / asked) ** 0.5)
     return bool(accuracy.mean() + t.ppf(1 - LOST, n - 1) * error < beat)
-
-
-def _bits(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), dtype=np.uint8) == ord("1")

@@ -58,6 +58,13 @@ class Sieve:
             seen = int(kept[-1]) + 1 if len(kept) == n > 0 else len(left)
             self.dropped["diversity"] = seen - len(kept)
             left = left[kept]
+        if n and not len(left):
+            dropped = ", ".join(f"{k}: {v}" for k, v in self.dropped.items())
+            raise TmapError(
+                f"The filters leave none of {len(ranked)} rows ({dropped}), so there is "
+                "nothing to train on. Raise the limits of `filter:` in the method card; "
+                "`below:` keeps rows whose score is lower, and an unscored row is never."
+            )
         if len(left) < n:
             self.warnings.append(
                 f"the filters leave {len(left)} of the {n} rows requested: the subset "
@@ -95,5 +102,5 @@ def load(
             "A diversity filter compares embeddings, but none were given. Run `tmap "
             "embed-pool` and name its table (--embeddings)."
         )
-    rows = embed.unit_rows(embed.read(vectors), pool["sample_id"])
+    rows = embed.rows_of(vectors, pool["sample_id"])
     return Sieve(allowed, rows, card["diversity"])

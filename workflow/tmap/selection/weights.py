@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import broken, read_document
 from tmap.errors import TmapError
 from tmap.selection.variants import parse
 
@@ -37,8 +37,7 @@ def read_weights(
             f"Weights '{weights}' are not fixed by the card, so a weights file is "
             "needed. Run `tmap search-weights` and name its weights.json (--weights)."
         )
-    learned = read_json(path)
-    by_name = dict(zip(learned["indicators"], learned["weights"], strict=True))
+    by_name = _named(path, read_document("weights", path))
     if set(by_name) != set(indicators):
         raise TmapError(
             f"{path} has weights for {', '.join(by_name)}, but the card lists "
@@ -68,7 +67,21 @@ def weights_of(
 
 def sentinel_weights(name: str, indicators: list[str], path: str) -> np.ndarray:
     """(K,) weights of sentinel k<i>, in the order of `indicators`."""
-    about: dict[str, Any] = read_json(path)
-    weights = about["sentinels"][int(parse(name).value)]["weights"]
-    by_name = dict(zip(about["indicators"], weights, strict=True))
-    return np.array([by_name[column] for column in indicators], dtype=float)
+    about = read_document("sentinels", path)
+    try:
+        chosen = about["sentinels"][int(parse(name).value)]
+        by_name = _named(path, {**about, "weights": chosen["weights"]})
+        return np.array([by_name[column] for column in indicators], dtype=float)
+    except (LookupError, TypeError):
+        raise broken(path, f"it has no sentinel '{name}' of these columns") from None
+
+
+def _named(path: str, about: Mapping[str, Any]) -> dict[str, float]:
+    """Column -> weight, as weights.json or a sentinel has them."""
+    names, weights = about["indicators"], about["weights"]
+    are_numbers = isinstance(weights, list) and all(
+        isinstance(w, (int, float)) and not isinstance(w, bool) for w in weights
+    )
+    if not are_numbers or len(names) != len(weights):
+        raise broken(path, "it has not one number as the weight of each column")
+    return dict(zip(names, weights, strict=True))

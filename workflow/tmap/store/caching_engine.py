@@ -345,6 +345,8 @@ class Requests:
         logger.info("%s: %d to measure, %d stored", self.kind, n, stored)
         all_tokens = sum(int(tokens[piece].sum()) for piece in todo)
         progress = Progress(self.kind, n, tokens=all_tokens)
+        if todo:
+            self.store.prepare()
         for piece in todo:
             replies = self.compute([pickle.loads(self._spool[i]) for i in at[piece]])
             said = {k.decode(): r for k, r in zip(keys[piece], replies, strict=True)}

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -25,11 +26,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tmap.artifacts.files import make_folder
+from tmap.errors import TmapError
 from tmap.jobs import attempts
 from tmap.store import parts
 from tmap.store.parts import Part
 from tmap.store.spool import Spool
 
+logger = logging.getLogger(__name__)
 #: Environment variable that names another root; the location changes no number.
 ROOT = "TMAP_STORE"
 WHO, WHAT = 8, 32
@@ -73,7 +77,7 @@ class Store:
     """
 
     def __init__(self, kind: str, who: Who, place: str | Path | None = None) -> None:
-        self.who = dict(who)
+        self.kind, self.who = kind, dict(who)
         self._identity = {k: value for k, value in self.who.items() if k != "card"}
         self._prefix = digest(self._identity)[:WHO]
         self.folder = Path(place or root()) / kind / self._prefix[:2]
@@ -89,7 +93,25 @@ class Store:
     def get(self, keys: Iterable[str]) -> dict[str, Any]:
         """Replies to the keys that are stored; the earlier part wins if two have one."""
         self._look()
-        return self._replies.get(dict.fromkeys(keys))
+        found = self._replies.get(dict.fromkeys(keys))
+        for key, reply in found.items():
+            if not _fits(self.kind, reply):
+                raise TmapError(
+                    f"The reply with key {key} in {self.folder} is no reply of kind "
+                    f"'{self.kind}': its file was edited or damaged. Delete that folder, "
+                    "and the same command measures its replies again."
+                )
+        return found
+
+    def prepare(self) -> None:
+        """Make the folder, before anything is paid that could not be kept in it."""
+        try:
+            make_folder(self.folder)
+        except OSError as fault:
+            raise TmapError(
+                f"Replies cannot be kept in '{self.folder}' ({fault.strerror}), so none "
+                f"is asked for. Name another folder in {ROOT}, or make this one writable."
+            ) from None
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Write entries; they are on disk when this returns."""
@@ -161,7 +183,8 @@ class _Replies:
         names = np.array(list(keys), f"S{KEY}")
         places, found = self._find(names)
         pairs = zip(names[found], self._at[places[found]], strict=True)
-        return {name.decode(): json.loads(self._spool[at]) for name, at in pairs}
+        replies = {name.decode(): _parsed(self._spool[at]) for name, at in pairs}
+        return {name: reply for name, reply in replies.items() if reply is not _BROKEN}
 
     def _find(self, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The position of each among the sorted keys, and whether it is there."""
@@ -179,6 +202,50 @@ class _Replies:
         self._keys, first = np.unique(every, return_index=True)
         self._at, self._new = at[first], []
 
+
+_BROKEN = object()
+
+
+def _parsed(text: bytes) -> Any:
+    """A reply; one that is no JSON is measured again, as if it were not there."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        logger.warning("a stored reply is no JSON, so it is asked for again")
+        return _BROKEN
+
+
+def _fits(kind: str, reply: Any) -> bool:
+    """Whether a reply has the form of its kind: an object of a judge, or numbers."""
+    if kind in _OBJECTS:
+        return isinstance(reply, dict) and isinstance(
+            reply.get(_OBJECTS[kind][0]), _OBJECTS[kind][1]
+        )
+    if kind in _FORMS:
+        return isinstance(reply, list) and _FORMS[kind](reply)
+    return True
+
+
+def _numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(
+        _numbers(v)
+        if isinstance(v, list)
+        else isinstance(v, (int, float)) and not isinstance(v, bool)
+        for v in values
+    )
+
+
+#: Kinds whose replies are objects: a key and its type.
+_OBJECTS: dict[str, tuple[str, type]] = {
+    "replies": ("text", str),
+    "tokens": ("tokens", list),
+}
+#: Kinds whose replies are lists.
+_FORMS: dict[str, Callable[[list[Any]], bool]] = {
+    "nll": lambda r: len(r) == 2 and _numbers(r),
+    "texts": lambda r: all(type(token) is int for token in r),
+    **{kind: _numbers for kind in ("options", "choices", "attention")},
+}
 
 OpenStore = Callable[[str, Who], Store]
 

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tmap.artifacts import tables
 from tmap.artifacts.provenance import fingerprint
@@ -61,16 +59,14 @@ def read(path: Path, columns: Sequence[str] = COLUMNS) -> Part | None:
         If the file is no longer there.
     """
     try:
-        table = pq.read_table(path, columns=list(columns), partitioning=None)
         about = tables.metadata(path)
-    except FileNotFoundError:
-        raise Vanished(path) from None
-    except (pa.ArrowInvalid, OSError, TmapError) as fault:
+        rows = tables.read(about["schema"], path, list(columns))
+    except (OSError, TmapError) as fault:
         if getattr(fault, "errno", None) == errno.ESTALE or not path.exists():
             raise Vanished(path) from None
         logger.warning("%s is not readable (%s): its rows are left out", path, fault)
         return None
-    return Part(table.to_pandas(), about.get("asked", {}))
+    return Part(rows, about.get("asked", {}))
 
 
 def merge(paths: Sequence[Path]) -> Path | None:

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tmap.artifacts import tables
 from tmap.artifacts.provenance import fingerprint
+from tmap.errors import TmapError
 from tmap.jobs import attempts
 from tmap.store.measurements import WHAT, WHO, digest, root
 
@@ -74,11 +74,16 @@ class VectorStore:
         """
         wanted: dict[Path, list[tuple[int, int]]] = {}
         for at, key in enumerate(keys):
+            if key not in self._where:
+                raise _lost(self.folder)
             path, row = self._where[key]
             wanted.setdefault(path, []).append((at, row))
         for path, pairs in wanted.items():
             at, rows = np.array(pairs).T
-            part = pq.read_table(path, columns=[column], partitioning=None)[column]
+            try:
+                part = tables.column("vectors", path, column)
+            except TmapError:  # removed or damaged since `known` looked
+                raise _lost(self.folder) from None
             yield at, np.stack(part.take(pa.array(rows)).to_numpy())
 
     def put(
@@ -106,9 +111,17 @@ class VectorStore:
 
     def _look(self, path: Path) -> None:
         try:
-            keys = pq.read_table(path, columns=["key"], partitioning=None)["key"]
-        except (pa.ArrowInvalid, OSError) as fault:
+            keys = tables.column("vectors", path, "key")
+        except TmapError as fault:
             logger.warning("%s is not readable (%s): it is left out", path, fault)
             return
         for row, key in enumerate(keys.to_pylist()):
             self._where.setdefault(key, (path, row))
+
+
+def _lost(folder: Path) -> TmapError:
+    return TmapError(
+        f"Vectors that this job needs are no longer in {folder}; each must be there when "
+        "it is read. Another job or a clean-up removed them. Run the same command again: "
+        "it measures what is missing."
+    )

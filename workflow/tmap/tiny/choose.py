@@ -43,6 +43,7 @@ def choose(
     n_confirm: int,
     estimator: str = "auto",
     seed: int = 0,
+    vectors: np.ndarray | None = None,
 ) -> TinySets:
     """Choose both sets by the item parameters, or by the texts if there is no history.
 
@@ -54,6 +55,8 @@ def choose(
     n_anchors, n_confirm : S of the two sets
     estimator : the card's; only checked here, so that a search does not fail hours later
     seed : of K-means, of the draws within strata and of the division
+    vectors : (n_questions, d), an encoder's, in the order of `questions`, each of length 1;
+        used without a history only. None: latent semantic analysis of the texts
 
     Raises
     ------
@@ -62,7 +65,7 @@ def choose(
     """
     estimators.check_history(estimator, irt is not None)
     if irt is None or irt_notes is None or responses is None:
-        return _from_text(questions, n_anchors, n_confirm, seed)
+        return _from_text(questions, n_anchors, n_confirm, seed, vectors)
     history = histories.from_table(responses)
     _check_same(questions, irt, history)
     tiny, confirm = from_history(
@@ -170,12 +173,20 @@ def _unknown(n_unknown: int) -> str | None:
 
 
 def _from_text(
-    questions: pd.DataFrame, n_anchors: int, n_confirm: int, seed: int
+    questions: pd.DataFrame,
+    n_anchors: int,
+    n_confirm: int,
+    seed: int,
+    vectors: np.ndarray | None,
 ) -> TinySets:
     """K-means on the question texts; nothing is known about their difficulty."""
-    ordered = questions.sort_values("question_id")
+    order = np.argsort(questions["question_id"].to_numpy(dtype=str), kind="stable")
+    ordered = questions.iloc[order]
     check_size(len(ordered), n_anchors, n_confirm)
-    embedding = _embed(ordered["question"].tolist(), seed)
+    if vectors is None:
+        embedding = _embed(ordered["question"].tolist(), seed)
+    else:
+        embedding = vectors[order]
     order = np.random.default_rng(seed).permutation(len(ordered))
     halves = anchors.divide(order, n_anchors, n_confirm, seed)
     ids = ordered["question_id"].to_numpy()

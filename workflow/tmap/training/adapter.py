@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tmap.artifacts.files import make_folder, sync_folder
+
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
@@ -26,7 +28,7 @@ def save(
         on this machine
     state : its weights, if `model` does not have them as they are
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     temporary = folder / f".{os.getpid()}.tmp"
     try:
         # Not "auto": that asks the hub about the base model's vocabulary.
@@ -35,6 +37,7 @@ def save(
         for name in (CONFIG, WEIGHTS):
             _sync(temporary / name)
             os.replace(temporary / name, folder / name)
+        sync_folder(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -51,7 +51,7 @@ def sft_config(
         ddp_find_unused_parameters=False,
         max_steps=steps,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type=_schedule(settings),
+        lr_scheduler_type=schedule(settings),
         warmup_steps=warmup_steps,
         weight_decay=settings.weight_decay,
         optim="adamw_torch",
@@ -109,7 +109,7 @@ def checkpoints_gradients(settings: TrainSection, device: str) -> bool:
     return settings.gradient_checkpointing == "on"
 
 
-def _schedule(settings: TrainSection) -> str:
+def schedule(settings: TrainSection) -> str:
     """Transformers' plain "constant" leaves out the warm-up."""
     if settings.schedule == "constant":
         return "constant_with_warmup"

@@ -69,7 +69,7 @@ def train(
         launch.enter()
     weights = load_to_train(record, place, settings)
     tokenizer = load_tokenizer(record)
-    limit, key = _max_length(weights.model, settings)
+    limit, key = max_length(weights.model, settings)
     rows = encode(Renderer(tokenizer, prompt), chats, limit, key)
     for warning in rows.warnings:
         LOG.warning(warning)
@@ -158,7 +158,7 @@ def prepared(model: Any, args: Any) -> Any:
     )
 
 
-def _max_length(model: Any, settings: TrainSection) -> tuple[int, str]:
+def max_length(model: Any, settings: TrainSection) -> tuple[int, str]:
     """The smaller of the card's `max_length` and the model's context, and its name."""
     config = model.config.get_text_config(decoder=True)
     context = getattr(config, "max_position_embeddings", None)

@@ -11,8 +11,9 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple
 
+from tmap.data.sources import bounds
 from tmap.errors import TmapError
 
 BATCH = 1024
@@ -113,15 +114,16 @@ def _open(path: Path) -> IO[bytes]:
     if packing == ".zst":
         import pyarrow as pa
 
-        packed = pa.input_stream(str(path), compression="zstd")
-        return cast(IO[bytes], io.BufferedReader(packed))
-    if packing == ".gz":
-        return cast(IO[bytes], gzip.open(path, "rb"))
-    if packing == ".bz2":
-        return cast(IO[bytes], bz2.open(path, "rb"))
-    if packing == ".xz":
-        return cast(IO[bytes], lzma.open(path, "rb"))
-    return open(path, "rb")
+        packed: Any = pa.input_stream(str(path), compression="zstd")
+    elif packing == ".gz":
+        packed = gzip.open(path, "rb")
+    elif packing == ".bz2":
+        packed = bz2.open(path, "rb")
+    elif packing == ".xz":
+        packed = lzma.open(path, "rb")
+    else:
+        return open(path, "rb")
+    return io.BufferedReader(bounds.Unpacked(packed, path), 2**16)
 
 
 def _unreadable(path: Path, place: str, fault: Exception) -> TmapError:
@@ -143,10 +145,12 @@ _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
 def _jsonl(path: Path, place: str) -> Iterator[Row]:
     try:
         with _open(path) as handle:
-            for number, line in enumerate(handle):
+            for number, (line, is_long) in enumerate(bounds.lines(handle, b"")):
                 if number == 0:
                     line = line.removeprefix(b"\xef\xbb\xbf")
-                if line.strip():
+                if is_long:
+                    yield Row(number, None, f"a line {bounds.TOO_LONG}")
+                elif line.strip():
                     yield _parse(number, line)
     except _BROKEN as fault:
         raise _unreadable(path, place, fault) from None
@@ -168,7 +172,14 @@ def _parse(number: int, line: bytes) -> Row:
 def _json(path: Path, place: str) -> Iterator[Row]:
     try:
         with _open(path) as handle:
-            values = json.loads(handle.read().decode("utf-8-sig"))
+            data = handle.read(bounds.DOCUMENT + 1)
+            if len(data) > bounds.DOCUMENT:
+                raise TmapError(
+                    f"'{place}' is one JSON document of more than "
+                    f"{bounds.DOCUMENT // 2**30} GiB, which must be in memory at once. "
+                    "Write one object per line, as .jsonl."
+                )
+            values = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as fault:
         raise TmapError(
             f"'{place}' is not one JSON document ({fault}). Fix it, or if it has one "
@@ -193,8 +204,9 @@ def _table(path: Path, place: str) -> Iterator[Row]:
     try:
         with _open(path) as handle:
             text = io.TextIOWrapper(handle, encoding="utf-8-sig", newline="")
-            csv.field_size_limit(2**31 - 1)
-            lines = csv.reader(text, delimiter="\t" if tabs else ",", strict=True)
+            csv.field_size_limit(bounds.LINE)
+            parts = bounds.table_lines(text, place)
+            lines = csv.reader(parts, delimiter="\t" if tabs else ",", strict=True)
             yield from _cells(lines, place)
     except UnicodeDecodeError as fault:
         raise TmapError(
@@ -234,9 +246,23 @@ def _parquet(path: Path, place: str) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     def batches() -> Iterator[Any]:
-        yield from pq.ParquetFile(path).iter_batches(batch_size=BATCH)
+        with pq.ParquetFile(path) as file:
+            names = [
+                field.name for field in file.schema_arrow if bounds.is_text(field.type)
+            ]
+        # A text that is repeated stays in memory once.
+        with pq.ParquetFile(path, read_dictionary=names) as file:
+            for batch in file.iter_batches(batch_size=BATCH):
+                yield from bounds.slices(batch, BATCH)
 
-    return _batches(batches, place, "Parquet")
+    left = bounds.most(path)
+    for row in _batches(batches, place, "Parquet"):
+        weight = bounds.size(row.value)
+        left -= weight
+        if left < 0:
+            raise bounds.grown(path)
+        is_long = weight > bounds.LINE
+        yield Row(row.number, None, f"a row {bounds.TOO_LONG}") if is_long else row
 
 
 def _arrow(path: Path, place: str) -> Iterator[Row]:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from tmap import cards, dag, indicators
 from tmap.artifacts.rules import RULES
 from tmap.cards.judge import JudgeCard
+from tmap.cards.method import MethodCard, SearchSection
+from tmap.groups.fidelity import FAULTS, GROUPS
+from tmap.groups.short_training import MULTIPLES, TRIES
 from tmap.operations.planning import hours
 from tmap.operations.planning.jobs import Job
 from tmap.selection.variants import fraction
@@ -167,8 +170,11 @@ def asked_of(judge: JudgeCard, n: int, read: int, written: int, disk: float) -> 
 
 
 def embedding(job: Job, sizes: Sizes) -> Found:
-    found = Work(passes=sizes.rows, read=sizes.rows * sizes.row_tokens)
-    found.disk = 4.0 * 4096 * sizes.rows
+    n, tokens = sizes.rows, sizes.row_tokens
+    if job.rule == "embed_questions":
+        n, tokens = sizes.reward, sizes.question_tokens
+    found = Work(passes=n, read=n * tokens)
+    found.disk = 4.0 * 4096 * n
     return found, job.names["encoder"], 0
 
 
@@ -205,19 +211,52 @@ def searching(job: Job, sizes: Sizes) -> Found:
     s = questions_of(job.names["dataset"], job.names["method"], sizes)
     prefix, model = how.search.n_shots * sizes.row_tokens, job.names["model"]
     m = how.search.n_groups
-    if how.search.groups and job.rule == "search_groups":
-        per_group = min(how.search.groups.per_group, sizes.reward)
-        n_groups = math.ceil(how.search.groups.n_answers / per_group)
-        # Every answer has a prompt of its own, and all are computed together.
-        found, steps = asking(model, 1, n_groups, per_group, prefix, sizes, job)
-        found.read += n_groups * (per_group - 1) * prefix
-        n = 3  # weights, values and uniform weights are confirmed
-        confirmed, more = asking(model, n, m, s, prefix, sizes, job)
-        found.add(confirmed)
-        return found, model, steps + more
+    if how.search.groups and job.rule in ("search_groups", "compare_probes"):
+        found, steps = probing(how, s, sizes, job)
+        return found, model, steps
     n += how.search.confirm_top + 1
     found, steps = asking(model, n, m, s, prefix, sizes, job)
     return found, model, steps
+
+
+def probing(how: MethodCard, s: int, sizes: Sizes, job: Job) -> tuple[Work, float]:
+    """Groups of rows, each measured by the method's probe; `auto` counts as `sft`.
+
+    Shown rows: every answer has a prompt of its own, and all are computed together.
+    Trained rows: each group is trained on and then answers the tiny set.
+    """
+    search, model = how.search, job.names["model"]
+    assert search.groups
+    prefix = search.n_shots * sizes.row_tokens
+    if job.rule == "compare_probes":
+        times = 1 + len(FAULTS)
+        shown = times * (GROUPS["icl"] + GROUPS["icl_logprob"])
+        found, steps = asking(model, 1, shown, 1, prefix, sizes, job)
+        trained, more = short_trainings(search, times * GROUPS["sft"], s, sizes, job)
+        found.add(trained)
+        return found, steps + more
+    confirmed = 3  # weights, values and uniform weights
+    if search.probe in ("sft", "auto"):
+        n = search.sft.n_groups + confirmed * search.n_groups
+        n += len(MULTIPLES) * TRIES if search.sft.learning_rate is None else 0
+        return short_trainings(search, n, s, sizes, job)
+    per_group = min(search.groups.per_group, sizes.reward)
+    n_groups = math.ceil(search.groups.n_answers / per_group)
+    found, steps = asking(model, 1, n_groups, per_group, prefix, sizes, job)
+    found.read += n_groups * (per_group - 1) * prefix
+    checked, more = asking(model, confirmed, search.n_groups, s, prefix, sizes, job)
+    found.add(checked)
+    return found, steps + more
+
+
+def short_trainings(
+    search: SearchSection, n: int, s: int, sizes: Sizes, job: Job
+) -> tuple[Work, float]:
+    """n short trainings, each of which reads the s right answers."""
+    found, _ = asking(job.names["model"], n, 1, s, 0, sizes, job)
+    found.written = 0  # answers are scored, not written
+    found.trained = n * search.sft.rows * sizes.row_tokens * search.sft.epochs
+    return found, 0
 
 
 def training(job: Job, sizes: Sizes) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -83,10 +84,12 @@ def counts(option: str, said: Sequence[str]) -> dict[str, int]:
     found = {}
     for text in said:
         dataset, _, number = text.rpartition("=")
-        if not number.isdecimal() or int(number) < 1:
+        if not re.fullmatch("[0-9]{1,15}", number) or int(number) < 1:
+            shown = text if len(text) <= 60 else f"{text[:40]}...{text[-15:]}"
             raise TmapError(
-                f"{option} '{text}' is not a number. Give a whole number above 0, such as "
-                f"{option} 7473, or for one dataset {option} gsm8k=7473."
+                f"{option} '{' '.join(shown.split())}' is not a number. Give a whole "
+                f"number above 0, such as {option} 7473, or for one dataset {option} "
+                "gsm8k=7473."
             )
         if dataset:
             cards.load("datasets", dataset)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from tmap import dag
-from tmap.artifacts.files import read_json
+from tmap.artifacts.files import read_document
 from tmap.artifacts.rules import base
 from tmap.cards.model import ModelCard
 from tmap.operations.planning.jobs import Job
@@ -49,7 +49,7 @@ def parameters(model: str, card: ModelCard) -> float | None:
     """Parameters of the fetched model; before that, from its hub name (`8B`); else None."""
     record = Path(dag.data.model_file(model))
     if record.is_file():
-        return read_json(record)["n_parameters"]
+        return read_document("model", record).get("n_parameters")
     said = re.search(
         r"(?<![\d.])(\d+(?:\.\d+)?)b(?![a-z])", (card.source.hub or "").lower()
     )

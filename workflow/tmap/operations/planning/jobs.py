@@ -48,6 +48,6 @@ def parse(text: str) -> list[Job]:
         if not head:
             continue
         line = re.search(r"^ +wildcards: (.*)$", block, re.M)
-        pairs = (pair.split("=", 1) for pair in line[1].split(", ")) if line else ()
-        found.append(Job(head[1], {name: value for name, value in pairs}))
+        pairs = (pair.partition("=") for pair in line[1].split(", ")) if line else ()
+        found.append(Job(head[1], {name: value for name, _, value in pairs}))
     return found

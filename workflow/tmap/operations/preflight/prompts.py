@@ -108,11 +108,17 @@ def notes(found: RowFindings | None) -> list[str]:
     ]
 
 
-def _rendered(what: str, sample_id: str, row: Row, tokenizer: Any) -> Rendered:
-    pieces = []
+def pieces(row: Row, tokenizer: Any) -> list[Piece]:
+    """A row cut where the loss begins and ends, each stretch as text."""
+    found = []
     pairs = zip(row.input_ids, row.labels, strict=True)
     for trained, group in groupby(pairs, lambda pair: pair[1] != IGNORED):
         ids = [number for number, _ in group]
         text = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-        pieces.append(Piece(text, len(ids), trained))
-    return Rendered(what, sample_id, len(row.input_ids), row.n_loss_tokens, pieces)
+        found.append(Piece(text, len(ids), trained))
+    return found
+
+
+def _rendered(what: str, sample_id: str, row: Row, tokenizer: Any) -> Rendered:
+    stretches = pieces(row, tokenizer)
+    return Rendered(what, sample_id, len(row.input_ids), row.n_loss_tokens, stretches)

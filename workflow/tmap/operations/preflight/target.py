@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tmap.cards.model import ModelCard, ModelSource, TrainSection
-from tmap.data import checkpoint, models
+from tmap.data import checkpoint, gguf, models
 from tmap.data.sources import hub
 from tmap.engines.weights import load_tokenizer
 from tmap.errors import TmapError
@@ -73,12 +73,17 @@ def look(card: ModelCard) -> ModelFindings:
         As in `fetch_model`: incomplete, pickles only, gated, unreachable or too large.
     """
     source = card.source
-    place = source.path or source.hub or ""
-    if source.path is not None:
-        folder = models.existing(source.path)
-        size = models.measure(models.check_folder(folder, place), folder, place)
-    else:
+    if source.hub is not None and source.gguf is None:
+        place = source.hub
         folder, size = _from_hub(source, place)
+    else:
+        folder, _, place, file = models.locate(source)
+        if file is not None:
+            folder, about = gguf.small(file, place)
+            n = about["n_parameters"]
+            size = {"n_parameters": n, "size_bytes": n * gguf.WIDTH}
+        else:
+            size = models.measure(models.check_folder(folder, place), folder, place)
     config = _config(folder, place, source.trust_remote_code)
     n_parameters = size.get("n_parameters")
     return ModelFindings(
@@ -217,7 +222,7 @@ def _from_hub(source: ModelSource, name: str) -> tuple[Path, dict[str, Any]]:
             info = HfApi().model_info(
                 name, revision=source.revision, files_metadata=True
             )
-            models.check_files(name, info, source.trust_remote_code)
+            models.check_files(name, info, source)
             folder = snapshot_download(name, revision=info.sha, **how)
         checkpoint.check_config(Path(folder), name)
     except hub.Unreachable as unreachable:

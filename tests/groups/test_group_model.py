@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
-from tmap.search import group_model
-from tmap.search.group_model import Data
+from tmap.groups import group_model
+from tmap.groups.group_model import Data
 
 
 def world(beta, n_groups=400, seed=0, n_shots=3, noise=0.0):

@@ -121,6 +121,16 @@ def fit(data: Data, signed: bool, penalty: float | None = None) -> Fit:
     )
 
 
+def line(
+    data: Data, signed: bool, penalty: float
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What a fit predicts, without its errors: (n, K) mean columns -> (n,) accuracy."""
+    x, y = data.centred
+    beta = _solve(x, y, penalty, signed)
+    mean, centre = data.y.mean(), data.x.mean(axis=0)
+    return lambda x: np.asarray(mean + (x - centre) @ beta)
+
+
 def _solve(x: np.ndarray, y: np.ndarray, penalty: float, signed: bool) -> np.ndarray:
     k = x.shape[1]
     ridge = (max(penalty, 1e-9) * len(x)) ** 0.5
@@ -164,7 +174,7 @@ def held_out(data: Data, fitted: Callable[[Data], Callable]) -> np.ndarray:
 
 def _chosen_penalty(data: Data, signed: bool) -> float:
     def error(p: float) -> np.ndarray:
-        return (data.y - held_out(data, lambda d: fit(d, signed, p).predict)) ** 2
+        return (data.y - held_out(data, lambda d: line(d, signed, p))) ** 2
 
     errors = {p: error(p) for p in PENALTIES}
     best = min(PENALTIES, key=lambda p: (float(errors[p].mean()), p))
@@ -196,7 +206,7 @@ class Skill:
 
 def skill(data: Data, signed: bool, penalty: float, seed: int) -> Skill:
     """Held-out skill of the line, and a permutation test of the whole fit."""
-    predicted = held_out(data, lambda d: fit(d, signed, penalty).predict)
+    predicted = held_out(data, lambda d: line(d, signed, penalty))
     r2, interval = explained(data, predicted, seed)
     rng = np.random.default_rng([seed, 2])
     x, y = data.centred
@@ -277,7 +287,8 @@ def about(
     return {
         "indicators": names,
         "n_groups": len(data.y),
-        "accuracy": found.mean,
+        "mean": found.mean,
+        "mean_columns": found.centre.tolist(),
         "coefficients": found.beta.tolist(),
         "unbounded": found.free.tolist(),
         "unbounded_interval": coefficient_intervals(found, len(data.y)).tolist(),

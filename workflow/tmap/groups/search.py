@@ -1,7 +1,7 @@
 """A search that asks groups of rows and learns from every answer.
 
-Each round asks groups (`tmap.search.design`), fits the group model to all answers so far
-(`tmap.search.group_model`), and stops where little is left to gain. Weights, row values
+Each round asks groups (`tmap.groups.design`), fits the group model to all answers so far
+(`tmap.groups.group_model`), and stops where little is left to gain. Weights, row values
 and uniform weights are then confirmed on questions that the search never used. Where the
 columns know nothing of the answers, the search abstains: its weights are uniform.
 
@@ -23,20 +23,20 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from tmap.artifacts import files, provenance, tables
-from tmap.cards.method import SearchSection
 from tmap.errors import TmapError
-from tmap.search import group_model, posterior, value_model
+from tmap.groups import group_model, value_model
+from tmap.groups.design import Design
+from tmap.groups.group_model import Data, Fit
+from tmap.groups.probe import Group, Probe
+from tmap.search import posterior
 from tmap.search.demonstrations import Candidates
-from tmap.search.design import Design
-from tmap.search.group_model import Data, Fit
 from tmap.search.ledger import short_digest
-from tmap.search.outcome import Evaluation
-from tmap.search.probe import FewShot, Group
+from tmap.search.outcome import Evaluation, confirmed, timing
 from tmap.selection import ranking
 
 logger = logging.getLogger(__name__)
-#: Draws of the coefficients behind the expected gain.
-N_DRAWS = 200
+#: Draws of the coefficients behind the expected gain of going on.
+GAIN_DRAWS = 200
 
 
 @dataclass
@@ -46,17 +46,17 @@ class Asked:
     Attributes
     ----------
     rounds : round of each group
-    correct : (q,) answers of each group
+    answers : (q,) numbers of each group, by the probe
     """
 
     groups: list[Group] = field(default_factory=list)
     rounds: list[int] = field(default_factory=list)
-    correct: list[np.ndarray] = field(default_factory=list)
+    answers: list[np.ndarray] = field(default_factory=list)
 
     def data(self, matrix: np.ndarray) -> Data:
         rows = np.array([group.rows for group in self.groups])
-        answers = np.array([marks.mean() for marks in self.correct])
-        return Data(matrix[rows].mean(axis=1), answers)
+        measured = np.array([values.mean() for values in self.answers])
+        return Data(matrix[rows].mean(axis=1), measured)
 
 
 @dataclass(frozen=True)
@@ -90,26 +90,23 @@ class Search:
 
     Parameters
     ----------
-    candidates : the pool and its columns
+    candidates : the pool and its columns; `search.groups` of its card is set
     probe : answers to questions after groups
-    how, bounds : of the method card; `how.groups` is set
-    n_selected : M
+    bounds : of the weights
     seed : of groups, draws and trees
     """
 
     def __init__(
         self,
         candidates: Candidates,
-        probe: FewShot,
-        how: SearchSection,
+        probe: Probe,
         bounds: tuple[float, float],
-        n_selected: int,
         seed: int,
     ) -> None:
+        how = candidates.search
         assert how.groups is not None
-        self.candidates, self.probe, self.how = candidates, probe, how
+        self.candidates, self.probe = candidates, probe
         self.budget, self.bounds, self.seed = how.groups, bounds, seed
-        self.n_selected = n_selected
         self.matrix = candidates.features.matrix
         self.names = list(candidates.features.names)
         self.signed = bounds[0] < 0
@@ -117,13 +114,13 @@ class Search:
         self.trace: list[dict[str, Any]] = []
         self.times: list[dict[str, Any]] = []
         self.rng = np.random.default_rng([seed, 1])
+        n_questions = len(probe.questions)
+        per_group = min(self.budget.per_group, n_questions)
+        self.total = max(8, self.budget.n_answers // per_group)
+        if probe.name == "sft":  # a training is asked everything
+            per_group, self.total = n_questions, how.sft.n_groups
         self.design = Design(
-            self.matrix,
-            candidates.rows,
-            how.n_shots,
-            len(probe.questions),
-            min(self.budget.per_group, len(probe.questions)),
-            seed,
+            self.matrix, candidates.rows, how.n_shots, n_questions, per_group, seed
         )
 
     def run(self, key: str) -> tuple[Fit, float]:
@@ -133,8 +130,8 @@ class Search:
         ----------
         key : names this search in the ledger
         """
-        total = max(8, self.budget.n_answers // self.design.per_group)
-        sizes = np.diff(np.linspace(0, total, self.budget.rounds + 1).astype(int))
+        rounds = min(self.budget.rounds, self.total)
+        sizes = np.diff(np.linspace(0, self.total, rounds + 1).astype(int))
         found, lacks, drawn = None, 0.0, np.empty((0, 0))
         last = time.monotonic()
         for number, size in enumerate(sizes.tolist()):
@@ -145,19 +142,17 @@ class Search:
                 groups = self.design.dividing(size, first, second)
             self._check_replay(key, number, groups)
             thinking = time.monotonic() - last
-            correct = self.probe.ask(groups)
+            measured = self.probe.ask(groups)
             last = time.monotonic()
             self.asked.groups += groups
             self.asked.rounds += [number] * len(groups)
-            self.asked.correct += list(correct)
-            with threadpool_limits(
-                1
-            ):  # another number of threads may round differently
+            self.asked.answers += list(measured)
+            with threadpool_limits(1):  # another number may round differently
                 data = self.asked.data(self.matrix)
                 found = group_model.fit(data, self.signed)
-                drawn = found.draws(N_DRAWS, self.signed, self.rng)
+                drawn = found.draws(GAIN_DRAWS, self.signed, self.rng)
                 lacks = group_model.regret(found, drawn, self.matrix, self.select)
-            self._record(number, correct, groups, found, lacks, thinking, total)
+            self._record(number, measured, groups, found, lacks, thinking)
             if lacks < self.budget.stop_below:
                 break
         assert found is not None
@@ -166,13 +161,11 @@ class Search:
     def select(self, weights: np.ndarray) -> np.ndarray:
         """(M,) row numbers that (K,) weights would select."""
         score = ranking.scores(self.matrix, weights)
-        return ranking.top(score, self.candidates.ties, self.n_selected)
+        return ranking.top(score, self.candidates.ties, self.candidates.n_selected)
 
     def _check_replay(self, key: str, number: int, groups: list[Group]) -> None:
-        ledger, said = (
-            self.probe.ledger,
-            short_digest([list(map(list, g)) for g in groups]),
-        )
+        ledger = self.probe.ledger
+        said = short_digest([list(map(list, group)) for group in groups])
         known = ledger.proposals.get(key, {}).get(number)
         if known is None:
             if key not in ledger.searches:
@@ -192,51 +185,46 @@ class Search:
     def _record(
         self,
         number: int,
-        correct: np.ndarray,
+        measured: np.ndarray,
         groups: list[Group],
         found: Fit,
         lacks: float,
         thinking: float,
-        total: int,
     ) -> None:
-        accuracy = correct.mean(axis=1)
-        spread = accuracy.std(ddof=1) / len(accuracy) ** 0.5
+        means = measured.mean(axis=1)
+        spread = means.std(ddof=1) / len(means) ** 0.5
         self.trace.append(
             {
                 "iteration": number,
                 "weights": group_model.scaled(found.beta, self.bounds),
-                "reward": float(accuracy.mean()),
+                "reward": float(means.mean()),
                 "reward_se_items": float("nan"),
                 "reward_se_groups": float(spread),
-                "group_accuracy": accuracy,
+                "group_accuracy": means,
                 "exemplars": self.candidates.ids(np.array([g.rows for g in groups])),
                 "raced": False,
             }
         )
-        probe, spent = self.probe, self.probe.spent
-        in_engine = spent.prefill_seconds + spent.decode_seconds
+        probe = self.probe
         self.times.append(
-            {
-                "iteration": number,
-                "reward_seconds": probe.seconds,
-                "prefill_seconds": spent.prefill_seconds,
-                "decode_seconds": spent.decode_seconds,
-                "score_seconds": max(0.0, probe.seconds - in_engine),
-                "floor_seconds": spent.floor_seconds if in_engine else 0.0,
-                "prompt_tokens": spent.prompt_tokens,
-                "optimizer_seconds": thinking,
-                "new_tokens": probe.new_tokens,
-                "ledger_hits": probe.hits,
-            }
+            timing(
+                number,
+                probe.seconds,
+                probe.spent,
+                thinking,
+                probe.new_tokens,
+                probe.hits,
+            )
         )
         logger.info(
-            "round %d: %d of %d groups asked, accuracy %.3f, a better selection may gain "
-            "%.1f points, %.1fs",
+            "round %d: %d of %d groups asked, mean %.3f %s, a better selection may gain "
+            "%.4f, %.1fs",
             number + 1,
             len(self.asked.groups),
-            total,
-            accuracy.mean(),
-            100 * lacks,
+            self.total,
+            means.mean(),
+            probe.unit,
+            lacks,
             probe.seconds,
         )
 
@@ -252,7 +240,7 @@ class Search:
                     questions[list(group.questions)].tolist()
                     for group in self.asked.groups
                 ],
-                "is_correct": [marks.tolist() for marks in self.asked.correct],
+                "answers": [values.tolist() for values in self.asked.answers],
                 "expected": found.predict(self.asked.data(self.matrix).x),
             }
         )
@@ -290,13 +278,17 @@ def learn(
     interval = group_model.relative_intervals(drawn, relative) if learns else None
     if not worth.learns:
         values = matrix.mean(axis=1)
-    confirmed = [
-        _confirmed("weights", ranking.scores(matrix, weights), confirm),
-        _confirmed("value", values, confirm),
-        _confirmed("uniform", ranking.scores(matrix, uniform), confirm),
+    rankings = {
+        "weights": ranking.scores(matrix, weights),
+        "value": values,
+        "uniform": ranking.scores(matrix, uniform),
+    }
+    checked = [
+        confirmed(name, confirm(score).outcome) for name, score in rankings.items()
     ]
-    warnings = [*notes["warnings"], *_doubts(known, worth, learns)]
-    for warning in warnings[len(notes["warnings"]) :]:
+    reacts = notes["probe"].get("compared")
+    poor = [*search.probe.warnings(), *_doubts(known, worth, learns, reacts)]
+    for warning in poor:
         logger.warning(warning)
     summary = {
         "indicators": names,
@@ -305,16 +297,16 @@ def learn(
         "interval": None if interval is None else interval.tolist(),
         "abstains": not learns,
         "iteration": None,
-        "reward": confirmed[0]["reward"],
+        "reward": checked[0]["reward"],
         "reward_search": None,
-        "uniform_reward": confirmed[-1]["reward"],
-        "confirm": confirmed,
+        "uniform_reward": checked[-1]["reward"],
+        "confirm": checked,
         "n_evaluations": len(search.asked.groups),
         "groups": group_model.about(names, found, known, data, lacks),
         "value": worth.about() | {"partial_dependence": curves},
         **notes,
-        "warnings": warnings,
-        "new_tokens": _tokens(search),
+        "warnings": [*notes["warnings"], *poor],
+        "new_tokens": search.probe.n_tokens,
     }
     ids = search.candidates.pool["sample_id"].to_numpy()
     return Result(
@@ -326,30 +318,18 @@ def learn(
     )
 
 
-def _confirmed(
-    name: str, score: np.ndarray, confirm: Callable[[np.ndarray], Evaluation]
-) -> dict[str, Any]:
-    outcome = confirm(score).outcome
-    logger.info("confirm %s: reward %.4f", name, outcome.reward)
-    error = outcome.se_groups
-    return {
-        "name": name,
-        "reward": outcome.reward,
-        "se_items": outcome.se_items,
-        "se_groups": None if np.isnan(error) else error,
-    }
-
-
 def _doubts(
-    known: group_model.Skill, worth: value_model.Skill, learns: bool
+    known: group_model.Skill,
+    worth: value_model.Skill,
+    learns: bool,
+    compared: dict[str, Any] | None,
 ) -> list[str]:
     found = []
     if not learns:
         found.append(
             f"the columns do not predict which groups answer better (p {known.p:.2f}, "
             f"held-out R2 {known.r2:.3f}), so the search abstains: its weights are equal, "
-            "as in method uniform; ask more (search: groups: n_answers) or bring columns "
-            "that see what matters"
+            f"as in method uniform; {_advice(compared)}"
         )
     if not worth.learns:
         found.append(
@@ -359,10 +339,17 @@ def _doubts(
     return found
 
 
-def _tokens(search: Search) -> int | None:
-    """Tokens behind all answers; None where options are scored and nothing is written."""
-    if search.probe.marking.is_choice:
-        return None
-    known = search.probe.ledger.answers
-    keys = {search.probe.key(group) for group in search.asked.groups}
-    return sum(known[key]["new_tokens"] for key in sorted(keys))
+def _advice(compared: dict[str, Any] | None) -> str:
+    more = "ask more (search: groups: n_answers) or bring columns that see what matters"
+    if compared is None:
+        return more
+    name = compared["chosen"]
+    faults = compared["probes"][name]["faults"]
+    seen = [fault for fault, found in faults.items() if found["sees"]]
+    if not seen:
+        return f"probe {name} reacts to no planted fault either; try another probe"
+    told = ", ".join(f"{fault} (t {faults[fault]['t']:.1f})" for fault in seen)
+    return (
+        f"its probe {name} does react to planted faults: {told}; so it is the columns "
+        "that do not know: bring others that see what matters"
+    )

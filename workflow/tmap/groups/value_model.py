@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
 
-from tmap.search.group_model import Data, explained, held_out
+from tmap.groups.group_model import Data, explained, held_out
 
 N_TREES, LEAF = 500, 20
 #: Points of a partial dependence curve, and rows that it is a mean over.

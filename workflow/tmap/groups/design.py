@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tmap.search.probe import Group
+from tmap.groups.probe import Group
 
 #: Groups that are sorted along one direction.
 BLOCK = 24

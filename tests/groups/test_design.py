@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tmap.search.design import Deck, Design
+from tmap.groups.design import Deck, Design
 
 
 def design(n=300, k=4, rows=None, per_group=1, seed=0):

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 from tmap import cards, dag
 from tmap.cards.method import GroupsSection, MethodCard
 from tmap.errors import TmapError
-from tmap.search import group_model, value_model
+from tmap.groups import group_model, value_model
 from toy_groups import K, M, N, learn, make, matrix, write
 
 
@@ -86,7 +86,7 @@ def test_several_questions_behind_each_group_cost_as_many_answers(tokenizer, tmp
     search, lm = make(tmp_path, tokenizer, budget=budget)
     search.run("key")
     assert (len(search.asked.groups), lm.n_asked) == (60, 240)
-    assert {marks.shape for marks in search.asked.correct} == {(4,)}
+    assert {marks.shape for marks in search.asked.answers} == {(4,)}
 
 
 def test_a_search_killed_at_ten_points_ends_with_the_same_bytes(tokenizer, tmp_path):
@@ -129,6 +129,7 @@ def test_another_seed_asks_other_groups(tokenizer, tmp_path):
     assert one.asked.groups != two.asked.groups
 
 
+PROBED = ["tmap_sft", "tmap_logprob", "tmap_auto"]
 GROUPS = {"weights": "learned", "indicators": ["ifd"], "search": {"groups": {}}}
 
 
@@ -157,6 +158,31 @@ def test_methods_are_told_apart_by_what_they_ask():
     assert dag.methods.searched(names) == ["tmap", "tmap_groups"]
     assert dag.methods.asking_weights(names) == ["tmap"]
     assert dag.methods.asking_groups(names) == ["tmap_groups"]
+
+
+def test_probes_read_what_they_need():
+    names = {m: cards.load("methods", m).search.probe for m in PROBED}
+    assert names == {
+        "tmap_sft": "sft",
+        "tmap_logprob": "icl_logprob",
+        "tmap_auto": "auto",
+    }
+    assert dag.methods.choosing_a_probe([*PROBED, "tmap_groups"]) == ["tmap_auto"]
+    targets = ["results/gsm8k/targets.parquet"]
+    assert all(dag.groups.targets_file("gsm8k", m) == targets for m in PROBED)
+    assert dag.groups.targets_file("gsm8k", "tmap_groups") == []
+    place = ("gsm8k", "llama3", "tmap_auto", "0")
+    assert dag.groups.probes_file(*place) == [
+        "results/gsm8k/llama3/tmap_auto/s0/probes.json"
+    ]
+    assert dag.groups.probes_file("gsm8k", "llama3", "tmap_sft", "0") == []
+
+
+def test_only_a_probe_that_trains_depends_on_the_training_section():
+    names = {"dataset": "gsm8k", "model": "llama3"}
+    assert "train" in dag.params.search_groups(**names, method="tmap_sft")
+    assert "train" not in dag.params.search_groups(**names, method="tmap_logprob")
+    assert "train" not in dag.params.search_groups(**names, method="tmap_groups")
 
 
 def test_values_come_from_the_search_that_is_borrowed_from():

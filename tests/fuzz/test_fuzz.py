@@ -1,0 +1,65 @@
+"""No parser of foreign text ends in a traceback, whatever it is given.
+
+`python benchmarks/fuzz.py --seconds 3600` looks further; what it finds becomes a case here.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+import fuzzing
+
+NAMES = sorted(fuzzing.targets())
+#: (parser, input) that crashed once.
+FOUND = [
+    ("counts", b"1" * 5000),
+    ("counts", "٣".encode()),
+    ("logs", b"rule fit_irt:\n    wildcards: dataset\n"),
+    ("recording", b'{"request": {"prompt": "q"}, "reply": {"tokens": 5}}'),
+    ("attempts", b"[{}]"),
+    ("attempts", b'{"run": ""}'),
+    ("attempts", b"["),
+    ("ledger", b'{"type": "party"}\n'),
+    ("document", b"[" * 100_000),
+    ("served", b"[" * 200_000),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_parser_reads_its_seeds(name, tmp_path):
+    parse, seeds = fuzzing.targets()[name]
+    for seed in seeds:
+        (tmp_path / "seed").write_bytes(seed)
+        assert fuzzing.crash(parse, tmp_path / "seed") is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_mutated_inputs_end_in_a_value_or_a_sentence(name, tmp_path, caplog):
+    caplog.set_level("CRITICAL")
+    parse, seeds = fuzzing.targets()[name]
+    dice, path = random.Random(f"ci {name}"), tmp_path / "input"
+    for _ in range(25):
+        data = fuzzing.mutated(dice, seeds)
+        path.write_bytes(data)
+        assert (name, fuzzing.crash(parse, path), data) == (name, None, data)
+
+
+@pytest.mark.parametrize(("name", "data"), FOUND)
+def test_what_crashed_once_is_a_value_or_a_sentence(name, data, tmp_path):
+    (tmp_path / "input").write_bytes(data)
+
+    assert fuzzing.crash(fuzzing.targets()[name][0], tmp_path / "input") is None
+
+
+def test_a_parser_that_fails_is_noticed(tmp_path):
+    def broken(path):
+        raise RecursionError(path)
+
+    (tmp_path / "input").write_bytes(b"x")
+
+    kind, where = fuzzing.crash(broken, tmp_path / "input")
+
+    assert kind == "RecursionError"
+    assert where.startswith("test_fuzz.py:")
