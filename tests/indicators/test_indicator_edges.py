@@ -179,7 +179,8 @@ def test_a_tokenizer_without_bos_begins_with_the_prompt(without_bos, name):
     prompt, ids = ids_of(scorer, "Why?", "So it is.")
     text = scorer.renderer.tokenizer.decode(prompt)
 
-    found = score(name, a_pool(("Why?", "So it is.")), scorer)
+    how = {"template": True} if name == "ifd" else {}
+    found = score(name, a_pool(("Why?", "So it is.")), scorer, **how)
 
     assert text == "Question: Why?\nAnswer:"
     given = own_loss(without_bos, prompt, ids)
