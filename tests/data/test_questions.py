@@ -429,3 +429,72 @@ def test_real_musr_stories_are_put_before_their_questions(shared):
     assert len(found) == 30
     assert found["question"].str.endswith("?").all()
     assert (found["question"].str.len() > 1000).all()
+
+
+ASKED = {"question": "1+1?", "answer": "2"}
+CHOSEN = {"question": "Which?", "choices": ["a", "b"], "answerKey": "A"}
+#: Row, task, the card's columns, and what is reported.
+LEFT = {
+    "nothing": (ASKED, "generation", {}, {}),
+    "a topic": ({**ASKED, "topic": "sums"}, "generation", {}, {"topic": 1}),
+    "two columns": ({**ASKED, "a": 1, "b": "x"}, "generation", {}, {"a": 1, "b": 1}),
+    "an empty one": ({**ASKED, "topic": " "}, "generation", {}, {}),
+    "nulls": ({**ASKED, "topic": None, "more": [None]}, "generation", {}, {}),
+    "zero and false": (
+        {**ASKED, "a": 0, "b": False},
+        "generation",
+        {},
+        {"a": 1, "b": 1},
+    ),
+    "an id that the card names": ({**ASKED, "id": 7}, "generation", {"id": "id"}, {}),
+    "an id that it does not name": ({**ASKED, "id": 7}, "generation", {}, {"id": 1}),
+    "a worked answer that it names": (
+        {**ASKED, "why": "so"},
+        "generation",
+        {"answer": "why"},
+        {},
+    ),
+    "a subtask that it names": (
+        {**ASKED, "part": "x"},
+        "generation",
+        {"subtask": "part"},
+        {},
+    ),
+    "an explanation of a choice": (
+        {**CHOSEN, "why": "x"},
+        "multiple_choice",
+        {},
+        {"why": 1},
+    ),
+    "several columns of choices": (
+        {"question": "Which?", "A": "x", "B": "y", "answer": "A", "C": "z"},
+        "multiple_choice",
+        {"choices": "A, B", "gold": "answer"},
+        {"C": 1},
+    ),
+    "a context that is read": (
+        {**ASKED, "text": "t"},
+        "generation",
+        {"context": "text"},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_no_column_of_a_question_is_left_out_without_a_word(tmp_path, caplog, name):
+    row, task, columns, expected = LEFT[name]
+    path = tmp_path / "q.jsonl"
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    with caplog.at_level("INFO"):
+        found = questions.read(
+            "mine",
+            QuestionSource(path=str(path), columns=columns),
+            task=task,
+            reader="option" if task == "multiple_choice" else "number",
+            protocol="paper",
+            reward_share=0.5,
+            ngram=13,
+        )
+    assert found.notes["not_read"] == expected
+    assert all(f"{column} (1)" in caplog.text for column in expected)

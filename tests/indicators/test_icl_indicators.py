@@ -357,6 +357,27 @@ def test_original_mode_begins_again_where_the_other_half_ends():
     assert [len(batch.queries) for batch in few] == [2, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("n", "n_queries", "places"),
+    [
+        (14, 3, [[0, 1, 2], [3, 4, 5], [6], [0, 1, 2], [3, 4, 5], [6], [0, 1, 2]]),
+        (8, 4, [[0, 1, 2, 3]] * 4),
+        (8, 3, [[0, 1, 2], [3], [0, 1, 2], [3]]),
+        (8, 9, [[0, 1, 2, 3]] * 4),
+        (6, 2, [[0, 1], [2], [0, 1]]),
+        (6, 1, [[0], [1], [2]]),
+    ],
+)
+def test_original_mode_asks_a_short_last_batch_and_starts_again(n, n_queries, places):
+    """As the published code, whose loader keeps a last batch that is not full."""
+    how = {"n_demos": 1, "n_queries": n_queries, "rounds": 1, "seed": 42}
+    batches = whisper.deal_original(n, **how)[: n // 2]
+    other = sorted(set(range(n)) - {int(b.demos[0]) for b in batches})
+    assert [b.queries.tolist() for b in batches] == [
+        [other[place] for place in some] for some in places
+    ]
+
+
 @pytest.mark.parametrize("deal", [whisper.deal_paper, whisper.deal_original])
 @pytest.mark.parametrize("n", [0, 1])
 def test_a_lone_sample_makes_no_batch(deal, n):

@@ -118,7 +118,8 @@ def test_an_odd_answer_has_the_perplexity_that_transformers_finds(
 def test_an_odd_answer_has_the_ifd_that_transformers_finds(
     scorer, tiny_llama, answer, variant
 ):
-    found = score("ifd", a_pool(("Why?", answer)), scorer, variant=variant)
+    how = {"variant": variant, "template": True}
+    found = score("ifd", a_pool(("Why?", answer)), scorer, **how)
 
     prompt, ids = ids_of(scorer, "Why?", answer)
     given, alone = own_loss(tiny_llama, prompt, ids), own_loss(tiny_llama, [], ids)
@@ -132,14 +133,14 @@ def test_ifd_without_template_is_instruction_input_line_break_response(
     pool = a_pool(("Add.", "3 + 4 = 7"))
     pool["input"] = "3 and 4"
 
-    found = score("ifd", pool, scorer, template=False)
+    found = score("ifd", pool, scorer)
 
     encode = scorer.renderer.tokenizer.encode
-    prompt = encode("Add.\n\n3 and 4\n", add_special_tokens=False)
+    prompt = encode("Add.\n3 and 4\n", add_special_tokens=False)
     ids = encode("3 + 4 = 7", add_special_tokens=False)
     given, alone = own_loss(tiny_llama, prompt, ids), own_loss(tiny_llama, [], ids)
     assert_allclose(found.score, [math.exp(given - alone)], rtol=1e-5)
-    assert found.score != score("ifd", pool, scorer).score
+    assert found.score != score("ifd", pool, scorer, template=True).score
 
 
 @pytest.mark.parametrize("name", ["perplexity", "ifd"])
@@ -178,7 +179,8 @@ def test_a_tokenizer_without_bos_begins_with_the_prompt(without_bos, name):
     prompt, ids = ids_of(scorer, "Why?", "So it is.")
     text = scorer.renderer.tokenizer.decode(prompt)
 
-    found = score(name, a_pool(("Why?", "So it is.")), scorer)
+    how = {"template": True} if name == "ifd" else {}
+    found = score(name, a_pool(("Why?", "So it is.")), scorer, **how)
 
     assert text == "Question: Why?\nAnswer:"
     given = own_loss(without_bos, prompt, ids)

@@ -412,7 +412,7 @@ def test_ifd_equals_transformers_own_losses(pool, scorer, tiny_llama, alone):
     prompt, answer = prompt_and_answer(tiny_llama, *ROWS[1][1:3])
     bare = [1] if alone == "bos" else []  # id 1 is <bos>
 
-    scores = indicators.get("ifd")(pool, scorer, alone=alone)
+    scores = indicators.get("ifd")(pool, scorer, alone=alone, template=True)
 
     c = hugging_face_loss(tiny_llama, prompt, answer)
     a = hugging_face_loss(tiny_llama, bare, answer)

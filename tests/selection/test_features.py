@@ -171,3 +171,47 @@ def test_ranks_do_not_depend_on_the_unit(values):
         features.normalised(values, "rank"),
         features.normalised(np.sign(values) * np.abs(values) ** 3, "rank"),
     )
+
+
+#: Scores, and the row that leaves the others no range; None: they have one.
+FLATTENED = {
+    "one far above": ([1, 2, 3, 4, 1000], 4),
+    "one far below": ([-1000, 1, 2, 3, 4], 0),
+    "one in the middle of the file": ([1, 2, 1e9, 3, 4], 2),
+    "one far above, and an unscored row": ([1, np.nan, 2, 3, 500], 4),
+    "a perplexity that exploded": ([2.5, 3.1, 2.9, 8.0, 9e7], 4),
+    "just under a tenth": ([0, 0.99, 10, 0.5], 2),
+    "two in two hundred": ([*np.linspace(0, 1, 198), 900, 1000], 199),
+    "negative scores": ([-5, -4, -3, -9000], 3),
+    "just over a tenth": ([0, 1.01, 10, 0.5], None),
+    "even": ([1, 2, 3, 4, 5], None),
+    "both ends": ([-100, 1, 2, 3, 100], None),
+    "all others equal": ([1, 1, 1, 1, 50], None),
+    "all equal": ([1, 1, 1], None),
+    "two rows": ([1, 1000], None),
+    "nothing scored": ([np.nan] * 4, None),
+    "two in fifty": ([*np.linspace(0, 1, 48), 900, 1000], None),
+}
+
+
+@pytest.mark.parametrize(("scores", "row"), FLATTENED.values(), ids=FLATTENED)
+def test_a_row_that_flattens_a_column_is_named_under_minmax(tmp_path, scores, row):
+    ids = [f"s{number}" for number in range(len(scores))]
+    missing = np.isnan(scores)
+    frame = pd.DataFrame({"sample_id": ids, "score": np.array(scores, float)})
+    frame["status"] = np.where(missing, "failed", "ok")
+    path = tmp_path / "perplexity.parquet"
+    tables.write("indicator", frame, path, code="0")
+
+    def told(how):
+        found = features.load(ids, [path], normalise=how, max_unscored=1)
+        return [words for words in found.warnings if "of the range" in words]
+
+    assert told("rank") == told("robust") == []
+    if row is None:
+        assert told("minmax") == []
+        return
+    (words,) = told("minmax")
+    assert f"'s{row}' ({scores[row]:.4g})" in words
+    assert words.startswith("perplexity: ")
+    assert "Set `normalise: rank` or `normalise: robust`" in words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import pandas as pd
 
 from tmap.cards.dataset import QuestionSource
 from tmap.data import golds, keys, options
+from tmap.data.cells import Cells
 from tmap.data.overlap import question_ngrams, words
 from tmap.data.sources import rows
 from tmap.data.sources.files import Row
@@ -78,9 +80,10 @@ def read(
     if task == "multiple_choice":
         own = {str(ours): theirs for ours, theirs in source.columns.items()}
         rule = options.survey((row.value for row in table), own, source.gold_is)
+    unread: Counter[str] = Counter()
     for row in table:
         try:
-            question, stem = _question(dataset, source, row, task, reader, rule)
+            question, stem = _question(dataset, source, row, task, reader, rule, unread)
         except options.Malformed as fault:
             faults.append(f"row {row.number}: {fault}")
             continue
@@ -99,7 +102,8 @@ def read(
     columns = "question_id question choices permutation gold row".split()
     frame = pd.DataFrame(found, columns=columns)
     ngrams = question_ngrams(frame["question_id"].tolist(), stems, ngram)
-    notes = table.about() | {"protocol": protocol}
+    notes = table.about() | {"protocol": protocol, "not_read": dict(unread)}
+    _report(Counter() if source.world else unread)
     if protocol == "paper":
         return Questions(frame, frame, ngrams, notes, told)
     if sides:
@@ -118,6 +122,13 @@ def read(
         )
     kept = reward[~leaked].reset_index(drop=True)
     return Questions(kept, test, ngrams, notes, told)
+
+
+def _report(unread: Counter[str]) -> None:
+    """Name what questions have and nobody reads."""
+    if unread:
+        told = ", ".join(f"{name} ({n})" for name, n in unread.items())
+        logger.info("not read, with the number of questions that have it: %s", told)
 
 
 def _asked_in(reward: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
@@ -171,18 +182,25 @@ def _question(
     task: str,
     reader: Reader,
     rule: keys.Rule,
+    unread: Counter[str],
 ) -> tuple[dict[str, Any], str]:
-    """One row of table 'questions', and its text without options."""
+    """One row of table 'questions', and its text without options.
+
+    `unread` counts its filled columns that neither this nor the card names.
+    """
     if row.fault is not None:
         raise options.Malformed(row.fault)
     if not isinstance(row.value, Mapping):
         raise options.Malformed(f"not an object but {type(row.value).__name__}")
     columns = {str(ours): theirs for ours, theirs in source.columns.items()}
     question_id = _question_id(dataset, source, row)
+    cells = Cells(row.value)
     if task == "multiple_choice":
-        values, stem = _chosen(row.value, columns, question_id, reader, rule)
+        values, stem = _chosen(cells, columns, question_id, reader, rule)
     else:
-        values, stem = _generated(row.value, columns)
+        values, stem = _generated(cells, columns)
+    named = (part.strip() for name in columns.values() for part in name.split(","))
+    unread.update(cells.unread([*columns.values(), *named]))
     return {"question_id": question_id, "row": row.number, **values}, stem
 
 

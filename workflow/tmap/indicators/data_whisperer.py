@@ -15,9 +15,9 @@ last batch of a round is filled up with samples of other batches. The number of 
 not published.
 
 `mode: original` follows the published code: two halves (seed 42), each shown once in
-order, five at a time, with queries taken in turn from the other half, starting again at
-its end. If the last batch has fewer samples, f is shared among fewer. The code uses the
-order of the file; we order by text hash, then id.
+order, five at a time, with queries taken in turn from the other half; the last queries of
+a half may be fewer, and then it starts again. If the last batch shows fewer samples, f is
+shared among fewer. The code uses the order of the file; we order by text hash, then id.
 
 The prompt. Examples are exchanges of the model card's template; the last question lists
 the queries, and each answer must begin with its number. Answers are read by these rules (a

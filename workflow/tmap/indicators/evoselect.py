@@ -41,7 +41,7 @@ COSTS = ("cosine", "euclidean")
 
 @indicator(
     unit="log of the weight over 1/N",
-    source="EvoSelect",
+    source="arXiv:2604.26170",
     looks_at="gradients",
     scope="pool",
     choices={"cost": COSTS},

@@ -17,15 +17,15 @@ published. With `alone: bos`, it follows the beginning-of-sequence token and cou
 both means are over the same tokens; this needs a tokenizer with that token. (In Cherry LLM,
 the response alone follows the header of its template, which we do not do.)
 
-The tokens. Both passes see the same ids. With `template: true`, the response follows the
-prompt of the proxy's model card (`plain` for GPT-2), including BOS. With `template: false`,
-it follows the instruction, any input below it, and a line break, as in Superfiltering,
-without BOS. Prompt and response are tokenised separately, so that no token spans both; the
-source tokenises them together and searches the result for the response's text, so a merged
-token shifts the count. The source cuts long rows at 1,024 tokens; we report `truncated`:
-prompt and response must fit into the proxy's context together. A response of a single token
-leaves nothing to count without the prompt and is `empty`. For a chat of several turns, the
-first exchange is measured.
+The tokens. Both passes see the same ids. With `template: false`, the response follows the
+instruction, any input on the next line, and a line break, as in Superfiltering, without
+BOS. With `template: true`, it follows the prompt of the proxy's model card, including BOS.
+Prompt and response are tokenised separately, so that no token spans both; the source
+tokenises them together and searches the result for the response's text, so a merged token
+shifts the count. The source cuts long rows at 1,024 tokens; we report `truncated`: prompt
+and response must fit into the proxy's context together. A response of a single token leaves
+nothing to count without the prompt and is `empty`. For a chat of several turns, the first
+exchange is measured.
 
 A selection by IFD first drops rows at 1 and above: method card `ifd`, `filter: below:`.
 
@@ -35,13 +35,16 @@ al. 2023, arXiv:2308.12032 (Cherry LLM: loss_ratio); TMAP Table 7, "IFD".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from tmap.errors import TmapError
 from tmap.indicators import Scores, indicator
 from tmap.indicators.scoring.losses import Scorer, exchange_ids, finite, mean_nll
-from tmap.prompts.conversation import answer_of, question_of
+from tmap.prompts.conversation import answer_of, has_turns, question_of
 from tmap.prompts.encoding import SafeTokenizer, Text
 from tmap.prompts.renderer import Renderer, clean
 
@@ -62,7 +65,7 @@ def ifd(
     proxy: str = "gpt2",
     variant: str = "ppl_ratio",
     alone: str = "nothing",
-    template: bool = True,
+    template: bool = False,
 ) -> Scores:
     """Compare every response with and without its instruction.
 
@@ -95,11 +98,18 @@ def _bare_ids(
     """Prompts and answers without a template, with a line break between them."""
     encoder = SafeTokenizer(renderer.tokenizer, "")
     texts = [
-        (f"{clean(question_of(row))}\n", clean(answer_of(row)))
-        for row in pool.to_dict("records")
+        (f"{_asked(row)}\n", clean(answer_of(row))) for row in pool.to_dict("records")
     ]
     ids = [[encoder.encode([Text(text, False)]) for text in pair] for pair in texts]
     return [prompt for prompt, _ in ids], [answer for _, answer in ids]
+
+
+def _asked(row: Mapping[str, Any]) -> str:
+    """The instruction, and any input on the next line; of a chat, its question."""
+    if has_turns(row):
+        return clean(question_of(row))
+    parts = (clean(str(row[key] or "")) for key in ("instruction", "input"))
+    return "\n".join(part for part in parts if part)
 
 
 def _opening(renderer: Renderer, alone: str) -> list[int]:

@@ -142,6 +142,8 @@ def prepare(
         normalise=card["normalise"],
         max_unscored=card["max_unscored"],
     )
+    for warning in columns.warnings:
+        logger.warning(warning)
     rewards = Rewards(card, inputs, history, ledger, lm)
     main, name, why = rewards.main()
     check = rewards.confirm(name)

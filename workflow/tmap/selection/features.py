@@ -22,6 +22,8 @@ from tmap.artifacts import tables
 from tmap.errors import TmapError
 
 Normalise = Literal["minmax", "rank", "robust"]
+#: Share of a column's range below which the rows inside of it count as one.
+FLAT = 0.1
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def load(
         if n_unscored[name]:
             warnings.append(_check_unscored(name, scores, max_unscored))
         matrix[:, column] = normalised(values, normalise)
+        if normalise == "minmax":
+            warnings += _flattened(name, list(pool_ids), values)
         if not matrix[:, column].any():
             warnings.append(
                 f"{name}: all scored rows are equal ({normalise}); the column is 0 "
@@ -105,6 +109,37 @@ def normalised(values: np.ndarray, how: Normalise) -> np.ndarray:
     if len(known) and known.max() > known.min():
         column[scored] = (known - known.min()) / (known.max() - known.min())
     return column
+
+
+def _flattened(name: str, ids: list[str], values: np.ndarray) -> list[str]:
+    """A warning if one row, or one in a hundred, leaves the others little of the range."""
+    scored = np.flatnonzero(~np.isnan(values))
+    order = scored[np.argsort(values[scored], kind="stable")]
+    n = len(order)
+    if n < 3:
+        return []
+    whole = values[order[-1]] - values[order[0]]
+    for n_aside in sorted({1, max(1, n // 100)}):
+        for cut in (slice(0, n - n_aside), slice(n_aside, n)):
+            kept = order[cut]
+            left = values[kept[-1]] - values[kept[0]]
+            if 0 < left < FLAT * whole:
+                far = order[-1] if cut.start == 0 else order[0]
+                return [_told(name, ids[far], values[far], n_aside, left / whole)]
+    return []
+
+
+def _told(name: str, row: str, value: float, n_aside: int, left: float) -> str:
+    who = f"row '{row}' ({value:.4g})"
+    who = (
+        who if n_aside == 1 else f"{n_aside} rows, the farthest '{row}' ({value:.4g}),"
+    )
+    verb = "leaves" if n_aside == 1 else "leave"
+    return (
+        f"{name}: {who} {verb} all other rows {left:.1%} of the range under minmax, so the "
+        "column hardly tells them apart. Set `normalise: rank` or `normalise: robust` in "
+        "the method card, or look at the row."
+    )
 
 
 def _join(pool_ids: Sequence[str], frame: pd.DataFrame, file: Path) -> pd.DataFrame:

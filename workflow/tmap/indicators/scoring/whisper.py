@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,7 +59,10 @@ def deal_paper(
 def deal_original(
     n: int, *, n_demos: int, n_queries: int, rounds: int, seed: int
 ) -> list[Batch]:
-    """Two halves, each shown once in order; queries cycle through the other half."""
+    """Two halves, each shown once in order; queries cycle through the other half.
+
+    The last queries of a half may be fewer; then it starts again.
+    """
     from sklearn.model_selection import KFold
 
     if n < 2:
@@ -66,11 +70,9 @@ def deal_original(
     batches = []
     halves = KFold(2, shuffle=True, random_state=seed).split(np.arange(n))
     for shown, asked in halves:
-        turn = 0
-        for start in range(0, len(shown), n_demos):
-            next_ones = np.arange(turn, turn + min(n_queries, len(asked)))
-            turn += len(next_ones)
-            queries = asked[next_ones % len(asked)]
+        starts = itertools.cycle(range(0, len(asked), n_queries))
+        for start, first in zip(range(0, len(shown), n_demos), starts, strict=False):
+            queries = asked[first : first + n_queries]
             batches.append(Batch(shown[start : start + n_demos], queries))
     return batches
 

@@ -26,7 +26,8 @@ CHOSEN = (*ASKED, "choices", "labels")
 class QuestionFindings:
     """Benchmark questions: their source, columns ours -> theirs, and size of each side.
 
-    `warnings` are about golds that may not be marked as a human would.
+    `unread` has columns that are not read -> questions that have them; `warnings` are
+    about golds that may not be marked as a human would.
     """
 
     place: str
@@ -34,6 +35,7 @@ class QuestionFindings:
     n_reward: int
     n_test: int
     warnings: list[str]
+    unread: dict[str, int]
 
 
 @dataclass
@@ -83,7 +85,8 @@ def about_questions(card: DatasetCard, found: questions.Questions) -> QuestionFi
     own = {str(ours): theirs for ours, theirs in card.questions.columns.items()}
     columns = _asked(card, table, own)
     sizes = len(found.reward), len(found.test)
-    return QuestionFindings(table.place, columns, *sizes, found.warnings)
+    unread = found.notes["not_read"]
+    return QuestionFindings(table.place, columns, *sizes, found.warnings, unread)
 
 
 def check_tiny(card: DatasetCard, n_reward: int) -> None:

@@ -78,11 +78,9 @@ def _wrapped(console: Console, key: str, text: str) -> None:
 
 
 def _pool(found: PoolFindings) -> list[Line]:
-    left = ", ".join(f"{name} ({n:,} rows)" for name, n in found.unread.items())
-    unread = f"; not read: {left}" if left else ""
     lines = [
         ("format", found.format),
-        ("columns", _columns(found.columns) + unread),
+        ("columns", _columns(found.columns) + _left(found.unread, "rows")),
         (
             "rows",
             f"{found.n_rows:,}, of which {len(found.kept):,} can be used "
@@ -103,7 +101,13 @@ def _pool(found: PoolFindings) -> list[Line]:
 
 def _questions(found: QuestionFindings) -> list[Line]:
     sides = f"{found.n_reward:,} guide the search, {found.n_test:,} test"
-    return [("columns", _columns(found.columns)), ("rows", sides)]
+    columns = _columns(found.columns) + _left(found.unread, "questions")
+    return [("columns", columns), ("rows", sides)]
+
+
+def _left(unread: dict[str, int], what: str) -> str:
+    left = ", ".join(f"{name} ({n:,} {what})" for name, n in unread.items())
+    return f"; not read: {left}" if left else ""
 
 
 def _model(found: ModelFindings, needs: Needs | None) -> list[Line]:
