@@ -28,7 +28,6 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests" / "support")]
 
 import clones  # noqa: E402  # found in the folders above
-
 from tmap.artifacts import tables  # noqa: E402
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
