@@ -205,3 +205,10 @@ def test_torch_gives_no_reason_so_the_disk_is_tried(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     assert "No space is left on the disk of '.'" in machine.sentence(fault)
+
+
+def test_a_folder_where_a_file_is_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(TmapError, match="is a file, and a folder is needed"):
+        files.make_folder(tmp_path / "file")

@@ -15,6 +15,7 @@ from cases import (
     SECRET,
     Room,
     api,
+    artifacts,
     card_text,
     card_values,
     chats,
@@ -43,6 +44,7 @@ TABLES = {
     "server": servers.CASES,
     "environment": environment.CASES,
     "api": api.CASES,
+    "artifact": artifacts.CASES,
 }
 CASES = [
     pytest.param(case, id=f"{kind}: {case.name}")
@@ -111,11 +113,11 @@ def test_there_are_eight_cases_of_every_kind(kind):
     assert len({case.wrong for case in TABLES[kind]}) >= 8
 
 
-def test_there_are_sixty_cases_and_few_are_mere_typos():
+def test_there_are_three_hundred_cases_and_few_are_mere_typos():
     found = [(kind, case.name) for kind, table in TABLES.items() for case in table]
     distinct = {(case.wrong, case.right) for table in TABLES.values() for case in table}
     typos = [case for table in TABLES.values() for case in table if case.typo]
 
     assert len(set(found)) == len(found)
-    assert len(distinct) - len(typos) >= 60
+    assert len(distinct) - len(typos) >= 300
     assert len(typos) <= 10

@@ -24,6 +24,11 @@ FOUND = [
     ("ledger", b'{"type": "party"}\n'),
     ("document", b"[" * 100_000),
     ("served", b"[" * 200_000),
+    ("config.json", b"[" * 99_999),
+    ("history", b'{"subject_id": "s", "quest\\n_id": "a", "is_correct": true}\n'),
+    ("logs", b"Error in rule x:\n    jobid: 3\n    output: " + b"a" * 5000 + b"\n"),
+    ("retry-after", b"Wed, 21 Oct 2015 07:2" + b"8" * 150),
+    ("retry-after", b"Wed, " + b"2" * 50 + b"1 Oct 2015 07:28:00 GMT"),
 ]
 
 

@@ -304,3 +304,30 @@ def test_a_search_in_many_attempts_walks_the_path_of_one(
             attempts.ended(str(fault))
     assert 1 < number < 9
     assert found.trace.to_json() == whole.trace.to_json()
+
+
+# A damaged record
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[1]", "[{}]", '{"a": 1}', "null", '[{"run": "this run"}]']
+)
+def test_a_damaged_record_blocks_no_attempt(record, content, caplog):
+    record.write_text(content)
+
+    Attempt(record, 2, 60).kept()
+
+    (one,) = attempts.history(record)
+    assert (one["number"], one["kept"]) == (2, True)
+    assert "is damaged" in caplog.text
+
+
+def test_a_record_that_is_removed_meanwhile_is_no_other_attempt(record):
+    attempt = Attempt(record, 1, 60)
+    record.unlink()
+
+    attempt.kept()
+    attempt.ended("words")
+
+    (one,) = attempts.history(record)
+    assert (one["kept"], one["end"]) == (True, "words")

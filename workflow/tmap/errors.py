@@ -12,6 +12,11 @@ class TmapError(Exception):
     Anything raised as another class is a bug and keeps its traceback.
     """
 
+    def __init__(self, sentence: object = "") -> None:
+        # Names and values of other people may contain line ends; a sentence has none.
+        text = str(sentence).replace("\r", "\\r").replace("\n", "\\n")
+        super().__init__(text)
+
 
 class OutOfMemory(TmapError):
     """The job used more of the machine's memory than it was granted."""

@@ -68,6 +68,11 @@ def make_folder(folder: Path) -> None:
     make_folder(folder.parent)
     try:
         folder.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise TmapError(
+            f"'{folder}' is a file, and a folder is needed. Give another path, or move "
+            "that file."
+        ) from None
     except FileNotFoundError:  # as below /proc
         raise TmapError(
             f"The folder '{folder}' cannot be made: its file system takes none. Give "

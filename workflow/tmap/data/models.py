@@ -206,7 +206,7 @@ def _pickled(place: str, name: str) -> str:
 def _json(path: Path, place: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise TmapError(
             f"'{place}' is not valid JSON ({fault}). Copy or download the folder again."
         ) from None

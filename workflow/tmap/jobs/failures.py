@@ -85,7 +85,10 @@ def _failed(text: str) -> list[tuple[str, str | None, str]]:
 def _has_output(block: str) -> bool:
     """Whether an output exists; Snakemake removes those of a job that fails."""
     files = (_first(OUTPUT, block) or "").split(", ")
-    return any(Path(file.partition(" (")[0]).exists() for file in files if file)
+    try:
+        return any(Path(file.partition(" (")[0]).exists() for file in files if file)
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str | None:

@@ -98,7 +98,7 @@ def _artifacts(found: Any) -> list[Path]:
     """The files that record what made them; checkpoints and stores do not."""
     apart = {"store", "checkpoints", "logs", "benchmarks", "adapter"}
     chosen = []
-    for number, path in enumerate(found):
+    for number, path in enumerate(_walked(found)):
         if number >= MOST:
             raise TmapError(
                 f"There are more than {MOST:,} files to look through. Name a folder or "
@@ -107,6 +107,16 @@ def _artifacts(found: Any) -> list[Path]:
         if path.suffix in (".parquet", ".json") or path.name in MARKED:
             chosen += [path] if not apart & set(path.parts) else []
     return sorted(chosen)
+
+
+def _walked(found: Any) -> Iterator[Path]:
+    try:
+        yield from found
+    except OSError as fault:
+        raise TmapError(
+            f"'{fault.filename}' cannot be looked into ({fault.strerror}). Name a folder "
+            "or file below results/."
+        ) from None
 
 
 def _visit(

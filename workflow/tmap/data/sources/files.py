@@ -270,13 +270,15 @@ def _arrow(path: Path, place: str) -> Iterator[Row]:
     import pyarrow as pa
 
     def batches() -> Iterator[Any]:
-        with pa.memory_map(str(path)) as file:
+        # Not mapped: a file that shrinks while it is read would kill the process.
+        with pa.OSFile(str(path)) as file:
             try:
                 opened = iter(pa.ipc.open_stream(file))
             except pa.ArrowInvalid:
                 whole = pa.ipc.open_file(file)
                 opened = map(whole.get_batch, range(whole.num_record_batches))
             for batch in opened:
+                batch.validate(full=True)  # or wrong offsets lead out of the memory
                 for start in range(0, len(batch), BATCH):
                     yield batch.slice(start, BATCH)
 

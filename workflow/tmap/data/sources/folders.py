@@ -142,7 +142,7 @@ def _saved(folder: Path, path: str) -> list[Path]:
 def _json(file: Path, path: str) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise TmapError(
             f"'{path}' looks like a saved dataset, but its {file.name} cannot be read "
             f"({fault}). Save it again with `save_to_disk`."
