@@ -120,6 +120,7 @@ _ALL = (
     Rule("export_subset", "selection"),
     Rule("train_adapter", "training", "gpu", "training", 480),
     Rule("evaluate_adapter", "evaluation", "gpu", "evaluating", 120),
+    Rule("take_look", "comparison"),
     Rule("collect_metrics", "comparison"),
     Rule("make_table", "experiments"),
     Rule("generate_candidates", "rounds", "gpu", "generating", 240),

@@ -24,7 +24,7 @@ HEADINGS = (
 )
 GOOD, BAD, OPEN = "green", "red", "yellow"
 STYLES = {
-    "better?": {"yes": GOOD, "no": BAD, "unclear": OPEN},
+    "better?": {"yes": GOOD, "worse": BAD, "no": BAD, "unclear": OPEN},
     "harms?": {"yes": BAD, "no": GOOD, "unclear": OPEN},
 }
 READINGS = ("strict", "flexible", "numeric", "accuracy_outside_tiny")
@@ -77,7 +77,7 @@ def markdown(metrics: dict[str, Any]) -> str:
     lines = [_caption(metrics), ""]
     lines += [_pipe(HEADINGS), _pipe(("---",) * len(HEADINGS))]
     lines += [_pipe(row) for row in rows(metrics)]
-    lines += ["", _effect(metrics), "", *_items(verdicts(metrics))]
+    lines += ["", _about(metrics), "", *_items(verdicts(metrics))]
     if readings(metrics):
         lines += ["", _pipe(READING_HEADINGS), _pipe(("---",) * len(READING_HEADINGS))]
         lines += map(_pipe, readings(metrics))
@@ -97,7 +97,7 @@ def show(metrics: dict[str, Any], console: Console) -> None:
     for row in rows(metrics):
         table.add_row(*map(_cell, HEADINGS, row))
     console.print(table)
-    _say(console, _effect(metrics))
+    _say(console, _about(metrics))
     if readings(metrics):
         console.print()
         table = _table(READING_HEADINGS)
@@ -177,8 +177,31 @@ def _caption(metrics: dict[str, Any]) -> str:
     )
 
 
-def _effect(metrics: dict[str, Any]) -> str:
-    effect = metrics["minimum_detectable_effect"]
+def _about(metrics: dict[str, Any]) -> str:
+    """How to read the intervals of differences."""
+    if "minimum_detectable_effect" in metrics:
+        return _about_first_version(metrics["minimum_detectable_effect"])
+    compared = [
+        found["against_random"]
+        for found in metrics["methods"].values()
+        if found["against_random"]
+    ]
+    names = [n for n, found in metrics["methods"].items() if _is_primary(found)]
+    order = f" The claim that comes first: {', '.join(names)}." if names else ""
+    n = sum(one["p"] is not None for one in compared)
+    many = f"all {n} methods that are tested" if n > 1 else "its test"
+    return (
+        "Intervals of differences are those of the verdicts: an error of 2.5 % each way "
+        f"over {many}.{order}"
+    )
+
+
+def _is_primary(found: dict[str, Any]) -> bool:
+    return bool(found["against_random"] and found["against_random"]["primary"])
+
+
+def _about_first_version(effect: float | None) -> str:
+    """The line of a metrics.json that an earlier version wrote."""
     if effect is None:
         return "Minimum detectable effect against random: unknown."
     return (
@@ -190,7 +213,8 @@ def _effect(metrics: dict[str, Any]) -> str:
 def _difference(found: dict[str, Any] | None) -> str:
     if found is None:
         return "-"
-    return f"{100 * found['difference']:+.1f} {_range(found['interval'], '+.1f')}"
+    ends = found.get("verdict_interval", found["interval"])
+    return f"{100 * found['difference']:+.1f} {_range(ends, '+.1f')}"
 
 
 def _range(bounds: list[float] | None, form: str, scale: float = 100) -> str:
