@@ -73,3 +73,27 @@ def sentinel_runs(w):
             raise
         chosen = ""
     return dag.certificate.sentinel_runs(**w, chosen=chosen)
+
+
+def look_of(w):
+    """The last look that was needed; in a dry run, the first that was not taken."""
+    look = 0
+    try:
+        while not dag.comparison.is_last(
+            SETTINGS, look, lambda: checkpoints.take_look.get(**w, look=look).output[0]
+        ):
+            look += 1
+    except IncompleteCheckpointException:
+        if not workflow.dryrun:
+            raise
+    return look
+
+
+def seeds_of(w):
+    """Runs of each method at that look."""
+    return dag.comparison.seeds(SETTINGS, look_of(w))
+
+
+def looks_of(w):
+    """What was decided at the looks so far; nothing is decided at the last one."""
+    return dag.comparison.look_files(w.dataset, w.model, SETTINGS, look_of(w))

@@ -6,8 +6,32 @@ READS   results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/predictions.
         results/{dataset}/questions_test.parquet, tiny.parquet, confirm.parquet
         results/{dataset}/{model}/{method}/s{seed}/subset.parquet and indicator columns
 WRITES  results/{dataset}/{model}/metrics.json, accuracy.png, search.png, report.html
+        results/{dataset}/{model}/looks/{look}.json    verdict: {sequential: true} only
 PAPER   section 4.2
 """
+
+
+# `verdict:` in the config. Whether the primary claim is decided, or needs more runs.
+checkpoint take_look:
+    input:
+        lambda w: dag.comparison.looked_at(w.dataset, w.model, SETTINGS, int(w.look)),
+    output:
+        "results/{dataset}/{model}/looks/{look}.json",
+    log:
+        "results/logs/take_look/{dataset}/{model}/{look}.log",
+    wildcard_constraints:
+        look="[0-9]+",
+    retries: 0
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        plan=lambda w: dag.comparison.plan_text(SETTINGS),
+        card=lambda w: dag.params.of("take_look", dataset=w.dataset),
+        code=fingerprint("take_look"),
+    shell:
+        "tmap take-look {wildcards.dataset} {wildcards.model} --plan '{params.plan}'"
+        " --output {output} -- {input} 2>&1 | tee {log}"
 
 
 rule collect_metrics:
@@ -19,11 +43,12 @@ rule collect_metrics:
         confirm="results/{dataset}/confirm.parquet",
         anchors=lambda w: dag.tiny.own_anchors(w.dataset, SETTINGS.methods),
         model="results/models/{model}.json",
+        looks=looks_of,
         measured=lambda w: dag.comparison.measured(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, SETTINGS.certify
+            w.dataset, w.model, SETTINGS.methods, seeds_of(w), SETTINGS.certify
         ),
         cards=lambda w: dag.selection.data_cards(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
+            w.dataset, w.model, SETTINGS.methods, seeds_of(w)
         ),
     output:
         metrics="results/{dataset}/{model}/metrics.json",
@@ -44,6 +69,7 @@ rule collect_metrics:
     conda:
         ENVIRONMENT
     params:
+        plan=lambda w: dag.comparison.plan_text(SETTINGS),
         card=lambda w: dag.params.of("collect_metrics", dataset=w.dataset),
         code=fingerprint("collect_metrics"),
     shell:
@@ -51,7 +77,7 @@ rule collect_metrics:
         " --questions {input.questions} --pool {input.pool}"
         " --rejected {input.rejected} --tiny {input.tiny} --confirm {input.confirm}"
         " --anchors '{input.anchors}' --model-file {input.model}"
-        " --output {output.metrics} --accuracy-plot {output.accuracy}"
+        " --plan '{params.plan}' --output {output.metrics} --accuracy-plot {output.accuracy}"
         " --search-plot {output.search}"
         " -- {input.measured}"
         " 2>&1 | tee {log}"
@@ -65,10 +91,10 @@ rule write_page:
         rejected="results/{dataset}/pool.rejected.parquet",
         model="results/models/{model}.json",
         measured=lambda w: dag.comparison.measured(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds, SETTINGS.certify
+            w.dataset, w.model, SETTINGS.methods, seeds_of(w), SETTINGS.certify
         ),
         shown=lambda w: dag.comparison.shown(
-            w.dataset, w.model, SETTINGS.methods, SETTINGS.seeds
+            w.dataset, w.model, SETTINGS.methods, seeds_of(w)
         ),
     output:
         report(

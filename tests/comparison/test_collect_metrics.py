@@ -1,5 +1,6 @@
 """The commands `collect-metrics` and `show-metrics`, run like their rule runs them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -48,6 +49,7 @@ def command(room, *arguments, **env):
 
 def collect(room, output, **env):
     inputs = INPUTS | {"output": output}
+    inputs["plan"] = json.dumps(finished_runs.PLAN)
     options = [text for name, path in inputs.items() for text in (f"--{name}", path)]
     measured = read_json(room / "measured.json")
     command(room, "collect-metrics", "toy", "small", *options, "--", *measured, **env)

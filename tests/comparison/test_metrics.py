@@ -8,7 +8,7 @@ from scipy import stats
 
 import finished_runs
 from tmap.artifacts import tables
-from tmap.comparison import claims, runs
+from tmap.comparison import runs, verdicts
 from tmap.errors import TmapError
 
 
@@ -53,9 +53,10 @@ def test_two_runs_never_give_a_verdict_however_large_the_gain(tmp_path):
         paths += finished_runs.run(tmp_path, "tmap", 0, t, right)
     found = finished_runs.collect(paths, n=200)
     tmap = found["methods"]["tmap"]
-    assert tmap["against_random"]["lower_holm"] > 0.5
-    assert tmap["against_random"]["better"] == "unclear"
-    assert tmap["against_base"]["harms"] == "unclear"
+    assert tmap["against_random"]["verdict_interval"][0] > 0.5
+    assert tmap["against_random"]["better"] == "untested"
+    assert tmap["against_base"]["harms"] == "untested"
+    assert tmap["against_random"]["p_holm"] is None
     assert "needs 3 runs" in tmap["verdict"]
     assert "tmap: 2 of 3 runs for a verdict" in found["warnings"]
 
@@ -80,15 +81,16 @@ def test_harm_is_yes_below_base_and_no_if_a_point_of_loss_is_excluded(
     )
 
 
-def test_runs_that_answer_everything_alike_are_unclear_and_detect_nothing(tmp_path):
+def test_runs_that_answer_everything_alike_are_not_tested(tmp_path):
     paths = finished_runs.run(tmp_path, "base", 0, 0, np.zeros(50))
     for t in range(3):
         for method in ("random", "tmap"):
             paths += finished_runs.run(tmp_path, method, t, t, np.zeros(50))
     found = finished_runs.collect(paths, n=50)
-    assert found["methods"]["tmap"]["against_random"]["better"] == "unclear"
-    assert found["methods"]["tmap"]["against_base"]["harms"] == "unclear"
-    assert found["minimum_detectable_effect"] is None
+    tmap = found["methods"]["tmap"]
+    assert tmap["against_random"]["better"] == "untested"
+    assert tmap["against_base"]["harms"] == "untested"
+    assert "every question was answered alike" in tmap["verdict"]
 
 
 def test_without_random_or_base_the_comparison_is_null_and_the_verdict_says_so(
@@ -111,18 +113,15 @@ def test_the_document_is_json_without_nan_and_does_not_depend_on_file_order(tmp_
     assert json.dumps(finished_runs.collect(files + others[::-1], n=60)) == text
 
 
-def test_adding_a_method_leaves_the_other_intervals_alone(tmp_path, document):
+def test_adding_a_method_leaves_accuracies_and_single_intervals_alone(
+    tmp_path, document
+):
     methods = ("base", "random", "tmap")
-    fewer = finished_runs.collect(finished_runs.table(tmp_path, methods=methods))[
-        "methods"
-    ]
-    more = document["methods"]
-    assert fewer["random"] == more["random"] | {
-        "against_base": fewer["random"]["against_base"],
-        "verdict": fewer["random"]["verdict"],
-    }
-    interval = more["random"]["against_base"]["interval"]
-    assert fewer["random"]["against_base"]["interval"] == interval
+    fewer = finished_runs.collect(finished_runs.table(tmp_path, methods=methods))
+    one, other = (found["methods"]["random"] for found in (fewer, document))
+    assert one["interval"] == other["interval"]
+    assert one["against_base"]["interval"] == other["against_base"]["interval"]
+    assert one["against_base"]["p"] == other["against_base"]["p"]
 
 
 def test_accuracy_outside_the_tiny_set_leaves_its_questions_out(tmp_path):
@@ -250,14 +249,37 @@ def test_nothing_to_compare_is_an_error(tmp_path):
         runs.load(finished_runs.search(tmp_path, "tmap", 0), ["q0"])
 
 
-def test_every_method_of_a_sentence_has_words_for_each_answer():
-    found = {"difference": 0.031, "interval": [0.012, 0.05], "enough_seeds": True}
-    random = found | {"better": "yes", "minimum_detectable_effect": 0.02}
-    text = claims.sentence("tmap", random, found | {"harms": "no"})
+def test_a_sentence_has_the_interval_of_the_verdict():
+    found = {"difference": 0.031, "verdict_interval": [0.012, 0.05]}
+    found |= {"enough_seeds": True, "margin": 0.01, "forecast": None, "primary": True}
+    text = verdicts.sentence("tmap", found | {"better": "yes"}, found | {"harms": "no"})
     assert text == (
-        "Better than random (+3.1 points, +1.2 to +5.0); "
+        "Primary claim: better than random (+3.1 points, +1.2 to +5.0); "
         "does not harm the base model (+3.1 points, +1.2 to +5.0)."
     )
+    text = verdicts.sentence("tmap", found | {"better": "no", "primary": False}, None)
+    assert text.startswith("No better than random by more than 1 point (+3.1 points")
+
+
+def test_an_unclear_verdict_says_what_would_settle_it(document):
+    uniform = document["methods"]["uniform"]["against_random"]
+    assert uniform["forecast"]["power"] == 0.8
+    assert uniform["forecast"]["words"] in document["methods"]["uniform"]["verdict"]
+    assert document["methods"]["tmap"]["against_random"]["forecast"] is None
+
+
+def test_looks_make_the_claim_of_a_table_harder_and_are_recorded(tmp_path):
+    looks = {"looks": [[3, 3, 0.2], [4, 4, 0.8]]}
+    paths = finished_runs.table(tmp_path)
+    once = finished_runs.collect(paths)["methods"]["tmap"]["against_random"]
+    found = finished_runs.collect(paths, plan=json.dumps(finished_runs.PLAN | looks))
+    first = found["methods"]["tmap"]["against_random"]
+    assert first["n_looks"] == 1 and found["statistics"]["plan"]["looks"][0] == [
+        3,
+        3,
+        0.2,
+    ]
+    assert first["verdict_interval"][0] < once["verdict_interval"][0]
 
 
 def test_a_search_that_asked_every_question_leaves_none_outside(tmp_path):

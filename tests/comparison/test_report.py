@@ -34,9 +34,9 @@ def printed(document, **options):
 def test_a_row_shows_accuracy_differences_and_verdicts(document):
     tmap = document["methods"]["tmap"]
     tmap |= {"accuracy": 0.554, "interval": [0.531, 0.572]}
-    tmap["against_random"] |= {"difference": 0.046, "interval": [0.012, 0.08]}
+    tmap["against_random"] |= {"difference": 0.046, "verdict_interval": [0.012, 0.08]}
     tmap["against_random"]["better"] = "yes"
-    tmap["against_base"] |= {"difference": -0.03, "interval": [-0.06, 0.001]}
+    tmap["against_base"] |= {"difference": -0.03, "verdict_interval": [-0.06, 0.001]}
     tmap["against_base"]["harms"] = "unclear"
     assert report.rows(document)[-1] == (
         "tmap",
@@ -52,7 +52,7 @@ def test_a_row_shows_accuracy_differences_and_verdicts(document):
 def test_the_table_fits_100_columns_and_is_plain_text_off_a_terminal(document):
     document["methods"]["tmap"]["against_random"] |= {
         "difference": -0.104,
-        "interval": [-0.153, -0.101],
+        "verdict_interval": [-0.153, -0.101],
     }
     text = printed(document)
     assert max(map(len, text.splitlines())) <= 100
@@ -144,3 +144,32 @@ def test_both_figures_are_drawn_even_without_a_search(finished, tmp_path):
 def test_weights_without_an_interval_show_a_dash(document):
     document["methods"]["tmap"]["weights"][0]["interval"] = None
     assert report.weights(document)[2] == ("tmap s0", "perplexity", "1.00", "-")
+
+
+def first_version(document):
+    """The same document as tmap 0.1 wrote it."""
+    for found in document["methods"].values():
+        for kind in ("against_random", "against_base"):
+            for key in ("verdict_interval", "p", "primary", "n_looks", "forecast"):
+                (found[kind] or {}).pop(key, None)
+        if found["against_random"]:
+            found["against_random"]["minimum_detectable_effect"] = 0.2
+    return document | {"version": 1, "minimum_detectable_effect": 0.2}
+
+
+def test_a_file_of_an_earlier_version_is_still_printed(document):
+    old = first_version(document)
+    old["methods"]["tmap"]["against_random"] |= {"interval": [0.012, 0.08]}
+    text = printed(old)
+    assert "[+1.2, +8.0]" in text
+    assert "Minimum detectable effect against random: 20.0 points" in text
+    assert "Minimum detectable effect" in report.markdown(old)
+
+
+def test_the_line_below_the_table_names_the_claim_that_comes_first(document):
+    text = " ".join(printed(document).split())
+    assert (
+        "Intervals of differences are those of the verdicts: an error of 2.5 % each way "
+        "over all 2 methods that are tested. The claim that comes first: tmap." in text
+    )
+    assert "Minimum" not in text

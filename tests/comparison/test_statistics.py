@@ -8,10 +8,11 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_confint
 
 from tmap.comparison import statistics
+from tmap.comparison.order import holm_adjust, ordered
+from tmap.comparison.statistics import ALPHA, Arm, difference
 
 
 @pytest.mark.parametrize(
@@ -34,9 +35,8 @@ def test_wilson_is_that_of_statsmodels(n, share):
 def test_an_accuracy_interval_ends_where_accuracies_do():
     """Three runs of 9, 10 and 4 right of 10 are 77 %, and t reaches far beyond 100 %."""
     runs = np.array([[1] * n + [0] * (10 - n) for n in (9, 10, 4)])
-    arm = statistics.bootstrap_means({"a": runs}, 4000)["a"]
-    assert statistics.interval(arm.samples)[1] > 1
-    low, high = statistics.accuracy_interval(runs, arm)
+    assert Arm.of(runs).estimate().interval()[1] > 1
+    low, high = statistics.accuracy_interval(runs)
     assert 0 <= low < 0.5 and high == 1
 
 
@@ -44,7 +44,7 @@ def test_an_accuracy_interval_ends_where_accuracies_do():
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_that_of_statsmodels(p):
     theirs = multipletests(p, method="holm")[1]
-    assert statistics.holm_adjust(p) == pytest.approx(theirs.tolist(), abs=1e-12)
+    assert holm_adjust(p) == pytest.approx(theirs.tolist(), abs=1e-12)
 
 
 @settings(max_examples=40, deadline=None)
@@ -58,70 +58,16 @@ def test_mcnemar_is_that_of_statsmodels(answers):
         assert p == pytest.approx(mcnemar(table, exact=True).pvalue)
 
 
-def test_the_minimum_detectable_effect_is_that_of_statsmodels():
-    # A difference of two means of n each with unit variance has standard error
-    # sqrt(2 / n); the other tail, which it neglects, is below 1e-5 at 80 % power.
-    n = 500
-    theirs = NormalIndPower().solve_power(nobs1=n, alpha=0.05, power=0.8, ratio=1)
-    normal = stats.norm.ppf(np.arange(1, 40_000) / 40_000)  # its quantiles, no draws
-    mine = statistics.minimum_detectable_effect(3 + (2 / n) ** 0.5 * normal)
-    assert mine == pytest.approx(theirs, rel=1e-3)
-
-
 def test_holm_gives_the_hand_worked_values():
     # Sorted .005 .01 .03 .04, times 4 3 2 1: .02 .03 .06 .04 -> the last is lifted.
-    assert statistics.holm_adjust([0.01, 0.04, 0.03, 0.005]) == pytest.approx(
+    assert holm_adjust([0.01, 0.04, 0.03, 0.005]) == pytest.approx(
         [0.03, 0.06, 0.06, 0.02]
     )
 
 
 def test_holm_is_capped_at_one_and_keeps_a_single_p():
-    assert statistics.holm_adjust([0.6, 0.9]) == [1.0, 1.0]
-    assert statistics.holm_adjust([0.2]) == [0.2]
-
-
-def test_holm_bounds_use_the_level_of_their_rank_and_stop_at_the_first_failure():
-    n = 9_999
-    centred = (np.arange(1, n + 1) - 5_000) / 1_000.0  # -4.999 .. 4.999, step .001
-    claims = statistics.holm(
-        {"clear": centred + 10, "lost": centred + 4, "late": centred + 4.9}, alpha=0.03
-    )
-    # Ranks: clear at .03/3 (100th), late at .03/2 (150th), lost at .03/1 (300th).
-    assert claims["clear"].lower == pytest.approx(10 - 4.9)
-    assert claims["late"].lower == pytest.approx(4.9 - 4.85)
-    assert claims["lost"].lower == pytest.approx(4 - 4.7)
-    stopped = statistics.holm(
-        {"first": centred + 4.8, "second": centred + 4.75}, alpha=0.03
-    )
-    assert stopped["first"].lower == pytest.approx(4.8 - 4.85)
-    assert centred[299] + 4.75 > 0 and stopped["second"].lower == 0
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.floats(-1, 5), min_size=1, max_size=6),
-    st.integers(0, 1_000),
-)
-def test_a_holm_bound_is_above_zero_exactly_if_holm_rejects(shifts, seed):
-    rng = np.random.default_rng(seed)
-    family = {str(i): rng.normal(shift, 1, 1_999) for i, shift in enumerate(shifts)}
-    claims = statistics.holm(family)
-    for claim in claims.values():
-        assert claim.holds == (claim.p_holm <= statistics.ALPHA + 1e-12)
-
-
-def test_one_sided_p_counts_resamples_at_or_below_zero():
-    assert statistics.p_above_zero(np.array([-1.0, 0.0, 1.0, 2.0])) == 3 / 5
-
-
-def test_the_interval_takes_the_order_statistics_that_hold_95_percent():
-    samples = np.random.default_rng(0).permutation(np.arange(1.0, 1_000.0))
-    assert statistics.interval(samples) == (25.0, 975.0)
-
-
-def test_too_few_resamples_for_a_level_are_refused():
-    with pytest.raises(ValueError, match="too few"):
-        statistics.lower_bound(np.zeros(10), 0.025)
+    assert holm_adjust([0.6, 0.9]) == [1.0, 1.0]
+    assert holm_adjust([0.2]) == [0.2]
 
 
 @pytest.mark.parametrize(
@@ -134,141 +80,188 @@ def test_mcnemar_is_the_exact_binomial_on_discordant_questions(only_a, only_b, p
     assert statistics.mcnemar(a, b) == (only_a, only_b, pytest.approx(p))
 
 
-def test_the_minimum_detectable_effect_of_few_seeds_has_long_tails():
-    t = stats.t(4).ppf(np.arange(1, 40_000) / 40_000)
-    found = statistics.minimum_detectable_effect(t)
-    assert found == pytest.approx(2.776 + 0.941, rel=2e-3)  # tables of Student's t
+def test_runs_that_all_answer_alike_have_the_interval_of_one():
+    run = np.array([1, 1, 1, 0, 1] * 20)
+    alone = statistics.accuracy_interval(run[None])
+    assert statistics.accuracy_interval(np.stack([run] * 3)) == alone
+    assert statistics.accuracy_interval(np.ones((3, 300)))[0] < 0.99
 
 
-def test_one_run_is_resampled_like_an_ordinary_bootstrap_of_its_questions():
+def test_one_run_varies_like_an_ordinary_bootstrap_of_its_questions():
     answers = (np.random.default_rng(3).random(400) < 0.6).astype(int)
-    samples = statistics.bootstrap_means({"one": answers[None]})["one"].samples
     independent = stats.bootstrap(
         (answers,), np.mean, method="percentile", rng=7, n_resamples=10_000
     ).confidence_interval
-    assert statistics.interval(samples) == pytest.approx(tuple(independent), abs=0.006)
+    mine = Arm.of(answers[None]).estimate().interval()
+    assert mine == pytest.approx(tuple(independent), abs=0.006)
 
 
 def test_the_paired_difference_is_narrower_than_two_unpaired_ones():
     rng = np.random.default_rng(1)
     easy = rng.random(500) < 0.5
     flips = rng.random((2, 500)) < 0.05
-    arms = {"a": (easy ^ flips[0])[None], "b": (easy ^ flips[1])[None]}
-    means = statistics.bootstrap_means(arms)
-    paired = statistics.difference(means["a"], means["b"]).std()
-    by_question = arms["a"][0].astype(float) - arms["b"][0]
-    assert paired == pytest.approx(by_question.std() / np.sqrt(500), rel=0.03)
-    alone = [means[name].samples.std() for name in "ab"]
-    assert paired < 0.5 * np.hypot(*alone)
+    a, b = (Arm.of((easy ^ flip)[None]) for flip in flips)
+    paired = difference(a, b).variance
+    by_question = (easy ^ flips[0]).astype(float) - (easy ^ flips[1])
+    assert paired == pytest.approx(by_question.var(ddof=1) / 500)
+    assert paired < 0.25 * (a.estimate().variance + b.estimate().variance)
 
 
 def test_where_questions_add_nothing_an_arm_has_students_interval():
     # Runs that are all right or all wrong: only seeds vary.
     right = [1, 1, 0, 1, 0]
-    arm = np.repeat(np.array(right)[:, None], 50, axis=1)
-    found = statistics.bootstrap_means({"a": arm}, n_resamples=40_000)["a"]
+    arm = Arm.of(np.repeat(np.array(right)[:, None], 50, axis=1))
     theirs = stats.t.interval(0.95, 4, np.mean(right), stats.sem(right))
-    assert statistics.interval(found.samples) == pytest.approx(theirs, abs=0.02)
+    assert arm.estimate().interval() == pytest.approx(theirs)
 
 
-def test_where_questions_add_nothing_a_difference_is_welchs_test():
+def test_where_questions_add_nothing_a_planned_difference_is_welchs_test():
     a, b = np.array([1, 1, 0, 1, 0]), np.array([0, 0, 1])
-    arms = {n: np.repeat(x[:, None], 50, axis=1) for n, x in (("a", a), ("b", b))}
-    means = statistics.bootstrap_means(arms, n_resamples=40_000)
-    samples = statistics.difference(means["a"], means["b"])
-    theirs = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
-    assert statistics.interval(samples) == pytest.approx(tuple(theirs), abs=0.03)
+    arms = [Arm.of(np.repeat(x[:, None], 50, axis=1)) for x in (a, b)]
+    found = difference(*arms, shared="all")
+    theirs = stats.ttest_ind(a, b, equal_var=False, alternative="greater")
+    assert found.interval() == pytest.approx(
+        tuple(stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95))
+    )
+    assert found.p_above() == pytest.approx(theirs.pvalue, abs=1e-7)
+
+
+def test_elsewhere_every_arm_has_its_own_t():
+    a, b = np.array([1, 1, 0, 1, 0]), np.array([0, 0, 1])
+    arms = [Arm.of(np.repeat(x[:, None], 50, axis=1)) for x in (a, b)]
+    # Table of Student's t at .975: 2.776 with 4 degrees of freedom, 4.303 with 2.
+    reach = np.hypot(2.776 * stats.sem(a), 4.303 * stats.sem(b))
+    ends = (0.6 - 1 / 3 - reach, 0.6 - 1 / 3 + reach)
+    assert difference(*arms).interval() == pytest.approx(ends, abs=1e-3)
+
+
+def test_half_way_is_the_harmonic_mean_of_the_degrees_of_freedom():
+    a, b = np.array([0, 1, 0]), np.array([0, 0, 1])
+    arms = [Arm.of(np.repeat(x[:, None], 50, axis=1)) for x in (a, b)]
+    found = difference(*arms, shared="half")
+    # Equal variances: 4 degrees of freedom together, 2 alone, 8 / 3 half-way.
+    spread = np.sqrt(2) * stats.sem(a)
+    assert found.upper() == pytest.approx(stats.t.ppf(0.975, 8 / 3) * spread)
 
 
 def test_the_noise_of_single_answers_is_counted_once():
     """100 runs that differ by coin flips alone: the variance of their mean is p q / n."""
     flips = np.random.default_rng(5).random((100, 400)) < 0.5
-    found = statistics.bootstrap_means({"a": flips}, n_resamples=40_000)["a"]
+    arm = Arm.of(flips)
+    noise = flips.var(axis=0, ddof=1).mean() / flips.size
+    assert arm.answers == pytest.approx(noise)
     # Either level alone has the whole variance: the mean of 40,000 coins.
-    assert found.drawn.var() == pytest.approx(0.25 / 40_000, rel=0.4)
-    assert found.seeds == pytest.approx(0.25 / 40_000, rel=0.4)
-    once = found.drawn.var() + found.seeds - found.answers
-    assert found.samples.var() == pytest.approx(once * 99 / 97, rel=0.06)
+    assert arm.by_question.var() / 400 == pytest.approx(0.25 / 40_000, rel=0.4)
+    assert arm.seeds == pytest.approx(0.25 / 40_000, rel=0.4)
+    assert arm.estimate().variance == pytest.approx(arm.seeds, rel=0.5)
 
 
 def test_runs_that_agree_by_chance_keep_what_questions_say():
-    arm = np.array([[1, 0, 0] * 30, [0, 1, 0] * 30, [0, 0, 1] * 30])
-    found = statistics.bootstrap_means({"a": arm})["a"]
-    assert found.seeds == 0 < found.answers
-    assert np.array_equal(found.samples, found.drawn)
+    arm = Arm.of(np.array([[1, 0, 0] * 30, [0, 1, 0] * 30, [0, 0, 1] * 30]))
+    assert arm.seeds == 0 < arm.answers
+    assert arm.estimate().variance == 0  # every question is right in one run of three
+    arm = Arm.of(np.array([[1, 1, 0, 0], [1, 0, 1, 0]] * 2))
+    assert arm.seeds == 0 and arm.estimate().variance == pytest.approx(0.5 / 3 / 4)
 
 
-def test_equal_predictions_differ_by_exactly_zero():
-    arm = np.random.default_rng(0).random((3, 77)) < 0.3
-    means = statistics.bootstrap_means({"a": arm[:1], "b": arm[:1], "c": arm})
-    assert not statistics.difference(means["a"], means["b"]).any()
-
-
-@settings(max_examples=25, deadline=None)
-@given(arrays.arrays(bool, st.tuples(st.integers(1, 4), st.integers(1, 30))))
-def test_resamples_do_not_depend_on_the_other_arms_or_the_order_of_runs(arm):
-    alone = statistics.bootstrap_means({"a": arm}, n_resamples=600)["a"]
-    other = np.ones((2, arm.shape[1]))
-    joined = statistics.bootstrap_means({"z": other, "a": arm}, n_resamples=600)["a"]
-    assert np.array_equal(alone.samples, joined.samples)
-    assert alone.mean == pytest.approx(arm.mean())
-
-
-def test_drawing_in_chunks_changes_no_number(monkeypatch):
-    arms = {"a": np.random.default_rng(0).random((2, 37)) < 0.5}
-    whole = statistics.bootstrap_means(arms, n_resamples=700)["a"].samples
-    monkeypatch.setattr(statistics, "CHUNK", 13)
-    parts = statistics.bootstrap_means(arms, n_resamples=700)["a"].samples
-    assert np.array_equal(whole, parts)
+def test_equal_predictions_differ_by_exactly_zero_and_say_nothing():
+    arm = Arm.of(np.random.default_rng(0).random((1, 77)) < 0.3)
+    found = difference(arm, arm)
+    assert (found.value, found.variance, found.p_above()) == (0, 0, 0.5)
 
 
 def test_arms_with_other_questions_are_refused():
     with pytest.raises(ValueError, match="share their questions"):
-        statistics.bootstrap_means({"a": np.ones((1, 3)), "b": np.ones((1, 4))})
+        difference(Arm.of(np.ones((1, 3))), Arm.of(np.ones((1, 4))))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays.arrays(bool, st.tuples(st.integers(1, 5), st.just(12))),
+    arrays.arrays(bool, st.tuples(st.integers(1, 5), st.just(12))),
+    st.floats(1e-4, 0.4),
+    st.floats(-0.5, 0.5),
+    st.sampled_from(["no", "half", "all"]),
+)
+def test_a_bound_is_above_a_limit_exactly_if_p_is_below_the_level(
+    a, b, alpha, limit, w
+):
+    found = difference(Arm.of(a), Arm.of(b), shared=w)
+    if found.variance == 0 or abs(found.lower(alpha) - limit) < 1e-6:
+        return
+    assert (found.lower(alpha) > limit) == (found.p_above(limit) < alpha)
+    assert found.p_below(limit) == 1 - found.p_above(limit)
+
+
+def test_primary_claims_come_first_and_the_others_then_have_all_of_the_error():
+    found = ordered({"a": 0.01, "x": 0.002, "y": 0.02}, ["a"])
+    # a: .01 / .9. Then Holm over two: .004 and .02, but never before a.
+    assert [found[n].adjusted for n in "axy"] == pytest.approx(
+        [0.01 / 0.9, 0.01 / 0.9, 0.02]
+    )
+    assert [found[n].level for n in "axy"] == pytest.approx(
+        [0.9 * ALPHA, ALPHA / 2, ALPHA]
+    )
+    assert all(one.holds for one in found.values())
+
+
+def test_while_a_primary_claim_is_open_the_others_have_a_tenth_of_the_error():
+    found = ordered({"a": 0.03, "x": 0.0005, "y": 0.02}, ["a"])
+    assert [found[n].holds for n in "axy"] == [False, True, False]
+    assert found["x"].adjusted == pytest.approx(2 * 0.0005 / 0.1)
+    assert found["x"].level == pytest.approx(0.1 * ALPHA / 2)
+    assert not ordered({"a": 0.03, "x": 0.002, "y": 0.02}, ["a"])["x"].holds
+
+
+def test_one_group_alone_is_holms_procedure_unless_others_are_to_come():
+    p = {"a": 0.01, "b": 0.02}
+    for primary in ([], ["a", "b"]):
+        found = ordered(p, primary)
+        assert [found[n].adjusted for n in "ab"] == pytest.approx([0.02, 0.02])
+    later = ordered(p, ["a", "b"], others=True)
+    assert later["a"].adjusted == pytest.approx(0.02 / 0.9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=8), st.integers(0, 8))
+def test_a_claim_holds_only_if_its_p_is_below_its_level(p, n_primary):
+    named = {str(i): value for i, value in enumerate(p)}
+    found = ordered(named, [str(i) for i in range(n_primary)])
+    for one in found.values():
+        assert one.p <= one.adjusted
+        if one.holds:
+            assert one.p <= one.level * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("seed_sd", [0.1, 0.25])
-def test_95_percent_intervals_cover_the_truth_in_90_to_99_percent_of_worlds(seed_sd):
+def test_95_percent_intervals_cover_the_truth_in_94_to_100_percent_of_worlds(seed_sd):
     """Three runs per arm, 200 questions, equal methods: the true difference is 0."""
     rng = np.random.default_rng(2026)
     n_worlds, n_questions = 300, 200
     covered = 0
-    for world in range(n_worlds):
+    for _ in range(n_worlds):
         question = rng.normal(0.3, 1.5, n_questions)
-        arms = {name: _arm(rng, question, seed_sd) for name in ("a", "b")}
-        means = statistics.bootstrap_means(arms, n_resamples=399, seed=world)
-        low, high = statistics.interval(statistics.difference(means["a"], means["b"]))
+        a, b = (Arm.of(_arm(rng, question, seed_sd)) for _ in range(2))
+        low, high = difference(a, b).interval()
         covered += low <= 0 <= high
-    assert 0.90 <= covered / n_worlds <= 0.99
+    assert covered / n_worlds >= 0.94
 
 
-def test_few_worlds_without_any_effect_hold_a_claim():
-    """14 methods equal to random, 3 runs each of sd 5.5 points: at most 5 % of worlds."""
+@pytest.mark.parametrize("n_random", [3, 12])
+def test_few_worlds_without_any_effect_hold_a_claim(n_random):
+    """14 methods equal to random, 3 runs each of sd 5.5 points: at most 5 % of worlds.
+
+    With 12 runs of random, Welch's t claims something in more than 6 %.
+    """
     rng = np.random.default_rng(3)
-    wrong, n_worlds = 0, 100
-    for world in range(n_worlds):
+    wrong, n_worlds = 0, 150
+    for _ in range(n_worlds):
         question = rng.normal(0.3, 1.5, 150)
-        arms = {f"m{i}": _arm(rng, question, 0.33) for i in range(15)}
-        means = statistics.bootstrap_means(arms, n_resamples=2_240, seed=world)
-        family = {n: statistics.difference(means[n], means["m0"]) for n in arms}
-        del family["m0"]
-        wrong += any(claim.holds for claim in statistics.holm(family).values())
-    assert wrong <= 5
-
-
-def test_a_family_of_256_has_resamples_enough_for_its_strictest_bound():
-    n = statistics.n_resamples(256)
-    assert n == 40_960 and statistics.n_resamples(1) == 10_000
-    level = statistics.ALPHA / 256
-    samples = np.arange(n, dtype=float)
-    assert statistics.lower_bound(samples, level) == 3  # the 4th smallest
-    with pytest.raises(ValueError, match="too few"):
-        statistics.lower_bound(samples[:10_000], level)
-    arms = {f"m{i}": np.eye(2, 8)[[i % 2]] for i in range(257)}
-    means = statistics.bootstrap_means(arms, n)
-    family = {m: statistics.difference(arm, means["m0"]) for m, arm in means.items()}
-    del family["m0"]
-    assert not any(claim.holds for claim in statistics.holm(family).values())
+        random = Arm.of(_arm(rng, question, 0.1, n_random))
+        arms = [Arm.of(_arm(rng, question, 0.33)) for _ in range(14)]
+        p = {str(i): difference(arm, random).p_above() for i, arm in enumerate(arms)}
+        wrong += any(one.holds for one in ordered(p, ["0"]).values())
+    assert wrong / n_worlds <= 0.05
 
 
 def _arm(rng, question, seed_sd, n_runs=3):

@@ -17,7 +17,6 @@ from tmap.artifacts import schemas, tables
 from tmap.artifacts.files import write_json
 from tmap.cards import validate
 from tmap.cards.experiment import ExperimentCard
-from tmap.comparison import claims, statistics
 from tmap.errors import TmapError
 from tmap.experiments import arms, cost, estimates, overlap, render, shots, weights
 from tmap.experiments.cells import Cells
@@ -172,19 +171,6 @@ def test_a_table_stops_where_a_search_may_have_asked_test_questions(measured, na
     assert "small: protocol paper: a search may have asked the test questions" in lines
 
 
-def test_holm_runs_over_all_columns_of_a_table():
-    """Two columns of one method: the smaller p doubles, like Holm's p worked by hand."""
-    n = 9_999
-    centred = (np.arange(1, n + 1) - 5_000) / 1_000.0
-    families = {"a": {"m": centred + 4.9}, "b": {"m": centred + 4.0}}
-    both = claims.jointly(families, claims.random_claims)
-    p = {c: statistics.p_above_zero(families[c]["m"]) for c in families}
-    assert both["a"][0]["m"].p_holm == pytest.approx(2 * p["a"])
-    assert both["b"][0]["m"].p_holm == pytest.approx(p["b"])
-    alone = claims.random_claims(families["a"])
-    assert alone[0]["m"].p_holm == pytest.approx(p["a"])
-
-
 @pytest.mark.parametrize("world", ["shipped", "embedded"])
 def test_the_page_says_how_many_trainings_each_table_takes(world, monkeypatch):
     if world == "embedded":
@@ -235,8 +221,10 @@ def test_markdown_csv_and_latex_hold_the_same_cells_in_the_cards_order(measured)
     assert float(read[1][1]) == pytest.approx(100 * value, abs=0.006)
     tex = render.latex(found, "A title")
     assert r"TMAP \& more & " in tex and tex.count(r" \\") == 5
-    assert "Minimum detectable effect against random:" in page
-    assert "one family of 4" in page  # uniform and tmap in two columns
+    assert "- TMAP & more, small: Primary claim: " in page
+    assert (
+        "Tests against random: 4, adjusted over the whole table: first the 2 of" in page
+    )
 
 
 def test_the_best_is_bold_and_the_best_that_selects_is_underlined():

@@ -1,5 +1,7 @@
 """Builds the files of finished runs that `collect_metrics` reads."""
 
+import json
+
 import numpy as np
 import pandas as pd
 
@@ -108,6 +110,13 @@ def table(folder, n=600, methods=("base", "random", "uniform", "tmap"), n_runs=3
 ABOUT = {"schema": "x", "schema_version": 1, "code": "c", "seed": None, "versions": {}}
 
 
+PLAN = {
+    "primary": ["tmap"],
+    "looks": [],
+    "runs": {"random": 3, "uniform": 3, "tmap": 3},
+}
+
+
 def collect(paths, n=600, **changed):
     found = runs.load(paths, question_ids(n))
     given = {
@@ -115,6 +124,8 @@ def collect(paths, n=600, **changed):
         "model": "small",
         "metric": "flexible",
         "warn_overlap": 0.05,
+        "margin": 0.01,
+        "plan": json.dumps(PLAN),
         "pool": {**ABOUT, "rows": {"total": 70}, "overlap_share": 0.01},
         "rejected": {**ABOUT, "rows": {"total": 2}},
         "tiny": {**ABOUT, "rows": {"total": 30}, "estimator": "gp_irt"},

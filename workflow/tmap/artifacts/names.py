@@ -16,6 +16,7 @@ RESERVED = (
     "embeddings",
     "gradients",
     "anchors",
+    "looks",
 )
 
 #: Replaces the model in paths of searches that several models share; no card's name has

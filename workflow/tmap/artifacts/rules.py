@@ -123,6 +123,7 @@ _ALL = (
     Rule("export_subset", "selection"),
     Rule("train_adapter", "training", "gpu", "training", 480),
     Rule("evaluate_adapter", "evaluation", "gpu", "evaluating", 120),
+    Rule("take_look", "comparison"),
     Rule("collect_metrics", "comparison"),
     Rule("write_page", "comparison"),
     Rule("make_table", "experiments"),

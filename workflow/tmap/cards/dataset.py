@@ -386,6 +386,13 @@ class DatasetCard(Section):
         description="strict: the number after '#### '; flexible: the last number; "
         "numeric: its value; acc: the likeliest option; acc_norm: per character",
     )
+    margin: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="difference in accuracy, a share, that does not matter: `no better` "
+        "and `no harm` are told by it; choose it before you see results",
+    )
     irt: IrtSection = IrtSection()
     tiny: TinySection = TinySection()
     overlap: OverlapSection = OverlapSection()

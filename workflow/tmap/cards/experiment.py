@@ -48,6 +48,11 @@ class ExperimentCard(Section):
     seeds: int = Field(
         default=3, ge=1, le=1000, description="per method; a verdict needs 3"
     )
+    primary: list[Name] = Field(
+        default=[],
+        description="accuracy: methods whose claim against random is tested first; []: "
+        "the searched ones (learned, consensus) among `methods:`",
+    )
     fractions: list[float] = Field(default=[], description="curve: M / N of each point")
     shots: list[Annotated[int, Field(ge=1, le=100_000)]] = Field(
         default=[], description="shots: numbers of rows that are shown and trained on"
@@ -67,13 +72,18 @@ class ExperimentCard(Section):
                 raise ValueError(f"kind: {self.kind} needs `{key}:`, a list")
         if any(not 0 < fraction <= 1 for fraction in self.fractions):
             raise ValueError("`fractions:` must be above 0 and at most 1")
-        for key in ("datasets", "models", "methods", "fractions", "shots"):
+        for key in ("datasets", "models", "methods", "primary", "fractions", "shots"):
             no_twice(key, getattr(self, key))
         for key in ("datasets", "models", "methods"):
             no_twice("labels", map(self.label, getattr(self, key)))
         if self.delta and self.delta[0] == self.delta[1]:
             raise ValueError(
                 f"`delta:` takes {self.delta[0]} from itself; name two methods"
+            )
+        foreign = set(self.primary) - set(self.methods)
+        if foreign:
+            raise ValueError(
+                f"`primary:` names {min(foreign)}, which is not among `methods:`"
             )
         foreign = set(self.delta or ()) - set(self.methods)
         if foreign:

@@ -22,6 +22,7 @@ cards: [{folder}]           # this folder: its datasets/, models/, methods/, jud
 targets: [results/my_data/my_model/metrics.json]
 methods: [base, random, my_uniform, my_method]   # rows of the table
 seeds: 3                    # per method; a verdict needs at least 3
+verdict: {{sequential: false}}  # true: add runs until my_method's claim is decided
 """
 
 DATASET = """\

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from itertools import pairwise
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,6 +20,61 @@ class KeepSection(Section):
     adapters: bool = Field(
         default=True, description="LoRA weights; otherwise removed once evaluated"
     )
+
+
+Runs = Annotated[int, Field(ge=1, le=1000)]
+
+
+class VerdictSection(Section):
+    """Which claim comes first, and whether runs are added until it is decided.
+
+    Write it before anything runs: a plan that follows from results proves nothing.
+    """
+
+    primary: list[Name] = Field(
+        default=[],
+        description="methods whose claim against random is tested first; []: the "
+        "searched ones (learned, consensus) among `methods:`",
+    )
+    sequential: bool = Field(
+        default=False,
+        description="true: add runs of these methods and of random in steps until the "
+        "claim is decided; `seeds:` then counts the runs of all other methods",
+    )
+    method: list[Runs] = Field(
+        default=[3, 4, 5, 6], description="sequential: runs of a primary method by step"
+    )
+    random: list[Runs] = Field(
+        default=[3, 4, 7, 10], description="sequential: runs of random by step"
+    )
+    spend: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        default=[0.2, 0.25, 0.25, 0.3],
+        description="sequential: share of the 2.5 % error that each step spends",
+    )
+
+    @model_validator(mode="after")
+    def _steps(self) -> VerdictSection:
+        no_twice("verdict: primary", self.primary)
+        if not len(self.method) == len(self.random) == len(self.spend) > 0:
+            raise ValueError(
+                "`method:`, `random:` and `spend:` need one value per step; they have "
+                f"{len(self.method)}, {len(self.random)} and {len(self.spend)}"
+            )
+        if sum(self.spend) > 1 + 1e-9:
+            raise ValueError(
+                f"`spend:` adds up to {sum(self.spend):g}; the steps can spend 1 at most"
+            )
+        for key in ("method", "random"):
+            runs = getattr(self, key)
+            if any(a > b for a, b in pairwise(runs)):
+                raise ValueError(f"`{key}:` must not fall from step to step: {runs}")
+        if any(a == b for a, b in pairwise(zip(self.method, self.random, strict=True))):
+            raise ValueError("each step must add runs of the method or of random")
+        return self
+
+    def looks(self) -> list[tuple[int, int, float]]:
+        """Runs of a primary method, runs of random, and share of the error, by step."""
+        return list(zip(self.method, self.random, self.spend, strict=True))
 
 
 class WorkflowConfig(Section):
@@ -38,6 +94,7 @@ class WorkflowConfig(Section):
         le=1000,
         description="seeds per method; a verdict needs at least 3",
     )
+    verdict: VerdictSection = VerdictSection()
     certify: list[Name] = Field(
         default=[],
         description="searched methods whose proxy metrics.json must certify; each costs "
@@ -55,4 +112,9 @@ class WorkflowConfig(Section):
     def _names_once(self) -> WorkflowConfig:
         no_twice("methods", self.methods)
         no_twice("certify", self.certify)
+        foreign = set(self.verdict.primary) - set(self.methods)
+        if foreign:
+            raise ValueError(
+                f"`verdict: primary:` names {min(foreign)}, which is not among `methods:`"
+            )
         return self

@@ -19,6 +19,7 @@ def run(
     tiny: Annotated[str, typer.Option(help="The tiny set (parquet).")],
     confirm: Annotated[str, typer.Option(help="The confirm set (parquet).")],
     model_file: Annotated[str, typer.Option(help="Record of the model (JSON).")],
+    plan: Annotated[str, typer.Option(help="Looks and primary methods (JSON).")],
     output: Annotated[str, typer.Option(help="metrics.json (out).")],
     accuracy_plot: Annotated[str, typer.Option(help="Accuracy by method (PNG, out).")],
     search_plot: Annotated[str, typer.Option(help="Reward by iteration (PNG, out).")],
@@ -46,6 +47,7 @@ def run(
         },
         protocol=tables.metadata(questions)["protocol"],
         record=files.read_document("model", model_file),
+        plan=plan,
         **dag.params.collect_metrics(dataset),
     )
     read = [questions, pool, rejected, tiny, confirm, model_file]

@@ -28,7 +28,7 @@ def run(
     from tmap.prompts.renderer import Renderer
 
     card = dag.params.write_page(model)
-    record = files.read_json(model_file)
+    record = files.read_document("model", model_file)
     limit = min(card["max_length"], record["max_positions"] or card["max_length"])
     content = document.build(
         report.read(metrics),

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tmap.comparison import claims
-from tmap.comparison.claims import UNTOUCHED, YARDSTICK
+from tmap.comparison.looks import MIN_SEEDS, UNTOUCHED, YARDSTICK
 from tmap.comparison.runs import READINGS, Run, Runs, Search
 from tmap.errors import TmapError
 
@@ -43,8 +42,8 @@ def one_search(arms: list[Run], searches: list[Search]) -> str:
     if not share_one_search(arms, searches):
         return ""
     return (
-        f" Its {len(arms)} runs share one search: the interval does not include the "
-        "variation between searches (vary_search_seed)."
+        f" Its {len(arms)} runs share one search, so this is said of what that search "
+        "found, not of searching (vary_search_seed)."
     )
 
 
@@ -85,8 +84,8 @@ def warnings(
     found += _unread(runs, metric)
     for method in runs.methods:
         n = len(runs.of(method))
-        if method != UNTOUCHED and n < claims.MIN_SEEDS:
-            found.append(f"{method}: {n} of {claims.MIN_SEEDS} runs for a verdict")
+        if method != UNTOUCHED and n < MIN_SEEDS:
+            found.append(f"{method}: {n} of {MIN_SEEDS} runs for a verdict")
     codes = {run.code for run in runs.runs}
     if len(codes) > 1:
         found.append(f"predictions were written by {len(codes)} versions of the code")

@@ -6,6 +6,7 @@ it: the same runs give the same document.
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Collection
 from typing import Any
@@ -14,11 +15,12 @@ import numpy as np
 
 from tmap.artifacts import tables
 from tmap.artifacts.provenance import PACKAGE, versions
-from tmap.comparison import caveats, claims, statistics
-from tmap.comparison.claims import UNTOUCHED, YARDSTICK
+from tmap.comparison import caveats, claims, order, statistics, verdicts
+from tmap.comparison.looks import MIN_SEEDS, UNTOUCHED, YARDSTICK, Plan
 from tmap.comparison.runs import READINGS, Run, Runs, Search
 
-VERSION = 1
+#: 2: verdicts have an order, intervals of their own and a forecast.
+VERSION = 2
 #: Keys of a model's record that say nothing about the model.
 ABOUT_RECORD = ("path", "made", "versions")
 TRAINING = (
@@ -41,13 +43,14 @@ def collect(
     model: str,
     metric: str,
     warn_overlap: float,
+    margin: float,
+    plan: str,
     pool: dict[str, Any],
     rejected: dict[str, Any],
     tiny: dict[str, Any],
     seen: Collection[str],
     protocol: str,
     record: dict[str, Any],
-    seed: int = 0,
 ) -> dict[str, Any]:
     """Compare all methods and gather what they cost and what went wrong.
 
@@ -56,11 +59,12 @@ def collect(
     runs : from `runs.load`
     metric : the reading that defines is_correct, from the dataset card
     warn_overlap : share of the pool dropped for overlap above which to warn
+    margin : share of accuracy that does not matter, from the dataset card
+    plan : JSON from `dag.comparison.plan_text`: which claims come first, and the looks
     pool, rejected, tiny : metadata of these tables
     seen : ids of the questions that a search may have asked
     protocol : under which the questions were split; `paper` lets a search see them
     record : content of the fetched model's record
-    seed : of the bootstrap
 
     Returns
     -------
@@ -72,12 +76,8 @@ def collect(
     """
     caveats.refuse_leaks(runs, seen, protocol)
     methods = {name: runs.of(name) for name in runs.methods}
-    drawn = statistics.n_resamples(len(methods))
-    means = statistics.bootstrap_means(
-        {name: runs.arm(name) for name in methods}, drawn, seed
-    )
-    random = claims.against_random(methods, means)
-    base = claims.against_base(methods, means)
+    planned = json.loads(plan)
+    random, base = _verdicts(runs, Plan.of(planned), margin)
     return {
         "version": VERSION,
         "dataset": dataset,
@@ -86,12 +86,10 @@ def collect(
         "n_questions": len(runs.runs[0].predictions),
         "methods": {
             name: {
-                **_accuracy(
-                    arms, means[name], _asked(arms, runs.searches_of(name), seen)
-                ),
+                **_accuracy(arms, _asked(arms, runs.searches_of(name), seen)),
                 "against_random": random.get(name),
                 "against_base": base.get(name),
-                "verdict": claims.sentence(name, random.get(name), base.get(name))
+                "verdict": verdicts.sentence(name, random.get(name), base.get(name))
                 + caveats.one_search(arms, runs.searches_of(name))
                 + _proxy(runs.searches_of(name)),
                 "certificate": _certificate(runs.searches_of(name)),
@@ -101,8 +99,7 @@ def collect(
             }
             for name, arms in methods.items()
         },
-        "minimum_detectable_effect": _largest_effect(random),
-        "statistics": _design(random, base, drawn, seed),
+        "statistics": _design(random, base, planned, margin),
         "pool": {"n": pool["rows"]["total"], "rejected": rejected["rows"]["total"]}
         | _notes(pool),
         "tiny": _notes(tiny),
@@ -110,6 +107,26 @@ def collect(
         "cost": _cost(runs),
         "provenance": _provenance(runs, pool, tiny, record),
     }
+
+
+def _verdicts(
+    runs: Runs, plan: Plan, margin: float
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Method -> its comparison with random, and with base."""
+    methods = {name: runs.of(name) for name in runs.methods}
+    cells, margins = {"": {name: runs.arm(name) for name in methods}}, {"": margin}
+    random = claims.against_random(cells, plan, margins)
+    base = claims.against_base(cells, plan, margins)
+    return (
+        {
+            name: verdicts.against_random(found, methods, name, margin)
+            for (_, name), found in random.items()
+        },
+        {
+            name: verdicts.against_base(found, methods, name, margin)
+            for (_, name), found in base.items()
+        },
+    )
 
 
 def _asked(
@@ -120,19 +137,12 @@ def _asked(
     return list(arms[0].predictions.index) if everything else seen
 
 
-def _largest_effect(random: dict[str, Any]) -> float | None:
-    effects = [found["minimum_detectable_effect"] for found in random.values()]
-    return max((effect for effect in effects if effect is not None), default=None)
-
-
-def _accuracy(
-    arms: list[Run], mean: statistics.Arm, seen: Collection[str]
-) -> dict[str, Any]:
+def _accuracy(arms: list[Run], seen: Collection[str]) -> dict[str, Any]:
     answers = np.stack([run.is_correct for run in arms])
     return {
         "runs": [_run(run, seen) for run in arms],
         "accuracy": float(answers.mean()),
-        "interval": list(statistics.accuracy_interval(answers, mean)),
+        "interval": list(statistics.accuracy_interval(answers)),
         "n_seeds": len(arms),
         "n_selections": len({run.s for run in arms}),
     }
@@ -208,15 +218,21 @@ def _notes(about: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in about.items() if key not in tables.STANDARD}
 
 
-def _design(random: dict, base: dict, drawn: int, seed: int) -> dict[str, Any]:
+def _design(
+    random: dict[str, Any], base: dict[str, Any], plan: dict[str, Any], margin: float
+) -> dict[str, Any]:
+    """How verdicts were reached: names of the claims that were tested, and the plan."""
     return {
-        "n_resamples": drawn,
         "level": statistics.LEVEL,
         "one_sided_alpha": round(statistics.ALPHA, 12),
-        "min_seeds": claims.MIN_SEEDS,
-        "margin": claims.MARGIN,
-        "seed": seed,
-        "families": {YARDSTICK: list(random), UNTOUCHED: list(base)},
+        "kept_for_others": order.KEPT,
+        "min_seeds": MIN_SEEDS,
+        "margin": margin,
+        "plan": plan,
+        "families": {
+            YARDSTICK: [n for n, one in random.items() if one["p"] is not None],
+            UNTOUCHED: [n for n, one in base.items() if one["p"] is not None],
+        },
     }
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tmap.artifacts.files import atomic
-from tmap.comparison.claims import UNTOUCHED, YARDSTICK
+from tmap.comparison.looks import UNTOUCHED, YARDSTICK
 from tmap.comparison.runs import Runs, Search
 
 #: Okabe and Ito's colours, distinguishable with every common colour blindness.

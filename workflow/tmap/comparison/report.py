@@ -22,7 +22,7 @@ HEADINGS = (
 )
 GOOD, BAD, OPEN = "green", "red", "yellow"
 STYLES = {
-    "better?": {"yes": GOOD, "no": BAD, "unclear": OPEN},
+    "better?": {"yes": GOOD, "worse": BAD, "no": BAD, "unclear": OPEN},
     "harms?": {"yes": BAD, "no": GOOD, "unclear": OPEN},
 }
 READINGS = ("strict", "flexible", "numeric", "accuracy_outside_tiny")
@@ -73,7 +73,7 @@ def markdown(metrics: dict[str, Any]) -> str:
     lines = [_caption(metrics), ""]
     lines += [_pipe(HEADINGS), _pipe(("---",) * len(HEADINGS))]
     lines += [_pipe(row) for row in rows(metrics)]
-    lines += ["", effect(metrics), "", *_items(verdicts(metrics))]
+    lines += ["", about(metrics), "", *_items(verdicts(metrics))]
     if readings(metrics):
         lines += ["", _pipe(READING_HEADINGS), _pipe(("---",) * len(READING_HEADINGS))]
         lines += map(_pipe, readings(metrics))
@@ -93,7 +93,7 @@ def show_table(metrics: dict[str, Any], console: Console) -> None:
     for row in rows(metrics):
         table.add_row(*map(_cell, HEADINGS, row))
     console.print(table)
-    _say(console, effect(metrics))
+    _say(console, about(metrics))
 
 
 def show(metrics: dict[str, Any], console: Console) -> None:
@@ -178,9 +178,32 @@ def _caption(metrics: dict[str, Any]) -> str:
     )
 
 
-def effect(metrics: dict[str, Any]) -> str:
-    """The smallest difference from random that the comparison could show."""
-    effect = metrics["minimum_detectable_effect"]
+def about(metrics: dict[str, Any]) -> str:
+    """How to read the intervals of differences."""
+    if "minimum_detectable_effect" in metrics:
+        return _about_first_version(metrics["minimum_detectable_effect"])
+    compared = [
+        found["against_random"]
+        for found in metrics["methods"].values()
+        if found["against_random"]
+    ]
+    names = [n for n, found in metrics["methods"].items() if is_primary(found)]
+    order = f" The claim that comes first: {', '.join(names)}." if names else ""
+    n = sum(one["p"] is not None for one in compared)
+    many = f"all {n} methods that are tested" if n > 1 else "its test"
+    return (
+        "Intervals of differences are those of the verdicts: an error of 2.5 % each way "
+        f"over {many}.{order}"
+    )
+
+
+def is_primary(found: dict[str, Any]) -> bool:
+    """Whether the claim about a method comes first; no earlier version had one."""
+    return bool((found["against_random"] or {}).get("primary"))
+
+
+def _about_first_version(effect: float | None) -> str:
+    """The line of a metrics.json that an earlier version wrote."""
     if effect is None:
         return "Minimum detectable effect against random: unknown."
     return (
@@ -192,7 +215,8 @@ def effect(metrics: dict[str, Any]) -> str:
 def _difference(found: dict[str, Any] | None) -> str:
     if found is None:
         return "-"
-    return f"{100 * found['difference']:+.1f} {_range(found['interval'], '+.1f')}"
+    ends = found.get("verdict_interval", found["interval"])
+    return f"{100 * found['difference']:+.1f} {_range(ends, '+.1f')}"
 
 
 def _range(bounds: list[float] | None, form: str, scale: float = 100) -> str:

@@ -12,7 +12,7 @@ A file's path shows what it belongs to::
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -160,6 +160,13 @@ def load(named: Iterable[str | Path], question_ids: Iterable[str]) -> Runs:
             "needs one. Name the files of finished runs after `--`."
         )
     return loaded
+
+
+def load_answers(named: Sequence[str]) -> Runs:
+    """Finished runs; they must all answer the same questions as the first."""
+    first = next(path for path in named if path.endswith("predictions.parquet"))
+    asked = tables.read("predictions", first, ["question_id"])["question_id"]
+    return load(named, asked)
 
 
 def _run(place: Place, files: dict[Place, str | Path], wanted: pd.Index) -> Run:

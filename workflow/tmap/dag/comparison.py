@@ -1,15 +1,22 @@
-"""Files that metrics.json and the page about it are made from."""
+"""Files behind metrics.json and the page about it, and how many runs it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import PurePosixPath
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
 
+from tmap import cards
+from tmap.artifacts.files import read_json
+from tmap.cards.workflow import WorkflowConfig
 from tmap.dag.certificate import certified
 from tmap.dag.indicators import indicator_files
 from tmap.dag.methods import rounds_of
 from tmap.dag.search import search_files, values_file
-from tmap.dag.training import arm_files, arms, trains
+from tmap.dag.training import Seeds, arm_files, arms, trains
+from tmap.errors import TmapError
 
 METRICS, PAGE = "metrics.json", "report.html"
 
@@ -18,7 +25,7 @@ def measured(
     dataset: str,
     model: str,
     methods: list[str],
-    n_seeds: int,
+    n_seeds: Seeds,
     certify: Sequence[str] = (),
 ) -> list[str]:
     """Every file of arms and searches that a results table is made from.
@@ -43,16 +50,14 @@ def measured(
     ]
 
 
-def shown(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[str]:
+def shown(dataset: str, model: str, methods: list[str], n_seeds: Seeds) -> list[str]:
     """Files that the page shows besides those of `measured`: subsets, columns, values."""
     found = []
     for method in filter(trains, methods):
         for s in sorted({s for s, _ in arms(method, n_seeds)}):
             found.append(f"results/{dataset}/{model}/{method}/s{s}/subset.parquet")
             found += values_file(dataset, model, method, str(s))
-        if not rounds_of(
-            method
-        ):  # its columns are of its rounds' pools, not of this one
+        if not rounds_of(method):  # else its columns are of its rounds' pools
             found += indicator_files(dataset, model, method)
     return list(dict.fromkeys(found))
 
@@ -62,3 +67,110 @@ def with_pages(targets: Sequence[str]) -> list[str]:
     paths = map(PurePosixPath, targets)
     pages = [str(path.with_name(PAGE)) for path in paths if path.name == METRICS]
     return list(dict.fromkeys([*targets, *pages]))
+
+
+def primary(methods: Sequence[str], named: Sequence[str]) -> list[str]:
+    """Methods whose claim against random comes first: as named, or the searched ones."""
+    for method in named:
+        if cards.load("methods", method).weights in ("none", "random"):
+            raise TmapError(
+                f"`primary:` names '{method}', which is no method to compare with random. "
+                "Name methods that select by weights, or leave it out: then the searched "
+                "ones come first."
+            )
+    searched = ("learned", "consensus")
+    return list(named) or [
+        m for m in methods if cards.load("methods", m).weights in searched
+    ]
+
+
+def seeds(config: WorkflowConfig, look: int = 0) -> dict[str, int]:
+    """How many runs each method has at a look; without looks, `seeds:`."""
+    found = dict.fromkeys(config.methods, config.seeds)
+    if not config.verdict.sequential:
+        return found
+    first = primary(config.methods, config.verdict.primary)
+    method, random, _ = config.verdict.looks()[look]
+    return found | dict.fromkeys(first, method) | {"random": random}
+
+
+def plan(config: WorkflowConfig) -> dict[str, Any]:
+    """What is fixed before anything runs: the order of claims, and the looks at them.
+
+    Returns
+    -------
+    primary : methods
+    looks : [runs of a primary method, runs of random, share of the error] each
+    runs : method -> its runs at the first look
+    """
+    looks = config.verdict.looks() if config.verdict.sequential else []
+    first = primary(config.methods, config.verdict.primary)
+    if looks:
+        _check(config, first)
+    runs = {m: len(arms(m, seeds(config))) for m in config.methods if m != "base"}
+    return {"primary": first, "looks": [list(look) for look in looks], "runs": runs}
+
+
+def plan_text(config: WorkflowConfig) -> str:
+    """The plan as JSON, for a rule's params and its command."""
+    return json.dumps(plan(config))
+
+
+def _check(config: WorkflowConfig, first: Sequence[str]) -> None:
+    """Refuse a plan in looks whose runs something else decides."""
+    if "random" not in config.methods or not first:
+        raise TmapError(
+            "`verdict: sequential:` compares primary methods with random, and `methods:` "
+            f"has {'no searched method' if 'random' in config.methods else 'no random'}. "
+            "Add it, name methods under `primary:`, or remove `sequential:`."
+        )
+    for method in ("random", *first):
+        if cards.load("methods", method).seeds is not None:
+            raise TmapError(
+                f"The card of method '{method}' sets `seeds:`, and `verdict: sequential:` "
+                "decides how many runs it has. Remove one of the two."
+            )
+
+
+def look_file(dataset: str, model: str, look: int) -> str:
+    """What was decided at a look."""
+    return f"results/{dataset}/{model}/looks/{look}.json"
+
+
+def look_files(
+    dataset: str, model: str, config: WorkflowConfig, look: int
+) -> list[str]:
+    """What was decided at every look up to this one; nothing is at the last."""
+    if not config.verdict.sequential:
+        return []
+    n = min(look + 1, len(config.verdict.looks()) - 1)
+    return [look_file(dataset, model, k) for k in range(n)]
+
+
+def looked_at(dataset: str, model: str, config: WorkflowConfig, look: int) -> list[str]:
+    """The answers that a look compares."""
+    first = primary(config.methods, config.verdict.primary)
+    names = ["random", *first]
+    found = seeds(config, look)
+    return arm_files(dataset, model, names, found, "predictions.parquet")
+
+
+def is_last(config: WorkflowConfig, look: int, taken: Callable[[], str]) -> bool:
+    """Whether no look follows.
+
+    Parameters
+    ----------
+    taken : gives the file of this look; not called if there are no looks or no later one
+    """
+    n_looks = len(config.verdict.looks()) if config.verdict.sequential else 1
+    return look + 1 >= n_looks or bool(read_json(taken())["decided"])
+
+
+def last_look(dataset: str, model: str, config: WorkflowConfig) -> int:
+    """The last look for which runs were made, by the files that are there."""
+    found = 0
+    while Path(look_file(dataset, model, found)).is_file():
+        if is_last(config, found, partial(look_file, dataset, model, found)):
+            break
+        found += 1
+    return found

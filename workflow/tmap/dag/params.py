@@ -266,12 +266,24 @@ def evaluate_adapter(dataset: str, model: str) -> dict[str, Any]:
 
 
 def make_table(experiment: str) -> dict[str, Any]:
-    return {"experiment": cards.load("experiments", experiment)}
+    card = cards.load("experiments", experiment)
+    found: dict[str, Any] = {"experiment": card}
+    if card.kind == "accuracy":
+        found["margins"] = {n: cards.load("datasets", n).margin for n in card.datasets}
+    return found
 
 
 def collect_metrics(dataset: str) -> dict[str, Any]:
     card = cards.load("datasets", dataset)
-    return {"metric": card.metric, "warn_overlap": card.overlap.warn_above}
+    return {
+        "metric": card.metric,
+        "warn_overlap": card.overlap.warn_above,
+        "margin": card.margin,
+    }
+
+
+def take_look(dataset: str) -> dict[str, Any]:
+    return {"margin": cards.load("datasets", dataset).margin}
 
 
 def write_page(model: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from tmap.artifacts.names import CONSENSUS
 from tmap.cards.method import SEARCHED
 from tmap.dag.data import model_file
 from tmap.dag.indicators import indicator_files
-from tmap.dag.training import arms
+from tmap.dag.training import Seeds, arms
 
 
 def searcher(method: str) -> str:
@@ -51,7 +51,7 @@ def consensus(dataset: str, method: str) -> dict[str, list[str]]:
 
 
 def search_files(
-    dataset: str, model: str, methods: list[str], n_seeds: int, name: str
+    dataset: str, model: str, methods: list[str], n_seeds: Seeds, name: str
 ) -> list[str]:
     """File `name` of every search behind these methods, each once."""
     found = [

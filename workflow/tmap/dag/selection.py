@@ -6,7 +6,7 @@ from typing import Any
 
 from tmap import cards
 from tmap.dag.methods import rounds_of
-from tmap.dag.training import arms, trains
+from tmap.dag.training import Seeds, arms, trains
 
 
 def labels_file(dataset: str, method: str) -> list[str]:
@@ -16,7 +16,9 @@ def labels_file(dataset: str, method: str) -> list[str]:
     return [f"results/{dataset}/pool_labels.parquet"]
 
 
-def data_cards(dataset: str, model: str, methods: list[str], n_seeds: int) -> list[str]:
+def data_cards(
+    dataset: str, model: str, methods: list[str], n_seeds: Seeds
+) -> list[str]:
     """The data card next to every subset: not read, but built with the results table."""
     return [
         f"results/{dataset}/{model}/{method}/s{s}/README.md"

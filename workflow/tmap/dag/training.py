@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tmap import cards
 
+#: Runs of every method, or of each.
+Seeds = int | Mapping[str, int]
 
-def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
+
+def arms(method: str, n_seeds: Seeds) -> list[tuple[int, int]]:
     """(s, t) seeds of a method: base runs once; random and learned vary s and t.
 
     A deterministic selection, like the whole pool, has s0 only and varies the training
@@ -16,11 +21,12 @@ def arms(method: str, n_seeds: int) -> list[tuple[int, int]]:
         return [(0, 0)]
     drawn = card.weights in ("random", "drawn") and card.fraction != 1
     varies = drawn or card.vary_search_seed
-    return [(i if varies else 0, i) for i in range(card.seeds or n_seeds)]
+    asked = n_seeds if isinstance(n_seeds, int) else n_seeds[method]
+    return [(i if varies else 0, i) for i in range(card.seeds or asked)]
 
 
 def arm_files(
-    dataset: str, model: str, methods: list[str], n_seeds: int, name: str
+    dataset: str, model: str, methods: list[str], n_seeds: Seeds, name: str
 ) -> list[str]:
     """File `name` of every arm of these methods, in the order of the methods."""
     return [

@@ -1,7 +1,7 @@
 """Tables 1 to 5: accuracy after training, by method, dataset and model.
 
 Every cell is the mean over runs with its interval. Claims against `random` and `base`
-are adjusted over all cells of the table: one family each.
+are ordered and adjusted over all cells of the table.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 from tmap import cards, dag
 from tmap.artifacts import tables
 from tmap.cards.experiment import ExperimentCard
-from tmap.comparison import caveats, claims, statistics
-from tmap.comparison.claims import UNTOUCHED
-from tmap.comparison.runs import READINGS, Run, Runs, load
+from tmap.comparison import caveats, claims, statistics, verdicts
+from tmap.comparison.looks import UNTOUCHED, YARDSTICK, Plan
+from tmap.comparison.runs import READINGS, Run, Runs, load_answers
 from tmap.experiments.cells import Cells
 
 
@@ -25,20 +25,13 @@ def build(card: ExperimentCard) -> Cells:
     loaded, told = {}, []
     for model, dataset in product(card.models, card.datasets):
         name = column(card, dataset, model)
-        loaded[name] = read(
+        loaded[name] = load_answers(
             dag.comparison.measured(dataset, model, card.methods, card.seeds)
         )
         told += [f"{name}: {text}" for text in faults(card, dataset, loaded[name])]
     found = compare(card, loaded, card.methods)
     found.lines += [*_runs_line(found, card), *dict.fromkeys(told)]
     return found
-
-
-def read(files: list[str]) -> Runs:
-    """Finished runs; they must all answer the same questions as the first."""
-    first = next(f for f in files if f.endswith("predictions.parquet"))
-    asked = tables.read("predictions", first, ["question_id"])["question_id"]
-    return load(files, asked)
 
 
 def faults(card: ExperimentCard, dataset: str, runs: Runs) -> list[str]:
@@ -81,38 +74,41 @@ def column(card: ExperimentCard, dataset: str, model: str) -> str:
 
 
 def compare(card: ExperimentCard, loaded: dict[str, Runs], methods: list[str]) -> Cells:
-    """Cells, verdicts and effects of all columns together."""
-    arms = {c: {n: runs.of(n) for n in runs.methods} for c, runs in loaded.items()}
-    drawn = statistics.n_resamples(sum(len(runs.methods) for runs in loaded.values()))
-    means = {
-        c: statistics.bootstrap_means({n: runs.arm(n) for n in runs.methods}, drawn)
-        for c, runs in loaded.items()
-    }
-    families = {c: claims.random_family(means[c]) for c in loaded}
-    random = claims.jointly(families, claims.random_claims)
-    families = {c: claims.base_family(means[c]) for c in loaded}
-    base = claims.jointly(families, claims.base_claims)
+    """Cells and verdicts of all columns together."""
+    plan = Plan(tuple(dag.comparison.primary(card.methods, card.primary)))
+    margins = {c: _margin(card, c) for c in loaded}
+    cells = {c: {n: runs.arm(n) for n in runs.methods} for c, runs in loaded.items()}
+    random = claims.against_random(cells, plan, margins)
+    base = claims.against_base(cells, plan, margins)
     found = Cells([], "accuracy, %", best=True, apart=_apart(card, methods))
-    effects = []
-    for name in loaded:
-        against = claims.against_random(arms[name], means[name], random[name])
-        harms = claims.against_base(arms[name], means[name], base[name])
+    primary = []
+    for name, runs in loaded.items():
+        arms = {n: runs.of(n) for n in runs.methods}
         for method in methods:
-            cell = _cell(arms[name][method], means[name][method])
-            cell |= _tests(against.get(method), harms.get(method))
-            cell["note"] = claims.sentence(
-                method, against.get(method), harms.get(method)
-            )
+            key, margin = (name, method), margins[name]
+            better = harms = None
+            if key in random:
+                better = verdicts.against_random(random[key], arms, method, margin)
+            if key in base:
+                harms = verdicts.against_base(base[key], arms, method, margin)
+            cell = _cell(arms[method]) | _tests(better, harms)
+            cell["note"] = verdicts.sentence(method, better, harms)
+            if better and better["primary"]:
+                primary.append(f"{card.label(method)}, {name}: {cell['note']}")
             _add(found, card, card.label(method), name, cell)
         if card.delta:
-            _add(found, card, "delta", name, _delta(card.delta, arms, means, name))
-        effects += [a["minimum_detectable_effect"] for a in against.values()]
-    found.lines = [
-        _effect(effects),
-        *_verdicts(found, card),
-        *_family_line(random, drawn),
-    ]
+            _add(found, card, "delta", name, _delta(card.delta, arms))
+    found.lines = [*primary, *_verdicts(found, card)]
+    found.lines += _family_line(random, card, plan)
     return found
+
+
+def _margin(card: ExperimentCard, name: str) -> float:
+    """The margin of the dataset behind a column."""
+    for model, dataset in product(card.models, card.datasets):
+        if column(card, dataset, model) == name:
+            return cards.load("datasets", dataset).margin
+    raise KeyError(name)
 
 
 def _add(
@@ -122,9 +118,9 @@ def _add(
     found.rows.append({"row": row, "column": name, **cell})
 
 
-def _cell(arms: list[Run], mean: statistics.Arm) -> dict[str, Any]:
+def _cell(arms: list[Run]) -> dict[str, Any]:
     answers = np.stack([run.is_correct for run in arms])
-    low, high = statistics.accuracy_interval(answers, mean)
+    low, high = statistics.accuracy_interval(answers)
     cell: dict[str, Any] = {
         "value": float(answers.mean()),
         "low": low,
@@ -143,9 +139,9 @@ def _tests(random: dict | None, base: dict | None) -> dict[str, Any]:
     if random:
         found |= {
             "against_random": random["difference"],
-            "random_low": random["interval"][0],
-            "random_high": random["interval"][1],
-            "p_random": random["p_holm"],
+            "random_low": random["verdict_interval"][0],
+            "random_high": random["verdict_interval"][1],
+            "p_random": float("nan") if random["p_holm"] is None else random["p_holm"],
             "better": random["better"],
         }
     if base:
@@ -153,14 +149,15 @@ def _tests(random: dict | None, base: dict | None) -> dict[str, Any]:
     return found
 
 
-def _delta(pair: tuple[str, str], arms: Any, means: Any, name: str) -> dict[str, Any]:
-    first, second = (arms[name][method] for method in pair)
-    samples = statistics.difference(means[name][pair[0]], means[name][pair[1]])
-    low, high = statistics.interval(samples)
-    value = np.mean([r.is_correct.mean() for r in first])
-    value -= np.mean([r.is_correct.mean() for r in second])
+def _delta(pair: tuple[str, str], arms: dict[str, list[Run]]) -> dict[str, Any]:
+    first, second = (
+        statistics.Arm.of(np.stack([run.is_correct for run in arms[name]]))
+        for name in pair
+    )
+    found = statistics.difference(first, second)
+    low, high = found.interval()
     note = f"{pair[0]} minus {pair[1]}, paired by question"
-    return {"value": float(value), "low": low, "high": high, "note": note}
+    return {"value": found.value, "low": low, "high": high, "note": note}
 
 
 def _apart(card: ExperimentCard, methods: list[str]) -> frozenset[str]:
@@ -187,16 +184,6 @@ def _runs_line(found: Cells, card: ExperimentCard) -> list[str]:
     return [f"Runs of a cell: {most}; {'; '.join(fewer)}."] if fewer else []
 
 
-def _effect(effects: list[float | None]) -> str:
-    known = [effect for effect in effects if effect is not None]
-    if not known:
-        return "Minimum detectable effect against random: unknown."
-    return (
-        f"Minimum detectable effect against random: {100 * max(known):.1f} points (80 % "
-        "power, two-sided 5 %, the least precise cell, one test)."
-    )
-
-
 def _verdicts(found: Cells, card: ExperimentCard) -> list[str]:
     """One line per method: the columns in which it is better, or in which it harms."""
     where = "column" if card.transpose else "row"
@@ -218,15 +205,23 @@ def _count(cells: list[dict[str, Any]], key: str) -> str:
     said = [cell[key] for cell in cells if cell.get(key)]
     if len(said) == 1:
         return str(said[0])
-    kinds = ("yes", "no", "unclear")
+    kinds = ("yes", "worse", "no", "unclear", "untested")
     return ", ".join(f"{said.count(k)} {k}" for k in kinds if k in said)
 
 
-def _family_line(random: dict[str, Any], drawn: int) -> list[str]:
-    n = sum(len(pair[0]) for pair in random.values())
-    if not n:
+def _family_line(
+    random: dict[claims.Key, claims.Verdict], card: ExperimentCard, plan: Plan
+) -> list[str]:
+    tested = [key for key, one in random.items() if one.above is not None]
+    if not tested:
         return []
+    first = [method for method in plan.primary if any(m == method for _, m in tested)]
+    n_first = sum(method in first for _, method in tested)
+    told = f"Tests against {YARDSTICK}: {len(tested)}, adjusted over the whole table"
+    if not first or n_first == len(tested):
+        return [f"{told} (Holm)."]
+    names = ", ".join(map(card.label, first))
     return [
-        f"Tests against random: one family of {n}, Holm-adjusted over the whole table; "
-        f"{drawn} resamples, questions jointly, seeds by Student's t."
+        f"{told}: first the {n_first} of {names}, then the other {len(tested) - n_first} "
+        "(Holm in each group)."
     ]

@@ -28,19 +28,17 @@ def build(card: ExperimentCard) -> Cells:
             )
             for method, f in product(card.methods, card.fractions)
         }
-        names = {f"{method} {f:g}": key for key in answers for method, f in [key]}
-        means = statistics.bootstrap_means({n: answers[k] for n, k in names.items()})
         start = f"{column(card, dataset, model)}, " if several else ""
-        for name, (method, f) in names.items():
-            low, high = statistics.accuracy_interval(answers[method, f], means[name])
+        for (method, f), right in answers.items():
+            low, high = statistics.accuracy_interval(right)
             found.rows.append(
                 {
                     "row": start + card.label(method),
                     "column": f"{100 * f:g} %",
-                    "value": float(answers[method, f].mean()),
+                    "value": float(right.mean()),
                     "low": low,
                     "high": high,
-                    "n_runs": len(answers[method, f]),
+                    "n_runs": len(right),
                 }
             )
     return found

@@ -37,10 +37,9 @@ def build(card: ExperimentCard) -> Cells:
             )
             for n, kind in product(card.shots, ("ICL", "SFT"))
         }
-        means = statistics.bootstrap_means(answers)
         for key, kind in product(card.shots, ("ICL", "SFT")):
             arm = f"{key} {kind}"
-            low, high = statistics.accuracy_interval(answers[arm], means[arm])
+            low, high = statistics.accuracy_interval(answers[arm])
             cell = {"row": str(key), "column": f"{name} {kind}", "low": low}
             cell |= {"high": high, "n_runs": len(answers[arm])}
             found.rows.append({**cell, "value": float(answers[arm].mean())})

@@ -202,6 +202,7 @@ def compare(about: dict[str, Any], config: WorkflowConfig) -> list[str]:
         *_changes(about["versions"], versions()),
         *_inputs(made["inputs"]),
         *_asked(made, config),
+        *_planned(about, config),
     ]
 
 
@@ -282,7 +283,13 @@ def _asked(made: dict[str, Any], config: WorkflowConfig) -> list[str]:
     dataset, model = Path(runs[0]).parts[1:3]
     asked = set(
         dag.comparison.measured(
-            dataset, model, config.methods, config.seeds, config.certify
+            dataset,
+            model,
+            config.methods,
+            dag.comparison.seeds(
+                config, dag.comparison.last_look(dataset, model, config)
+            ),
+            config.certify,
         )
     )
     there = {
@@ -292,6 +299,16 @@ def _asked(made: dict[str, Any], config: WorkflowConfig) -> list[str]:
     }
     found = [f"config asks for {path}" for path in sorted(asked - there)]
     return found + [f"config leaves out {path}" for path in sorted(there - asked)]
+
+
+def _planned(about: dict[str, Any], config: WorkflowConfig) -> list[str]:
+    """The order of claims and the looks that the config has, if a results table differs."""
+    then = about.get("statistics", {}).get("plan")
+    if then is None:
+        return []
+    return [
+        f"config {x}" for x in _changes(_flat(then), _flat(dag.comparison.plan(config)))
+    ]
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:

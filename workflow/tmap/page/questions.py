@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tmap.artifacts import tables
-from tmap.comparison.claims import UNTOUCHED, YARDSTICK
+from tmap.comparison.looks import UNTOUCHED, YARDSTICK
 from tmap.comparison.runs import READINGS
 from tmap.page import packing
 from tmap.page.results import Results

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from tmap.comparison import report
-from tmap.comparison.claims import UNTOUCHED, YARDSTICK
+from tmap.comparison.looks import UNTOUCHED, YARDSTICK
 
 #: Warnings that put a result in doubt -> the section of the page that shows why.
 GRAVE = (
@@ -22,12 +22,15 @@ TONES = {report.GOOD: "good", report.BAD: "bad", report.OPEN: "open"}
 
 
 def main_method(metrics: dict[str, Any]) -> str:
-    """The method that the page is about: the primary claim's, else the first search's."""
+    """The method that the page is about.
+
+    Of several primary claims one that holds, and the largest difference; without one, the
+    first searched method.
+    """
     methods = metrics["methods"]
-    primary = metrics.get("primary")
-    name = primary.get("method") if isinstance(primary, dict) else primary
-    if name in methods:
-        return str(name)
+    primary = [name for name in methods if report.is_primary(methods[name])]
+    if primary:
+        return max(primary, key=lambda n: _rank(methods[n]["against_random"]))
     searched = [name for name, found in methods.items() if found["weights"]]
     others = [name for name in methods if name not in (UNTOUCHED, YARDSTICK)]
     return str([*searched, *others, *methods][0])
@@ -46,14 +49,14 @@ def look(metrics: dict[str, Any]) -> dict[str, Any]:
         "rest": rest,
         "verdicts": said,
         "tone": _tone("better?", cells["better?"]),
-        "corrected": _corrected(metrics),
-        "effect": report.effect(metrics),
+        "corrected": report.about(metrics),
         "warnings": [warning(text) for text in metrics["warnings"]],
     }
 
 
 def split(sentence: str) -> tuple[str, str, str]:
     """A verdict as its first words, the numbers in brackets after them, and the rest."""
+    sentence = re.sub(r"^Primary claim: (.)", lambda m: m[1].upper(), sentence)
     found = re.match(r"([^(;]*?) \(([^()]*)\)[;.]?\s*(.*)", sentence, re.DOTALL)
     if not found:
         return sentence, "", ""
@@ -115,23 +118,13 @@ def _method(name: str, found: dict[str, Any]) -> dict[str, Any]:
 def _difference(found: dict[str, Any] | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    return {key: found[key] for key in ("difference", "interval", "p_holm")}
+    ends = found.get("verdict_interval", found["interval"])
+    return {key: found[key] for key in ("difference", "p_holm")} | {"interval": ends}
 
 
 def _tone(heading: str, text: str) -> str:
     return TONES.get(report.STYLES.get(heading, {}).get(text, ""), "")
 
 
-def _corrected(metrics: dict[str, Any]) -> str:
-    families = metrics["statistics"]["families"]
-    against = [
-        f"{len(members)} comparison{'s' * (len(members) != 1)} with {name}"
-        for name, members in families.items()
-        if members
-    ]
-    if not against:
-        return "Nothing was compared, so there is no verdict."
-    return (
-        f"Corrected by Holm's procedure for {' and for '.join(against)}. Intervals are "
-        "95 %, each on its own: a verdict may be unclear although its interval excludes 0."
-    )
+def _rank(found: dict[str, Any]) -> tuple[bool, float]:
+    return found["better"] == "yes", found["difference"]
