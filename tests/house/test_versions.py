@@ -22,7 +22,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "ENGINE_VERSION",
             ENGINE_VERSION,
             [f"tmap.engines.{name}" for name in ENGINES],
-            (3, "2df10a7aa3578414"),
+            (3, "dbad8c4b0f0384d0"),
         ),
     ],
 )

@@ -343,23 +343,27 @@ def test_a_loss_ratio_over_zero_is_failed(scorer):
     assert scores.status.tolist() == ["failed"]
 
 
-@pytest.mark.parametrize("name", ["perplexity", "ifd"])
-def test_a_row_that_just_fits_the_context_is_scored(scorer, name):
+@pytest.mark.parametrize(
+    ("name", "options"), [("perplexity", {}), ("ifd", {"template": True})]
+)
+def test_a_row_that_just_fits_the_context_is_scored(scorer, name, options):
     prompt = scorer.renderer.render("Why?")
     answer = scorer.renderer.answer("Because of that.")
     size = len(prompt.prefix) + len(prompt.question) + len(answer)
 
     for room, status in [(size, "ok"), (size - 1, "truncated")]:
         lm = fixed(scorer, 1.0, max_positions=room)
-        assert indicators.get(name)(one("Because of that."), lm).status == [status]
+        found = indicators.get(name)(one("Because of that."), lm, **options)
+        assert found.status == [status]
 
 
 def test_a_single_token_has_no_ifd_without_a_bos(scorer):
     pool = one("Sara")
     assert len(scorer.renderer.answer("Sara")) == 1
 
-    assert indicators.get("ifd")(pool, scorer).status == ["empty"]
-    assert indicators.get("ifd")(pool, scorer, alone="bos").status == ["ok"]
+    for alone, status in (("nothing", "empty"), ("bos", "ok")):
+        found = indicators.get("ifd")(pool, scorer, alone=alone, template=True)
+        assert found.status == [status]
 
 
 def test_ifd_after_a_bos_needs_a_tokenizer_with_one(scorer):
@@ -371,7 +375,7 @@ def test_ifd_after_a_bos_needs_a_tokenizer_with_one(scorer):
     lm = losses.Scorer(scorer.lm, renderer, 512)
 
     with pytest.raises(TmapError, match="Set `alone: nothing`"):
-        indicators.get("ifd")(one("some answer"), lm, alone="bos")
+        indicators.get("ifd")(one("some answer"), lm, alone="bos", template=True)
 
 
 def hugging_face_loss(tiny_llama, prompt, answer):

@@ -113,7 +113,8 @@ def test_indicators_measure_the_ids_that_were_trained(renderer, trained, name):
     measure = lm.answer_nll
     lm.answer_nll = lambda *asked: (measure(*asked), seen.extend(lm.asked))[0]
 
-    indicators.get(name)(pd.DataFrame([SAMPLE]), Scorer(lm, renderer, 512))
+    options = {"template": True} if name == "ifd" else {}
+    indicators.get(name)(pd.DataFrame([SAMPLE]), Scorer(lm, renderer, 512), **options)
 
     assert seen[0] == trained
     assert all(answer == trained[1] for _, answer in seen)

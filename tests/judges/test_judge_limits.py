@@ -64,7 +64,7 @@ def test_nothing_is_asked_for_that_cannot_be_kept(serve, tmp_path):
     (tmp_path / "file").write_text("")
     server = serve(lambda n, body: OK)
 
-    with pytest.raises(TmapError, match="Replies cannot be kept in"):
+    with pytest.raises(TmapError, match="is a file, and a folder is needed"):
         asker(server, tmp_path / "file").ask(questions(2), "text")
 
     assert not server.seen

@@ -58,7 +58,9 @@ def forget():
 
 def put(kind, who, n):
     store = Store(kind, who)
-    store.put([Entry(store.key(i), None, i) for i in range(n)])
+    replies = {"replies": lambda i: {"text": str(i)}, "nll": lambda i: [float(i), 1]}
+    reply = replies.get(kind, lambda i: [float(i)])
+    store.put([Entry(store.key(i), None, reply(i)) for i in range(n)])
 
 
 def local(words, revision="1" * 40, card="mine"):
@@ -110,7 +112,9 @@ def test_other_words_revisions_and_models_go_row_by_row(world):
     assert gone == {"replies": 3, "nll": 70}
     assert rows() == {"nll": 4}
     kept = Store("nll", local(prompt()))
-    assert list(kept.get(map(kept.key, range(4))).values()) == [0, 1, 2, 3]
+    assert list(kept.get(map(kept.key, range(4))).values()) == [
+        [float(i), 1] for i in range(4)
+    ]
 
 
 def test_a_merged_part_loses_only_the_rows_that_go(world, monkeypatch):

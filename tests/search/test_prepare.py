@@ -117,7 +117,7 @@ def write_tables():
         frame = pd.DataFrame({"sample_id": samples, "score": score, "status": "ok"})
         tables.write("indicator", frame, f"{name}.parquet", code="")
     with open("model.json", "w") as file:
-        json.dump({"model": "mine"}, file)
+        json.dump({"model": "mine", "revision": "r1"}, file)
 
 
 def choose(with_history, n_confirm, exclude):

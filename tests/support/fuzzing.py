@@ -32,7 +32,7 @@ from tmap.cards.dataset import PoolSource, QuestionSource, ResponseSource
 from tmap.cards.judge import RecordedSection
 from tmap.data import models, options, pool, questions, responses
 from tmap.data.overlap import question_ngrams
-from tmap.engines import client
+from tmap.engines import client, complaints
 from tmap.errors import TmapError
 from tmap.evaluation import readers
 from tmap.indicators import alpagasus
@@ -162,7 +162,9 @@ def _answers(path: Path) -> object:
 def _header(path: Path) -> object:
     text = _text(path).replace("\r", "").replace("\n", "")[:200]
     ascii_ = text.encode("ascii", "ignore").decode()
-    return client._asked_pause(httpx.Response(429, headers={"retry-after": ascii_}))
+    return complaints.advised_pause(
+        httpx.Response(429, headers={"retry-after": ascii_})
+    )
 
 
 def _hidden(path: Path) -> object:

@@ -242,7 +242,7 @@ CASES = [
     Case(
         "stored text", stored, "is no reply of kind 'nll'", "measures", "Delete that f"
     ),
-    Case("a file as store", unkept, "Replies cannot be kept", "writable", "TMAP_STORE"),
+    Case("a file as store", unkept, "is a file", "a folder is needed", "another path"),
     Case(
         "a recorded number",
         recorded('{"request": {}, "reply": {"text": 4}}'),

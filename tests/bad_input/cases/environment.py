@@ -287,9 +287,9 @@ CASES = [
     Case(
         "a table torn in copying",
         torn_table,
-        "pool.parquet is not a readable parquet file",
+        "pool.parquet cannot be used: it is no readable parquet file",
         "readable",
-        "Delete it and build it again",
+        "Delete it and make it again",
     ),
     Case(
         "a ledger torn in copying",
