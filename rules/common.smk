@@ -75,8 +75,13 @@ def sentinel_runs(w):
     return dag.certificate.sentinel_runs(**w, chosen=chosen)
 
 
-def look_of(w):
-    """The last look that was needed; in a dry run, the first that was not taken."""
+def look_of(w, waits=True):
+    """The last look that was needed; in a dry run, the first that was not taken.
+
+    A finished metrics.json does not wait for its looks: Snakemake does not compare what
+    waits for a checkpoint with its earlier params and inputs, so that looks that were asked
+    for later would never be taken.
+    """
     look = 0
     try:
         while not dag.comparison.is_last(
@@ -84,16 +89,22 @@ def look_of(w):
         ):
             look += 1
     except IncompleteCheckpointException:
-        if not workflow.dryrun:
+        if waits and not workflow.dryrun:
             raise
     return look
 
 
-def seeds_of(w):
+def is_unfinished(w):
+    """Whether metrics.json is still to be made."""
+    return not Path(f"results/{w.dataset}/{w.model}/metrics.json").exists()
+
+
+def seeds_of(w, waits=True):
     """Runs of each method at that look."""
-    return dag.comparison.seeds(SETTINGS, look_of(w))
+    return dag.comparison.seeds(SETTINGS, look_of(w, waits))
 
 
 def looks_of(w):
     """What was decided at the looks so far; nothing is decided at the last one."""
-    return dag.comparison.look_files(w.dataset, w.model, SETTINGS, look_of(w))
+    look = look_of(w, is_unfinished(w))
+    return dag.comparison.look_files(w.dataset, w.model, SETTINGS, look)

@@ -45,10 +45,14 @@ rule collect_metrics:
         model="results/models/{model}.json",
         looks=looks_of,
         measured=lambda w: dag.comparison.measured(
-            w.dataset, w.model, SETTINGS.methods, seeds_of(w), SETTINGS.certify
+            w.dataset,
+            w.model,
+            SETTINGS.methods,
+            seeds_of(w, is_unfinished(w)),
+            SETTINGS.certify,
         ),
         cards=lambda w: dag.selection.data_cards(
-            w.dataset, w.model, SETTINGS.methods, seeds_of(w)
+            w.dataset, w.model, SETTINGS.methods, seeds_of(w, is_unfinished(w))
         ),
     output:
         metrics="results/{dataset}/{model}/metrics.json",
