@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from tmap.training.batches import padded
 from tmap.training.rows import IGNORED, Row
 
 #: Takes a weight's name and (n_samples, n_out, n_in) gradients.
@@ -48,7 +49,7 @@ def each(model: Any, rows: Sequence[Row], consume: Consume) -> None:
 
 def losses(model: Any, rows: Sequence[Row]) -> torch.Tensor:
     """(n_samples,) float32, mean nats over each row's counted tokens."""
-    ids, mask, labels = _padded(rows, model.device)
+    ids, mask, labels = padded(rows, model.device)
     logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
     targets = labels[:, 1:]
     nll = torch.nn.functional.cross_entropy(
@@ -72,20 +73,3 @@ def _catcher(name: str, consume: Consume) -> Callable[..., None]:
         out.register_hook(arrive)
 
     return catch
-
-
-def _padded(
-    rows: Sequence[Row], device: Any
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Ids, mask and labels, (n_samples, longest), padded on the right."""
-    width = max(len(row.input_ids) for row in rows)
-    shape = (len(rows), width)
-    ids = torch.zeros(shape, dtype=torch.long)
-    mask = torch.zeros(shape, dtype=torch.long)
-    labels = torch.full(shape, IGNORED, dtype=torch.long)
-    for at, row in enumerate(rows):
-        n = len(row.input_ids)
-        ids[at, :n] = torch.tensor(row.input_ids)
-        labels[at, :n] = torch.tensor(row.labels)
-        mask[at, :n] = 1
-    return ids.to(device), mask.to(device), labels.to(device)

@@ -18,6 +18,7 @@ from tmap.cards.model import PlaceSection, TrainSection
 from tmap.engines.weights import load_weights
 from tmap.errors import TmapError
 from tmap.training.arguments import lora_config, schedule, total_steps
+from tmap.training.batches import padded
 from tmap.training.rows import IGNORED, Row
 from tmap.training.train import max_length
 
@@ -115,7 +116,7 @@ class ShortTraining:
         counted = sum(row.n_loss_tokens for row in rows)
         size, total = self.settings.micro_batch_size, 0.0
         for i in range(0, len(rows), size):
-            ids, labels, mask = _padded(rows[i : i + size], self.model.device)
+            ids, mask, labels = padded(rows[i : i + size], self.model.device)
             logits = self.model(
                 input_ids=ids, attention_mask=mask, use_cache=False
             ).logits
@@ -134,18 +135,3 @@ class ShortTraining:
                 "number. Lower `search: {sft: {learning_rate: ...}}` in the method card."
             )
         return total
-
-
-def _padded(
-    rows: Sequence[Row], device: Any
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(n, longest) ids, labels and attention mask, padded on the right."""
-    longest = max(len(row.input_ids) for row in rows)
-    ids = torch.zeros(len(rows), longest, dtype=torch.long)
-    labels, mask = torch.full_like(ids, IGNORED), torch.zeros_like(ids)
-    for i, row in enumerate(rows):
-        n = len(row.input_ids)
-        ids[i, :n] = torch.tensor(row.input_ids)
-        labels[i, :n] = torch.tensor(row.labels)
-        mask[i, :n] = 1
-    return ids.to(device), labels.to(device), mask.to(device)
