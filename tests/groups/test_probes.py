@@ -12,6 +12,7 @@ import toy_probes
 from tmap.cards.method import MethodCard
 from tmap.evaluation.marking import Marking
 from tmap.groups import fidelity, group_model, value_model
+from tmap.groups.budget import FAULTS
 from tmap.groups.likelihood import GoldLikelihood, gold_share
 from tmap.groups.probe import Group
 
@@ -152,7 +153,7 @@ def test_a_fault_that_makes_no_difference_is_seen_by_chance_only():
 def about(tokens, **ts):
     faults = {
         fault: {"t": ts.get(fault, 0.0), "sees": ts.get(fault, 0.0) > 3}
-        for fault in fidelity.FAULTS
+        for fault in FAULTS
     }
     return {"tokens": tokens, "faults": faults}
 

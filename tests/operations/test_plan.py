@@ -1,5 +1,8 @@
 """What a plan counts, worked by hand where possible."""
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
@@ -254,3 +257,11 @@ def test_rows_that_are_no_number_are_refused(text):
 
     with pytest.raises(TmapError, match="whole number above 0"):
         estimate.counts("--rows", [text])
+
+
+def test_counting_work_loads_no_search_and_no_model():
+    code = "import sys, tmap.operations.planning.costs; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"torch", "transformers", "skopt", "sklearn", "scipy"} & {*loaded}

@@ -144,7 +144,7 @@ class World:
                 "turns": None,
             }
         )
-        self.pool, self.texts = pool, Texts([pool])
+        self.pool, self.texts = pool, Texts([pool], chats=True)
 
     def exam(self) -> Exam:
         renderer = Renderer(self.tokenizer, PromptSection(template="plain"))

@@ -87,7 +87,7 @@ def examine(
         if marking.is_choice:
             options = [option_ids(renderer, row, marking) for row in rows]
             found = lm.option_nll(prefixes, asked, options)
-            marked = [_choices(nll, rows, marking) for nll in found]
+            marked = [mark_choices(nll, rows, marking) for nll in found]
         else:
             written = lm.generate(
                 prefixes,
@@ -96,7 +96,7 @@ def examine(
                 stop=renderer.stop,
             )
             n_new_tokens[where] = [sum(map(len, group)) for group in written]
-            marked = [_answers(renderer, group, rows, marking) for group in written]
+            marked = [mark_answers(renderer, group, rows, marking) for group in written]
         for group, its_replies in zip(where, marked, strict=True):
             replies[group] = its_replies
     marks = np.array([[r.is_correct for r in group] for group in replies], dtype=bool)
@@ -153,18 +153,20 @@ def option_ids(
     return [renderer.answer(text) for text in option_texts(row, marking)]
 
 
-def _choices(
+def mark_choices(
     nll: list[list[float]], rows: list[dict[str, Any]], marking: Marking
 ) -> list[Marked]:
+    """`mark_choice` of each question row."""
     return [mark_choice(n, row, marking) for n, row in zip(nll, rows, strict=True)]
 
 
-def _answers(
+def mark_answers(
     renderer: Renderer,
     written: list[list[int]],
     rows: list[dict[str, Any]],
     marking: Marking,
 ) -> list[Marked]:
+    """`mark_answer` of the token ids written for each question row."""
     return [
         mark_answer(renderer.read(ids), row["gold"], marking.metric)
         for ids, row in zip(written, rows, strict=True)

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from tmap.groups.budget import FAULTS, GROUPS
 from tmap.groups.design import Deck
 from tmap.groups.probe import Group, Probe
 from tmap.prompts.conversation import Turn
@@ -31,9 +32,6 @@ from tmap.prompts.renderer import Demo
 from tmap.search.demonstrations import Texts
 
 logger = logging.getLogger(__name__)
-FAULTS = ("swapped", "truncated", "shuffled")
-#: Groups that each probe measures with and without each fault, cheapest probe first.
-GROUPS = {"icl": 96, "icl_logprob": 96, "sft": 12}
 #: Chance of seeing a fault that makes no difference.
 ALPHA = 0.01
 #: Words from which an answer is cut and shuffled by words, not by characters.
@@ -154,7 +152,7 @@ def _reactions(probe: Probe, size: int, n_rows: int, seed: int) -> dict[str, Any
     rng = np.random.default_rng([seed, 5])
     deck = Deck(np.arange(n_rows), rng)
     questions = Deck(np.arange(len(probe.questions)), rng)
-    n_asked = len(probe.questions) if probe.name == "sft" else 1
+    n_asked = len(probe.questions) if probe.asks_all else 1
     clean = [
         Group(tuple(deck.deal(size).tolist()), tuple(questions.deal(n_asked).tolist()))
         for _ in range(GROUPS[probe.name])

@@ -127,20 +127,11 @@ class Scored(Probe):
 
     def _without_rows(self, questions: Sequence[int]) -> dict[int, float]:
         """The score of each question where nothing is shown or trained on."""
-        found = {}
-        missing: list[tuple[int, str]] = []
-        for q in questions:
-            key = self.key(Group((), (q,)))
-            if key in self.ledger.scores:
-                found[q] = float(self.ledger.scores[key]["scores"][0])
-            else:
-                missing.append((q, key))
-        if missing:
-            empty = [Group((), (q,)) for q, _ in missing]
-            requests = [self.request(group) for group in empty]
-            self._measure([key for _, key in missing], empty, requests)
-            found |= {q: self.ledger.scores[key]["scores"][0] for q, key in missing}
-        return found
+        keys, _ = self._fill([Group((), (q,)) for q in questions])
+        known = self.ledger.scores
+        return {
+            q: known[key]["scores"][0] for q, key in zip(questions, keys, strict=True)
+        }
 
 
 class GoldLikelihood(Scored):
@@ -166,9 +157,6 @@ class GoldLikelihood(Scored):
         rows = [self.rows[q] for q in group.questions]
         asked = {"probe": self.name, "prompts": self.prompts(group, self.texts)}
         return asked | self.score.identity(rows)
-
-    def _together(self, n_questions: int) -> int:
-        return max(1, self.lm.batch_size // n_questions)
 
     def _measure(
         self,

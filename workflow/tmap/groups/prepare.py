@@ -6,7 +6,6 @@ The method card says by which probe groups are measured. `auto` takes the one th
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -24,6 +23,7 @@ from tmap.engines.base import LanguageModel
 from tmap.errors import TmapError
 from tmap.groups import fidelity
 from tmap.groups import search as groups
+from tmap.groups.budget import GROUPS
 from tmap.groups.likelihood import GoldLikelihood, GoldScorer
 from tmap.groups.probe import Exam, FewShot, Group, Probe
 from tmap.groups.short_training import Trained
@@ -35,7 +35,6 @@ from tmap.search.ledger import Ledger
 from tmap.search.outcome import Outcome
 from tmap.search.prepare import Inputs, Prepared, prepare
 
-logger = logging.getLogger(__name__)
 #: Fewest right rows that faults are planted in.
 FEWEST = 8
 
@@ -72,8 +71,7 @@ class Room:
         chats: Callable[[int], Sequence[Turn]] | None = None,
     ) -> Probe:
         """A probe over these questions; `texts` and `chats` in place of the pool's."""
-        main, pool = self.ready.main, self.ready.candidates.texts
-        exam = Exam(main.lm, main.renderer, questions, main.marking, main.ledger)
+        exam, pool = self._exam(questions), self.ready.candidates.texts
         if name == "icl":
             return FewShot(exam, texts or pool)
         if name == "icl_logprob":
@@ -83,6 +81,10 @@ class Room:
         if self.card["search"].sft.learning_rate is None:
             found.set_rate(self.rate)
         return found
+
+    def _exam(self, questions: pd.DataFrame) -> Exam:
+        main = self.ready.main
+        return Exam(main.lm, main.renderer, questions, main.marking, main.ledger)
 
     def _trained(self, exam: Exam, chats: Callable[[int], Sequence[Turn]]) -> Trained:
         how = self.card["search"].sft
@@ -97,9 +99,7 @@ class Room:
     @cached_property
     def rate(self) -> float:
         """The learning rate that helps the tiny set most, whoever is asked then."""
-        main = self.ready.main
-        exam = Exam(main.lm, main.renderer, self.tiny, main.marking, main.ledger)
-        own = self._trained(exam, lambda row: [])
+        own = self._trained(self._exam(self.tiny), lambda row: [])
         return own.calibrate(self.unused().to_dict("records"), self.seed)
 
     def fresh(self) -> pd.DataFrame:
@@ -174,7 +174,7 @@ def compare(
     ----------
     As for `run`
     """
-    room = enter(card, inputs, Ledger(ledger), seed, list(fidelity.GROUPS), targets)
+    room = enter(card, inputs, Ledger(ledger), seed, list(GROUPS), targets)
     n_shots, size = card["search"].n_shots, card["search"].sft.rows
     rows = room.right_rows(n_shots)
     if len(rows) < FEWEST:
@@ -186,8 +186,8 @@ def compare(
         )
     planted = fidelity.Planted(rows, seed)
     return fidelity.compare(
-        [room.probe(n, room.tiny, planted, planted.chat) for n in fidelity.GROUPS],
-        {name: size if name == "sft" else n_shots for name in fidelity.GROUPS},
+        [room.probe(n, room.tiny, planted, planted.chat) for n in GROUPS],
+        {name: size if name == "sft" else n_shots for name in GROUPS},
         len(rows),
         seed,
     )

@@ -30,8 +30,8 @@ from tmap.engines.base import LanguageModel, Spent
 from tmap.evaluation.marking import (
     Marked,
     Marking,
-    mark_answer,
-    mark_choice,
+    mark_answers,
+    mark_choices,
     option_ids,
 )
 from tmap.prompts.renderer import Demo, Renderer
@@ -90,16 +90,17 @@ class Probe(ABC):
     ----------
     name : as in a method card
     unit : of its numbers
+    asks_all : whether every group is asked all questions
     spent, seconds, new_tokens, hits : of the last call of `ask`
     used : keys of the groups asked so far
     """
 
     name = ""
     unit = ""
+    asks_all = False
 
     def __init__(self, exam: Exam) -> None:
-        self.exam, self.questions = exam, exam.questions
-        self.lm, self.ledger = exam.lm, exam.ledger
+        self.lm, self.ledger, self.questions = exam.lm, exam.ledger, exam.questions
         self.renderer, self.marking = exam.renderer, exam.marking
         self.rows = exam.rows
         self.spent, self.seconds = Spent(), 0.0
@@ -113,21 +114,26 @@ class Probe(ABC):
         the probe can; a kill loses those.
         """
         start, before = time.monotonic(), copy(self.lm.spent)
+        self.new_tokens = 0
+        keys, self.hits = self._fill(groups)
+        self.used |= set(keys)
+        self.spent = self.lm.spent.since(before)
+        self.seconds = time.monotonic() - start if self.hits < len(groups) else 0.0
+        return self._values(keys, groups).reshape(len(groups), -1)
+
+    def _fill(self, groups: Sequence[Group]) -> tuple[list[str], int]:
+        """Measure what the ledger lacks; the keys of all, and how many it had."""
         requests = [self.request(group) for group in groups]
         keys = [short_digest(asked) for asked in requests]
         missing = [i for i, key in enumerate(keys) if not self._known(key)]
-        self.hits = len(groups) - len(missing)
-        self.new_tokens = 0
+        hits = len(groups) - len(missing)
         while missing:
             self.ledger.keep_batch(self.lm)
             n = self._together(len(groups[0].questions))
             some, missing = missing[:n], missing[n:]
             asked = [groups[i] for i in some]
             self._measure([keys[i] for i in some], asked, [requests[i] for i in some])
-        self.used |= set(keys)
-        self.spent = self.lm.spent.since(before)
-        self.seconds = time.monotonic() - start if self.hits < len(groups) else 0.0
-        return self._values(keys, groups).reshape(len(groups), -1)
+        return keys, hits
 
     @abstractmethod
     def request(self, group: Group) -> dict[str, Any]:
@@ -137,9 +143,9 @@ class Probe(ABC):
     def _known(self, key: str) -> bool:
         """Whether the ledger has this group."""
 
-    @abstractmethod
     def _together(self, n_questions: int) -> int:
-        """Number of groups that are measured at once."""
+        """Number of groups that are measured at once: as many as the engine takes."""
+        return max(1, self.lm.batch_size // n_questions)
 
     @abstractmethod
     def _measure(
@@ -178,8 +184,11 @@ class Probe(ABC):
 
         A trained token counts three times, for its pass forward and back.
         """
-        requests = [self.request(group) for group in groups]
-        return sum(len(ids) for asked in requests for ids in asked["prompts"])
+        return sum(self._cost(self.request(group)) for group in groups)
+
+    def _cost(self, request: dict[str, Any]) -> int:
+        """The tokens of one group; of these, the base class knows those of prompts."""
+        return sum(map(len, request["prompts"]))
 
     def prompts(self, group: Group, texts: Sequence[Demo]) -> list[Prompt]:
         """The whole prompt of each question after these demonstrations."""
@@ -216,18 +225,15 @@ class FewShot(Probe):
             return None
         return answers.n_tokens(self.ledger, self.used)
 
-    def tokens(self, groups: Sequence[Group]) -> int:
-        keys = [self.key(group) for group in groups]
-        return super().tokens(groups) + answers.n_tokens(self.ledger, keys)
+    def _cost(self, request: dict[str, Any]) -> int:
+        written = answers.n_tokens(self.ledger, [short_digest(request)])
+        return super()._cost(request) + written
 
     def warnings(self) -> list[str]:
         return answers.warnings(self.ledger, self.used, self.questions, self.marking)
 
     def _known(self, key: str) -> bool:
         return key in self.ledger.answers
-
-    def _together(self, n_questions: int) -> int:
-        return max(1, self.lm.batch_size // n_questions)
 
     def _values(self, keys: Sequence[str], groups: Sequence[Group]) -> np.ndarray:
         return self.ledger.marks(keys, len(groups[0].questions)).astype(float)
@@ -256,18 +262,12 @@ class FewShot(Probe):
         if self.marking.is_choice:
             options = [option_ids(self.renderer, row, self.marking) for row in asked]
             (nll,) = self.lm.option_nll([[]], prompts, options)
-            return [
-                (mark_choice(each, row, self.marking), 0)
-                for each, row in zip(nll, asked, strict=True)
-            ]
+            return [(marked, 0) for marked in mark_choices(nll, asked, self.marking)]
         (written,) = self.lm.generate(
             [[]],
             prompts,
             max_new_tokens=self.marking.max_new_tokens,
             stop=self.renderer.stop,
         )
-        read, metric = self.renderer.read, self.marking.metric
-        return [
-            (mark_answer(read(ids), row["gold"], metric), len(ids))
-            for ids, row in zip(written, asked, strict=True)
-        ]
+        marked = mark_answers(self.renderer, written, asked, self.marking)
+        return list(zip(marked, map(len, written), strict=True))

@@ -117,7 +117,7 @@ class Search:
         n_questions = len(probe.questions)
         per_group = min(self.budget.per_group, n_questions)
         self.total = max(8, self.budget.n_answers // per_group)
-        if probe.name == "sft":  # a training is asked everything
+        if probe.asks_all:
             per_group, self.total = n_questions, how.sft.n_groups
         self.design = Design(
             self.matrix, candidates.rows, how.n_shots, n_questions, per_group, seed

@@ -19,6 +19,7 @@ import numpy as np
 
 from tmap.cards.method import SftSection
 from tmap.errors import TmapError
+from tmap.groups.budget import MULTIPLES, TRIES
 from tmap.groups.likelihood import GoldScorer, Scored
 from tmap.groups.probe import Exam, Group
 from tmap.prompts.conversation import Turn
@@ -26,10 +27,6 @@ from tmap.search.ledger import short_digest
 from tmap.training.rows import Row, encode
 
 logger = logging.getLogger(__name__)
-#: Learning rates that a calibration tries, as multiples of the model card's.
-MULTIPLES = (1.0, 3.0, 10.0, 30.0)
-#: Trainings of a calibration at each rate.
-TRIES = 3
 
 
 class Learner(Protocol):
@@ -58,7 +55,7 @@ class Trained(Scored):
     about : of the learner, for the ledger: all that changes a training but its rows
     """
 
-    name = "sft"
+    name, asks_all = "sft", True
 
     def __init__(
         self,
@@ -135,10 +132,10 @@ class Trained(Scored):
 
     def _gain(self, chats: Sequence[Sequence[Turn]], questions: Sequence[int]) -> float:
         group = Group((), tuple(questions))
-        rows = self._encoded(chats)
-        key = short_digest(self._request(rows, group))
+        asked = self._request(self._encoded(chats), group)
+        key = short_digest(asked)
         if not self._known(key):
-            self._train_and_ask(key, rows, group)
+            self._measure([key], [group], [asked])
         return float(self._values([key], [group]).mean())
 
     def request(self, group: Group) -> dict[str, Any]:
@@ -162,13 +159,9 @@ class Trained(Scored):
         key = "`train.max_length` in the model card, or the model's context"
         return encode(self.renderer, chats, self.learner.limit, key).rows
 
-    def tokens(self, groups: Sequence[Group]) -> int:
-        trained = sum(
-            len(ids)
-            for group in groups
-            for ids, _ in self.request(group)["training"].get("rows", [])
-        )
-        return super().tokens(groups) + round(3 * self.how.epochs * trained)
+    def _cost(self, request: dict[str, Any]) -> int:
+        trained = sum(len(ids) for ids, _ in request["training"].get("rows", []))
+        return super()._cost(request) + round(3 * self.how.epochs * trained)
 
     def _together(self, n_questions: int) -> int:
         return 1  # one adapter at a time
@@ -179,16 +172,14 @@ class Trained(Scored):
         groups: Sequence[Group],
         requests: Sequence[dict[str, Any]],
     ) -> None:
-        for key, group in zip(keys, groups, strict=True):
-            rows = self._encoded([self.chats(row) for row in group.rows])
-            self._train_and_ask(key, rows, group)
-
-    def _train_and_ask(self, key: str, rows: Sequence[Row], group: Group) -> None:
-        if rows:
-            self.learner.train(rows, self.rate, self.how.epochs)
-        else:
-            self.learner.reset()
-        prompts = self.prompts(Group((), group.questions), [])
-        scores = self.score(prompts, [self.rows[q] for q in group.questions])
-        self.ledger.keep_batch(self.lm)
-        self._keep(key, scores)
+        for key, group, asked in zip(keys, groups, requests, strict=True):
+            rows = [Row(*row) for row in asked["training"].get("rows", [])]
+            if rows:
+                self.learner.train(rows, self.rate, self.how.epochs)
+            else:
+                self.learner.reset()
+            scores = self.score(
+                asked["prompts"], [self.rows[q] for q in group.questions]
+            )
+            self.ledger.keep_batch(self.lm)
+            self._keep(key, scores)

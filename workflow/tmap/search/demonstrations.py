@@ -33,24 +33,26 @@ class Texts(Sequence[Demo]):
     Parameters
     ----------
     parts : of table 'pool'
+    chats : whether `chat` is needed
     """
 
-    def __init__(self, parts: Iterable[pd.DataFrame]) -> None:
-        self._spool = Spool()
+    def __init__(self, parts: Iterable[pd.DataFrame], chats: bool = False) -> None:
+        self._spool, self._chats = Spool(), Spool()
         for part in parts:
             for row in part.to_dict("records"):
-                demo = question_of(row), answer_of(row)
-                self._spool.append(pickle.dumps((demo, turns_of(row))))
+                self._spool.append(pickle.dumps((question_of(row), answer_of(row))))
+                if chats:
+                    self._chats.append(pickle.dumps(turns_of(row)))
 
     def __len__(self) -> int:
         return len(self._spool)
 
     def __getitem__(self, row: Any) -> Any:
-        return Demo(*pickle.loads(self._spool[row])[0])
+        return Demo(*pickle.loads(self._spool[row]))
 
     def chat(self, row: int) -> list[Turn]:
         """The row as the conversation that it is trained on."""
-        found: list[Turn] = pickle.loads(self._spool[row])[1]
+        found: list[Turn] = pickle.loads(self._chats[row])
         return found
 
 

@@ -130,12 +130,12 @@ def prepare(
 
     Parameters
     ----------
-    lm : the model, if it is loaded already
+    lm : the model, if it is loaded already, to be trained on rows as conversations
     shows : whether rows are shown as demonstrations, so that they must fit the context
     """
     history = read_history(inputs.history, card["aliases"])
     pool = tables.read("pool", inputs.pool, ["sample_id", "text_hash"])
-    texts = Texts(tables.batches("pool", inputs.pool))
+    texts = Texts(tables.batches("pool", inputs.pool), chats=lm is not None)
     columns = features.load(
         pool["sample_id"],
         inputs.indicators,

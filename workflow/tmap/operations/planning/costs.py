@@ -13,8 +13,7 @@ from tmap import cards, dag, indicators
 from tmap.artifacts.rules import RULES
 from tmap.cards.judge import JudgeCard
 from tmap.cards.method import MethodCard, SearchSection
-from tmap.groups.fidelity import FAULTS, GROUPS
-from tmap.groups.short_training import MULTIPLES, TRIES
+from tmap.groups.budget import FAULTS, GROUPS, MULTIPLES, TRIES
 from tmap.operations.planning import hours
 from tmap.operations.planning.jobs import Job
 from tmap.selection.variants import fraction
