@@ -55,19 +55,15 @@ def cards_of(budgets: list[int], learners: list[str], splits: list[int]) -> list
     """Write a method card for each learner and budget; their names."""
     made: dict[str, Any] = {}
     for answers in budgets:
-        points = max(1, round(answers / (S * M)))
-        start = min(5, points)
-        searched = {"n_initial": start, "n_iterations": points - start}
+        searched = points(answers, M)
         groups = {"n_answers": answers}
         every: dict[str, dict[str, Any]] = {
-            "random": {"search": {"n_initial": points, "n_iterations": 0}},
+            "random": {
+                "search": {"n_initial": sum(searched.values()), "n_iterations": 0}
+            },
             "gp": {"search": searched},
             "top": {
-                "search": {
-                    **paper_points(answers),
-                    "n_groups": 5,
-                    "exemplars": "top",
-                }
+                "search": {**points(answers, 5), "n_groups": 5, "exemplars": "top"}
             },
             "groups": {"search": {"groups": groups}},
             "logprob": {"search": {"groups": groups, "probe": "icl_logprob"}},
@@ -95,11 +91,11 @@ def cards_of(budgets: list[int], learners: list[str], splits: list[int]) -> list
     return list(made)
 
 
-def paper_points(answers: int) -> dict[str, int]:
-    """Random and guided points that ask so many answers with m = 5."""
-    points = max(1, round(answers / (S * 5)))
-    start = min(5, points)
-    return {"n_initial": start, "n_iterations": points - start}
+def points(answers: int, m: int) -> dict[str, int]:
+    """Random and guided points that ask so many answers with m groups."""
+    total = max(1, round(answers / (S * m)))
+    start = min(5, total)
+    return {"n_initial": start, "n_iterations": total - start}
 
 
 def place(pool: int) -> str:
