@@ -17,7 +17,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ SHIFTS = np.linspace(-8, 8, 161)  # logits
 POINTS, WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
 WIDE = (1.5**2 + 0.4**2 + 0.5**2) ** 0.5
 CURVE = special.expit(SHIFTS[:, None] + WIDE * POINTS) @ WEIGHTS * 100 / WEIGHTS.sum()
-LOOKS = tuple(Look(*look) for look in VerdictSection().looks())
+LOOKS = tuple(Look(*look) for look in VerdictSection(sequential=True).looks())
 #: Standard deviations of a method's and of random's seeds, in points.
 PAIRS = [(1.5, 6), (1, 11), (11, 1), (6, 6), (6, 1.5), (1, 1), (11, 11)]
 MARGIN = 0.01
@@ -46,20 +47,20 @@ class World:
 
     Attributes
     ----------
-    difference : of the primary method from random, points
+    difference, others : of the primary method and of the others from random, points
     sds : of the seeds of methods and of random, points
     runs : of the primary method, of other methods, of random
     methods, models : in the table; the first method is primary
     """
 
     difference: float = 0.0
+    others: float = 0.0
     sds: tuple[float, float] = (1.5, 6)
     runs: tuple[int, int, int] = (3, 3, 3)
     methods: int = 1
     models: int = 1
     questions: int = 300
     skewed: bool = False
-    others: float = 0.0
 
     def draw(self, rng: np.random.Generator) -> dict[str, dict[str, np.ndarray]]:
         """Column -> method -> (n_runs, n_questions) bool; all models ask one test set."""
@@ -112,10 +113,10 @@ def at_once(world: World, n: int, seed: int, margin: float = MARGIN) -> dict[str
         for i, who in enumerate(("primary", "others", "any"))
         for answer in ("yes", "worse", "no")
     }
-    return _about(world) | {"worlds": n} | share
+    return asdict(world) | {"worlds": n} | share
 
 
-def in_looks(world: World, n: int, seed: int, margin: float = MARGIN) -> dict[str, Any]:
+def in_looks(world: World, n: int, seed: int) -> dict[str, Any]:
     """Runs are added until the primary claim is decided, as the workflow does."""
     rng = np.random.default_rng(seed)
     plan = Plan(("tmap",), LOOKS, world.methods > 1)
@@ -127,13 +128,13 @@ def in_looks(world: World, n: int, seed: int, margin: float = MARGIN) -> dict[st
         for look in LOOKS:
             there = {"random": arms["random"][: look.random]}
             there["tmap"] = arms["tmap"][: look.method]
-            found = claims.against_random({cell: there}, plan, {cell: margin})
+            found = claims.against_random({cell: there}, plan, {cell: MARGIN})
             if claims.decided(found):
                 break
         whole = {n: a for n, a in arms.items() if n not in there} | there
         final = found
         if len(whole) > len(there):
-            final = claims.against_random({cell: whole}, plan, {cell: margin})
+            final = claims.against_random({cell: whole}, plan, {cell: MARGIN})
         answers.append(final[cell, "tmap"].answer)
         runs.append(len(there["random"]) + len(there["tmap"]))
         others.append({one.answer for key, one in final.items() if key[1] != "tmap"})
@@ -144,7 +145,7 @@ def in_looks(world: World, n: int, seed: int, margin: float = MARGIN) -> dict[st
             np.mean([a == x or a in y for x, y in zip(answers, others, strict=True)])
         )
     return (
-        _about(world)
+        asdict(world)
         | {"worlds": n, "mean_runs": round(float(np.mean(runs)), 2)}
         | told
     )
@@ -173,7 +174,7 @@ def foretold(world: World, n: int, seed: int) -> dict[str, Any]:
         later = {name: arm[: 3 + advice.each] for name, arm in arms.items()}
         verdict = claims.against_random({cell: later}, Plan(("tmap",)), {cell: MARGIN})
         settled += verdict[cell, "tmap"].answer != "unclear"
-    return _about(world) | {
+    return asdict(world) | {
         "worlds": n,
         "unclear": unclear,
         "advised": advised,
@@ -182,17 +183,13 @@ def foretold(world: World, n: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _about(world: World) -> dict[str, Any]:
-    return {
-        "difference": world.difference,
-        "others": world.others,
-        "sds": list(world.sds),
-        "runs": list(world.runs),
-        "methods": world.methods,
-        "models": world.models,
-        "questions": world.questions,
-        "skewed": world.skewed,
-    }
+#: What simulates the worlds of a section.
+SECTIONS = {
+    "looks": in_looks,
+    "at once": at_once,
+    "margin": partial(at_once, margin=0.05),
+    "foretold": foretold,
+}
 
 
 def grid(scale: float) -> list[tuple[str, World, int]]:
@@ -263,12 +260,7 @@ def main() -> None:
     ):
         if given.section and section != given.section:
             continue
-        if section == "looks":
-            found = in_looks(world, n, seed)
-        elif section == "margin":  # the margin is 5 points
-            found = at_once(world, n, seed, margin=0.05)
-        else:
-            found = (foretold if section == "foretold" else at_once)(world, n, seed)
+        found = SECTIONS[section](world, n, seed)
         cells.setdefault(section, []).append(found)
         print(f"{time.monotonic() - start:5.0f} s {section} {found}", file=sys.stderr)
     looks = [[look.method, look.random, look.spend] for look in LOOKS]

@@ -82,16 +82,15 @@ def look_of(w, waits=True):
     waits for a checkpoint with its earlier params and inputs, so that looks that were asked
     for later would never be taken.
     """
-    look = 0
-    try:
-        while not dag.comparison.is_last(
-            SETTINGS, look, lambda: checkpoints.take_look.get(**w, look=look).output[0]
-        ):
-            look += 1
-    except IncompleteCheckpointException:
-        if waits and not workflow.dryrun:
-            raise
-    return look
+
+    def taken(look):
+        try:
+            return checkpoints.take_look.get(**w, look=look).output[0]
+        except IncompleteCheckpointException:
+            if waits and not workflow.dryrun:
+                raise
+
+    return dag.comparison.look_reached(SETTINGS, taken)
 
 
 def is_unfinished(w):

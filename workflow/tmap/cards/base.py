@@ -101,6 +101,15 @@ def no_twice(key: str, values: Iterable[Any]) -> None:
         seen.add(value)
 
 
+def no_foreign(key: str, named: Iterable[str], methods: Iterable[str]) -> None:
+    """Refuse a name that is not among the methods of the same file."""
+    foreign = set(named) - set(methods)
+    if foreign:
+        raise ValueError(
+            f"`{key}:` names {min(foreign)}, which is not among `methods:`"
+        )
+
+
 class Section(BaseModel):
     """A part of a card: unknown keys are refused, values do not change."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tmap.cards.base import Name, Section, no_twice
+from tmap.cards.base import Name, Section, no_foreign, no_twice
 
 #: Kinds of tables -> the keys that each needs in addition to datasets and models.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -80,16 +80,8 @@ class ExperimentCard(Section):
             raise ValueError(
                 f"`delta:` takes {self.delta[0]} from itself; name two methods"
             )
-        foreign = set(self.primary) - set(self.methods)
-        if foreign:
-            raise ValueError(
-                f"`primary:` names {min(foreign)}, which is not among `methods:`"
-            )
-        foreign = set(self.delta or ()) - set(self.methods)
-        if foreign:
-            raise ValueError(
-                f"`delta:` names {min(foreign)}, which is not among `methods:`"
-            )
+        no_foreign("primary", self.primary, self.methods)
+        no_foreign("delta", self.delta or (), self.methods)
         return self
 
     def label(self, name: str) -> str:

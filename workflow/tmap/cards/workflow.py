@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tmap.cards.base import FilledPath, Name, Section, no_twice
+from tmap.cards.base import FilledPath, Name, Section, no_foreign, no_twice
 
 
 class KeepSection(Section):
@@ -73,7 +73,12 @@ class VerdictSection(Section):
         return self
 
     def looks(self) -> list[tuple[int, int, float]]:
-        """Runs of a primary method, runs of random, and share of the error, by step."""
+        """Runs of a primary method, runs of random, and share of the error, by step.
+
+        None without `sequential:`.
+        """
+        if not self.sequential:
+            return []
         return list(zip(self.method, self.random, self.spend, strict=True))
 
 
@@ -112,9 +117,5 @@ class WorkflowConfig(Section):
     def _names_once(self) -> WorkflowConfig:
         no_twice("methods", self.methods)
         no_twice("certify", self.certify)
-        foreign = set(self.verdict.primary) - set(self.methods)
-        if foreign:
-            raise ValueError(
-                f"`verdict: primary:` names {min(foreign)}, which is not among `methods:`"
-            )
+        no_foreign("verdict: primary", self.verdict.primary, self.methods)
         return self

@@ -105,14 +105,19 @@ def _against_random(
     elif within.holds:
         answer, level = "no", within.level
     else:
-        small = one.last.value <= margin / 2
-        answer, level = "unclear", (within if small else above).level
+        answer = "unclear"
+        level = (within if is_small(one, margin) else above).level
     low = _capped(one.lower(level), 0, above.holds)
     high = -_capped(-one.upper(level), -margin, within.holds)
     if not below.holds:
         high = max(high, 0.0)
     first = method in plan.primary
     return Verdict(answer, (low, high), one, above, below, within, primary=first)
+
+
+def is_small(one: Evidence, margin: float) -> bool:
+    """Whether a difference, which may be negative, can only become "no better"."""
+    return one.last.value <= margin / 2
 
 
 def against_base(

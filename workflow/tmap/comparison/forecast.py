@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tmap.comparison.claims import Verdict
+from tmap.comparison.claims import Verdict, is_small
 from tmap.comparison.statistics import Arm, Estimate
 
 #: Chance that the verdict is reached if the measured difference is the true one.
@@ -49,11 +49,10 @@ def forecast(found: Verdict, method: Arm, random: Arm, margin: float) -> Forecas
     """
     last, spend = found.evidence.looks[-1]
     assert found.above and found.within
-    # A small or negative difference can only become "no better by the margin".
-    if last.value > margin / 2:
-        answer, level, sign, limit = "yes", found.above.level, 1, 0.0
-    else:
+    if is_small(found.evidence, margin):
         answer, level, sign, limit = "no", found.within.level, -1, -margin
+    else:
+        answer, level, sign, limit = "yes", found.above.level, 1, 0.0
     n_questions = len(method.by_question)
 
     def settles(method_runs: int, random_runs: int, times: float = 1.0) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from tmap.artifacts import tables
 from tmap.artifacts.provenance import PACKAGE, versions
-from tmap.comparison import caveats, claims, order, statistics, verdicts
+from tmap.comparison import caveats, order, statistics, verdicts
 from tmap.comparison.looks import MIN_SEEDS, UNTOUCHED, YARDSTICK, Plan
 from tmap.comparison.runs import READINGS, Run, Runs, Search
 
@@ -77,7 +77,10 @@ def collect(
     caveats.refuse_leaks(runs, seen, protocol)
     methods = {name: runs.of(name) for name in runs.methods}
     planned = json.loads(plan)
-    random, base = _verdicts(runs, Plan.of(planned), margin)
+    random, base = (
+        {name: one for (_, name), one in found.items()}
+        for found in verdicts.compare({"": runs}, Plan.of(planned), {"": margin})
+    )
     return {
         "version": VERSION,
         "dataset": dataset,
@@ -107,26 +110,6 @@ def collect(
         "cost": _cost(runs),
         "provenance": _provenance(runs, pool, tiny, record),
     }
-
-
-def _verdicts(
-    runs: Runs, plan: Plan, margin: float
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Method -> its comparison with random, and with base."""
-    methods = {name: runs.of(name) for name in runs.methods}
-    cells, margins = {"": {name: runs.arm(name) for name in methods}}, {"": margin}
-    random = claims.against_random(cells, plan, margins)
-    base = claims.against_base(cells, plan, margins)
-    return (
-        {
-            name: verdicts.against_random(found, methods, name, margin)
-            for (_, name), found in random.items()
-        },
-        {
-            name: verdicts.against_base(found, methods, name, margin)
-            for (_, name), found in base.items()
-        },
-    )
 
 
 def _asked(

@@ -112,6 +112,10 @@ class Runs:
         """(n_runs, n_questions) bool: one row per run, questions in a common order."""
         return np.stack([run.is_correct for run in self.of(method)])
 
+    def arms(self) -> dict[str, np.ndarray]:
+        """Method -> its arm."""
+        return {name: self.arm(name) for name in self.methods}
+
 
 def locate(path: str | Path) -> Place:
     """Parse the path of a run's or a search's file."""

@@ -6,15 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from tmap.comparison import claims, forecast, statistics
-from tmap.comparison.claims import Verdict
+from tmap.comparison.claims import Key, Verdict
 from tmap.comparison.looks import MIN_SEEDS, UNTOUCHED, YARDSTICK, Plan
-from tmap.comparison.runs import Run, Runs
+from tmap.comparison.runs import Runs
 from tmap.comparison.statistics import Arm
-
-Arms = Mapping[str, list[Run]]
 
 
 def at_look(runs: Runs, plan: str, margin: float) -> dict[str, Any]:
@@ -32,7 +28,7 @@ def at_look(runs: Runs, plan: str, margin: float) -> dict[str, Any]:
     answers : method -> yes | worse | no | unclear | untested
     runs : method -> how many there are
     """
-    arms = {name: runs.arm(name) for name in runs.methods}
+    arms = runs.arms()
     found = claims.against_random({"": arms}, Plan.of(json.loads(plan)), {"": margin})
     return {
         "decided": claims.decided(found),
@@ -41,8 +37,33 @@ def at_look(runs: Runs, plan: str, margin: float) -> dict[str, Any]:
     }
 
 
-def against_random(
-    found: Verdict, runs: Arms, method: str, margin: float
+def compare(
+    columns: Mapping[str, Runs], plan: Plan, margins: Mapping[str, float]
+) -> tuple[dict[Key, dict[str, Any]], dict[Key, dict[str, Any]]]:
+    """Every method of every column of a table with random, and with base.
+
+    Parameters
+    ----------
+    columns : column -> all its runs
+    margins : column -> the share of accuracy that does not matter
+    """
+    cells = {name: runs.arms() for name, runs in columns.items()}
+    random = claims.against_random(cells, plan, margins)
+    base = claims.against_base(cells, plan, margins)
+    return (
+        {
+            (name, method): _against_random(found, columns[name], method, margins[name])
+            for (name, method), found in random.items()
+        },
+        {
+            (name, method): _against_base(found, columns[name], method, margins[name])
+            for (name, method), found in base.items()
+        },
+    )
+
+
+def _against_random(
+    found: Verdict, runs: Runs, method: str, margin: float
 ) -> dict[str, Any]:
     """The comparison of a method with `random`.
 
@@ -62,8 +83,8 @@ def against_random(
     }
 
 
-def against_base(
-    found: Verdict, runs: Arms, method: str, margin: float
+def _against_base(
+    found: Verdict, runs: Runs, method: str, margin: float
 ) -> dict[str, Any]:
     """The comparison of a method with the untrained model; p is of harm."""
     return {
@@ -73,11 +94,11 @@ def against_base(
     }
 
 
-def _common(found: Verdict, runs: Arms, method: str, reference: str) -> dict[str, Any]:
+def _common(found: Verdict, runs: Runs, method: str, reference: str) -> dict[str, Any]:
     claim = found.above if reference == YARDSTICK else found.below
     last = found.evidence.last
     return {
-        "difference": round(last.value, 12),
+        "difference": last.value,
         "interval": _inside(last.interval()),
         "verdict_interval": _inside(found.interval),
         "p": claim.p if claim else None,
@@ -93,15 +114,12 @@ def _inside(ends: tuple[float, float]) -> list[float]:
 
 
 def _forecast(
-    found: Verdict, runs: Arms, method: str, margin: float
+    found: Verdict, runs: Runs, method: str, margin: float
 ) -> dict[str, Any] | None:
     if found.answer != "unclear":
         return None
-    parts = [
-        Arm.of(np.stack([run.is_correct for run in runs[name]]))
-        for name in (method, YARDSTICK)
-    ]
-    told = forecast.forecast(found, parts[0], parts[1], margin)
+    mine, theirs = (Arm.of(runs.arm(name)) for name in (method, YARDSTICK))
+    told = forecast.forecast(found, mine, theirs, margin)
     return {
         "more_runs_of_random": told.random,
         "more_runs_of_each": told.each,
@@ -112,12 +130,12 @@ def _forecast(
     }
 
 
-def _mcnemar(runs: Arms, method: str, reference: str) -> list[dict[str, Any]]:
+def _mcnemar(runs: Runs, method: str, reference: str) -> list[dict[str, Any]]:
     """Runs paired by training seed; every run is paired with the one of `base`."""
-    others = {run.t: run for run in runs[reference]}
+    others = {run.t: run for run in runs.of(reference)}
     found = []
-    for run in runs[method]:
-        other = runs[UNTOUCHED][0] if reference == UNTOUCHED else others.get(run.t)
+    for run in runs.of(method):
+        other = runs.of(UNTOUCHED)[0] if reference == UNTOUCHED else others.get(run.t)
         if other is None:
             continue
         mine, theirs, p = statistics.mcnemar(run.is_correct, other.is_correct)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -87,10 +86,11 @@ def primary(methods: Sequence[str], named: Sequence[str]) -> list[str]:
 def seeds(config: WorkflowConfig, look: int = 0) -> dict[str, int]:
     """How many runs each method has at a look; without looks, `seeds:`."""
     found = dict.fromkeys(config.methods, config.seeds)
-    if not config.verdict.sequential:
+    looks = config.verdict.looks()
+    if not looks:
         return found
     first = primary(config.methods, config.verdict.primary)
-    method, random, _ = config.verdict.looks()[look]
+    method, random, _ = looks[look]
     return found | dict.fromkeys(first, method) | {"random": random}
 
 
@@ -103,11 +103,12 @@ def plan(config: WorkflowConfig) -> dict[str, Any]:
     looks : [runs of a primary method, runs of random, share of the error] each
     runs : method -> its runs at the first look
     """
-    looks = config.verdict.looks() if config.verdict.sequential else []
+    looks = config.verdict.looks()
     first = primary(config.methods, config.verdict.primary)
     if looks:
         _check(config, first)
-    runs = {m: len(arms(m, seeds(config))) for m in config.methods if m != "base"}
+    asked = seeds(config)
+    runs = {m: len(arms(m, asked)) for m in config.methods if m != "base"}
     return {"primary": first, "looks": [list(look) for look in looks], "runs": runs}
 
 
@@ -141,10 +142,8 @@ def look_files(
     dataset: str, model: str, config: WorkflowConfig, look: int
 ) -> list[str]:
     """What was decided at every look up to this one; nothing is at the last."""
-    if not config.verdict.sequential:
-        return []
-    n = min(look + 1, len(config.verdict.looks()) - 1)
-    return [look_file(dataset, model, k) for k in range(n)]
+    deciding = range(len(config.verdict.looks()))[:-1]
+    return [look_file(dataset, model, k) for k in deciding[: look + 1]]
 
 
 def looked_at(dataset: str, model: str, config: WorkflowConfig, look: int) -> list[str]:
@@ -155,22 +154,28 @@ def looked_at(dataset: str, model: str, config: WorkflowConfig, look: int) -> li
     return arm_files(dataset, model, names, found, "predictions.parquet")
 
 
-def is_last(config: WorkflowConfig, look: int, taken: Callable[[], str]) -> bool:
-    """Whether no look follows.
+def look_reached(config: WorkflowConfig, taken: Callable[[int], str | None]) -> int:
+    """The last look that is needed, or the first that was not taken; 0 without looks.
 
     Parameters
     ----------
-    taken : gives the file of this look; not called if there are no looks or no later one
+    taken : look -> its file, None if it was not taken; nothing is decided at the last one,
+        for which it is not called
     """
-    n_looks = len(config.verdict.looks()) if config.verdict.sequential else 1
-    return look + 1 >= n_looks or bool(read_json(taken())["decided"])
+    look = 0
+    while look + 1 < len(config.verdict.looks()):
+        path = taken(look)
+        if path is None or read_json(path)["decided"]:
+            break
+        look += 1
+    return look
 
 
 def last_look(dataset: str, model: str, config: WorkflowConfig) -> int:
     """The last look for which runs were made, by the files that are there."""
-    found = 0
-    while Path(look_file(dataset, model, found)).is_file():
-        if is_last(config, found, partial(look_file, dataset, model, found)):
-            break
-        found += 1
-    return found
+
+    def taken(look: int) -> str | None:
+        path = look_file(dataset, model, look)
+        return path if Path(path).is_file() else None
+
+    return look_reached(config, taken)

@@ -14,22 +14,24 @@ import numpy as np
 from tmap import cards, dag
 from tmap.artifacts import tables
 from tmap.cards.experiment import ExperimentCard
-from tmap.comparison import caveats, claims, statistics, verdicts
+from tmap.comparison import caveats, statistics, verdicts
+from tmap.comparison.claims import Key
 from tmap.comparison.looks import UNTOUCHED, YARDSTICK, Plan
-from tmap.comparison.runs import READINGS, Run, Runs, load_answers
+from tmap.comparison.runs import READINGS, Runs, load_answers
 from tmap.experiments.cells import Cells
 
 
 def build(card: ExperimentCard) -> Cells:
     """Rows are methods, columns datasets and models (or the other way round)."""
-    loaded, told = {}, []
+    loaded, margins, told = {}, {}, []
     for model, dataset in product(card.models, card.datasets):
         name = column(card, dataset, model)
         loaded[name] = load_answers(
             dag.comparison.measured(dataset, model, card.methods, card.seeds)
         )
+        margins[name] = cards.load("datasets", dataset).margin
         told += [f"{name}: {text}" for text in faults(card, dataset, loaded[name])]
-    found = compare(card, loaded, card.methods)
+    found = compare(card, loaded, margins)
     found.lines += [*_runs_line(found, card), *dict.fromkeys(told)]
     return found
 
@@ -73,42 +75,27 @@ def column(card: ExperimentCard, dataset: str, model: str) -> str:
     return " ".join(pieces)
 
 
-def compare(card: ExperimentCard, loaded: dict[str, Runs], methods: list[str]) -> Cells:
+def compare(
+    card: ExperimentCard, loaded: dict[str, Runs], margins: dict[str, float]
+) -> Cells:
     """Cells and verdicts of all columns together."""
     plan = Plan(tuple(dag.comparison.primary(card.methods, card.primary)))
-    margins = {c: _margin(card, c) for c in loaded}
-    cells = {c: {n: runs.arm(n) for n in runs.methods} for c, runs in loaded.items()}
-    random = claims.against_random(cells, plan, margins)
-    base = claims.against_base(cells, plan, margins)
-    found = Cells([], "accuracy, %", best=True, apart=_apart(card, methods))
+    random, base = verdicts.compare(loaded, plan, margins)
+    found = Cells([], "accuracy, %", best=True, apart=_apart(card))
     primary = []
     for name, runs in loaded.items():
-        arms = {n: runs.of(n) for n in runs.methods}
-        for method in methods:
-            key, margin = (name, method), margins[name]
-            better = harms = None
-            if key in random:
-                better = verdicts.against_random(random[key], arms, method, margin)
-            if key in base:
-                harms = verdicts.against_base(base[key], arms, method, margin)
-            cell = _cell(arms[method]) | _tests(better, harms)
+        for method in card.methods:
+            better, harms = random.get((name, method)), base.get((name, method))
+            cell = _cell(runs, method) | _tests(better, harms)
             cell["note"] = verdicts.sentence(method, better, harms)
             if better and better["primary"]:
                 primary.append(f"{card.label(method)}, {name}: {cell['note']}")
             _add(found, card, card.label(method), name, cell)
         if card.delta:
-            _add(found, card, "delta", name, _delta(card.delta, arms))
+            _add(found, card, "delta", name, _delta(card.delta, runs))
     found.lines = [*primary, *_verdicts(found, card)]
     found.lines += _family_line(random, card, plan)
     return found
-
-
-def _margin(card: ExperimentCard, name: str) -> float:
-    """The margin of the dataset behind a column."""
-    for model, dataset in product(card.models, card.datasets):
-        if column(card, dataset, model) == name:
-            return cards.load("datasets", dataset).margin
-    raise KeyError(name)
 
 
 def _add(
@@ -118,17 +105,17 @@ def _add(
     found.rows.append({"row": row, "column": name, **cell})
 
 
-def _cell(arms: list[Run]) -> dict[str, Any]:
-    answers = np.stack([run.is_correct for run in arms])
+def _cell(runs: Runs, method: str) -> dict[str, Any]:
+    answers = runs.arm(method)
     low, high = statistics.accuracy_interval(answers)
     cell: dict[str, Any] = {
         "value": float(answers.mean()),
         "low": low,
         "high": high,
-        "n_runs": len(arms),
+        "n_runs": len(answers),
     }
     for reading in READINGS:
-        shares = [run.accuracy(f"is_{reading}") for run in arms]
+        shares = [run.accuracy(f"is_{reading}") for run in runs.of(method)]
         known = [share for share in shares if share is not None]
         cell[reading] = float(np.mean(known)) if known else float("nan")
     return cell
@@ -149,21 +136,18 @@ def _tests(random: dict | None, base: dict | None) -> dict[str, Any]:
     return found
 
 
-def _delta(pair: tuple[str, str], arms: dict[str, list[Run]]) -> dict[str, Any]:
-    first, second = (
-        statistics.Arm.of(np.stack([run.is_correct for run in arms[name]]))
-        for name in pair
-    )
+def _delta(pair: tuple[str, str], runs: Runs) -> dict[str, Any]:
+    first, second = (statistics.Arm.of(runs.arm(name)) for name in pair)
     found = statistics.difference(first, second)
     low, high = found.interval()
     note = f"{pair[0]} minus {pair[1]}, paired by question"
     return {"value": found.value, "low": low, "high": high, "note": note}
 
 
-def _apart(card: ExperimentCard, methods: list[str]) -> frozenset[str]:
+def _apart(card: ExperimentCard) -> frozenset[str]:
     """Rows that select nothing, or use unknowable labels; these are never marked best."""
     found = {"delta"}
-    for method in methods:
+    for method in card.methods:
         how = cards.load("methods", method)
         if how.weights in ("none", "oracle") or how.fraction == 1:
             found.add(card.label(method))
@@ -210,9 +194,9 @@ def _count(cells: list[dict[str, Any]], key: str) -> str:
 
 
 def _family_line(
-    random: dict[claims.Key, claims.Verdict], card: ExperimentCard, plan: Plan
+    random: dict[Key, dict[str, Any]], card: ExperimentCard, plan: Plan
 ) -> list[str]:
-    tested = [key for key, one in random.items() if one.above is not None]
+    tested = [key for key, one in random.items() if one["p"] is not None]
     if not tested:
         return []
     first = [method for method in plan.primary if any(m == method for _, m in tested)]

@@ -136,9 +136,7 @@ def _constants(
     dimension: int, history: History, measured: held_out.Errors | None
 ) -> dict[str, Any]:
     low, high = np.quantile(history.accuracy, estimators.RANGE)
-    known = (
-        {} if measured is None else {"lambda": measured.trust, "rmse": measured.rmse}
-    )
+    known = {} if measured is None else measured.notes
     return known | {
         "dimension": dimension,
         "n_questions": len(history.question_ids),
