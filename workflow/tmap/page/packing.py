@@ -60,6 +60,14 @@ def texts(values: Any) -> str:
     return pack(json.dumps(values, separators=(",", ":")).encode("ascii"))
 
 
+def cut(text: Any, most: int) -> str:
+    """At most that many characters; says how many were cut."""
+    text = str(text)
+    if len(text) <= most:
+        return text
+    return f"{text[:most]} … ({len(text) - most:,} more characters)"
+
+
 def until_full(values: Iterable[Any], room: int, chunk: int = 128) -> list[str]:
     """As many values, in their order, as fit `room` characters, in chunks of `chunk`.
 

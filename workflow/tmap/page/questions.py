@@ -87,8 +87,4 @@ def _texts(question: pd.Series, ran: list, number: int, column: str) -> dict[str
 
 
 def _cut(text: Any) -> str:
-    """At most `LONGEST` characters; says how many were cut."""
-    text = str(text)
-    if len(text) <= LONGEST:
-        return text
-    return f"{text[:LONGEST]} … ({len(text) - LONGEST:,} more characters)"
+    return packing.cut(text, LONGEST)
