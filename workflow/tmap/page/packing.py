@@ -16,8 +16,6 @@ import numpy as np
 
 #: Bits of a float's mantissa that are kept: about four significant digits.
 MANTISSA = 13
-#: Rank of a row that a subset does not rank.
-NO_RANK = 2**32 - 1
 
 
 def pack(data: bytes) -> str:

@@ -46,7 +46,6 @@ def look(found: Results, path: Path, method: str, room: int) -> dict[str, Any]:
             packing.bits(~run.predictions[column].isna().to_numpy()) for run in ran
         ],
         "order": packing.integers(order),
-        "chunk": 32,
         "texts": chunks,
         "reader": reading,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ class Subset:
     weights : of its columns; None if it has none
     columns, normalise : of its method card
     mean : mean contribution of each column over the chosen rows; None without weights
-    dropped : rows that a filter dropped, by filter
     """
 
     method: str
@@ -42,7 +41,6 @@ class Subset:
     columns: list[str]
     normalise: str
     mean: list[float] | None
-    dropped: dict[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -180,7 +178,6 @@ def _subset(
         columns=card["indicators"],
         normalise=card["normalise"],
         mean=means.tolist() if len(means) else None,
-        dropped=about["filter"]["dropped"],
     )
 
 

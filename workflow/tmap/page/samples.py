@@ -74,7 +74,6 @@ def look(
         "n_pool": len(found.pool),
         "n": len(rows),
         "limit": limit,
-        "chunk": CHUNK,
         "at": None if len(rows) == len(order) else packing.integers(rows),
         **numbers,
         "texts": packing.until_full(made, room - size, CHUNK),
@@ -166,7 +165,6 @@ def _subset(found: Results, subset: Subset, rows: np.ndarray) -> dict[str, Any]:
         "weights": subset.weights,
         "normalise": subset.normalise,
         "mean": subset.mean,
-        "dropped": subset.dropped,
     }
 
 

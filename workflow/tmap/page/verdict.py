@@ -98,14 +98,7 @@ def warning(text: str) -> dict[str, Any]:
 
 
 def _method(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    kept = (
-        "accuracy",
-        "interval",
-        "n_seeds",
-        "n_selections",
-        "certificate",
-        "training",
-    )
+    kept = ("accuracy", "interval", "n_seeds", "training")
     return {
         "name": name,
         **{key: found[key] for key in kept},
