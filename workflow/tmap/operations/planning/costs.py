@@ -13,8 +13,6 @@ from tmap import cards, dag, indicators
 from tmap.artifacts.rules import RULES
 from tmap.cards.judge import JudgeCard
 from tmap.cards.method import MethodCard, SearchSection
-from tmap.groups.fidelity import FAULTS, GROUPS
-from tmap.groups.short_training import MULTIPLES, TRIES
 from tmap.operations.planning import hours
 from tmap.operations.planning.jobs import Job
 from tmap.selection.variants import fraction
@@ -225,6 +223,10 @@ def probing(how: MethodCard, s: int, sizes: Sizes, job: Job) -> tuple[Work, floa
     Shown rows: every answer has a prompt of its own, and all are computed together.
     Trained rows: each group is trained on and then answers the tiny set.
     """
+    # Here, as they import SciPy, which most plans do without.
+    from tmap.groups.fidelity import FAULTS, GROUPS
+    from tmap.groups.short_training import MULTIPLES, TRIES
+
     search, model = how.search, job.names["model"]
     assert search.groups
     prefix = search.n_shots * sizes.row_tokens
