@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import tomllib
 
 import pytest
@@ -93,6 +94,7 @@ def test_ci_only_calls_the_script_that_people_call():
 
     assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
     assert (ROOT / ".ci/run").stat().st_mode & 0o100, "chmod +x .ci/run"
+    subprocess.run(["bash", "-n", ROOT / ".ci/run"], check=True)
 
 
 def test_hooks_have_the_versions_of_the_constraints_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -291,6 +292,21 @@ def test_a_part_gives_requests_and_replies_and_says_who_was_asked(tmp_path):
     assert part.rows["request"].tolist() == ['{"prompt":"\\u0000\\u00e9"}']
     assert part.rows["reply"].tolist() == ['{"text":"4"}']
     assert part.asked == {store.key(1)[:8]: {**GPT, "card": "mine"}}
+
+
+def test_a_part_whose_handle_is_stale_has_vanished(tmp_path, monkeypatch):
+    store = Store("digits", GPT, tmp_path)
+    store.put(entries(store, 1))
+    (path,) = listed(tmp_path)
+
+    def stale(*args, **how):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    for name in ("read_metadata", "read_table"):
+        with monkeypatch.context() as patch:
+            patch.setattr(tables.pq, name, stale)
+            with pytest.raises(store_parts.Vanished):
+                store_parts.read(path)
 
 
 @pytest.mark.parametrize(

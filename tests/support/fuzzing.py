@@ -207,7 +207,7 @@ def targets() -> dict[str, tuple[Parser, list[bytes]]]:
         "pool.arrow": (_rows("p.arrow", _pool), [made["arrow"]]),
         "pool.jsonl.gz": (_rows("p.jsonl.gz", _pool), [made["gzip"]]),
         "pool.jsonl.zst": (_rows("p.jsonl.zst", _pool), [made["zstd"]]),
-        "questions": (_rows("q.jsonl", _questions), [_ASKED * 1]),
+        "questions": (_rows("q.jsonl", _questions), [_ASKED]),
         "choices": (_rows("q.jsonl", _choices), [_CHOICE]),
         "choice cell": (_choice_cell, [b"['a', 'b']", b'["a", "b"]']),
         "history": (_rows("h.jsonl", _history), [_HISTORY]),

@@ -7,7 +7,6 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 #: Bytes that `refused` tries to write.
@@ -104,5 +103,4 @@ def _chain(fault: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(one))
         yield one
-        with suppress(AttributeError):
-            queue += [x for x in (one.__cause__, one.__context__) if x is not None]
+        queue += [x for x in (one.__cause__, one.__context__) if x is not None]

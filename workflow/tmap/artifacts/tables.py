@@ -135,24 +135,23 @@ def read(kind: str, path: str | Path, columns: list[str] | None = None) -> pd.Da
         The file does not exist or is damaged, is another kind or version of table, or
         has other columns or types.
     """
-    _check_kind(kind, path)
     with _readable(path):
-        table = pq.read_table(
-            path, columns=columns, partitioning=None, page_checksum_verification=True
-        )
-        _check(kind, table.schema, path, columns)
-        return table.to_pandas()
+        return _arrow(kind, path, columns).to_pandas()
 
 
 def column(kind: str, path: str | Path, name: str) -> pa.ChunkedArray:
     """One column of table `kind`, as Arrow has it; else as `read`."""
-    _check_kind(kind, path)
     with _readable(path):
-        table = pq.read_table(
-            path, columns=[name], partitioning=None, page_checksum_verification=True
-        )
-        _check(kind, table.schema, path, [name])
-        return table[name]
+        return _arrow(kind, path, [name])[name]
+
+
+def _arrow(kind: str, path: str | Path, columns: list[str] | None) -> pa.Table:
+    _check_kind(kind, path)
+    table = pq.read_table(
+        path, columns=columns, partitioning=None, page_checksum_verification=True
+    )
+    _check(kind, table.schema, path, columns)
+    return table
 
 
 def batches(kind: str, path: str | Path) -> Iterator[pd.DataFrame]:
@@ -167,8 +166,7 @@ def batches(kind: str, path: str | Path) -> Iterator[pd.DataFrame]:
     ):
         _check(kind, file.schema_arrow, path)
         for batch in file.iter_batches(BATCH):
-            frame = batch.to_pandas()
-            yield frame
+            yield batch.to_pandas()
 
 
 def rows(kind: str, path: str | Path, sample_ids: Collection[str]) -> pd.DataFrame:

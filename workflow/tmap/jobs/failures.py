@@ -10,6 +10,8 @@ from pathlib import Path
 from tmap.artifacts import machine
 from tmap.artifacts.secrets import hide
 
+#: The start of a summary's last line.
+KEPT = "Finished jobs are kept."
 #: Indented: a job of a group. Snakemake lists all of them, whichever failed.
 JOB = re.compile(r"^( *)Error in rule (\w+):\n((?:\1 {4}.*\n)*)", re.M)
 DONE = re.compile(r"^Finished jobid: (\d+) ", re.M)
@@ -33,7 +35,7 @@ def summary(snakemake_logs: Sequence[str | Path], command: Sequence[str]) -> str
         f"{rule} failed: {words}" + (f"\n  its log: {log}" if log else "")
         for rule, log, words in _failed(text)
     ]
-    told.append(f"Finished jobs are kept. To resume: {shlex.join(command)}")
+    told.append(f"{KEPT} To resume: {shlex.join(command)}")
     return hide("\n".join(["", *told]))
 
 

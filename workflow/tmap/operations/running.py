@@ -18,6 +18,7 @@ from rich.markup import escape
 from tmap import cards, dag
 from tmap.cards.starter import CLONE, TIED
 from tmap.errors import TmapError
+from tmap.jobs import failures
 
 PROFILE = Path("profiles/local/config.yaml")
 #: Options whose answer is Snakemake's own output: nothing is built.
@@ -33,8 +34,6 @@ STEP = re.compile(r"(\d+) of (\d+) steps \(\d+%\) done")
 BEGINS = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):$")
 ENDS = re.compile(r"Finished jobid: (\d+) \(Rule: (\w+)\)")
 FAILS = re.compile(r"Error in (?:rule|group job) (\w+):$")
-#: The last line of our summary (`tmap.jobs.failures`).
-KEPT = "Finished jobs are kept."
 NOISE = re.compile(r'\s+File "|Using profile |Config file .* is extended')
 WORKS = re.compile(r"\d+/\d+ .*\bETA \S+")
 
@@ -205,7 +204,7 @@ class Progress:
         ]
         if starts:
             told = self.said[starts[0] :]
-            ends = [i for i, line in enumerate(told) if line.startswith(KEPT)]
+            ends = [i for i, line in enumerate(told) if line.startswith(failures.KEPT)]
             return told[: ends[0] + 1] if ends else told
         return [line for line in self.said[-40:] if not NOISE.match(line)]
 

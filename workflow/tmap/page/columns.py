@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tmap.page.results import Column, Results
+from tmap.page.results import Results
 
 N_BINS = 32
 #: Rows outside these quantiles are counted, not drawn, in the histogram of raw values.
@@ -22,11 +22,8 @@ FENCE, NAMED = 3.0, 4
 def look(found: Results) -> dict[str, Any]:
     """Histograms, marks and outliers of every column, and their rank correlations."""
     names = list(found.columns)
-    used = {name: _scalings(found, name) for name in names}
     return {
-        "columns": [
-            _column(found, name, found.columns[name], used[name]) for name in names
-        ],
+        "columns": [_column(found, name) for name in names],
         "correlations": _correlations(found, names),
     }
 
@@ -63,21 +60,20 @@ def _narrowest(ordered: np.ndarray) -> float:
     return float((ordered[n - 1 :] - ordered[: len(ordered) - n + 1]).min())
 
 
-def _scalings(found: Results, name: str) -> list[str]:
-    """How methods scale this column, most methods first; min-max if none weighs it."""
+def _scaling(found: Results, name: str) -> str:
+    """How most subsets scale this column; min-max if none weighs it."""
     hows = [s.normalise for s in found.subsets if name in s.columns]
-    return sorted(set(hows), key=lambda how: -hows.count(how)) or ["minmax"]
+    return max(hows, key=hows.count, default="minmax")
 
 
-def _column(
-    found: Results, name: str, column: Column, hows: list[str]
-) -> dict[str, Any]:
+def _column(found: Results, name: str) -> dict[str, Any]:
+    column, how = found.columns[name], _scaling(found, name)
     raw, known = column.raw, ~np.isnan(column.raw)
-    scaled = found.columns.scaled(name, hows[0])  # type: ignore[arg-type]
+    scaled = found.columns.scaled(name, how)  # type: ignore[arg-type]
     status, n = np.unique(column.status[~known].astype(str), return_counts=True)
     return {
         "name": name,
-        "normalise": hows[0],
+        "normalise": how,
         "unscored": dict(zip(status.tolist(), n.tolist(), strict=True)),
         "n_distinct": len(np.unique(raw[known])),
         "quantiles": _quantiles(raw[known]),
@@ -107,9 +103,9 @@ def _histogram(
         low, high = np.quantile(values[known], centre)
         if low == high:
             low, high = float(values[known].min()), float(values[known].max())
-    edges = np.linspace(low, high, N_BINS + 1) if low < high else np.array([low, low])
-    if low == high:
-        edges = np.array([low - 0.5, high + 0.5])
+    edges = np.array([low - 0.5, high + 0.5])
+    if low < high:
+        edges = np.linspace(low, high, N_BINS + 1)
     parts = [values[s.rows][known[s.rows]] for s in found.subsets]
     return {
         "edges": edges.tolist(),

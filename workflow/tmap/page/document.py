@@ -18,7 +18,6 @@ from tmap.page import (
     subsets,
     verdict,
 )
-from tmap.page.results import Results
 from tmap.prompts.renderer import Renderer
 
 #: Characters of the packed texts of questions, and of all rows: 9 MB with the rest.
@@ -75,7 +74,7 @@ def build(
         "subsets": subsets.look(found),
         "questions": questions.look(found, files.questions, top["method"], QUESTIONS),
         "rejected": rejected.look(files.rejected),
-        "provenance": _provenance(metrics, found),
+        "provenance": _provenance(metrics),
     }
 
 
@@ -84,8 +83,9 @@ def _mark(column: dict[str, Any]) -> dict[str, Any]:
     return {"text": text, "grave": True, "section": "indicators"}
 
 
-def _provenance(metrics: dict[str, Any], found: Results) -> dict[str, Any]:
+def _provenance(metrics: dict[str, Any]) -> dict[str, Any]:
     about = metrics["provenance"]
+    room = f"results/{metrics['dataset']}/{metrics['model']}"
     pool = {
         k: v for k, v in metrics["pool"].items() if isinstance(v, (str, int, float))
     }
@@ -96,10 +96,7 @@ def _provenance(metrics: dict[str, Any], found: Results) -> dict[str, Any]:
         "model": about["model"],
         "versions": about["versions"],
         "commit": about["commit"],
-        "code": about["code"],
-        "seeds": about["seeds"],
         "statistics": metrics["statistics"],
-        "repeat": f"tmap run results/{metrics['dataset']}/{metrics['model']}/report.html",
-        "room": f"results/{metrics['dataset']}/{metrics['model']}",
-        "n_searches": len(found.finished.searches),
+        "repeat": f"tmap run {room}/report.html",
+        "room": room,
     }

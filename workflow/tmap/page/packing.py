@@ -16,8 +16,6 @@ import numpy as np
 
 #: Bits of a float's mantissa that are kept: about four significant digits.
 MANTISSA = 13
-#: Rank of a row that a subset does not rank.
-NO_RANK = 2**32 - 1
 
 
 def pack(data: bytes) -> str:
@@ -58,6 +56,14 @@ def bits(values: np.ndarray) -> str:
 def texts(values: Any) -> str:
     """Any JSON value."""
     return pack(json.dumps(values, separators=(",", ":")).encode("ascii"))
+
+
+def cut(text: Any, most: int) -> str:
+    """At most that many characters; says how many were cut."""
+    text = str(text)
+    if len(text) <= most:
+        return text
+    return f"{text[:most]} … ({len(text) - most:,} more characters)"
 
 
 def until_full(values: Iterable[Any], room: int, chunk: int = 128) -> list[str]:

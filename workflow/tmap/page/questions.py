@@ -46,7 +46,6 @@ def look(found: Results, path: Path, method: str, room: int) -> dict[str, Any]:
             packing.bits(~run.predictions[column].isna().to_numpy()) for run in ran
         ],
         "order": packing.integers(order),
-        "chunk": 32,
         "texts": chunks,
         "reader": reading,
     }
@@ -87,8 +86,4 @@ def _texts(question: pd.Series, ran: list, number: int, column: str) -> dict[str
 
 
 def _cut(text: Any) -> str:
-    """At most `LONGEST` characters; says how many were cut."""
-    text = str(text)
-    if len(text) <= LONGEST:
-        return text
-    return f"{text[:LONGEST]} … ({len(text) - LONGEST:,} more characters)"
+    return packing.cut(text, LONGEST)

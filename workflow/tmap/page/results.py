@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from tmap.selection.subset import values_of
 
 #: Weights of methods that score no row by its columns.
 UNRANKED = ("random", "oracle", "none")
-PLACE = re.compile(r"(?P<method>[^/]+)/s(?P<s>\d+)/(?P<name>[^/]+)$")
 
 
 @dataclass
@@ -33,7 +31,6 @@ class Subset:
     weights : of its columns; None if it has none
     columns, normalise : of its method card
     mean : mean contribution of each column over the chosen rows; None without weights
-    dropped : rows that a filter dropped, by filter
     """
 
     method: str
@@ -44,7 +41,6 @@ class Subset:
     columns: list[str]
     normalise: str
     mean: list[float] | None
-    dropped: dict[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -125,11 +121,15 @@ def load(
     index = pd.Index(ids["sample_id"])
     subsets, foreign = [], []
     for path in kinds["subset"]:
-        rows = index.get_indexer(tables.read("subset", path)["sample_id"])
+        chosen = tables.read("subset", path)
+        rows = index.get_indexer(chosen["sample_id"])
         if (rows < 0).any():
             foreign.append(" ".join(path.parts[-3:-1]))
         else:
-            subsets.append(_subset(path, rows, ids, ties, columns, kinds["values"]))
+            given = chosen["contributions"].tolist()
+            about = tables.metadata(path)
+            score = _score(path, about, ids, columns, kinds["values"])
+            subsets.append(_subset(path, about, rows, given, score, ties))
     order = list(metrics["methods"])
     subsets.sort(key=lambda found: (order.index(found.method), found.s))
     finished = runs.load(kinds["run"], questions)
@@ -151,26 +151,24 @@ def _column(path: Path, ids: pd.Series) -> Column:
 
 def _subset(
     path: Path,
+    about: dict[str, Any],
     rows: np.ndarray,
-    pool: pd.DataFrame,
+    given: list[np.ndarray],
+    score: np.ndarray | None,
     ties: np.ndarray,
-    columns: Columns,
-    values: list[Path],
 ) -> Subset:
-    place = PLACE.search(path.as_posix())
+    place = runs.PATTERN.search(path.as_posix())
     if place is None:
         raise TmapError(
             f"'{path}' is not METHOD/s0/subset.parquet. Name subsets by the paths that "
             "the workflow gives them."
         )
-    about = tables.metadata(path)
     card = about["made"]["card"]
-    given = tables.read("subset", path)["contributions"].tolist()
     means = np.array(given).reshape(len(rows), -1).mean(axis=0)
-    order, score = None, _score(path, about, pool, columns, values)
+    order = None
     if score is not None:
-        order = np.empty(len(pool), dtype=np.int64)
-        order[np.lexsort((ties, -score))] = np.arange(len(pool))
+        order = np.empty(len(ties), dtype=np.int64)
+        order[np.lexsort((ties, -score))] = np.arange(len(ties))
     return Subset(
         method=place["method"],
         s=int(place["s"]),
@@ -180,7 +178,6 @@ def _subset(
         columns=card["indicators"],
         normalise=card["normalise"],
         mean=means.tolist() if len(means) else None,
-        dropped=about["filter"]["dropped"],
     )
 
 

@@ -61,12 +61,12 @@ def look(
         if size <= 0.75 * room:
             break
         n_rows = int(0.9 * n_rows * 0.75 * room / size)
-    kept = order[np.isin(order, rows)][:MOST_TEXTS]
+    kept = order[: min(len(rows), MOST_TEXTS)]
     lengths, records = _read(path, found.pool, kept)
-    place = {int(row): number for number, row in enumerate(rows)}
+    place = np.searchsorted(rows, kept).tolist()
     made = (
-        {"i": place[int(row)], **_text(records[int(row)], renderer, limit)}
-        for row in kept
+        {"i": i, **_text(records[row], renderer, limit)}
+        for i, row in zip(place, kept.tolist(), strict=True)
     )
     numbers["lengths"] = packing.integers(np.minimum(lengths[rows], 2**32 - 1))
     size = sum(map(len, _strings(numbers)))
@@ -74,7 +74,6 @@ def look(
         "n_pool": len(found.pool),
         "n": len(rows),
         "limit": limit,
-        "chunk": CHUNK,
         "at": None if len(rows) == len(order) else packing.integers(rows),
         **numbers,
         "texts": packing.until_full(made, room - size, CHUNK),
@@ -166,7 +165,6 @@ def _subset(found: Results, subset: Subset, rows: np.ndarray) -> dict[str, Any]:
         "weights": subset.weights,
         "normalise": subset.normalise,
         "mean": subset.mean,
-        "dropped": subset.dropped,
     }
 
 
@@ -212,17 +210,11 @@ def _text(record: dict[str, Any], renderer: Renderer, limit: int) -> dict[str, A
     ids, mask = renderer.training(turns_of(record))
     labels = [i if n else IGNORED for i, n in zip(ids, mask, strict=True)]
     shown = pieces(Row(ids[:limit], labels[:limit]), renderer.tokenizer)
-    parts = [[_cut(piece.text), int(piece.trained)] for piece in shown]
+    parts = [[packing.cut(piece.text, LONGEST), int(piece.trained)] for piece in shown]
     if len(ids) > limit:
         tail = renderer.tokenizer.decode(
             ids[limit : limit + LONGEST], clean_up_tokenization_spaces=False
         )
-        parts.append([_cut(tail), 2])
+        parts.append([packing.cut(tail, LONGEST), 2])
     start = clean(question_of(record)[: 4 * START])
     return {"s": " ".join(start.split())[:START], "p": parts, "n": len(ids)}
-
-
-def _cut(text: str) -> str:
-    if len(text) <= LONGEST:
-        return text
-    return f"{text[:LONGEST]} … ({len(text) - LONGEST:,} more characters)"

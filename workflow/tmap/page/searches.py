@@ -10,9 +10,8 @@ from tmap.page.results import Results
 #: Points of a trace that are drawn; of a longer one, an even sample and the best.
 POINTS = 1000
 KEPT = (
-    "indicators weights weights_relative interval abstains reward reward_search "
-    "uniform_reward confirm n_evaluations estimator estimator_reason groups value "
-    "process probe warnings n_anchors n_confirm"
+    "indicators weights_relative interval abstains reward uniform_reward confirm "
+    "n_evaluations estimator estimator_reason groups value process probe"
 ).split()
 
 
@@ -43,7 +42,6 @@ def _search(search: Search) -> dict[str, Any]:
         "by_round": bool(search.weights.get("groups")),
         "trace": points,
         "n_trace": len(trace),
-        "certificate": search.certificate,
         **{key: search.weights.get(key) for key in KEPT},
     }
 

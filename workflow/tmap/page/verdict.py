@@ -39,7 +39,7 @@ def main_method(metrics: dict[str, Any]) -> str:
 def look(metrics: dict[str, Any]) -> dict[str, Any]:
     """What the top of the page says."""
     method = main_method(metrics)
-    said = dict(line.split(": ", 1) for line in report.verdicts(metrics))
+    said = {name: found["verdict"] for name, found in metrics["methods"].items()}
     cells = dict(zip(report.HEADINGS, rows(metrics)[method], strict=True))
     head, numbers, rest = split(said[method])
     return {
@@ -98,14 +98,7 @@ def warning(text: str) -> dict[str, Any]:
 
 
 def _method(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    kept = (
-        "accuracy",
-        "interval",
-        "n_seeds",
-        "n_selections",
-        "certificate",
-        "training",
-    )
+    kept = ("accuracy", "interval", "n_seeds", "training")
     return {
         "name": name,
         **{key: found[key] for key in kept},

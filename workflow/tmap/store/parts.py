@@ -62,7 +62,9 @@ def read(path: Path, columns: Sequence[str] = COLUMNS) -> Part | None:
         about = tables.metadata(path)
         rows = tables.read(about["schema"], path, list(columns))
     except (OSError, TmapError) as fault:
-        if getattr(fault, "errno", None) == errno.ESTALE or not path.exists():
+        # `tables` gives errors of the file system words; what it was is behind them.
+        numbers = [getattr(one, "errno", None) for one in (fault, fault.__context__)]
+        if errno.ESTALE in numbers or not path.exists():
             raise Vanished(path) from None
         logger.warning("%s is not readable (%s): its rows are left out", path, fault)
         return None

@@ -75,15 +75,14 @@ function csv(rows) {
   return rows.map((row) => row.map(cell).join(",")).join("\n") + "\n";
 }
 
-// A table whose headings sort. `rows`: arrays of {text, value, tone} or plain texts.
-function table(headings, rows, options = {}) {
-  const value = (cell) => (cell && typeof cell === "object" && !(cell instanceof Node) ? cell.value ?? cell.text : cell);
+// A table whose headings sort. `texts`: arrays of {text, value, tone} or plain texts.
+function table(headings, texts) {
+  const rows = texts.map((row) => row.map((cell) => (cell && typeof cell === "object" ? cell : { text: cell })));
+  const value = (cell) => cell.value ?? cell.text;
   const tbody = el("tbody");
   let shown = [...rows], sorted = null;
-  const draw = () => swap(tbody, shown.map((row) => el("tr", null, row.map((cell) => {
-    const is = cell && typeof cell === "object" && !(cell instanceof Node) ? cell : { text: cell };
-    return el("td", { class: [is.tone, is.num && "num", is.wrap && "wrap"].filter(Boolean).join(" ") || null }, is.text);
-  }))));
+  const draw = () => swap(tbody, shown.map((row) => el("tr", null, row.map((cell) =>
+    el("td", { class: [cell.tone, cell.num && "num", cell.wrap && "wrap"].filter(Boolean).join(" ") || null }, cell.text)))));
   const heads = headings.map((name, at) => el("th", { scope: "col", class: rows[0]?.[at]?.num ? "num" : null }, el("button", {
     type: "button",
     onclick: () => {
@@ -99,5 +98,5 @@ function table(headings, rows, options = {}) {
     },
   }, name)));
   draw();
-  return el("div", { class: "scroll" }, el("table", { class: options.class }, el("thead", null, el("tr", null, heads)), tbody));
+  return el("div", { class: "scroll" }, el("table", null, el("thead", null, el("tr", null, heads)), tbody));
 }

@@ -28,7 +28,7 @@ function drawMethods(data) {
   }
   show(methods.some((m) => m.random) ? "against random" : "accuracy");
   const cells = rows.map((row) => row.map(([text, tone]) => ({ text, tone })));
-  put(body("methods"), 
+  put(body("methods"),
     el("div", { class: "tools", role: "group", "aria-label": "What the chart shows" }, buttons),
     figure,
     el("h3", null, "Results table"),

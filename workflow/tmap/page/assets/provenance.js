@@ -17,7 +17,7 @@ function drawProvenance(data) {
   const cost = Object.entries(about.cost).map(([method, found]) => [method, ...["search_evaluations", "search_tokens", "training_tokens"].map((key) => ({ text: count(found[key]), value: found[key] ?? -1, num: true }))]);
   const pairs = (found) => el("dl", { class: "chips" }, Object.entries(found).filter(([, value]) => value !== null && typeof value !== "object").map(([name, value]) => el("div", null, el("dt", null, name.replaceAll("_", " ")), el("dd", null, typeof value === "number" ? number(value) : String(value)))));
   const trained = data.methods.methods.filter((m) => m.training);
-  put(body("provenance"), 
+  put(body("provenance"),
     el("h3", null, "To repeat it"), el("pre", null, about.repeat),
     el("div", { class: "tools" }, el("button", { type: "button", onclick: () => copy(about.repeat, "Command") }, "Copy the command")),
     el("h3", null, "Cost"), table(["method", "search evaluations", "search tokens written", "training tokens"], cost),

@@ -28,7 +28,7 @@ async function drawQuestions(data, state) {
   const list = el("div"), note = el("p", { class: "soft", role: "status" });
   const pick = (values, value, change, label) => el("label", null, label, el("select", { onchange: (event) => { change(event.target.value); limit = 30; draw(); } }, values.map((name) => el("option", { value: name, selected: name === value }, name))));
   function draw() {
-    const counts = Object.fromEntries(["won", "lost", "alike"].map((name) => [name, 0]));
+    const counts = { won: 0, lost: 0, alike: 0 };
     const passed = [];
     for (const q of order) {
       for (const name in counts) if (kinds[name](q)) counts[name]++;
@@ -64,7 +64,7 @@ async function drawQuestions(data, state) {
     clearTimeout(typing);
     typing = setTimeout(() => { words = search.value.trim().toLowerCase(); draw(); }, 150);
   } });
-  put(room, 
+  put(room,
     el("div", { class: "tools" }, pick(Object.keys(kinds), kind, (value) => { kind = value; }, "questions"), pick(methods, method, (value) => { method = value; }, "of"), pick(methods, against, (value) => { against = value; }, "against"), search),
     note, list,
     texts.size < n ? el("p", { class: "soft" }, `Texts of ${count(texts.size)} of ${count(n)} questions are in this page, those with the largest differences first.`) : "");

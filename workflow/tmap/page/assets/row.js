@@ -18,7 +18,7 @@ function rowDrawer(data, rows, state) {
     open = i;
     const subset = rows.subsets[state.subset], id = rows.ids[i];
     setHash(hashOf(id, subset?.name));
-    swap(drawer, 
+    swap(drawer,
       el("header", null, el("h3", { dir: "auto" }, id.slice(0, 300)),
         el("button", { type: "button", onclick: () => move(-1), "aria-label": "Previous row" }, "←"),
         el("button", { type: "button", onclick: () => move(1), "aria-label": "Next row" }, "→"),
@@ -31,7 +31,7 @@ function rowDrawer(data, rows, state) {
       everywhere(rows, i));
     if (!drawer.open) drawer.showModal();
     drawer.scrollTop = 0;
-    state.reveal?.(i);
+    state.reveal(i);
   }
   return show;
 }
@@ -47,7 +47,7 @@ function why(rows, subset, i) {
   if (!subset) return null;
   const rank = subset.rank ? subset.rank[i] : null, chosen = subset.chosen[i] === 1;
   const said = [chosen ? `Chosen by ${subset.name}` : `Left out by ${subset.name}`];
-  if (rank !== null && rank !== NONE) said.push(`, rank ${count(rank + 1)} by score; ${count(subset.size)} of ${count(rows.n_pool)} are chosen`);
+  if (rank !== null) said.push(`, rank ${count(rank + 1)} by score; ${count(subset.size)} of ${count(rows.n_pool)} are chosen`);
   const given = contributions(rows, subset, i);
   const parts = [el("h3", null, "Why"), el("p", null, said.join(""), ". ", reason(rows, subset, i, given, chosen, rank))];
   if (!given) return parts;
@@ -97,5 +97,5 @@ function asTrained(rows, i) {
 function everywhere(rows, i) {
   return [el("h3", null, "In every subset"), table(["subset", "chosen", "rank by score"], rows.subsets.map((subset) => [
     subset.name, subset.chosen[i] ? "yes" : "no",
-    subset.rank && subset.rank[i] !== NONE ? { text: count(subset.rank[i] + 1), value: subset.rank[i], num: true } : { text: "–", value: Infinity, num: true }]))];
+    subset.rank ? { text: count(subset.rank[i] + 1), value: subset.rank[i], num: true } : { text: "–", value: Infinity, num: true }]))];
 }

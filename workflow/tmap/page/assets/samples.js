@@ -1,6 +1,6 @@
 // Samples: every row of the page in a virtual table, with filters, search and sorting.
 
-const NONE = 4294967295, ROW = 34, HEAD = 36, AROUND = 100;
+const ROW = 34, HEAD = 36, AROUND = 100;
 
 // The unpacked rows: numbers as typed arrays, texts of the rows that have one.
 async function unpackSamples(packed) {
@@ -57,7 +57,7 @@ function drawSamples(data, rows, state) {
   let filter = "all", other = -1, words = "", sort = { key: "rank", down: false }, shown = new Int32Array(0), cursor = 0, haystack = null;
 
   const subsetOf = () => rows.subsets[state.subset];
-  const rankOf = (i) => { const s = subsetOf(); return s?.rank && s.rank[i] !== NONE ? s.rank[i] : null; };
+  const rankOf = (i) => subsetOf()?.rank?.[i] ?? null;
 
   const passes = {
     all: () => true,
@@ -213,7 +213,7 @@ function drawSamples(data, rows, state) {
     if (top < list.scrollTop || top > list.scrollTop + list.clientHeight - 2 * ROW) list.scrollTop = Math.max(0, top - list.clientHeight / 2);
     draw(false);
   };
-  put(room, 
+  put(room,
     el("div", { class: "tools" }, rows.subsets.length ? el("label", null, "subset", picker) : null, el("label", null, "rows", kinds), against, search, save),
     note, list, el("p", { class: "soft" }, leftOut(rows)));
   refresh();

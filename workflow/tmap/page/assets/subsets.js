@@ -12,7 +12,7 @@ function drawSubsets(data, state) {
     return i === j || room <= 0 ? null : (shared[i][j] - expected[i][j]) / room;
   };
   const main = state.subset;
-  put(room, 
+  put(room,
     el("p", { class: "soft" }, "Rows that two subsets share. Blue: more than two random draws would share; red: fewer. Rows of only one of two are a filter of the samples above."),
     heat(names, (i, j) => count(shared[i][j]), lift, words),
     el("ul", { class: "soft" }, names.map((name, j) => (j === main ? null : el("li", null, `${words(main, j)}.`)))),
