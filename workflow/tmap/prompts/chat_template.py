@@ -66,13 +66,14 @@ class Chat:
             )
         self._tokenizer = tokenizer
         self._known = lru_cache(maxsize=1024)(self._turns)
+        self._whole = lru_cache(maxsize=1)(self._render_whole)
         self._by_key = False
         one = plain_shapes(1)
         # Imports what every copy of this process would import again.
         tokenizer.apply_chat_template(
             self._conversation(one, system=False), tokenize=False, chat_template="x"
         )
-        text = self._render_whole(one)
+        text = self._whole(one)
         self._opened, self._lead = self._opening(text)
         self.literals = text + self._reasoned()
         self._encoder = SafeTokenizer(tokenizer, self.literals)
@@ -86,7 +87,7 @@ class Chat:
         self, shapes: tuple[Shape, ...], system: bool
     ) -> tuple[Turn, ...] | None:
         if not system:
-            return self._split(self._render_whole(shapes), shapes)
+            return self._split(self._whole(shapes), shapes)
         try:
             text = self._render(self._conversation(shapes, system=True))
         except bounded.Failed as fault:
@@ -159,10 +160,11 @@ class Chat:
         within, aside = "", ""
         try:
             within = self._render(self._conversation((REASONED,), system=False))
-            verbatim = _marked(REASONED.answer) in within
+            if _marked(REASONED.answer) not in within:
+                return within
             self._by_key = True
             aside = self._render(self._conversation((REASONED,), system=False))
-            self._by_key = verbatim and _mark(Slot("assistant", 0)) in aside
+            self._by_key = _mark(Slot("assistant", 0)) in aside
         except bounded.Failed:  # told when a row needs it
             self._by_key = False
         return aside if self._by_key else within
