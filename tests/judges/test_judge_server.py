@@ -409,11 +409,10 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("style", ["chat", "completion"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_log_probabilities_are_read_in_both_shapes_under_either_style(shape, style):
+def test_log_probabilities_are_read_in_both_shapes(shape):
     answer = {"choices": [{"logprobs": shape}]}
-    assert wire.read(answer, style, "digits") == {"tokens": TOP}
+    assert wire.read(answer, "digits") == {"tokens": TOP}
 
 
 @pytest.mark.parametrize(
@@ -421,10 +420,9 @@ def test_log_probabilities_are_read_in_both_shapes_under_either_style(shape, sty
     [{}, None, {"content": []}, {"top_logprobs": [{"5": None}]}, {"content": [{}]}],
 )
 def test_log_probabilities_that_are_not_there_are_none(shape):
-    assert wire.read({"choices": [{"logprobs": shape}]}, "chat", "digits") is None
+    assert wire.read({"choices": [{"logprobs": shape}]}, "digits") is None
 
 
-@pytest.mark.parametrize("style", ["chat", "completion"])
 @pytest.mark.parametrize(
     "choice",
     [
@@ -435,8 +433,8 @@ def test_log_probabilities_that_are_not_there_are_none(shape):
         {"message": {"content": "5", "reasoning_content": "4?"}, "text": None},
     ],
 )
-def test_a_text_is_read_in_both_shapes_under_either_style(choice, style):
-    assert wire.read({"choices": [choice]}, style, "text") == {"text": "5"}
+def test_a_text_is_read_in_both_shapes(choice):
+    assert wire.read({"choices": [choice]}, "text") == {"text": "5"}
 
 
 # --- budgets and resume

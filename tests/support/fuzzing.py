@@ -136,11 +136,7 @@ def _served(path: Path) -> object:
     except (ValueError, RecursionError):  # as the client does
         return None
     client._billed(answer)
-    return [
-        wire.read(answer, style, want)
-        for style in ("chat", "completions")
-        for want in ("digits", "text")
-    ]
+    return [wire.read(answer, want) for want in ("digits", "text")]
 
 
 def _text(path: Path) -> str:

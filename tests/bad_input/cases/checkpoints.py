@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import huggingface_hub
-
-from cases import Case, Room
-from tmap.cards.model import ModelSource
-from tmap.data import models
+from cases import Case
+from cases.models import changed, hub_page
 
 Change = Callable[[Path], Any]
+PLAIN = "tmap answers and trains with plain ones"
 
 
-def changed(change: Change, room: Room) -> None:
-    """Check a copy of a good model after `change`."""
-    shutil.copytree(room.llama["path"], room.path / "model")
-    change(room.path / "model")
-    models.read("mine", ModelSource(path="model"))
+def case(name: str, change: Change, wrong: str, right: str, fix: str) -> Case:
+    """A change to a copy of a good model."""
+    return Case(name, partial(changed, change), wrong, right, fix)
 
 
 def edited(name: str, **keys: Any) -> Change:
@@ -41,30 +35,25 @@ def beside(name: str, text: str = "{}") -> Change:
 
 
 def packed(name: str, **about: Any) -> Case:
-    told = f"{about['quant_method']}" if "quant_method" in about else "unknown method"
-    return Case(
+    told = about.get("quant_method", "unknown method")
+    return case(
         f"weights quantised by {name}",
-        partial(changed, edited("config.json", quantization_config=about)),
+        edited("config.json", quantization_config=about),
         f"'model' has weights that are quantised already ({told}",
-        "tmap answers and trains with plain ones",
+        PLAIN,
         "set `engine: {quantization: nf4}`",
     )
 
 
 def quantised(name: str, change: Change, told: str) -> Case:
-    return Case(
-        name,
-        partial(changed, change),
-        f"quantised already ({told}",
-        "tmap answers and trains with plain ones",
-        "Name the model that it was made from",
-    )
+    fix = "Name the model that it was made from"
+    return case(name, change, f"quantised already ({told}", PLAIN, fix)
 
 
 def adapted(name: str) -> Case:
-    return Case(
+    return case(
         f"{name} next to the model's weights",
-        partial(changed, beside(name)),
+        beside(name),
         f"a model's weights and files of an adapter ({name})",
         "a folder with the base model alone",
         "Remove the adapter's files",
@@ -72,9 +61,9 @@ def adapted(name: str) -> Case:
 
 
 def larger(name: str, change: Change, told: str) -> Case:
-    return Case(
+    return case(
         name,
-        partial(changed, change),
+        change,
         f"that the model has no vector for, such as {told}",
         "resize_token_embeddings",
         "remove the tokens from the tokenizer",
@@ -122,13 +111,6 @@ def parts_without_index(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
 
 
-def on_the_hub(room: Room, *names: str) -> None:
-    siblings = [SimpleNamespace(rfilename=name, size=10) for name in names]
-    info = SimpleNamespace(sha="a" * 40, siblings=siblings)
-    room.patch.setattr(huggingface_hub.HfApi, "model_info", lambda *a, **how: info)
-    models.read("mine", ModelSource(hub="org/name"))
-
-
 def shrink(folder: Path) -> None:
     """Cut the table of token vectors."""
     from safetensors.torch import load_file, save_file
@@ -145,30 +127,30 @@ CASES = [
     adapted("adapter_config.json"),
     adapted("adapter_model.safetensors"),
     adapted("adapter_model.bin"),
-    Case(
+    case(
         "an adapter with a model's configuration",
-        partial(changed, only_adapter("org/base")),
+        only_adapter("org/base"),
         "'model' is a LoRA adapter, not a model",
         "the base model ('org/base')",
         "merge the adapter into it first",
     ),
-    Case(
+    case(
         "an adapter that names no base",
-        partial(changed, only_adapter("")),
+        only_adapter(""),
         "'model' is a LoRA adapter, not a model",
         "Name the base model, or",
         "merge the adapter into it first",
     ),
     Case(
         "an adapter on the hub",
-        lambda room: on_the_hub(room, "adapter_config.json", "adapter_model.bin"),
+        lambda room: hub_page(room, "adapter_config.json", "adapter_model.bin"),
         "'org/name' is a LoRA adapter, not a model",
         "Name the base model",
         "name the folder under `path:`",
     ),
-    Case(
+    case(
         "weights in parts and no index",
-        partial(changed, parts_without_index),
+        parts_without_index,
         "'model' has 1 weight files in parts and no model.safetensors.index.json",
         "which says what is where",
         "Copy or download",
@@ -215,17 +197,10 @@ CASES = [
         more_tokens("<|tool|>", template=ONE_MORE),
         "'<|tool|>'",
     ),
-    larger(
-        "a table of vectors that was cut",
-        shrink,
-        "'",
-    ),
-    Case(
+    larger("a table of vectors that was cut", shrink, "'"),
+    case(
         "an attention that is not installed",
-        partial(
-            changed,
-            edited("config.json", _attn_implementation="flash_attention_3"),
-        ),
+        edited("config.json", _attn_implementation="flash_attention_3"),
         "'model' asks for the attention 'flash_attention_3'",
         "needs the package flash_attn_interface",
         "Install it, or remove the key",

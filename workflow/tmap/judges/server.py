@@ -155,7 +155,7 @@ class Server:
     def _ask_one(self, line: Client, body: dict[str, Any], want: Want) -> Any:
         """The raw reply, or the exception in its place."""
         try:
-            raw = wire.read(line.post(body), self.style, want)
+            raw = wire.read(line.post(body), want)
         except (Refused, OverBudget, TmapError) as fault:
             if isinstance(fault, Refused):
                 logger.warning("judge: one row has no reply: %s", fault)

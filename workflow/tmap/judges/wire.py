@@ -59,8 +59,11 @@ def decoding(
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def read(answer: Any, style: Style, want: Want) -> dict[str, Any] | None:
-    """The raw reply in a server's answer; None if it lacks what was wanted."""
+def read(answer: Any, want: Want) -> dict[str, Any] | None:
+    """The raw reply in a server's answer; None if it lacks what was wanted.
+
+    Either shape is read, whatever style was asked for: servers mix them.
+    """
     try:
         choice = answer["choices"][0]
         if want == "digits":
@@ -73,7 +76,7 @@ def read(answer: Any, style: Style, want: Want) -> dict[str, Any] | None:
 
 
 def _written(choice: Any) -> str | None:
-    """The text, in the shape of either style; servers mix them."""
+    """The text, in the shape of either style."""
     if "message" not in choice:
         return choice["text"]
     content = choice["message"]["content"]
@@ -85,7 +88,7 @@ def _written(choice: Any) -> str | None:
 def _tokens(logprobs: Any) -> dict[str, Any]:
     """{"tokens": [[text, log-probability], ...]} of the first position, likeliest first.
 
-    Either shape under either style: chat's `content`, with a list of objects for each
+    Either shape: chat's `content`, with a list of objects for each
     position, or completion's `top_logprobs`, with an object (or such a list) for each. A
     null stands for minus infinity, which JSON has not.
     """

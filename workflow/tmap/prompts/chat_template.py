@@ -24,7 +24,6 @@ from tmap.prompts.templates import (
     Shape,
     Slot,
     Turn,
-    plain_shapes,
 )
 
 FIX = "Set `prompt: {template: plain}` (or urial) in the model card."
@@ -38,6 +37,8 @@ KEYS = ("reasoning_content", "reasoning", "thinking")
 #: One block of reasoning in front of an answer; with the line breaks next to the marks,
 #: which are not part of it.
 BLOCK = re.compile(r"\s*<think>\n*(.*?)\n*</think>\n*(.*)", re.DOTALL)
+#: A first exchange without indentation and reasoning, and one with reasoning.
+PLAIN = Shape((Slot("user", 0),), (Slot("assistant", 0),))
 REASONED = Shape(
     (Slot("user", 0),),
     ("<think>\n", Slot("assistant", 0), "\n</think>\n\n", Slot("assistant", 0, 2)),
@@ -66,13 +67,14 @@ class Chat:
             )
         self._tokenizer = tokenizer
         self._known = lru_cache(maxsize=1024)(self._turns)
+        self._whole = lru_cache(maxsize=1)(self._render_whole)
         self._by_key = False
-        one = plain_shapes(1)
+        one = (PLAIN,)
         # Imports what every copy of this process would import again.
         tokenizer.apply_chat_template(
             self._conversation(one, system=False), tokenize=False, chat_template="x"
         )
-        text = self._render_whole(one)
+        text = self._whole(one)
         self._opened, self._lead = self._opening(text)
         self.literals = text + self._reasoned()
         self._encoder = SafeTokenizer(tokenizer, self.literals)
@@ -86,7 +88,7 @@ class Chat:
         self, shapes: tuple[Shape, ...], system: bool
     ) -> tuple[Turn, ...] | None:
         if not system:
-            return self._split(self._render_whole(shapes), shapes)
+            return self._split(self._whole(shapes), shapes)
         try:
             text = self._render(self._conversation(shapes, system=True))
         except bounded.Failed as fault:
@@ -142,7 +144,7 @@ class Chat:
 
     def _opening(self, text: str) -> tuple[str, str]:
         """What opens an answer, and the white space that this leaves to the answer."""
-        asked = self._conversation(plain_shapes(1), system=False)[:1]
+        asked = self._conversation((PLAIN,), system=False)[:1]
         try:
             opened = self._render(asked, answer_next=True)
         except bounded.Failed as fault:
@@ -159,10 +161,11 @@ class Chat:
         within, aside = "", ""
         try:
             within = self._render(self._conversation((REASONED,), system=False))
-            verbatim = _marked(REASONED.answer) in within
+            if _marked(REASONED.answer) not in within:
+                return within
             self._by_key = True
             aside = self._render(self._conversation((REASONED,), system=False))
-            self._by_key = verbatim and _mark(Slot("assistant", 0)) in aside
+            self._by_key = _mark(Slot("assistant", 0)) in aside
         except bounded.Failed:  # told when a row needs it
             self._by_key = False
         return aside if self._by_key else within

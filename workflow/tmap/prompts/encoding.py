@@ -93,7 +93,9 @@ class SafeTokenizer:
                 yield text, None
 
     def _words(self, text: str) -> list[int]:
-        if not text or self._plain_controls is None:
+        if not text:
+            return []
+        if self._plain_controls is None:
             return self._continue(text)
         # `split_special_tokens` does not cover these: break them after one character.
         cuts = [found.start() + 1 for found in self._plain_controls.finditer(text)]
@@ -102,7 +104,7 @@ class SafeTokenizer:
         return [number for run in runs for number in self._continue(run)]
 
     def _continue(self, text: str) -> list[int]:
-        if not text or not self.invents_space:
+        if not self.invents_space:
             return self._raw(text)
         for anchor in ANCHORS:
             head = self._raw(anchor)

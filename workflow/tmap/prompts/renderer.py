@@ -28,7 +28,6 @@ from tmap.prompts.templates import (
     Template,
     Turn,
     Urial,
-    plain_shapes,
     shape,
 )
 
@@ -87,7 +86,7 @@ class Renderer:
         self._encoder = SafeTokenizer(tokenizer, self._template.literals)
         self._bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         self._prefix = lru_cache(maxsize=256)(self._build_prefix)
-        (turn,) = self._lay_out(plain_shapes(1), False)[0]
+        (turn,), _ = self._fill([Demo("", "")], "")
         self.end_ids = self._end(turn.close)
         self.stop = tuple(dict.fromkeys([*self._template.stop, *settings.stop]))
 
@@ -168,30 +167,18 @@ class Renderer:
             return ids
         return [*ids, eos]
 
-    def _lay_out(
-        self, shapes: Sequence[Shape], system: bool
-    ) -> tuple[tuple[Turn, ...], bool]:
-        """The layout of exchanges, and whether it has a place for the system text."""
-        turns = self._template.turns(shapes, system) if system else None
-        if turns is not None:
-            return turns, True
-        turns = self._template.turns(shapes, False)
-        assert turns is not None
-        return turns, False
-
     def _fill(
         self, pairs: Sequence[Demo], system: str
     ) -> tuple[tuple[Turn, ...], dict[Slot, str]]:
         """Layout and texts; if `system` has no place of its own, it opens question one."""
         shapes, texts = _shapes(pairs)
         texts[Slot("system", 0)] = clean(system)
-        turns, has_place = self._lay_out(shapes, bool(system))
-        if system and not has_place:
-            first = Demo(
-                f"{clean(system)}\n\n{clean(pairs[0].question)}", pairs[0].answer
-            )
-            return self._fill([first, *pairs[1:]], "")
-        return turns, texts
+        turns = self._template.turns(shapes, bool(system))
+        if turns is not None:
+            return turns, texts
+        assert system, "a layout without a system text is always there"
+        first = Demo(f"{clean(system)}\n\n{clean(pairs[0].question)}", pairs[0].answer)
+        return self._fill([first, *pairs[1:]], "")
 
     def _encode(self, parts: Iterable[Part], texts: dict[Slot, str]) -> list[int]:
         return self._encoder.encode(

@@ -71,11 +71,6 @@ def shape(role: Role, turn: int, text: str) -> tuple[Parts, dict[Slot, str]]:
     return tuple(part for part in parts if part), texts
 
 
-def plain_shapes(n: int) -> tuple[Shape, ...]:
-    """n exchanges of texts without indentation and reasoning."""
-    return tuple(Shape((Slot("user", t),), (Slot("assistant", t),)) for t in range(n))
-
-
 class Turn(NamedTuple):
     """One exchange as a template writes it.
 
