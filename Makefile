@@ -1,6 +1,6 @@
 # `make demo` and `make test` set everything up on a machine with python3 and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup hooks demo test lint fmt docs bench report plan clean \
+.PHONY: help setup hooks demo test test-slurm lint fmt docs bench report plan clean \
   real real-data real-study du store-gc clean-store clean-checkpoints clean-adapters \
   embedded embedded-models embedded-judge embedded-history
 SHELL := /bin/bash
@@ -59,10 +59,12 @@ real-study: real-data  ## the registered study of a real model (hours; resumes)
 	[ -e .real/made/arc_questions.parquet ] || $(BIN)/python benchmarks/real_study.py prepare
 	$(REALLY)/study.yaml
 
-test: $(READY)  ## run every test
-	$(RUN) pytest -n auto -m "not workflow and not slurm"
-	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder -m "workflow"
-	$(RUN) pytest -m "slurm" -rs   # last, as they need Slurm; without it they print why
+test: $(READY)  ## run every test that needs no Slurm
+	$(RUN) pytest -n auto --durations 20 -m "not workflow and not slurm"
+	$(RUN) pytest -n 4 --durations 20 --dist loadfile --no-loadscope-reorder -m workflow
+
+test-slurm: $(READY)  ## run the tests on a real Slurm (root; Debian's packages), which take 10 minutes
+	$(RUN) pytest -m "slurm" -rs
 
 lint: $(READY)  ## run ruff, mypy, snakefmt, snakemake --lint, layers and laws of the code
 	$(BIN)/ruff check .

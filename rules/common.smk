@@ -7,7 +7,7 @@ from snakemake.exceptions import IncompleteCheckpointException
 from tmap.artifacts.names import one_of
 from tmap.artifacts.provenance import fingerprint
 from tmap.artifacts.rules import repeats
-from tmap.jobs import attempts
+from tmap.jobs import attempts, fork_server
 
 METHODS = cards.names("methods")
 
@@ -37,6 +37,8 @@ if workflow.remote_exec:
     attempts.job_began()
 else:
     attempts.run_began()
+    if workflow.local_exec and not workflow.dryrun:
+        fork_server.offer()
 
 
 def number(w, attempt):

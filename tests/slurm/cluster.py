@@ -104,9 +104,16 @@ def running(folder: Path) -> Iterator[None]:
         subprocess.run([SCRIPT, "down", folder], check=True, timeout=120)
 
 
+def clone_of(path: Path) -> Clone:
+    """A clone that finds the cluster."""
+    clone = Clone.make(path)
+    del clone.env["SLURM_CONF"]
+    return clone
+
+
 def small_world(path: Path) -> Clone:
     """A clone whose target is six jobs; its pool is measured in pieces of 32 rows."""
-    clone = Clone.make(path)
+    clone = clone_of(path)
     code = clone.path / "workflow/tmap/store/caching_engine.py"
     text, n = re.subn(r"^(PIECE, .* = )512,", r"\g<1>32,", code.read_text(), flags=re.M)
     assert n == 1, "the size of a piece is set elsewhere"

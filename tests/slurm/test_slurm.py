@@ -11,7 +11,6 @@ import pytest
 
 import cluster
 import embedded_demo
-from clones import Clone
 from cluster import TARGET, finish, job_of, start, until
 from tmap.jobs import attempts
 
@@ -79,7 +78,7 @@ def sharded(slurm, tmp_path_factory):
 @pytest.fixture(scope="module")
 def demo(slurm, tmp_path_factory):
     """The demo, under way while other tests wait."""
-    clone = Clone.make(tmp_path_factory.mktemp("demo") / "clone")
+    clone = cluster.clone_of(tmp_path_factory.mktemp("demo") / "clone")
     process = start(
         clone, embedded_demo.TARGET, *embedded_demo.OPTIONS, config=embedded_demo.CONFIG
     )

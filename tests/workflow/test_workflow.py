@@ -52,11 +52,72 @@ def test_metrics_compare_all_four_methods(finished_clone):
     assert against["better"] == "untested"  # one seed per arm cannot show more
 
 
-def test_other_cores_and_hash_seeds_give_identical_tables(finished_clone, tmp_path):
-    other = Clone.make(tmp_path / "clone")
+#: Put on PYTHONPATH: every command notes what it imported.
+WITNESS = """
+import atexit, os, sys
+
+def note():
+    words = sys.argv[1:]
+    if words and os.path.basename(sys.argv[0]) == "tmap":
+        command = words[4 if words[0] == "--job" else 0]
+        with open(os.environ["WITNESS"] + "/" + command, "a") as file:
+            print(*sys.modules, file=file)
+
+atexit.register(note)
+"""
+
+
+@pytest.fixture(scope="module")
+def cold(finished_clone, tmp_path_factory):
+    """The same target built without a fork server, and what each command imported."""
+    other = Clone.make(tmp_path_factory.mktemp("cold") / "clone")
     other.run("tmap", "make-world", "world")
     other.run("cp", str(finished_clone.path / "world/config.yaml"), "world/")
-    other.snakemake("--", TARGET, cores=1, PYTHONHASHSEED="4711")
+    seen = other.path / "seen"
+    seen.mkdir()
+    (seen / "sitecustomize.py").write_text(WITNESS)
+    env = {
+        "PYTHONPATH": f"{seen}:{other.env['PYTHONPATH']}",
+        "PYTHONHASHSEED": "4711",
+        "TMAP_FORK_SERVER": "",
+        "WITNESS": str(seen),
+    }
+    other.snakemake("--", TARGET, cores=1, **env)
+    for command in (["plan", TARGET], ["status", TARGET], ["show-metrics", TARGET]):
+        other.run("tmap", *command, **env, check=False)
+    found = {
+        path.name: [set(line.split()) for line in path.read_text().splitlines()]
+        for path in seen.iterdir()
+        if not path.suffix and path.is_file()
+    }
+    return other, found
+
+
+#: Commands that run no model, and what none of them may import.
+LIGHT = {
+    *("fetch-model", "fetch-pool", "fetch-questions", "fetch-responses"),
+    *("select-subset", "export-subset", "collect-metrics"),
+    *("plan", "status", "show-metrics"),
+}
+HEAVY = {"torch", "transformers", "peft", "trl", "datasets", "sklearn", "skopt"}
+
+
+def test_no_command_imports_what_it_does_not_use(cold):
+    _, found = cold
+    assert LIGHT <= set(found)
+    for command in LIGHT:
+        for modules in found[command]:
+            assert not HEAVY & modules, command
+    for command in ("plan", "show-metrics"):
+        assert not {"pandas", "scipy"} & set.union(*found[command]), command
+    columns = [bool(HEAVY & modules) for modules in found["score-indicator"]]
+    assert True in columns and False in columns  # of a model; of the text
+
+
+def test_other_cores_hash_seeds_and_no_forks_give_identical_tables(
+    finished_clone, cold
+):
+    other, _ = cold
     compared = 0
     built = [finished_clone.path / "results" / name for name in ("demo", "models")]
     for path in (path for folder in built for path in folder.rglob("*")):
