@@ -11,27 +11,14 @@ two tables.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from revisions import checked_out, timed
+from revisions import by_rule, checked_out, timed
 
 ROOM = "results/arith/tiny"
-
-
-def by_rule(folder: Path) -> dict[str, float]:
-    """Rule -> seconds of its jobs."""
-    found: dict[str, float] = defaultdict(float)
-    root = folder / "results/benchmarks"
-    for path in root.rglob("*.tsv"):
-        with open(path, encoding="utf-8") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        found[path.relative_to(root).parts[0]] += sum(float(row["s"]) for row in rows)
-    return {k: round(v, 1) for k, v in sorted(found.items(), key=lambda x: -x[1])}
 
 
 def table(folder: Path) -> dict[str, Any]:

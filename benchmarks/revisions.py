@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import ctypes
 import os
 import resource
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -73,4 +75,15 @@ def timed(command: Sequence[str], folder: Path, **more: str) -> dict[str, float]
             break
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
-    return {"seconds": round(seconds, 1), "processor_seconds": round(cpu, 1)}
+    return {"seconds": round(seconds, 2), "processor_seconds": round(cpu, 2)}
+
+
+def by_rule(folder: Path) -> dict[str, float]:
+    """Rule -> seconds of all its jobs, from Snakemake's benchmark files."""
+    found: dict[str, float] = defaultdict(float)
+    root = folder / "results/benchmarks"
+    for path in root.rglob("*.tsv"):
+        with open(path, encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        found[path.relative_to(root).parts[0]] += sum(float(row["s"]) for row in rows)
+    return {k: round(v, 1) for k, v in sorted(found.items(), key=lambda x: -x[1])}
