@@ -125,6 +125,10 @@ STAGES = {
             "methods/evoselect_rounds": _ROUNDS,
         },
     ),
+    "distillation": Stage(
+        ["results/arith_distilled/pool.parquet"],
+        {"cards": ["config/embedded", "world/cards"]},
+    ),
     "processes": Stage(
         ["results/demo/two/uniform/s0/t0/predictions.parquet"],
         cards={
