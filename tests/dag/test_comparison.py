@@ -30,6 +30,39 @@ def test_only_random_and_the_primary_methods_get_more_runs():
     assert set(dag.comparison.seeds(config()).values()) == {3}
 
 
+def test_single_methods_may_have_other_numbers_of_runs():
+    methods = ["base", "random", "uniform", "tmap"]
+    own = {"methods": methods, "seeds_of": {"random": 5, "uniform": 1}}
+    found = cards.workflow_config(own)
+    assert dag.comparison.plan(found)["runs"] == {"random": 5, "uniform": 1, "tmap": 3}
+    assert dag.training.arms("random", dag.comparison.seeds(found))[-1] == (4, 4)
+
+
+def test_the_config_is_heard_before_a_method_card(tmp_path, monkeypatch):
+    path = tmp_path / "methods/uniform.yaml"
+    path.parent.mkdir()
+    path.write_text("extends: uniform\nseeds: 2\n")
+    monkeypatch.setenv("TMAP_CARDS", str(tmp_path))
+    asked = {"methods": ["random", "uniform"]}
+    for own, n in [({}, 2), ({"seeds_of": {"uniform": 4}}, 4)]:
+        found = dag.comparison.seeds(cards.workflow_config(asked | own))
+        assert len(dag.training.arms("uniform", found)) == n
+    assert len(dag.training.arms("uniform", 3)) == 2
+
+
+@pytest.mark.parametrize("named", ["random", "tmap"])
+def test_looks_and_the_config_do_not_both_count_runs(named):
+    methods = ["base", "random", "tmap"]
+    own = {"methods": methods, "verdict": {"sequential": True}, "seeds_of": {named: 5}}
+    with pytest.raises(TmapError, match="Remove one of the two"):
+        dag.comparison.plan(cards.workflow_config(own))
+
+
+def test_runs_of_a_method_that_is_not_compared_are_refused():
+    with pytest.raises(TmapError, match="`seeds_of:` names oracle, which is not among"):
+        cards.workflow_config({"methods": ["base", "tmap"], "seeds_of": {"oracle": 5}})
+
+
 @pytest.mark.parametrize(("decided", "looks"), [([], 0), ([False], 1), ([True], 0)])
 def test_the_last_look_is_the_one_that_decided(decided, looks, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

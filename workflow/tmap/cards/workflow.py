@@ -99,6 +99,11 @@ class WorkflowConfig(Section):
         le=1000,
         description="seeds per method; a verdict needs at least 3",
     )
+    seeds_of: dict[Name, Annotated[int, Field(ge=1, le=1000)]] = Field(
+        default={},
+        description="runs of single methods in place of `seeds:`, as {random: 5}; every "
+        "method is compared with random, so its runs help most",
+    )
     verdict: VerdictSection = VerdictSection()
     certify: list[Name] = Field(
         default=[],
@@ -118,4 +123,5 @@ class WorkflowConfig(Section):
         no_twice("methods", self.methods)
         no_twice("certify", self.certify)
         no_foreign("verdict: primary", self.verdict.primary, self.methods)
+        no_foreign("seeds_of", self.seeds_of, self.methods)
         return self

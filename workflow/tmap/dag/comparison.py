@@ -84,8 +84,9 @@ def primary(methods: Sequence[str], named: Sequence[str]) -> list[str]:
 
 
 def seeds(config: WorkflowConfig, look: int = 0) -> dict[str, int]:
-    """How many runs each method has at a look; without looks, `seeds:`."""
-    found = dict.fromkeys(config.methods, config.seeds)
+    """How many runs each method has at a look; without looks, as the config says."""
+    found = {m: cards.load("methods", m).seeds or config.seeds for m in config.methods}
+    found |= config.seeds_of
     looks = config.verdict.looks()
     if not looks:
         return found
@@ -130,6 +131,11 @@ def _check(config: WorkflowConfig, first: Sequence[str]) -> None:
             raise TmapError(
                 f"The card of method '{method}' sets `seeds:`, and `verdict: sequential:` "
                 "decides how many runs it has. Remove one of the two."
+            )
+        if method in config.seeds_of:
+            raise TmapError(
+                f"`seeds_of:` counts the runs of '{method}', and `verdict: sequential:` "
+                "decides how many it has. Remove one of the two."
             )
 
 

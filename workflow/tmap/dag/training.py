@@ -14,15 +14,18 @@ def arms(method: str, n_seeds: Seeds) -> list[tuple[int, int]]:
     """(s, t) seeds of a method: base runs once; random and learned vary s and t.
 
     A deterministic selection, like the whole pool, has s0 only and varies the training
-    seed. There are `n_seeds` arms, or as many as the method card says.
+    seed. If `n_seeds` is one number for all methods, a method card may say another.
     """
     card = cards.load("methods", method)
     if card.weights == "none":
         return [(0, 0)]
     drawn = card.weights in ("random", "drawn") and card.fraction != 1
     varies = drawn or card.vary_search_seed
-    asked = n_seeds if isinstance(n_seeds, int) else n_seeds[method]
-    return [(i if varies else 0, i) for i in range(card.seeds or asked)]
+    if isinstance(n_seeds, int):
+        n = card.seeds or n_seeds
+    else:
+        n = n_seeds[method]
+    return [(i if varies else 0, i) for i in range(n)]
 
 
 def arm_files(
