@@ -58,9 +58,12 @@ def test_looks_and_the_config_do_not_both_count_runs(named):
         dag.comparison.plan(cards.workflow_config(own))
 
 
-def test_runs_of_a_method_that_is_not_compared_are_refused():
-    with pytest.raises(TmapError, match="`seeds_of:` names oracle, which is not among"):
-        cards.workflow_config({"methods": ["base", "tmap"], "seeds_of": {"oracle": 5}})
+def test_runs_of_a_method_that_is_not_compared_count_nothing_and_a_misspelt_one_is_told():
+    own = {"methods": ["base", "tmap"], "seeds_of": {"oracle": 5}}
+    assert dag.comparison.seeds(cards.workflow_config(own)) == {"base": 3, "tmap": 3}
+    own["seeds_of"] = {"orcale": 5}
+    with pytest.raises(TmapError, match="Did you mean 'oracle'"):
+        dag.comparison.seeds(cards.workflow_config(own))
 
 
 @pytest.mark.parametrize(("decided", "looks"), [([], 0), ([False], 1), ([True], 0)])

@@ -16,7 +16,12 @@ TARGET = "results/arith/tiny/metrics.json"
 CONFIG = "config/embedded/config.yaml"
 METHODS = ["base", "random", "tmap", "tmap_groups", "oracle"]
 #: What `make demo` builds, of these methods and one training seed.
-OPTIONS = ("--config", f"methods=[{','.join(METHODS)}]", "seeds=1")
+OPTIONS = (
+    "--config",
+    f"methods=[{','.join(METHODS)}]",
+    "seeds=1",
+    "seeds_of={random: 1}",
+)
 
 
 def check(clone: Clone) -> None:

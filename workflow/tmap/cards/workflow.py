@@ -123,5 +123,4 @@ class WorkflowConfig(Section):
         no_twice("methods", self.methods)
         no_twice("certify", self.certify)
         no_foreign("verdict: primary", self.verdict.primary, self.methods)
-        no_foreign("seeds_of", self.seeds_of, self.methods)
         return self
