@@ -60,6 +60,14 @@ def test_the_table_fits_100_columns_and_is_plain_text_off_a_terminal(document):
     assert "[-15.3, -10.1]" in text
 
 
+def test_a_wide_table_is_cut_nowhere_off_a_terminal(document):
+    method = document["methods"].pop("tmap")
+    document["methods"]["a_method_with_a_long_name"] = method
+    method["against_base"]["harms"] = "untested"
+    first = next(t for t in printed(document).splitlines() if "long_name" in t)
+    assert len(first) > 100 and first.rstrip().endswith("untested")
+
+
 def test_no_harm_is_green_and_no_gain_is_red_on_a_terminal(document):
     document["methods"]["tmap"]["against_random"]["better"] = "no"
     document["methods"]["tmap"]["against_base"]["harms"] = "no"

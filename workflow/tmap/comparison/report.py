@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -92,7 +93,7 @@ def show_table(metrics: dict[str, Any], console: Console) -> None:
     table = _table(HEADINGS)
     for row in rows(metrics):
         table.add_row(*map(_cell, HEADINGS, row))
-    console.print(table)
+    _print(console, table)
     _say(console, about(metrics))
 
 
@@ -104,7 +105,7 @@ def show(metrics: dict[str, Any], console: Console) -> None:
         table = _table(READING_HEADINGS)
         for row in readings(metrics):
             table.add_row(*map(Text, row))
-        console.print(table)
+        _print(console, table)
     console.print()
     for line in verdicts(metrics):
         _say(console, line)
@@ -113,7 +114,7 @@ def show(metrics: dict[str, Any], console: Console) -> None:
         for cells in weights(metrics):
             table.add_row(*map(Text, cells))
         console.print()
-        console.print(table)
+        _print(console, table)
         _say(console, NOT_IDENTIFIED)
     for line in metrics["warnings"]:
         console.print(Text(f"warning: {line}", "yellow"), highlight=False)
@@ -244,6 +245,17 @@ def _table(headings: tuple[str, ...]) -> Table:
         right = heading in ("seeds", "weight")
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     return table
+
+
+def _print(console: Console, table: Table) -> None:
+    """Print a table, whose cells a log or a pipe never cuts, however wide they are."""
+    width = console.width
+    if not console.is_terminal:
+        console.width = 1000
+        needed = Measurement.get(console, console.options, table).maximum
+        console.width = max(width, needed)
+    console.print(table)
+    console.width = width
 
 
 def _say(console: Console, line: str) -> None:
