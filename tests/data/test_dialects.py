@@ -324,6 +324,9 @@ def test_a_word_for_nothing_is_no_system_text_and_no_history(tmp_path, column, t
     assert found.notes["placeholders"] == {text.strip(): 1}
     said = read(tmp_path, [{**LAST, "output": text}])
     assert conversations(said) == [[TALK[3], (A, text)]]
+    talk = read(tmp_path, [{"messages": turns([(S, text), *TALK[3:]])}])
+    assert conversations(talk) == [TALK[3:]]
+    assert talk.notes["placeholders"] == {text.strip(): 1}
 
 
 def test_a_list_of_nothing_is_an_input_and_no_history(tmp_path):
@@ -581,6 +584,9 @@ seen = st.text(
     st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12
 ).filter(cells.visible)
 INPUTS = seen.filter(lambda text: not cells.is_placeholder(text)) | st.just("")
+WORDS = ["None", "NaN", "null", "[]", "{}", "N/A", "0", "false"]
+SYSTEMS = seen | st.just("") | st.sampled_from(WORDS)
+seen = seen | st.sampled_from([*WORDS, '[["a", "b"]]', "['a' 'b']", "A) x"])
 answers = seen | st.builds("<think>\n{}\n</think>\n\n{}".format, seen, seen)
 exchanges = st.lists(st.tuples(seen, answers, st.booleans()), min_size=1, max_size=3)
 
@@ -601,11 +607,7 @@ def as_row(system, pairs, given):
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(
-    st.lists(
-        st.builds(as_row, seen | st.just(""), exchanges, INPUTS), min_size=1, max_size=5
-    )
-)
+@given(st.lists(st.builds(as_row, SYSTEMS, exchanges, INPUTS), min_size=1, max_size=5))
 def test_an_exported_subset_is_read_back_as_the_same_rows(tmp_path, rows):
     by_form = [[row for row in rows if key in row] for key in ("messages", "output")]
     kept = [

@@ -287,7 +287,7 @@ def _pair(row: Cells, columns: Columns) -> Candidate:
         {"role": "assistant", "content": response},
     ]
     talk = chats.with_system([*before, *last], system)
-    return _talk(chats.weighed(talk, weights), texts)
+    return _talk(row, chats.weighed(talk, weights), texts)
 
 
 def _weights(row: Cells, columns: Columns) -> list[Any]:
@@ -309,18 +309,22 @@ def _prompt_and_completion(row: Cells, columns: Columns) -> Candidate:
             row.inner |= chats.extra_keys(row[name], name)
         else:
             found.append({"role": role, "content": _text(row, name, ours)})
-    return _talk(chats.with_system(found, _optional(row, columns, "system")))
+    return _talk(row, chats.with_system(found, _optional(row, columns, "system")))
 
 
 def _chat(row: Cells, columns: Columns) -> Candidate:
     name = columns["messages"]
     found = chats.turns(row.get(name), name)
     row.inner |= chats.extra_keys(row[name], name)
-    return _talk(chats.with_system(found, _optional(row, columns, "system")))
+    return _talk(row, chats.with_system(found, _optional(row, columns, "system")))
 
 
-def _talk(found: list[Turn], texts: tuple[str, ...] = ()) -> Candidate:
+def _talk(row: Cells, found: list[Turn], texts: tuple[str, ...] = ()) -> Candidate:
     """A conversation; `texts` are further texts for the overlap check."""
+    first = found[0]
+    if first["role"] == "system" and says_null(first["content"]) and len(found) > 1:
+        row.placeholders.append(first["content"])
+        found = found[1:]
     turns = chats.ordered(found)
     asked = tuple(turn["content"] for turn in turns if turn["role"] == "user")
     return Candidate(
