@@ -88,7 +88,9 @@ def test_as_many_tokens_as_vectors_are_right_and_one_fewer_is_not(folder):
         if right:
             read(folder)
             continue
-        with pytest.raises(TmapError, match=rf"gives 1 tokens .*it has {rows} vectors"):
+        with pytest.raises(
+            TmapError, match=rf"gives 1 token that .*it has {rows} vectors"
+        ):
             read(folder)
 
 
@@ -118,6 +120,65 @@ def test_a_class_with_an_end_of_its_own_needs_none_in_the_file(folder):
     assert checkpoint.notes(folder) == []
     path.write_text(json.dumps(about | {"tokenizer_class": "PreTrainedTokenizerFast"}))
     assert checkpoint.notes(folder) == [checkpoint.NO_END]
+
+
+@pytest.mark.parametrize(
+    ("name", "writes"),
+    [
+        ("LlamaForCausalLM", True),
+        ("GPT2LMHeadModel", True),
+        ("QWenLMHeadModel", True),
+        ("Gemma3ForConditionalGeneration", True),
+        ("ChatGLMModel", True),
+        ("LlamaForSequenceClassification", False),
+        ("LlamaModel", False),
+        ("BertForMaskedLM", False),
+        ("BertModel", False),
+        ("Qwen2ForRewardModel", False),
+        ("Qwen2ForProcessRewardModel", False),
+        ("CLIPModel", False),
+    ],
+)
+def test_an_architecture_that_writes_no_text_is_told(folder, name, writes, caplog):
+    edit(folder / "config.json", architectures=[name])
+    read(folder)
+    told = [note for note in checkpoint.notes(folder) if name in note]
+    assert bool(told) is (name in caplog.text) is not writes
+
+
+def test_an_encoder_with_a_decoder_is_told_and_a_file_that_names_none_is_not(folder):
+    about = {"architectures": ["T5ForConditionalGeneration"]}
+    edit(folder / "config.json", **about, is_encoder_decoder=True)
+    assert len(checkpoint.notes(folder)) == 1
+    edit(folder / "config.json", architectures=None, is_encoder_decoder=False)
+    assert checkpoint.notes(folder) == []
+
+
+def test_several_tokens_and_one_are_counted_as_such(folder):
+    from transformers import AutoTokenizer
+
+    for token, told in (("<a>", "gives 1 token that"), ("<b>", "gives 2 tokens that")):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer.add_tokens([token])
+        tokenizer.save_pretrained(folder)
+        with pytest.raises(TmapError, match=told):
+            read(folder)
+
+
+def test_a_model_without_its_output_layer_is_refused_where_it_is_loaded(folder):
+    from tmap import engines
+    from tmap.cards.model import EngineSection
+
+    place = EngineSection(device="cpu")
+    path = folder / "model.safetensors"
+    save_file(load_file(path), path, metadata={"format": "pt"})
+    engines.load(read(folder), place)
+    whole = load_file(path)
+    lost = next(name for name in whole if name.endswith("norm.weight"))
+    del whole[lost]
+    save_file(whole, path, metadata={"format": "pt"})
+    with pytest.raises(TmapError, match=rf"lacks 1 of the weights .*such as '{lost}'"):
+        engines.load(read(folder), place)
 
 
 @pytest.mark.parametrize("about", [None, {}, []])

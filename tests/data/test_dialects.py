@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -114,6 +115,62 @@ DIALECTS = {
     ),
     "a prompt of turns, a completion of text": (
         {"prompt": turns(TALK[:4]), "completion": "6"},
+        TALK,
+    ),
+    "LIMA, texts in turn": ({"conversations": [t for _, t in TALK[1:]]}, TALK[1:]),
+    "UltraChat, with the column named": (
+        {"messages": json.dumps([t for _, t in TALK[1:]])},
+        TALK[1:],
+    ),
+    "a Sequence of structs, as datasets has it": (
+        {
+            "messages": {
+                "role": [role for role, _ in TALK],
+                "content": [text for _, text in TALK],
+            }
+        },
+        TALK,
+    ),
+    "Python's own list as text": ({"messages": str(turns(TALK))}, TALK),
+    "a history as Python writes it": (
+        {**LAST, "system": "Be brief.", "history": "[('2+2?', '4')]"},
+        TALK,
+    ),
+    "Super-NaturalInstructions": (
+        {"definition": "Add.", "inputs": "3 and 3", "targets": "6"},
+        [(U, "Add.\n\n3 and 3"), (A, "6")],
+    ),
+    "Super-NaturalInstructions, renamed": (
+        {"definition": "Add.", "input": "3 and 3", "output": "6"},
+        [(U, "Add.\n\n3 and 3"), (A, "6")],
+    ),
+    "axolotl's context_qa": (
+        {"article": "It is red.", "question": "Colour?", "answer": "Red."},
+        [(U, "Colour?\n\nIt is red."), (A, "Red.")],
+    ),
+    "a passage": (
+        {"passage": "It is red.", "question": "Red?", "answer": "Yes."},
+        [(U, "Red?\n\nIt is red."), (A, "Yes.")],
+    ),
+    "swift": (
+        {
+            "query": "And 3+3?",
+            "response": "6",
+            "system": "Be brief.",
+            "history": [["2+2?", "4"]],
+        },
+        TALK,
+    ),
+    "human and ai": (
+        {"messages": turns(TALK, names={U: "Human", A: "AI"})},
+        TALK,
+    ),
+    "TRL, a wanted answer": (
+        {"prompt": "And 3+3?", "completion": "6", "label": True},
+        TALK[3:],
+    ),
+    "LLaMA-Factory, a wanted answer": (
+        {"messages": turns(TALK), "kto_tag": True},
         TALK,
     ),
     "FLAN": ({"inputs": "And 3+3?", "targets": "6"}, TALK[3:]),
@@ -256,6 +313,71 @@ def test_an_input_that_may_be_meant_stays(tmp_path, text):
     assert found.kept["input"].tolist() == [text]
 
 
+@pytest.mark.parametrize(
+    "text",
+    "NaN|nan|null|NULL|None|<NA>|NaT|nil|{}|N/A|[none]| null \n|[no input]".split("|"),
+)
+@pytest.mark.parametrize("column", ["system", "history"])
+def test_a_word_for_nothing_is_no_system_text_and_no_history(tmp_path, column, text):
+    found = read(tmp_path, [{**LAST, column: text}])
+    assert conversations(found) == [TALK[3:]]
+    assert found.notes["placeholders"] == {text.strip(): 1}
+    said = read(tmp_path, [{**LAST, "output": text}])
+    assert conversations(said) == [[TALK[3], (A, text)]]
+    talk = read(tmp_path, [{"messages": turns([(S, text), *TALK[3:]])}])
+    assert conversations(talk) == [TALK[3:]]
+    assert talk.notes["placeholders"] == {text.strip(): 1}
+
+
+def test_a_list_of_nothing_is_an_input_and_no_history(tmp_path):
+    found = read(tmp_path, [{**LAST, "input": "[]", "history": "[]"}])
+    assert conversations(found) == [[(U, "And 3+3?\n\n[]"), (A, "6")]]
+    assert found.notes["placeholders"] == {}
+
+
+@pytest.mark.parametrize("column", ["label", "kto_tag"])
+@pytest.mark.parametrize(
+    ("row", "other"),
+    [
+        (LAST, {**LAST, "output": "x"}),
+        ({"messages": turns(TALK)}, {"messages": turns(TALK[1:])}),
+        ({"prompt": "3?", "completion": "6"}, {"prompt": "3?", "completion": "7"}),
+    ],
+)
+def test_an_answer_that_is_marked_as_bad_is_not_taught(tmp_path, column, row, other):
+    rows = [{**row, column: False}, {**other, column: True}]
+    found = read(tmp_path, rows)
+    assert found.rejected["line"].tolist() == [0]
+    assert list(found.notes["rejected"]) == ["not wanted"]
+    assert found.notes["not_read"] == {}
+    assert len(read(tmp_path, rows, ignore=[column]).kept) == 2
+
+
+@pytest.mark.parametrize("value", [0, 1, "false", "positive", 0.5, [True]])
+def test_a_label_that_is_no_truth_value_is_reported_and_not_read(tmp_path, value):
+    found = read(tmp_path, [{**LAST, "label": value}])
+    assert found.notes["not_read"] == {"label": 1}
+
+
+LISTS = st.lists(st.text(max_size=9), min_size=2, max_size=5)
+
+
+@given(LISTS)
+def test_a_list_of_texts_is_read_in_every_spelling(texts):
+    assert cells.literal(json.dumps(texts)) == texts
+    assert cells.literal(repr(texts)) == texts
+    assert cells.literal(str(np.array(texts, dtype=object))) == texts
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[x]", "['a',", "__import__('os')", "['a' + 1]", "[" * 9999, "'a' 'b'x", "[f'a']"],
+)
+def test_text_that_is_no_value_is_told_and_nothing_runs(text):
+    with pytest.raises(ValueError):
+        cells.literal(text)
+
+
 #: A chat that cannot be read, and the start of the reason.
 REFUSED = [
     (
@@ -305,6 +427,56 @@ REFUSED = [
         [turns(TALK)[1], {"role": A, "content": "<think>a</think>4", "reasoning": "b"}],
         "unclear reasoning: <think> in the answer",
     ),
+    *(
+        (
+            [turns(TALK)[1], {"role": A, "content": "4", key: value}],
+            f"weight of a turn: '{key}' may say what the loss counts",
+        )
+        for key, value in {
+            "mask": True,
+            "masked": 1,
+            "loss_scale": 0.5,
+            "loss_weight": 0,
+            "train_on_turn": False,
+            "train_detail": [{"begin_offset": 0, "end_offset": 1, "train": False}],
+            "token_weights": [0, 1],
+        }.items()
+    ),
+    *(
+        (
+            [*turns(TALK[:2]), {"role": role, "content": "x"}],
+            f"tool call: a turn of '{role}'",
+        )
+        for role in (
+            "tool_response",
+            "tool_calls",
+            "tool-result",
+            "function_results",
+            "Tools",
+            "environment",
+        )
+    ),
+    (
+        [{"role": U, "text": "x"}, {"role": A, "text": "y"}],
+        "empty instruction: a turn has neither content nor value, but role, text",
+    ),
+    (
+        [{"role": U, "parts": [{"text": "x"}]}, {"role": "model", "parts": []}],
+        "empty instruction: a turn has neither content nor value, but role, parts",
+    ),
+    (
+        [{"user": "x", "assistant": "y"}],
+        "unknown role: None, its keys are user, assistant; write system, user or",
+    ),
+    (["a", "b", "c"], "roles out of order: user assistant user; a system text, if any"),
+    (
+        {"role": [U], "content": []},
+        "missing instruction: 'messages' is no chat, a list",
+    ),
+    (
+        "[{'role': 'user'}\n {'role': 'assistant'}]",
+        "missing instruction: 'messages' is",
+    ),
 ]
 
 
@@ -349,6 +521,9 @@ UNCOUNTED = {
     "trainable": {"trainable": False},
     "trainable 0": {"trainable": 0},
     "loss_mask": {"loss_mask": 0},
+    "swift's loss": {"loss": False},
+    "loss 0": {"loss": 0},
+    "training": {"training": False},
     "loss_mask false": {"loss_mask": False},
     "one of two flags": {"weight": 1, "train": False},
     "beside nulls": {"weight": None, "loss_mask": 0},
@@ -409,6 +584,9 @@ seen = st.text(
     st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12
 ).filter(cells.visible)
 INPUTS = seen.filter(lambda text: not cells.is_placeholder(text)) | st.just("")
+WORDS = ["None", "NaN", "null", "[]", "{}", "N/A", "0", "false"]
+SYSTEMS = seen | st.just("") | st.sampled_from(WORDS)
+seen = seen | st.sampled_from([*WORDS, '[["a", "b"]]', "['a' 'b']", "A) x"])
 answers = seen | st.builds("<think>\n{}\n</think>\n\n{}".format, seen, seen)
 exchanges = st.lists(st.tuples(seen, answers, st.booleans()), min_size=1, max_size=3)
 
@@ -429,11 +607,7 @@ def as_row(system, pairs, given):
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(
-    st.lists(
-        st.builds(as_row, seen | st.just(""), exchanges, INPUTS), min_size=1, max_size=5
-    )
-)
+@given(st.lists(st.builds(as_row, SYSTEMS, exchanges, INPUTS), min_size=1, max_size=5))
 def test_an_exported_subset_is_read_back_as_the_same_rows(tmp_path, rows):
     by_form = [[row for row in rows if key in row] for key in ("messages", "output")]
     kept = [

@@ -147,6 +147,23 @@ DRESSED = [
     ([{"key": s["label"], "value": s["text"]} for s in STRUCTS], "b)"),
     ([{"id": n, "content": s["text"]} for n, s in enumerate(STRUCTS, 1)], 2),
     (json.dumps(STRUCTS), "B"),
+    (THREE, "B - fire"),
+    (THREE, "B \u2013 Fire."),
+    (THREE, "The answer is fire"),
+    (THREE, "Answer: fire."),
+    (["A) ice", "B) fire", "C) snow"], "B"),
+    (["A) ice", "B) fire", "C) snow"], "B) fire"),
+    (["A)ice", "B)fire", "C)snow"], "fire"),
+    (["(A) ice", "(B) fire", "(C) snow"], "(B)"),
+    (["C. ice", "A. fire", "B. snow"], "A"),
+    (["A: ice", "B: fire"], "b"),
+    (["[A] ice", "[B] fire"], "B"),
+    ("['ice' 'fire' 'snow']", "B"),
+    ("['ice' 'fire'\n 'snow']", "B"),
+    ("[\"ice\" 'fire']", "B"),
+    (["ice", "fire", None, None], "B"),
+    (["ice", "fire", "snow", ""], "B"),
+    ({"text": ["ice", "fire", "snow", None]}, "B"),
 ]
 
 
@@ -199,6 +216,10 @@ def test_numbers_count_from_where_the_file_shows(tmp_path, golds, first, how):
         (["B", "A", "C"], ["A", "B"], ["A", "B"], {"gold_is": "text"}),
         (["B", "A", "C"], ["A", "B"], ["B", "A"], {"gold_is": "label"}),
         (["3", "4", "none"], ["0", "2"], ["3", "none"], {}),
+        ([12, 15, 18], [15, 12], ["15", "12"], {}),
+        ([0.5, 1.0, 2.5], ["0.5", "2.5"], ["0.5", "2.5"], {}),
+        (["A. Smith", "C. Jones"], ["C. Jones"], ["C. Jones"], {}),
+        (["A) 3", "A) 4"], ["A) 4"], ["A) 4"], {}),
     ],
 )
 def test_options_that_are_numbers_or_letters(tmp_path, options_, golds, texts, how):
@@ -208,6 +229,23 @@ def test_options_that_are_numbers_or_letters(tmp_path, options_, golds, texts, h
     ]
     found = read(jsonl(tmp_path, rows), "multiple_choice", **how).test
     assert [gold_text(row) for _, row in found.iterrows()] == texts
+
+
+@pytest.mark.parametrize("metric", ["strict", "flexible", "numeric"])
+@pytest.mark.parametrize(
+    "gold", [0.10000000149011612, 1 / 3, "0.3333333333", "-2.718281828"]
+)
+def test_golds_with_more_decimals_than_an_answer_are_named(tmp_path, metric, gold):
+    rows = [{"question": f"q{i}", "answer": a} for i, a in enumerate([18, gold])]
+    (told,) = read(jsonl(tmp_path, rows), metric=metric).warnings
+    assert told.startswith("1 of 2 golds") and "more decimals than an answer" in told
+    assert told.endswith("Round the golds of the file as its questions ask.")
+
+
+@given(st.decimals(-(10**6), 10**6, places=4))
+def test_the_noise_of_sums_of_floats_is_no_part_of_a_gold(value):
+    noisy = float(value) * (1 + 2**-52)  # the next float, or the one after it
+    assert golds.written(noisy) == golds.written(float(value))
 
 
 @given(
@@ -243,6 +281,12 @@ def test_a_file_that_shows_where_it_counts_from_is_read_so(places, n, zero):
         ("3,5", "flexible", "read as another number"),
         ("1,2,3", "strict", "read as another number"),
         ("1.000,5", "flexible", "read as another number"),
+        ("025", "strict", "right only in the same digits"),
+        ("9 (apples)", "flexible", "their own text is marked wrong"),
+        ("90^\\circ", "flexible", "their own text is marked wrong"),
+        ("The answer is 18.", "flexible", "their own text is marked wrong"),
+        ("(3, 4)", "flexible", "their own text is marked wrong"),
+        ("US$18", "flexible", "their own text is marked wrong"),
     ],
 )
 def test_golds_that_a_metric_does_not_mark_as_people_do_are_named(

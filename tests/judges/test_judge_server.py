@@ -294,6 +294,11 @@ LIMITS = {
     "as detail": (200, {"detail": "rate limit reached"}),
     "in a list": (200, {"errors": [{"message": "throttled"}]}),
     "of Google": (200, {"error": {"status": "RESOURCE_EXHAUSTED"}}),
+    "of Google, in a list": (200, [{"error": {"code": 429, "message": "Quota"}}]),
+    "of a gateway": (200, {"fault": {"faultstring": "Rate limit quota violation"}}),
+    "of AWS": (200, {"Message": "ThrottlingException"}),
+    "of MiniMax": (200, {"base_resp": {"status_msg": "rate limit"}, "choices": None}),
+    "text alone": (200, "Too Many Requests"),
 }
 
 
@@ -327,6 +332,11 @@ ENDS = {
     ),
     "a wrong key": ({"error": {"code": 401, "message": "secret"}}, "key_env"),
     "a wrong key, in words": ({"error": {"type": "authentication_error"}}, "key_env"),
+    "no balance": ({"error": {"message": "Insufficient Balance"}}, "Insufficient Bal"),
+    "no credits left": (
+        {"error": "You have exceeded your monthly included credits"},
+        "included credits",
+    ),
     "a wrong model": (
         {"error": {"code": "model_not_found", "message": "no model x"}},
         "no model x",
@@ -371,6 +381,13 @@ ADVICE = [
     ({}, {"error": {"details": [{"retryDelay": "34s"}]}}, 34),
     ({}, {"error": {"metadata": {"retry_after": 5}}}, 5),
     ({"Retry-After": "-3"}, {}, 0),
+    ({}, {"error": {"message": "Please try again in 6m0s."}}, 360),
+    ({}, {"error": {"message": "Please try again in 1m30.5s. Visit"}}, 90.5),
+    ({}, {"error": {"message": "try again in 1h2m3s"}}, 3723),
+    ({}, {"error": {"message": "Limit resets in 1 hour and 5 minutes"}}, 3900),
+    ({}, {"error": {"message": "available again in 2 days"}}, 172800),
+    ({}, {"error": {"message": "Please wait for 30 sec"}}, 30),
+    ({}, {"error": {"message": "try again with 5 messages"}}, None),
     ({}, {"error": {"message": "try later"}}, None),
     ({"Retry-After": "soon"}, {}, None),
     ({}, {"error": {"message": "You asked 20 s ago"}}, None),
@@ -431,10 +448,32 @@ def test_log_probabilities_that_are_not_there_are_none(shape):
         {"message": {"content": [{"type": "text", "text": "5"}]}},
         {"message": {"content": [{"type": "thinking"}, {"type": "text", "text": "5"}]}},
         {"message": {"content": "5", "reasoning_content": "4?"}, "text": None},
+        {"message": {"content": [{"type": "output_text", "text": "5"}]}},
+        {"message": {"content": "5"}, "finish_reason": "length"},
     ],
 )
 def test_a_text_is_read_in_both_shapes(choice):
     assert wire.read({"choices": [choice]}, "text") == {"text": "5"}
+
+
+@pytest.mark.parametrize("content", ["", None])
+def test_an_answer_cut_in_its_thoughts_is_no_reply_and_says_so(
+    serve, tmp_path, content
+):
+    message = {"content": content, "reasoning_content": "Step 1 of"}
+    body = {"choices": [{"message": message, "finish_reason": "length"}]}
+    server = serve(lambda n, asked: (200, {}, body))
+    with pytest.raises(TmapError, match=r"no text, and end at `max_new_tokens`"):
+        asker(server, tmp_path).ask(questions(30), "text")
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_an_answer_that_an_error_ended_is_asked_again(serve, tmp_path):
+    broken = {"choices": [{"message": {"content": ""}, "finish_reason": "error"}]}
+    server = serve(lambda n, asked: (200, {}, broken) if n == 1 else OK)
+    (reply,) = asker(server, tmp_path, max_wait=0.01).ask(questions(1), "text")
+    assert reply.raw == {"text": "4"}
+    assert len(server.seen) == 2
 
 
 # --- budgets and resume

@@ -202,6 +202,47 @@ def test_an_answer_that_does_not_count_is_context(tokenizer):
     )
 
 
+#: Templates whose marks are words of the tokenizer, and the end that they give an answer.
+WORDS = {
+    "ChatML without its tokens": (
+        "{% for m in messages %}<im_start>{{ m.role }}\n{{ m.content }}<im_end>\n"
+        "{% endfor %}{% if add_generation_prompt %}<im_start>assistant\n{% endif %}",
+        "<im_end>",
+    ),
+    "Alpaca": (
+        "{% for m in messages %}### {{ m.role }}:\n{{ m.content }}\n\n{% endfor %}"
+        "{% if add_generation_prompt %}### assistant:\n{% endif %}",
+        "",
+    ),
+    "Vicuna without its end": (
+        "{% for m in messages %}{{ m.role | upper }}: {{ m.content }} {% endfor %}"
+        "{% if add_generation_prompt %}ASSISTANT:{% endif %}",
+        "",
+    ),
+    "a rule between turns": (
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n---\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant:{% endif %}",
+        "\n---",
+    ),
+}
+
+
+@pytest.mark.parametrize(("template", "end"), WORDS.values(), ids=WORDS)
+def test_the_end_of_an_answer_is_not_within_the_next_question(tokenizer, template, end):
+    changed = with_template(tokenizer, template)
+    talk = [("user", "1+1?"), ("assistant", "two")]
+    talk += [("user", "2+1?"), ("assistant", "three")]
+    row = Renderer(changed, CHAT).training(talk)
+    # A template that writes none gets an end of sequence behind every answer.
+    eos = tokenizer.eos_token
+    expected = own(changed, talk).rstrip()
+    for said in ("two", "three"):
+        expected = expected.replace(f"{said}{end}", f"{said}{end}{eos}")
+    assert text(tokenizer, row.ids) == expected
+    in_loss = "".join(text(tokenizer, learnt(row)).split())
+    assert in_loss == f"two{end}{eos}three{end}{eos}".replace("\n", "")
+
+
 words = st.text(st.sampled_from("ab \n\t.1"), max_size=8)
 pieces = st.lists(words | st.sampled_from(["<think>", "</think>"]), max_size=5)
 

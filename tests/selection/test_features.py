@@ -183,6 +183,13 @@ FLATTENED = {
     "just under a tenth": ([0, 0.99, 10, 0.5], 2),
     "two in two hundred": ([*np.linspace(0, 1, 198), 900, 1000], 199),
     "negative scores": ([-5, -4, -3, -9000], 3),
+    "one at each end of two hundred": (
+        [-800, *np.linspace(0, 1, 198), 900],
+        199,
+    ),
+    "one above and a worse one below": ([-9000, *np.linspace(0, 1, 198), 900], 0),
+    "infinitesimal differences": ([1e-300, 2e-300, 3e-300, 1], 3),
+    "counts of tokens": ([12, 9, 15, 11, 131072], 4),
     "just over a tenth": ([0, 1.01, 10, 0.5], None),
     "even": ([1, 2, 3, 4, 5], None),
     "both ends": ([-100, 1, 2, 3, 100], None),
@@ -190,6 +197,7 @@ FLATTENED = {
     "all equal": ([1, 1, 1], None),
     "two rows": ([1, 1000], None),
     "nothing scored": ([np.nan] * 4, None),
+    "one at each end of fifty": ([-800, *np.linspace(0, 1, 48), 900], None),
     "two in fifty": ([*np.linspace(0, 1, 48), 900, 1000], None),
 }
 

@@ -36,6 +36,16 @@ def weight(name: str, key: str, value: Any) -> Case:
     )
 
 
+def like_a_weight(key: str, value: Any) -> Case:
+    return told(
+        f"a turn with the key {key}",
+        talk(ASKED, {**SAID, key: value}),
+        f"weight of a turn: '{key}' may say what the loss counts",
+        "write `weight: 0` or `weight: 1`",
+        "or remove it",
+    )
+
+
 def unclear(name: str, wrong: str, right: str, **turn: Any) -> Case:
     return told(name, talk(ASKED, {**SAID, **turn}), wrong, right)
 
@@ -77,6 +87,47 @@ CASES = [
     weight("flag is a word", "train", "maybe"),
     weight("mask has an entry per token", "loss_mask", [0, 1, 1]),
     weight("flag is null as a word", "trainable", "null"),
+    weight("loss is a share", "loss", 0.25),
+    like_a_weight("mask", True),
+    like_a_weight("loss_scale", 0.5),
+    like_a_weight("train_on_turn", False),
+    like_a_weight("train_detail", [{"begin_offset": 0, "end_offset": 1}]),
+    like_a_weight("token_weights", [0, 1]),
+    tool(
+        "swift's answer of a tool", {"role": "tool_response", "content": "4"}, "tool_"
+    ),
+    tool("the calls of a tool", {"role": "tool_calls", "content": "4"}, "'tool_calls'"),
+    tool("results", {"from": "function_results", "value": "4"}, "'function_results'"),
+    told(
+        "a chat of Gemini's parts",
+        talk({"role": "user", "parts": [{"text": "2+2?"}]}, SAID),
+        "a turn has neither content nor value, but role, parts",
+        "content",
+    ),
+    told(
+        "a turn with its text under another key",
+        talk(ASKED, {"role": "assistant", "text": "4"}),
+        "empty response: a turn has neither content nor value, but role, text",
+        "value",
+    ),
+    told(
+        "an exchange as one turn",
+        talk({"user": "2+2?", "assistant": "4"}),
+        "unknown role: None, its keys are user, assistant",
+        "write system, user or assistant under role or from",
+    ),
+    told(
+        "a list that NumPy printed without commas",
+        partial(of_rows, rows=[{"messages": "[{'role': 'user'}\n {'role': 'x'}]"}]),
+        "'messages' is no chat, a list of turns, but str",
+        "a list of turns",
+    ),
+    told(
+        "an answer that is marked as bad",
+        partial(of_rows, rows=[{"prompt": "2+2?", "completion": "5", "label": False}]),
+        "not wanted: label is false",
+        "the mark of a bad answer",
+    ),
     told(
         "a chat whose only answer has weight 0",
         talk(ASKED, {**SAID, "weight": 0}),

@@ -121,6 +121,77 @@ def shrink(folder: Path) -> None:
     save_file(whole, folder / "model.safetensors")
 
 
+def in_type(name: str) -> Change:
+    """All matrices in another type of numbers."""
+
+    def change(folder: Path) -> None:
+        import torch
+        from safetensors.torch import load_file, save_file
+
+        whole = load_file(folder / "model.safetensors")
+        kind = getattr(torch, name)
+        new = {k: v.to(kind) if v.ndim > 1 else v for k, v in whole.items()}
+        save_file(new, folder / "model.safetensors")
+
+    return change
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+
+
+def pointer(name: str) -> Case:
+    return case(
+        f"{name} as a pointer of Git LFS",
+        beside(name, POINTER),
+        f"'model/{name}' is a pointer of Git LFS",
+        "the file's content, which is needed",
+        "Run `git lfs pull`",
+    )
+
+
+def foreign(whose: str, name: str) -> Case:
+    def change(folder: Path) -> None:
+        (folder / "model.safetensors").unlink()
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+
+    return case(
+        f"weights of {whose}",
+        change,
+        f"'model' has its weights in the form of {whose} ({name})",
+        "safetensors are needed",
+        "Convert them with that program",
+    )
+
+
+def renamed(name: str) -> Case:
+    return case(
+        f"weights named {name}",
+        lambda folder: (folder / "model.safetensors").rename(folder / name),
+        f"'model' has its weights as {name}",
+        "a name under which transformers does not look",
+        "Rename a single file to model.safetensors",
+    )
+
+
+def moved_into(inner: str) -> Case:
+    """A folder that holds a model one or two folders below."""
+
+    def move(folder: Path) -> None:
+        files = list(folder.iterdir())
+        (folder / inner).mkdir(parents=True)
+        for path in files:
+            path.rename(folder / inner / path.name)
+
+    return case(
+        f"a model in {inner}",
+        move,
+        "'model' has no config.json",
+        "a folder that save_pretrained wrote",
+        f"such as 'model/{inner}'",
+    )
+
+
 ONE_MORE = "<|turn|>{{ messages[0].content }}<|tool|>"
 
 CASES = [
@@ -185,6 +256,26 @@ CASES = [
         packed_tensor("model.layers.0.mlp.up_proj.weight.absmax"),
         "model.layers.0.mlp.up_proj.weight.absmax",
     ),
+    quantised(
+        "quantised weights of MLX",
+        edited("config.json", quantization={"group_size": 64, "bits": 4}),
+        "unknown method, 4 bits",
+    ),
+    quantised("ModelOpt's own file", beside("hf_quant_config.json"), "hf_quant_config"),
+    quantised("weights in eight bits", in_type("int8"), "most are of type I8"),
+    quantised("weights in FP8", in_type("float8_e4m3fn"), "most are of type F8_E4M3"),
+    pointer("model.safetensors"),
+    pointer("tokenizer.json"),
+    pointer("config.json"),
+    foreign("TensorFlow", "tf_model.h5"),
+    foreign("Flax", "flax_model.msgpack"),
+    foreign("ONNX", "model.onnx"),
+    foreign("FSDP", "pytorch_model_fsdp_0/__0_0.distcp"),
+    foreign("DeepSpeed", "global_step10/mp_rank_00_model_states.pt"),
+    renamed("model.fp16.safetensors"),
+    renamed("weights.safetensors"),
+    moved_into("checkpoint-10"),
+    moved_into("snapshots/abc"),
     larger("a token that the model lacks", more_tokens("<tool_call>"), "'<tool_call>'"),
     larger("two tokens that it lacks", more_tokens("<a>", "<b>"), "'<a>'"),
     larger(

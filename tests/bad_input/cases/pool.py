@@ -69,7 +69,78 @@ def turn(role: str, content: Any, **more: Any) -> dict[str, Any]:
     return {"role": role, "content": content, **more}
 
 
+def disguised(name: str, content: bytes, what: str) -> Case:
+    return Case(
+        f"{what} named {name}",
+        partial(of_file, name=name, text=content),
+        f"'{name}' is {what}, but its name ends in",
+        "by which it is read",
+        "Give it the ending of what it is",
+    )
+
+
+def pointer(name: str) -> Case:
+    text = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    return Case(
+        f"a pointer of Git LFS named {name}",
+        partial(of_file, name=name, text=text),
+        f"'{name}' is a pointer of Git LFS",
+        "the file's content, which is needed",
+        "Run `git lfs pull`",
+    )
+
+
+def address(path: str) -> Case:
+    return Case(
+        f"an address in place of a path: {path.partition(':')[0]}",
+        lambda room: read(path),
+        f"begins with '{path.partition('//')[0]}//' is an address",
+        "must name a local file",
+        "Write `url:` and `sha256:`",
+    )
+
+
+def several_lines(name: str, text: str) -> Case:
+    return Case(
+        f"JSON over several lines in {name}",
+        partial(of_file, name=name, text=text),
+        f"'{name}' has JSON over several lines",
+        "one object per line",
+        "Rename it to .json",
+    )
+
+
 CASES = [
+    pointer("a.jsonl"),
+    pointer("a.parquet"),
+    pointer("a.jsonl.gz"),
+    pointer("a.csv"),
+    disguised("b.jsonl", gzip.compress(b"{}"), "compressed by gzip"),
+    disguised("c.jsonl", b"PAR1xxPAR1", "a Parquet file"),
+    disguised("d.parquet", b"ARROW1xx", "an Arrow file"),
+    disguised("e.json", b"PK\x03\x04xx", "an archive"),
+    disguised("f.jsonl.zst", b"\x1f\x8bxx", "compressed by gzip"),
+    disguised("g.jsonl", b"\n<!DOCTYPE html><html>", "a page of HTML"),
+    disguised("h.csv", b"<html><body>", "a page of HTML"),
+    several_lines("i.jsonl", '[\n {"a": 1}\n]'),
+    several_lines("j.ndjson", '{\n "a": 1\n}\n{\n "a": 2\n}'),
+    address("https://example.org/pool.jsonl"),
+    address("s3://bucket/pool.jsonl"),
+    address("hf://datasets/org/name/pool.parquet"),
+    Case(
+        "a dataset of the hub in place of a path",
+        lambda room: read("org/some_data"),
+        "No file 'org/some_data'",
+        "relative to the working directory",
+        "write `hub: org/some_data`",
+    ),
+    Case(
+        "a chat under a name of its own",
+        partial(of_rows, rows=[{"dialog": [turn("user", "x")]}]),
+        "(dialog) do not look like format 'auto'",
+        "(of chats `{messages: ...}`)",
+        "Set `pool.format:`",
+    ),
     of_options("options,answer_index"),
     of_options("choices"),
     of_options("endings"),

@@ -199,6 +199,45 @@ CASES = [
         reason="no gold under 'answer'",
     ),
     TEXT(
+        "a gold that is a list of two",
+        row={"question": "q", "answer": ["18", "18.0"]},
+        reason="no gold under 'answer', but list",
+    ),
+    TEXT(
+        "a gold that is a mapping",
+        row={"question": "q", "answer": {"value": 18}},
+        reason="no gold under 'answer', but dict",
+    ),
+    TEXT(
+        "a written gold that is true",
+        row={"question": "q", "answer": True},
+        reason="no gold under 'answer', but bool",
+    ),
+    CHOICE(
+        "options that mark the right one, as TruthfulQA has them",
+        row={
+            "question": "q",
+            "choices": {"targets": ["a", "b"], "marks": [1, 0]},
+            "gold": "a",
+        },
+        reason="a choice is empty or not text (['a', 'b'])",
+    ),
+    CHOICE(
+        "options that are truth values",
+        row={"question": "q", "choices": [True, False], "gold": "True"},
+        reason="a choice is empty or not text (True)",
+    ),
+    CHOICE(
+        "options in one text",
+        row={"question": "q", "choices": "a ) 38 , b ) 27", "gold": "a"},
+        reason="choices are not a list",
+    ),
+    CHOICE(
+        "a gold that marks the right option",
+        row={"question": "q", "choices": ["a", "b"], "gold": [1, 0]},
+        reason="gold [1, 0] is none of the 2 choices",
+    ),
+    TEXT(
         "an infinite gold",
         row='{"question": "q", "answer": Infinity}',
         reason="no gold under 'answer'",

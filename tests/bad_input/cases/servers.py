@@ -125,6 +125,55 @@ CASES = [
         "which asks only these",
         "Run the same command again",
     ),
+    quota(
+        "no balance under status 400",
+        status(400, "Your credit balance is too low to access the API."),
+        "no quota left: 'Your credit balance is too low",
+    ),
+    quota(
+        "a month's credits under status 200",
+        body(message="You have exceeded your monthly included credits"),
+        "no quota left: 'You have exceeded your monthly",
+    ),
+    ends(
+        "a pause in hours, minutes and seconds",
+        status(429, "Please try again in 1h2m3s."),
+        "asks to wait 3723 s",
+        "limits.max_wait allows",
+        "Run again later",
+    ),
+    ends(
+        "a gateway's error without the usual keys",
+        (200, {}, {"fault": {"faultstring": "Upstream is gone"}}),
+        'the last: status 500, \'{"fault"',
+        "gave nothing usable",
+        "Fix the judge card or the server",
+    ),
+    ends(
+        "an error in a list",
+        (200, {}, [{"error": {"code": 404, "message": "no model 'y'"}}]),
+        "does not know this: \"no model 'y'",
+        "`url:` or `model:`",
+        "Fix",
+    ),
+    ends(
+        "an answer that is cut inside of its thoughts",
+        (
+            200,
+            {},
+            {
+                "choices": [
+                    {
+                        "message": {"content": None, "reasoning_content": "Step"},
+                        "finish_reason": "length",
+                    }
+                ]
+            },
+        ),
+        "its answers contain no text, and end at `max_new_tokens`",
+        "gave nothing usable",
+        "Fix the judge card or the server",
+    ),
     engine(
         "a model's server with a limit under status 200",
         body(code=429, message="slow down"),

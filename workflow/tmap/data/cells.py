@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
+import re
 import unicodedata
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -23,6 +26,13 @@ PLACEHOLDERS = frozenset(
 )
 #: The same between brackets, where these words cannot be meant.
 BRACKETED = frozenset([*PLACEHOLDERS, "null", "nan", "empty", "blank", "input"])
+#: What programs write for a value that is not there. An input may be such a word.
+NULLS = frozenset("nan null nil nat [] {} <na>".split())
+_QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+#: A list as NumPy prints it, without commas. Python would join its texts to one.
+_PRINTED = re.compile(rf"\[\s*{_QUOTED}(?:\s+{_QUOTED})+\s*\]", re.DOTALL)
+#: Characters of the longest text that is read as a Python list.
+_LITERAL = 2**20
 
 
 class Cells(Mapping[str, Any]):
@@ -32,14 +42,14 @@ class Cells(Mapping[str, Any]):
     ----------
     read : names asked for
     inner : keys of turns that are filled and not read, such as 'messages[].name'
-    placeholder : text of its input that means "no input", or None
+    placeholders : texts of its cells that only say that there is nothing
     """
 
     def __init__(self, row: Mapping[str, Any]) -> None:
         self._row = row
         self.read: set[str] = set()
         self.inner: set[str] = set()
-        self.placeholder: str | None = None
+        self.placeholders: list[str] = []
 
     def __getitem__(self, name: str) -> Any:
         self.read.add(name)
@@ -100,11 +110,48 @@ def is_placeholder(text: str) -> bool:
     return plain in PLACEHOLDERS or (inner != plain and inner in BRACKETED)
 
 
+def says_null(text: Any) -> bool:
+    """Whether a cell is text that only says that there is nothing, as 'NaN' does.
+
+    Only for a system text or a history: an input or an answer may be that word.
+    """
+    return isinstance(text, str) and (
+        is_placeholder(text) or " ".join(text.casefold().split()) in NULLS
+    )
+
+
 def unpacked(value: Any) -> Any:
-    """A list that a table of text has as JSON; every other value as it is."""
+    """A list that a table of text has as text; every other value as it is."""
     if isinstance(value, str) and value.lstrip()[:1] == "[":
         try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
+            return literal(value)
+        except ValueError:
             return value
     return value
+
+
+def literal(text: str) -> Any:
+    """The value of text in JSON, as a Python literal, or as NumPy prints a list of texts.
+
+    Nothing is executed.
+
+    Raises
+    ------
+    ValueError
+        It is neither.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    if len(text) > _LITERAL:
+        raise ValueError("too long for a Python literal")
+    text = text.strip()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on odd escapes, which stay as they are
+            if _PRINTED.fullmatch(text):
+                return [ast.literal_eval(part) for part in re.findall(_QUOTED, text)]
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as fault:
+        raise ValueError(str(fault)) from None

@@ -22,10 +22,18 @@ ROLES = {
     "chatgpt": "assistant",
     "model": "assistant",
     "bot": "assistant",
+    "ai": "assistant",
 }
-TOOLS = frozenset("tool function observation function_call tool_call ipython".split())
+TOOLS = re.compile(
+    r"(?:tool|function)s?(?:[_ -]?(?:call|response|result|output|return)s?)?"
+    r"|observation|ipython|environment"
+)
 #: Keys of a turn that say whether the loss counts on it.
-WEIGHTS = ("weight", "train", "trainable", "loss_mask")
+WEIGHTS = ("weight", "train", "training", "trainable", "loss", "loss_mask")
+#: Other keys that seem to say that; what they mean is not known.
+LIKE_WEIGHTS = re.compile(
+    r"(?:\w+_)?(?:mask(?:ed)?|loss|train|training|trainable|weights?|learn)(?:_\w+)?"
+)
 FLAGS = {1: True, "1": True, "true": True, 0: False, "0": False, "false": False}
 #: Keys of a turn with the reasoning that comes before its answer.
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
@@ -54,22 +62,45 @@ def is_chat(value: Any) -> bool:
 def turns(value: Any, name: str) -> list[Turn]:
     """The turns in a cell, in OpenAI's keys (role, content) or ShareGPT's (from, value).
 
+    Texts alone are user and assistant in turn, as LIMA has them.
+
     Raises
     ------
     Unusable
         It is no list of turns, or a turn is not text of a known role.
     """
-    value = unpacked(value)
+    value = listed(value)
     if not isinstance(value, list) or not value:
-        raise Unusable("missing instruction", f"'{name}' is no chat")
+        kind = (
+            "" if missing(value) else f", a list of turns, but {type(value).__name__}"
+        )
+        raise Unusable("missing instruction", f"'{name}' is no chat{kind}")
     return [_turn(part) for part in value]
+
+
+def listed(value: Any) -> Any:
+    """Turns as a list of mappings, if they are in another form; else the value.
+
+    `datasets` makes {role: [...], content: [...]} of a Sequence of structs.
+    """
+    value = unpacked(value)
+    if isinstance(value, Mapping) and value:
+        columns = list(value.values())
+        sizes = {len(c) if isinstance(c, list) else -1 for c in columns}
+        if len(sizes) == 1 and -1 not in sizes:
+            rows = zip(*columns, strict=True)
+            return [dict(zip(value, row, strict=True)) for row in rows]
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        roles = ("user", "assistant")
+        return [{"role": roles[i % 2], "content": c} for i, c in enumerate(value)]
+    return value
 
 
 def extra_keys(value: Any, name: str) -> set[str]:
     """Filled keys of turns that `turns` does not read, as 'messages[].name'."""
     return {
         f"{name}[].{key}"
-        for part in unpacked(value)
+        for part in listed(value)
         if isinstance(part, Mapping)
         for key, inner in part.items()
         if not missing(inner) and not _is_read(part, key, inner)
@@ -122,7 +153,10 @@ def ordered(found: list[Turn]) -> list[Turn]:
     talk = roles[1:] if roles[0] == "system" else roles
     if not talk or talk != ["user", "assistant"] * (len(talk) // 2):
         shown = " ".join(roles[:8]) + (" ..." if len(roles) > 8 else "")
-        raise Unusable("roles out of order", shown)
+        raise Unusable(
+            "roles out of order",
+            f"{shown}; a system text, if any, then user and assistant in turn is read",
+        )
     for turn in found:
         if missing(turn["content"]):
             what = "response" if turn["role"] == "assistant" else "instruction"
@@ -178,21 +212,45 @@ def _turn(part: Any) -> Turn:
     if not isinstance(part, Mapping):
         raise Unusable("not text", f"a turn is {type(part).__name__}")
     who = _first(part, WHO)
-    if isinstance(who, str) and who.strip().lower() in TOOLS:
+    if isinstance(who, str) and TOOLS.fullmatch(who.strip().lower()):
         raise Unusable("tool call", f"a turn of '{who}'; {NO_TOOLS}")
     if any(not missing(part.get(key)) for key in CALLS):
         raise Unusable("tool call", f"a turn calls one; {NO_TOOLS}")
     role = _role(part)
     if role is None:
-        raise Unusable("unknown role", repr(who)[:60])
+        there = f"its keys are {_names(part)}" if who is None else "it is none of ours"
+        raise Unusable(
+            "unknown role",
+            f"{who!r:.60}, {there}; write system, user or assistant under role or from",
+        )
+    if not any(key in part for key in WHAT):
+        what = "response" if role == "assistant" else "instruction"
+        raise Unusable(
+            f"empty {what}", f"a turn has neither content nor value, but {_names(part)}"
+        )
     content = _content(_first(part, WHAT))
     if role != "assistant":
         return {"role": role, "content": content}
     turn: Turn = {"role": role, "content": _with_thought(part, content)}
+    odd = [key for key in part if _is_odd(key) and not missing(part[key])]
+    if odd:
+        raise Unusable(
+            "weight of a turn",
+            f"'{odd[0]}' may say what the loss counts, and is not known; write `weight: 0` "
+            "or `weight: 1` in its place, or remove it",
+        )
     given = [key for key in WEIGHTS if not missing(part.get(key))]
     if not all([_flag(key, part[key]) for key in given]):
         turn["weight"] = 0
     return turn
+
+
+def _is_odd(key: Any) -> bool:
+    return key not in WEIGHTS and LIKE_WEIGHTS.fullmatch(str(key).lower()) is not None
+
+
+def _names(part: Mapping[str, Any]) -> str:
+    return ", ".join(map(str, part))[:60] or "none"
 
 
 def _role(part: Mapping[str, Any]) -> str | None:

@@ -16,8 +16,10 @@ ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bi
 SINGLE = "model.safetensors"
 SHARD = re.compile(r".*-\d+-of-\d+\.safetensors")
 #: Keys and files that say how a checkpoint's weights are packed.
-PACKED_KEYS = ("quantization_config", "compression_config")
-PACKED_FILES = ("quantize_config.json", "quant_config.json")
+PACKED_KEYS = ("quantization_config", "compression_config", "quantization")
+PACKED_FILES = ("quantize_config.json", "quant_config.json", "hf_quant_config.json")
+#: Types of plain weights, as the headers of files name them.
+PLAIN = ("BF16", "F16", "F32", "F64")
 #: Ends of the names of packed tensors.
 PACKED = ("qweight", "qzeros", "weight_packed", "absmax", "quant_map", "_blocks")
 #: Ends of the names of the table of token vectors, in the architectures we know.
@@ -31,6 +33,10 @@ TABLES = (
 )
 #: Tokenizer classes that have no end token of their own.
 BARE = ("PreTrainedTokenizerFast", "PreTrainedTokenizer", "TokenizersBackend")
+#: Architectures that write text from left to right, as far as their name says it.
+WRITES = re.compile(
+    r"CausalLM|LMHead|ForConditionalGeneration|ChatGLM|ForImageTextToText"
+)
 FLASH = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
 
 
@@ -63,11 +69,7 @@ def check_config(folder: Path, place: str, tensors: list[str] | None = None) -> 
     config = _object(folder / "config.json")
     how = _packing(folder, config, tensors or [])
     if how is not None:
-        raise TmapError(
-            f"'{place}' has weights that are quantised already ({how}); tmap answers and "
-            "trains with plain ones. Name the model that it was made from, and set "
-            "`engine: {quantization: nf4}` in the model card to load it in four bits."
-        )
+        raise quantised(place, how)
     attention = config.get("attn_implementation") or config.get("_attn_implementation")
     package = FLASH.get(str(attention))
     if package and importlib.util.find_spec(package) is None:
@@ -78,6 +80,15 @@ def check_config(folder: Path, place: str, tensors: list[str] | None = None) -> 
         )
     if tensors is None:
         _check_tokens(folder, place, None)
+
+
+def quantised(place: str, how: str) -> TmapError:
+    """The error for weights that are packed, `how` as a file says or shows it."""
+    return TmapError(
+        f"'{place}' has weights that are quantised already ({how}); tmap answers and "
+        "trains with plain ones. Name the model that it was made from, and set "
+        "`engine: {quantization: nf4}` in the model card to load it in four bits."
+    )
 
 
 def lora(folder: Path, place: str) -> TmapError:
@@ -97,7 +108,17 @@ def notes(folder: Path) -> list[str]:
     known = about.get("eos_token") or special.get("eos_token")
     own_class = str(about.get("tokenizer_class", "")).rpartition(".")[2]
     plain = "eos_token" in about or own_class in BARE
-    return [NO_END] if about and plain and not known else []
+    told = [NO_END] if about and plain and not known else []
+    config = _object(folder / "config.json")
+    names = config.get("architectures")
+    name = str(names[0]) if isinstance(names, list) and names else ""
+    if config.get("is_encoder_decoder") or (name and not WRITES.search(name)):
+        told.append(
+            f"The architecture is {name or 'an encoder with a decoder'}, not a causal "
+            "language model (...ForCausalLM): it may be an encoder, but nothing else. "
+            "To answer or to be trained, name a causal one."
+        )
+    return told
 
 
 NO_END = (
@@ -140,8 +161,9 @@ def _check_tokens(folder: Path, place: str, rows: int | None) -> None:
     )
     if beyond:
         number, text = beyond[0]
+        tokens = "1 token" if len(beyond) == 1 else f"{len(beyond)} tokens"
         raise TmapError(
-            f"The tokenizer of '{place}' gives {len(beyond)} tokens that the model has no "
+            f"The tokenizer of '{place}' gives {tokens} that the model has no "
             f"vector for, such as {text!r:.60} ({number}; it has {rows:,} vectors). "
             "Enlarge the model (resize_token_embeddings, then save_pretrained), or remove "
             "the tokens from the tokenizer."

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tmap.cards.dataset import PoolSource
 from tmap.data import chats, keys, options
-from tmap.data.cells import Cells, is_placeholder, missing, unpacked
+from tmap.data.cells import Cells, is_placeholder, missing, says_null, unpacked
 from tmap.data.chats import Turn, Unusable
 from tmap.errors import TmapError
 from tmap.evaluation import readers
@@ -28,6 +28,8 @@ SIGNS: list[tuple[Format, list[dict[str, str]]]] = [
             {"instruction": "instruction", "response": "response"},
             {"instruction": "instruction", "response": "completion"},
             {"instruction": "instruction", "response": "answer"},
+            {"instruction": "definition", "response": "output"},
+            {"instruction": "definition", "response": "targets"},
         ],
     ),
     (
@@ -47,11 +49,14 @@ SIGNS: list[tuple[Format, list[dict[str, str]]]] = [
 ]
 #: Columns that a row may have too, ours -> usual names; the first filled one is read.
 USUAL = {
-    "input": ("input", "context"),
+    "input": ("input", "inputs", "context", "passage", "article"),
     "system": ("system", "system_prompt", "system_message"),
     "history": ("history",),
     "weights": ("weights",),
 }
+#: Columns of truth values that mark an answer as wanted or not, as TRL and LLaMA-Factory
+#: have them for unpaired preferences.
+VERDICTS = ("label", "kto_tag")
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,15 @@ def reader(
         "sharegpt": _chat,
         "multiple_choice": choice,
     }[name]
-    return lambda row: read(row, columns)
+    known = {*columns.values(), *source.ignore}
+    verdicts = [column for column in VERDICTS if column not in known]
+
+    def one(row: Cells) -> Candidate:
+        if name != "multiple_choice":
+            _refuse_unwanted(row, verdicts)
+        return read(row, columns)
+
+    return one
 
 
 def mapping(
@@ -179,14 +192,15 @@ def _decide(
 
 
 def _unlike(source: PoolSource, seen: list[str]) -> str:
-    keys = (
-        "columns: {messages: ...}"
-        if source.format in ("messages", "sharegpt")
-        else ("columns: {instruction: ..., response: ...}")
-    )
+    chat, pair = "{messages: ...}", "{instruction: ..., response: ...}"
+    keys = f"`pool.columns: {pair}`"
+    if source.format in ("messages", "sharegpt"):
+        keys = f"`pool.columns: {chat}`"
+    elif source.format == "auto":
+        keys += f" (of chats `{chat}`)"
     return (
         f"The pool's columns ({', '.join(seen) or 'none'}) do not look like format "
-        f"'{source.format}'. Set `pool.format:` and `pool.{keys}` in the dataset card."
+        f"'{source.format}'. Set `pool.format:` and {keys} in the dataset card."
     )
 
 
@@ -202,6 +216,17 @@ def _refuse_options(source: PoolSource, name: Format, seen: list[str]) -> None:
         )
 
 
+def _refuse_unwanted(row: Cells, verdicts: list[str]) -> None:
+    """An answer that its row marks as a bad one is not taught."""
+    for column in verdicts:
+        if column not in row:
+            continue
+        if row[column] is False:
+            raise Unusable("not wanted", f"{column} is false, the mark of a bad answer")
+        if row[column] is not True:
+            row.read.discard(column)
+
+
 def _text(row: Mapping[str, Any], name: str, what: str) -> str:
     value = row.get(name)
     if value is None or (missing(value) and not isinstance(value, str)):
@@ -213,17 +238,22 @@ def _text(row: Mapping[str, Any], name: str, what: str) -> str:
     return value
 
 
-def _filled(row: Mapping[str, Any], columns: Columns, ours: str) -> tuple[str, Any]:
+def _filled(row: Cells, columns: Columns, ours: str) -> tuple[str, Any]:
     """The first column for `ours` with a value, and the value; else ('', None)."""
     named = [columns[ours]] if ours in columns else USUAL[ours]
     taken = {theirs for key, theirs in columns.items() if key != ours}
     for name in named:
-        if name in row and name not in taken and not missing(row[name]):
+        if name not in row or name in taken:
+            continue
+        if missing(unpacked(row[name]) if ours == "history" else row[name]):
+            continue
+        if ours == "input" or not says_null(row[name]):
             return name, row[name]
+        row.placeholders.append(row[name])
     return "", None
 
 
-def _optional(row: Mapping[str, Any], columns: Columns, ours: str) -> str:
+def _optional(row: Cells, columns: Columns, ours: str) -> str:
     name, value = _filled(row, columns, ours)
     if not name:
         return ""
@@ -240,7 +270,8 @@ def _pair(row: Cells, columns: Columns) -> Candidate:
     response = _text(row, said, "response")
     given = _optional(row, columns, "input")
     if is_placeholder(given):
-        row.placeholder, given = given, ""
+        row.placeholders.append(given)
+        given = ""
     system = _optional(row, columns, "system")
     name, value = _filled(row, columns, "history")
     before = chats.history(value, name)
@@ -256,7 +287,7 @@ def _pair(row: Cells, columns: Columns) -> Candidate:
         {"role": "assistant", "content": response},
     ]
     talk = chats.with_system([*before, *last], system)
-    return _talk(chats.weighed(talk, weights), texts)
+    return _talk(row, chats.weighed(talk, weights), texts)
 
 
 def _weights(row: Cells, columns: Columns) -> list[Any]:
@@ -278,18 +309,22 @@ def _prompt_and_completion(row: Cells, columns: Columns) -> Candidate:
             row.inner |= chats.extra_keys(row[name], name)
         else:
             found.append({"role": role, "content": _text(row, name, ours)})
-    return _talk(chats.with_system(found, _optional(row, columns, "system")))
+    return _talk(row, chats.with_system(found, _optional(row, columns, "system")))
 
 
 def _chat(row: Cells, columns: Columns) -> Candidate:
     name = columns["messages"]
     found = chats.turns(row.get(name), name)
     row.inner |= chats.extra_keys(row[name], name)
-    return _talk(chats.with_system(found, _optional(row, columns, "system")))
+    return _talk(row, chats.with_system(found, _optional(row, columns, "system")))
 
 
-def _talk(found: list[Turn], texts: tuple[str, ...] = ()) -> Candidate:
+def _talk(row: Cells, found: list[Turn], texts: tuple[str, ...] = ()) -> Candidate:
     """A conversation; `texts` are further texts for the overlap check."""
+    first = found[0]
+    if first["role"] == "system" and says_null(first["content"]) and len(found) > 1:
+        row.placeholders.append(first["content"])
+        found = found[1:]
     turns = chats.ordered(found)
     asked = tuple(turn["content"] for turn in turns if turn["role"] == "user")
     return Candidate(

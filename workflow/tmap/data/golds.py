@@ -20,6 +20,8 @@ from tmap.evaluation.readers import gold_value, mark, read_number
 #: GSM8K writes its final answer after this mark (arXiv 2110.14168).
 MARK = "####"
 EXAMPLES, SHOWN = 3, 40
+#: Decimals that no answer has: a float column of 32 bits makes 0.1 of 0.10000000149.
+LONG = re.compile(r"-?[0-9]*\.[0-9]{8,}")
 NUMBER = re.compile(
     r"[-+]?\$?[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:(?<=[0-9])\.|\.?[0-9]+\.?)?"
 )
@@ -29,6 +31,7 @@ FIX = (
     "Fix the file, or name another column under `questions.columns.gold` in the dataset "
     "card"
 )
+ROUND = "Round the golds of the file as its questions ask"
 
 
 def final_answer(text: str) -> str:
@@ -44,17 +47,22 @@ def final_answer(text: str) -> str:
 
 
 def written(value: Any) -> str:
-    """A gold as text; empty if there is none (null, NaN, a truth value, a list).
+    """A gold as text; empty if there is none (null, NaN, a truth value, several).
 
-    A column with an empty cell makes whole numbers floats, so 18.0 is '18'. Text is as it
-    is: '18.0' stays.
+    A column with an empty cell makes whole numbers floats, so 18.0 is '18'; a sum of
+    floats has noise in its last digits, so 0.1 + 0.2 is '0.3'. Text is as it is: '18.0'
+    stays. A list of one is its element.
     """
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if isinstance(value, str):
         return final_answer(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         return ""
     if not math.isfinite(value):
         return ""
+    if isinstance(value, float) and not value.is_integer():
+        return numbers.canonical(Decimal(f"{value:.15g}"))
     return numbers.canonical(Decimal(str(value)))
 
 
@@ -75,6 +83,7 @@ def try_all(place: str, golds: list[str], metric: str) -> list[str]:
     wrong: list[str] = []
     other: list[str] = []
     digits: list[str] = []
+    long: list[str] = []
     # In a file that has 1.000,5, nobody knows whether 2.500 is 2500.
     points = any(DOTS.fullmatch(gold) for gold in golds)
     for gold in golds:
@@ -87,6 +96,8 @@ def try_all(place: str, golds: list[str], metric: str) -> list[str]:
             wrong.append(gold)
         elif _value(answer) != value or (points and DOT.fullmatch(gold)):
             other.append(gold)
+        elif LONG.fullmatch(answer):
+            long.append(gold)
         elif metric != "numeric" and re.fullmatch(
             r"-?(?:0+[0-9].*|[0-9]+\.0+)", answer
         ):
@@ -107,11 +118,12 @@ def try_all(place: str, golds: list[str], metric: str) -> list[str]:
     told = [
         (wrong, "can never be marked right: their own text is marked wrong"),
         (other, "are read as another number than people read"),
+        (long, "have more decimals than an answer writes, so that none is right"),
         (digits, "are right only in the same digits, so that 18 is not 18.0"),
     ]
     return [
         f"{_some(found, golds)} {head} {what}, under metric {metric}: {_shown(found)}. "
-        f"{_fix(found, metric)}."
+        f"{ROUND if found is long else _fix(found, metric)}."
         for found, what in told
         if found
     ]

@@ -30,7 +30,9 @@ PREFIX = re.compile(
 OPEN, CLOSE = r"[(\[{*\"'`$<]{0,3}(?:\\(?:boxed|text)\{)?", r"[)\]}*\"'`$>.:,;]{0,4}"
 NAME = re.compile(rf"{OPEN}\s?(?P<name>[A-Za-z]|[0-9]{{1,3}})\s?{CLOSE}")
 NAME_AND_TEXT = re.compile(
-    r"[(\[*]{0,3}(?P<name>[A-Za-z]|[0-9]{1,2})[)\]*.:]{1,4}\s?(?P<text>\S.*)"
+    r"[(\[*]{0,3}(?P<name>[A-Za-z]|[0-9]{1,2})(?:\s?[)\]*.:]{1,4}|\s[-\u2013\u2014](?=\s))\s?"
+    r"(?P<text>\S.*)",
+    re.DOTALL,
 )
 WHOLE = re.compile(r"[0-9]{1,9}(?:\.0+)?")
 
@@ -195,8 +197,7 @@ def _number(value: str | int) -> int | None:
 def _undressed(text: str) -> str:
     """'B' of '(B)', 'b.', 'Answer: B' in its own case; other text as it is."""
     text = " ".join(text.split())
-    bare = PREFIX.sub("", text, count=1) if PREFIX.match(text) else text
-    name = NAME.fullmatch(bare)
+    name = NAME.fullmatch(_bare(text))
     return name["name"] if name else text
 
 
@@ -210,8 +211,7 @@ def _label(value: str | int, row: Asked) -> int | None:
     place = _only(names, _undressed(given).casefold())
     if place is not None or isinstance(value, int):
         return place
-    bare = PREFIX.sub("", given, count=1) if PREFIX.match(given) else given
-    both = NAME_AND_TEXT.fullmatch(bare)
+    both = NAME_AND_TEXT.fullmatch(_bare(given))
     if both is None:
         return None
     place = _only(names, both["name"].casefold())
@@ -222,7 +222,14 @@ def _label(value: str | int, row: Asked) -> int | None:
 def _text(value: str | int, row: Asked) -> int | None:
     if str(value) in row.options:
         return list(row.options).index(str(value))
-    return _only([_folded(option) for option in row.options], _folded(str(value)))
+    folded = [_folded(option) for option in row.options]
+    place = _only(folded, _folded(str(value)))
+    return _only(folded, _folded(_bare(str(value)))) if place is None else place
+
+
+def _bare(text: str) -> str:
+    """'B' of 'Answer: B'; other text as it is."""
+    return PREFIX.sub("", text, count=1) if PREFIX.match(text) else text
 
 
 def _position(value: str | int, row: Asked, way: str) -> int | None:

@@ -14,13 +14,24 @@ from typing import Any
 
 from tmap.cards.model import ModelSource
 from tmap.data import checkpoint, gguf, packages
-from tmap.data.sources import hub
+from tmap.data.sources import hub, signatures
 from tmap.data.sources.download import sha256_of
 from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+#: Weights of other programs -> whose they are.
+FOREIGN = {
+    "*.h5": "TensorFlow",
+    "*.msgpack": "Flax",
+    "*.onnx": "ONNX",
+    "onnx/*.onnx": "ONNX",
+    "*/*.distcp": "FSDP",
+    "global_step*/*.pt": "DeepSpeed",
+    "*.nemo": "NeMo",
+    "*.tflite": "TFLite",
+}
 INDEX = "model.safetensors.index.json"
 ALLOWED = (
     "*.safetensors",
@@ -130,13 +141,17 @@ def check_folder(folder: Path, place: str) -> list[Path]:
 
     `place` is the folder's name in messages.
     """
+    pointers = [path.name for path in files(folder) if signatures.is_pointer(path)]
+    if pointers:
+        raise signatures.not_pulled(f"{place}/{pointers[0]}")
     if not (folder / "config.json").is_file():
         if ggufs := sorted(path.name for path in folder.glob("*.gguf")):
             raise TmapError(_only_gguf(place, ggufs))
         if (folder / checkpoint.ADAPTER_CONFIG).is_file():
             raise checkpoint.lora(folder, place)
         raise TmapError(
-            f"'{place}' has no config.json. Name a folder that save_pretrained wrote."
+            f"'{place}' has no config.json. Name a folder that save_pretrained wrote"
+            f"{_below(folder, place)}."
         )
     if not any((folder / name).is_file() for name in TOKENIZERS):
         raise TmapError(
@@ -177,15 +192,38 @@ def _weights(folder: Path, place: str) -> list[Path]:
             "what is where. Copy or download the folder again."
         )
     if found:
-        return found
+        raise TmapError(
+            f"'{place}' has its weights as {found[0].name}, a name under which "
+            f"transformers does not look. Rename a single file to {checkpoint.SINGLE}, or "
+            "save the model again with save_pretrained(FOLDER)."
+        )
+    raise _no_weights(folder, place)
+
+
+def _no_weights(folder: Path, place: str) -> TmapError:
+    """The error for a folder without safetensors, by what it has in their place."""
     if (folder / checkpoint.ADAPTER_CONFIG).is_file():
-        raise checkpoint.lora(folder, place)
+        return checkpoint.lora(folder, place)
     pickles = [p for pattern in PICKLES for p in sorted(folder.glob(pattern))]
     if pickles:
-        raise TmapError(_pickled(place, pickles[0].name))
-    raise TmapError(
+        return TmapError(_pickled(place, pickles[0].name))
+    for pattern, whose in FOREIGN.items():
+        if foreign := sorted(folder.glob(pattern)):
+            return TmapError(
+                f"'{place}' has its weights in the form of {whose} "
+                f"({foreign[0].relative_to(folder)}); safetensors are needed. Convert "
+                "them with that program, then save_pretrained(FOLDER)."
+            )
+    return TmapError(
         f"'{place}' has no weights (*.safetensors). Copy or download the folder again."
     )
+
+
+def _below(folder: Path, place: str) -> str:
+    """The first folders inside that hold a model, for a message."""
+    found = [*folder.glob("*/config.json"), *folder.glob("*/*/config.json")]
+    names = sorted(f"{place}/{path.parent.relative_to(folder)}" for path in found)
+    return f", such as '{names[-1]}'" if names else ""
 
 
 def _only_gguf(place: str, ggufs: list[str]) -> str:
@@ -242,12 +280,15 @@ def measure(weights: list[Path], folder: Path, place: str) -> dict[str, Any]:
     for path in weights:
         for dtype, n in tensors(path):
             counts[dtype] += n
+    common = counts.most_common(1)[0][0] if counts else None
+    if common not in (None, *checkpoint.PLAIN):
+        raise checkpoint.quantised(place, f"most are of type {common}")
     config = _json(folder / "config.json", f"{place}/config.json")
     text = config.get("text_config") or config
     names = ("max_position_embeddings", "n_positions", "max_sequence_length")
     return {
         "n_parameters": sum(counts.values()),
-        "dtype": counts.most_common(1)[0][0] if counts else None,
+        "dtype": common,
         "max_positions": next((text[n] for n in names if text.get(n)), None),
         "size_bytes": sum(path.stat().st_size for path in weights),
     }

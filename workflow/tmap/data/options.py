@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tmap.cards.dataset import GoldIs
-from tmap.data import keys
+from tmap.data import golds, keys
+from tmap.data.cells import literal, missing
 from tmap.evaluation.readers import letters
 
 MAX_OPTIONS = len(string.ascii_uppercase)
@@ -31,6 +30,10 @@ OPTION_COLUMNS = re.compile(
     r"|mc[12]_targets|multiple_choice_targets|(?:option|choice|ending|distractor|opt)s?"
     r"[_ ]?(?:[a-j]|[0-9])|(?:incorrect|wrong)[_ ]?(?:answers?|options?)?[_ ]?[0-9]?",
     re.IGNORECASE,
+)
+#: An option with its own label in front: "A) ice", "(A) ice", "A. ice", "A: ice".
+LABELLED = re.compile(
+    r"\s*[(\[]?(?P<label>[A-Z])\s?[)\].:]{1,2}\s*(?P<text>\S.*)", re.DOTALL
 )
 
 
@@ -122,6 +125,19 @@ def parse(
 def _options(
     row: Mapping[str, Any], columns: Mapping[str, str]
 ) -> tuple[tuple[str, ...], list[str]]:
+    """Texts and labels; the labels may be in the texts, as in ['A) ice', 'B) fire']."""
+    texts, labels = _given(row, columns)
+    found = [LABELLED.fullmatch(text) for text in texts]
+    marks = sorted(match["label"] for match in found if match)
+    if labels or marks != list(string.ascii_uppercase[: len(texts)]):
+        return texts, labels
+    parts = [match.group("text", "label") for match in found if match]
+    return _texts([text for text, _ in parts]), [label for _, label in parts]
+
+
+def _given(
+    row: Mapping[str, Any], columns: Mapping[str, str]
+) -> tuple[tuple[str, ...], list[str]]:
     theirs = column(row, columns, "choices")
     if theirs is not None and "," in theirs and theirs not in row:
         names = [name.strip() for name in theirs.split(",")]
@@ -162,25 +178,34 @@ def _structs(values: Sequence[Any]) -> tuple[tuple[str, ...], list[str]]:
 
 
 def _unwrap(value: Any) -> Any:
-    """A list written as text, in JSON or as a Python literal; nothing is executed."""
+    """A list written as text: see `cells.literal`."""
     if not isinstance(value, str):
         return value
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(value)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            continue
-    raise Malformed("choices are not a list")
+    try:
+        return literal(value)
+    except ValueError:
+        raise Malformed("choices are not a list") from None
 
 
 def _texts(values: Any) -> tuple[str, ...]:
     if not isinstance(values, (list, tuple)):
         raise Malformed("choices are not a list")
-    if any(not isinstance(value, str) or not value.strip() for value in values):
-        raise Malformed("a choice is empty or not text")
+    values = list(values)
+    while len(values) > 2 and missing(values[-1]):
+        values.pop()  # a table fills the columns that a question with fewer lacks
+    values = [_number(value) for value in values]
+    odd = [v for v in values if not isinstance(v, str) or missing(v)]
+    if odd:
+        raise Malformed(f"a choice is empty or not text ({odd[0]!r:.40})")
     if len(set(values)) < len(values):
         raise Malformed("two choices are the same")
     return tuple(values)
+
+
+def _number(value: Any) -> Any:
+    """A number as text; other values as they are."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return golds.written(value) if is_number and not missing(value) else value
 
 
 def _labels(values: Any) -> list[str]:

@@ -92,7 +92,7 @@ def read(
         Kept rows in the order of the source; rejected rows with line and reason; notes
         with counts by kind of reason, `overlap_share` in [0, 1]: rows dropped for
         overlap among all that were otherwise good, `not_read`: columns that kept rows
-        have and nobody reads, with the number of rows, and `placeholders`: inputs that
+        have and nobody reads, with the number of rows, and `placeholders`: cells that
         were read as empty.
 
     Raises
@@ -164,8 +164,7 @@ def _admit(
     if question is not None:
         raise Unusable(OVERLAP, question)
     ledger.unread.update(cells.unread(source.ignore))
-    if cells.placeholder is not None:
-        ledger.placeholders[cells.placeholder.strip()] += 1
+    ledger.placeholders.update(text.strip() for text in cells.placeholders)
     ledger.hashes[digest] = ledger.ids[sample_id] = row.number
     ledger.kept.append(
         {
@@ -202,7 +201,9 @@ def _notes(ledger: _Ledger) -> dict[str, Any]:
 def _report(ledger: _Ledger) -> None:
     """Name what rows have and the pool leaves out."""
     if ledger.unread:
-        told = ", ".join(f"{name} ({n})" for name, n in ledger.unread.items())
+        told = ", ".join(
+            f"{name or repr(name)} ({n})" for name, n in ledger.unread.items()
+        )
         logger.info(
             "not read, with the number of rows that have it: %s. Name a column under "
             "`pool.columns:` to read it, or under `pool.ignore:`",
@@ -210,7 +211,7 @@ def _report(ledger: _Ledger) -> None:
         )
     if ledger.placeholders:
         told = ", ".join(f"{text!r} ({n})" for text, n in ledger.placeholders.items())
-        logger.info("inputs that only say there is none, read as empty: %s", told)
+        logger.info("cells that only say there is nothing, read as empty: %s", told)
 
 
 def _nothing_left(place: str, ledger: _Ledger) -> str:

@@ -127,8 +127,12 @@ def read(
 def _report(unread: Counter[str]) -> None:
     """Name what questions have and nobody reads."""
     if unread:
-        told = ", ".join(f"{name} ({n})" for name, n in unread.items())
-        logger.info("not read, with the number of questions that have it: %s", told)
+        told = ", ".join(f"{name or repr(name)} ({n})" for name, n in unread.items())
+        logger.info(
+            "not read, with the number of questions that have it: %s. If one is the text "
+            "that the questions are about, name it under `questions.columns.context`",
+            told,
+        )
 
 
 def _asked_in(reward: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
@@ -226,9 +230,11 @@ def _generated(
             f"a question with options (column '{listed[0]}'): set `task: multiple_choice`, "
             "or name the written answer as `gold`"
         )
-    gold = golds.written(row.get(theirs) if theirs else None)
+    value = row.get(theirs) if theirs else None
+    gold = golds.written(value)
     if not gold:
-        raise options.Malformed(f"no gold under '{theirs or 'gold'}'")
+        kind = "" if keys.is_missing(value) else f", but {type(value).__name__}"
+        raise options.Malformed(f"no gold under '{theirs or 'gold'}'{kind}")
     return {"question": stem, "choices": None, "permutation": None, "gold": gold}, stem
 
 

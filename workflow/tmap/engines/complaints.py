@@ -15,11 +15,17 @@ import httpx
 
 #: Headers that `advised_pause` and `may_retry` read.
 HEADERS = ("retry-after", "retry-after-ms", "x-should-retry")
+#: Status codes under which servers say that there is no credit, besides 402.
+REFUSALS = (400, 403, 429)
 #: Words in an error's code, type or message -> the status that they mean; the first wins.
 WORDS = [
     (re.compile(words), status)
     for words, status in (
-        (r"insufficient_quota|billing|insufficient.credit|add.credits|payment", 402),
+        (
+            r"insufficient.(?:quota|credit|balance|fund)|billing|add.credits|payment"
+            r"|credit.balance|(?:monthly|included) credits|arrear|out of credit",
+            402,
+        ),
         (r"rate.?limit|too.many.requests|quota|resource.?exhausted|throttl", 429),
         (r"overload|over.?capacity|unavailable|busy|loading.model", 503),
         (r"time.?d?.?out|deadline", 504),
@@ -28,11 +34,18 @@ WORDS = [
         (r"context.length|too.long|content.filter|invalid.request|bad.?request", 400),
     )
 ]
+PART = (
+    r"\d+(?:\.\d+)?\s*(?:ms|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h"
+    r"|days?|d)(?![a-z])"
+)
+#: "Please try again in 6m0s", "resets in 1 hour 5 minutes".
 TRY_AGAIN = re.compile(
-    r"(?:try again|retry|wait)\D{0,20}?(?:in|after|for)?\s*"
-    r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|seconds?|secs?|s|minutes?|mins?|m)\b",
+    r"(?:try again|retry|wait|resets?|available)\D{0,20}?"
+    rf"(?P<time>{PART}(?:\s?(?:,|and)?\s?{PART})*)",
     re.IGNORECASE,
 )
+ONE_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|mil|[smhd])", re.IGNORECASE)
+UNITS = {"ms": 1e-3, "mil": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 DELAY = re.compile(r"(\d+(?:\.\d+)?)s?")
 DELAY_KEYS = ("retryDelay", "retry_after", "retry_after_seconds")
 
@@ -54,7 +67,7 @@ def spent(response: httpx.Response) -> bool:
     """Whether the account has no money or quota left, which waiting does not change."""
     if response.status_code == 402:
         return True
-    fault = _fault(_json(response)) if response.status_code == 429 else None
+    fault = _fault(_json(response)) if response.status_code in REFUSALS else None
     return fault is not None and WORDS[0][0].search(_words(fault)) is not None
 
 
@@ -90,24 +103,26 @@ def advised_pause(response: httpx.Response) -> float | None:
     found = TRY_AGAIN.search(message(response)[:2000])
     if found is None:
         return None
-    word = found[2].lower()
-    scale = 1e-3 if word.startswith(("ms", "milli")) else 60 if word[0] == "m" else 1
-    return float(found[1]) * scale
+    parts = ONE_PART.findall(found["time"])
+    return sum(float(number) * UNITS[unit.lower()] for number, unit in parts)
 
 
 def _fault(answer: Any) -> Mapping[str, Any] | str | None:
-    """The part of an answer that is an error."""
+    """The part of an answer that is an error: all of it, if it has words and no choices."""
+    if isinstance(answer, list) and answer:
+        answer = answer[0]
     if not isinstance(answer, Mapping):
-        return None
+        return answer if isinstance(answer, str) and answer.strip() else None
     found = answer.get("error") or answer.get("errors")
     choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     if not found and isinstance(first, Mapping):
         found = first.get("error")
-    if not found and not choices:
-        bare = answer.get("object") == "error" or "detail" in answer
-        bare = bare or ("message" in answer and ("code" in answer or "type" in answer))
-        found = answer if bare else None
+        if not found and first.get("finish_reason") == "error":
+            return "its answer ended by an error (finish_reason)"
+    words = (value for _, value in _pairs(answer) if isinstance(value, str))
+    if found is True or (not found and not choices and any(map(str.strip, words))):
+        found = answer
     if isinstance(found, list) and found:
         found = found[0]
     if not found:
@@ -128,7 +143,8 @@ def _words(fault: Mapping[str, Any] | str) -> str:
     if isinstance(fault, str):
         return fault.lower()
     keys = ("code", "type", "status", "message", "detail")
-    return " ".join(str(fault[key]) for key in keys if key in fault).lower()
+    known = " ".join(str(fault[key]) for key in keys if key in fault)
+    return (known or str(fault)[:2000]).lower()
 
 
 def _json(response: httpx.Response) -> Any:

@@ -164,11 +164,12 @@ def _load_model(record: dict[str, Any], kind: str, **how: Any) -> Any:
     import transformers
 
     try:
-        return getattr(transformers, kind).from_pretrained(
+        model, about = getattr(transformers, kind).from_pretrained(
             record["path"],
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=bool(record["trust_remote_code"]),
+            output_loading_info=True,
             **how,
         )
     except ImportError as fault:
@@ -181,6 +182,15 @@ def _load_model(record: dict[str, Any], kind: str, **how: Any) -> Any:
             "an architecture that transformers knows. Fetch the model again, or convert "
             "its weights with save_pretrained."
         ) from fault
+    lacks = sorted(about["missing_keys"]) if kind == "AutoModelForCausalLM" else []
+    if lacks:  # transformers fills them with random numbers
+        raise TmapError(
+            f"Model '{record['model']}' ({record['source']}) lacks {len(lacks)} of the "
+            f"weights that a causal language model has, such as '{lacks[0]}'. Name a "
+            "model that writes text (...ForCausalLM), or save it again with its output "
+            "layer."
+        )
+    return model
 
 
 def _check_trust(record: dict[str, Any], fault: Exception) -> None:

@@ -155,12 +155,17 @@ class Server:
     def _ask_one(self, line: Client, body: dict[str, Any], want: Want) -> Any:
         """The raw reply, or the exception in its place."""
         try:
-            raw = wire.read(line.post(body), want)
+            answer = line.post(body)
+            raw = wire.read(answer, want)
         except (Refused, OverBudget, TmapError) as fault:
             if isinstance(fault, Refused):
                 logger.warning("judge: one row has no reply: %s", fault)
             return fault
         missing = "log-probabilities" if want == "digits" else "text"
+        if want == "text" and wire.is_cut(answer):
+            missing += (
+                ", and end at `max_new_tokens` of the form, perhaps inside thoughts"
+            )
         return raw or Refused(f"its answers contain no {missing}")
 
     def _stopped(self, reason: object, done: int, total: int) -> TmapError:

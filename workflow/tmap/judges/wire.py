@@ -62,17 +62,28 @@ def decoding(
 def read(answer: Any, want: Want) -> dict[str, Any] | None:
     """The raw reply in a server's answer; None if it lacks what was wanted.
 
-    Either shape is read, whatever style was asked for: servers mix them.
+    Either shape is read, whatever style was asked for: servers mix them. An empty text
+    that was cut, as by thoughts without an end, is no reply.
     """
     try:
         choice = answer["choices"][0]
         if want == "digits":
             return _tokens(choice["logprobs"])
         text = _written(choice)
+        if not text and is_cut(answer):
+            return None
         # An answer without text (such as a refusal) is also a reply, without a number.
         return {"text": _sound("" if text is None else text)}
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
         return None
+
+
+def is_cut(answer: Any) -> bool:
+    """Whether an answer ended because it was as long as it may be."""
+    try:
+        return bool(answer["choices"][0]["finish_reason"] == "length")
+    except (KeyError, IndexError, TypeError):
+        return False
 
 
 def _written(choice: Any) -> str | None:
@@ -81,7 +92,8 @@ def _written(choice: Any) -> str | None:
         return choice["text"]
     content = choice["message"]["content"]
     if isinstance(content, list):  # parts, of which some may be thoughts
-        return "".join(part["text"] for part in content if part.get("type") == "text")
+        texts = ("text", "output_text")
+        return "".join(part["text"] for part in content if part.get("type") in texts)
     return content
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any, cast
 
 from tmap.errors import TmapError
@@ -102,6 +103,7 @@ class Chat:
     def _split(self, text: str, shapes: tuple[Shape, ...]) -> tuple[Turn, ...]:
         bos = self._tokenizer.bos_token
         text = text.removeprefix(bos) if bos else text
+        final = text[max(m.end() for m in MARK.finditer(text) if m[1] == "assistant") :]
         turns, start = [], 0
         for turn, shape in enumerate(shapes):
             own = text[start:].partition(_mark(Slot("user", turn + 1)))[0]
@@ -110,7 +112,7 @@ class Chat:
             first, last = places[0].start(), places[-1].end()
             asked, said = self._begin(tail[:first], shape)
             cut = self._seam(head)
-            close = self._close(tail[last:])
+            close = self._close(tail[last:], final)
             turns.append(
                 Turn(
                     _parts(head[:cut]),
@@ -138,9 +140,18 @@ class Chat:
         lead = self._lead if text.endswith(self._lead) else ""
         return text.removesuffix(lead), lead + own
 
-    def _close(self, text: str) -> str:
-        """The end of an answer: up to its first control token, or all if there is none."""
-        return text[: self._encoder.first_control(text)] or text.rstrip()
+    def _close(self, text: str, final: str) -> str:
+        """The end of an answer in the text up to the next one.
+
+        Up to its first control token; if there is none, what follows the last answer, too,
+        because the rest introduces the next question.
+        """
+        until = self._encoder.first_control(text)
+        if until:
+            return text[:until]
+        pairs = zip(text, final, strict=False)
+        same = [here for here, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+        return "".join(same).rstrip()
 
     def _opening(self, text: str) -> tuple[str, str]:
         """What opens an answer, and the white space that this leaves to the answer."""

@@ -112,20 +112,29 @@ def normalised(values: np.ndarray, how: Normalise) -> np.ndarray:
 
 
 def _flattened(name: str, ids: list[str], values: np.ndarray) -> list[str]:
-    """A warning if one row, or one in a hundred, leaves the others little of the range."""
+    """A warning if one row, or one in a hundred, leaves the others little of the range.
+
+    They may lie at one end of the range or, in equal parts, at both.
+    """
     scored = np.flatnonzero(~np.isnan(values))
     order = scored[np.argsort(values[scored], kind="stable")]
     n = len(order)
     if n < 3:
         return []
     whole = values[order[-1]] - values[order[0]]
-    for n_aside in sorted({1, max(1, n // 100)}):
-        for cut in (slice(0, n - n_aside), slice(n_aside, n)):
-            kept = order[cut]
-            left = values[kept[-1]] - values[kept[0]]
-            if 0 < left < FLAT * whole:
-                far = order[-1] if cut.start == 0 else order[0]
-                return [_told(name, ids[far], values[far], n_aside, left / whole)]
+    percent = n // 100
+    cuts = [(below, k - below) for k in (1, max(1, percent)) for below in (0, k)]
+    cuts.append((percent // 2, percent // 2))
+    for below, above in cuts:
+        low, high = values[order[below]], values[order[n - 1 - above]]
+        if 0 < high - low < FLAT * whole:
+            ends = (
+                (order[0], low - values[order[0]]),
+                (order[-1], values[order[-1]] - high),
+            )
+            far = max(ends, key=lambda end: end[1])[0]
+            left = (high - low) / whole
+            return [_told(name, ids[far], values[far], below + above, left)]
     return []
 
 

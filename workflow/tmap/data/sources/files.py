@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from tmap.data.sources import bounds
+from tmap.data.sources import bounds, signatures
 from tmap.errors import TmapError
 
 BATCH = 1024
@@ -69,10 +69,11 @@ def reader(path: Path, place: str) -> Callable[[Path, str], Iterator[Row]]:
     Raises
     ------
     TmapError
-        Its ending is not one of those that can be read.
+        Its ending is not one of those that can be read, or it is something else.
     """
     kind, packing = ending(path.name)
     if known(path.name):
+        signatures.check(path, place, kind, packing)
         return READERS[kind]
     if packing and kind in WHOLE:
         raise TmapError(

@@ -20,6 +20,8 @@ NOT_DATA = {
     "metadata.json",
     "state.json",
 }
+#: A name as the hub has them.
+HUB = re.compile(r"[A-Za-z0-9][\w-]*/[A-Za-z0-9][\w-]*")
 _SPLIT = re.compile(r"(?<![a-z])(train|test|validation|valid|val|dev|eval)(?![a-z])")
 
 
@@ -49,9 +51,19 @@ def listing(path: str, split: str = "train") -> list[Path]:
         )
     if glob.has_magic(path):
         return _matching(path)
+    scheme = path.partition("://")[0]
+    if scheme != path:
+        raise TmapError(
+            f"A `path:` that begins with '{scheme}://' is an address, but it must name a "
+            "local file. Write `url:` and `sha256:` for a file on the web, `hub:` for a "
+            "dataset of the hub."
+        )
+    asked = (
+        f" For a dataset of the hub write `hub: {path}`." if HUB.fullmatch(path) else ""
+    )
     raise TmapError(
         f"No file '{path}'. Paths are relative to the working directory; "
-        "fix `path:` in the card."
+        f"fix `path:` in the card.{asked}"
     )
 
 

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 #: The end of a judge's thoughts, and their beginning, as the known models write them.
+_THOUGHT = r"(?:\w+:)?(?:think|thinking|thought|thoughts|reasoning|analysis|reflection)"
 THOUGHT_ENDS = re.compile(
-    r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|<\|channel\|>final<\|message\|>"
+    rf"</{_THOUGHT}>|\[/THINK\]|<\|channel\|>final<\|message\|>|\u25c1/think\u25b7"
+    r"|<\|end_of_thought\|>|<\|/think\|>|\.\.\.done thinking\."
 )
 THOUGHT_BEGINS = re.compile(
-    r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\]|<\|channel\|>analysis)"
+    rf"\s*(?:<{_THOUGHT}>|\[THINK\]|<\|channel\|>analysis|\u25c1think\u25b7"
+    r"|<\|begin_of_thought\|>|<\|think\|>|Thinking\.\.\.\s)"
 )
 #: Least share of the probability that a server's listed digits must have.
 MASS = 0.99

@@ -46,7 +46,7 @@ class PoolFindings:
     ----------
     columns : columns ours -> theirs
     unread : column that is not read -> kept rows that have it
-    placeholders : input that only says there is none, read as empty -> rows
+    placeholders : cell that only says there is nothing, read as empty -> rows
     kept : table 'pool'
     reasons : kind of reason -> rows rejected for it, examples as "line N, detail"
     overlap : share of rows with a benchmark question among rows that are otherwise good,
