@@ -26,7 +26,7 @@ from tmap.jobs.failures import ERROR
 #: Commands that people type, in the order of use. The others are jobs of the workflow, or
 #: make the worlds that it is tried on.
 PEOPLE = (
-    *("init", "check", "plan", "run", "status", "show-metrics", "open"),
+    *("init", "check", "plan", "run", "status", "show-metrics", "open", "compare"),
     "store-gc",
 )
 FOLDER = Path(__file__).parent / "commands"
