@@ -150,6 +150,17 @@ def test_a_proposal_keeps_within_the_budget_and_says_its_hours():
     assert "2.0 for the rest" in said
 
 
+def test_other_programs_get_numbers_and_nothing_for_what_is_unknown():
+    found = plan(hours=None)
+    found.stages["search_weights"].passes = 1000.4
+    found.stages["train_adapter"].gpus = 2
+
+    search, training = estimate.records(found)
+    assert search["passes"] == 1000 and search["gpu_hours"] is None
+    assert training["gpu_hours"] == 4.0
+    assert list(search) == list(training)
+
+
 def test_a_budget_that_is_too_small_says_so():
     assert "not even T = 25" in estimate.propose(plan(rest=7.99), 8)
 

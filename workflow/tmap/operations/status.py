@@ -311,6 +311,18 @@ def _planned(about: dict[str, Any], config: WorkflowConfig) -> list[str]:
     ]
 
 
+def records(findings: Sequence[Finding]) -> list[dict[str, str]]:
+    """One row per artifact, for other programs."""
+    return [
+        {
+            "artifact": found.path,
+            "is": found.state,
+            "what_differs": "; ".join(found.differences),
+        }
+        for found in findings
+    ]
+
+
 def show(findings: Sequence[Finding], console: Console) -> None:
     """Print one row per artifact, then what to do next."""
     table = Table(box=None, pad_edge=False, header_style="bold")

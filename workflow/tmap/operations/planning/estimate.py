@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -171,6 +172,24 @@ def answers(job: Job, known: Sizes) -> float:
     return t * how.search.n_groups * s * max(1, len(how.models))
 
 
+def records(plan: Plan) -> list[dict[str, Any]]:
+    """One row per stage as numbers, for other programs; None: unknown."""
+    return [
+        {
+            "stage": rule,
+            "jobs": work.jobs,
+            "passes": round(work.passes),
+            "tokens": round(work.read + work.written + work.trained),
+            "api_calls": round(work.calls),
+            "gpu_hours": None
+            if work.gpus and work.hours is None
+            else (work.hours or 0.0) * work.gpus,
+            "bytes": round(work.disk),
+        }
+        for rule, work in plan.stages.items()
+    ]
+
+
 def show(plan: Plan, console: Console) -> None:
     """Print one row per stage, the sums, and the assumptions."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -184,15 +203,19 @@ def show(plan: Plan, console: Console) -> None:
     hours = f"{gpu_hours(plan):.1f}{' + ?' if unknown(plan) else ''}"
     table.add_row(*map(Text, (*cells[:5], hours, cells[6])))
     console.print(table)
+    for line in assumptions(plan):
+        console.print(line, markup=False, highlight=False)
+
+
+def assumptions(plan: Plan) -> list[str]:
+    """How the numbers were found, as sentences."""
     n = sum(work.measured for work in plan.stages.values())
-    lines = [
+    return [
         f"Hours: {n} jobs estimated from earlier runs (results/benchmarks); the others "
         "from a roofline of one A100 that has not been compared with any run. ?: a model "
         "whose size is unknown until it is fetched; it is in no sum and no budget.",
         *plan.assumed,
     ]
-    for line in lines:
-        console.print(line, markup=False, highlight=False)
 
 
 def row(rule: str, work: Work) -> tuple[str, ...]:
