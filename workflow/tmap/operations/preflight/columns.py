@@ -25,6 +25,7 @@ class ColumnFindings:
     ----------
     quantiles : lowest, median and highest score; empty if no row is scored
     skipped : why it was not measured; empty if it was
+    flattened : the mark that another scaling would lift; empty if there is none
     """
 
     name: str
@@ -34,6 +35,7 @@ class ColumnFindings:
     n_rows: int
     marks: list[str]
     skipped: str = ""
+    flattened: str = ""
 
 
 def look(dataset: str, pool: pd.DataFrame) -> list[ColumnFindings]:
@@ -62,9 +64,13 @@ def _column(dataset: str, name: str, rows: pd.DataFrame) -> ColumnFindings:
     known = raw[~np.isnan(raw)]
     quantiles = np.quantile(known, [0, 0.5, 1]).tolist() if len(known) else []
     marks = features.marks(name, rows["sample_id"].tolist(), raw, "minmax")
+    flattened = ""
     if len(known) and np.ptp(known) > 0:
+        flattened = marks[0] if marks else ""
         marks += _tied(name, known)
-    return ColumnFindings(name, unit, quantiles, len(known), len(rows), marks)
+    return ColumnFindings(
+        *(name, unit, quantiles, len(known), len(rows), marks), flattened=flattened
+    )
 
 
 def _tied(name: str, known: np.ndarray) -> list[str]:
