@@ -27,7 +27,7 @@ from tmap.jobs.failures import ERROR
 #: make the worlds that it is tried on.
 PEOPLE = (
     *("init", "check", "plan", "run", "status", "show-metrics", "open", "compare"),
-    "store-gc",
+    *("push-subset", "store-gc"),
 )
 FOLDER = Path(__file__).parent / "commands"
 
