@@ -399,3 +399,8 @@ def test_the_probe_measures_this_machine(laptop, monkeypatch):
     assert speed.start > 0
     assert speed.read > speed.written > 0  # reading is done many tokens at a time
     assert speed.seconds(0, 0, 0) == speed.start
+
+
+def test_a_model_that_would_take_minutes_is_not_probed(laptop, monkeypatch):
+    monkeypatch.setattr(probe, "MOST", 1_885_823)  # it has one parameter more
+    assert probe.measured("small") is None

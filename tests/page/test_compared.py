@@ -135,7 +135,7 @@ def test_other_pools_and_lost_files_are_said(folders, tmp_path):
     said = compared.build(side("A", folders[0]), side("B", other))
     assert "pool.parquet is missing" in said["subsets"]["note"]
     assert "questions_test.parquet is missing" in said["questions"]["note"]
-    assert said["verdict"]["head"].startswith("No method answered the same questions")
+    assert said["verdict"]["head"] == "tmap: no question that both runs answered"
 
 
 def test_deleted_answers_are_counted(folders, tmp_path):

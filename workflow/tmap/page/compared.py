@@ -153,7 +153,7 @@ def _verdict(a: Side, b: Side, gains: dict[str, Any], n: int) -> dict[str, Any]:
         method = verdict.main_method(b.metrics)
     gain, tone = gains.get(method), "open"
     if gain is None:
-        head, numbers = "No method answered the same questions in both runs", ""
+        head, numbers = f"{method}: no question that both runs answered", ""
     else:
         low, high = gain["interval"]
         tone = "good" if low > 0 else "bad" if high < 0 else "open"

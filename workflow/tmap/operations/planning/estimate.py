@@ -267,7 +267,8 @@ def assumptions(plan: Plan) -> list[str]:
         "a probe of this machine's CPU, one job at a time; those on a GPU else from a "
         "roofline of one A100 that has not been compared with any run. Jobs that run no "
         "model take seconds and count if they ran before. ?: a model whose size or files "
-        "are unknown until it is fetched; it is in no sum and no budget.",
+        "are unknown until it is fetched, or one on a CPU that is too large for a probe. "
+        "It is in no sum and no budget.",
         *plan.assumed,
     ]
 

@@ -17,6 +17,8 @@ from tmap.operations.planning import hours
 #: Rows of a batch and tokens of each, tokens of an answer, and seconds of one measure.
 ROWS, TOKENS, WRITTEN, SECONDS = 16, 128, 24, 1.0
 TRAINING = 3.0
+#: Parameters of the largest model that is probed; a larger one would take minutes.
+MOST = 500e6
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,14 @@ class Speed:
 def measured(model: str) -> Speed | None:
     """The speed of a model card's model on this machine's CPU.
 
-    None if its files are not here yet, or a server answers.
+    None if its files are not here yet, it has more than `MOST` parameters, or a server
+    answers.
     """
     card = cards.load("models", model)
     record = hours.record(model, card)
     if record is None or card.engine.server is not None:
+        return None
+    if record["n_parameters"] > MOST:
         return None
     from tmap import engines
 
