@@ -136,9 +136,11 @@ def _gains(a: Side, b: Side, asked: Asked) -> dict[str, dict[str, Any]]:
         arms = [_arm(asked, side.name(method)) for side in (a, b)]
         if any(len(arm) == 0 for arm in arms) or not len(asked.table):
             continue
-        first, second = map(statistics.Arm.of, arms)
-        gap = statistics.difference(second, first)
-        found[method] = {"difference": gap.value, "interval": list(gap.interval())}
+        found[method] = {"difference": 0.0, "interval": [0.0, 0.0]}
+        if not np.array_equal(arms[0], arms[1]):  # else these are the same runs
+            first, second = map(statistics.Arm.of, arms)
+            gap = statistics.difference(second, first)
+            found[method] = {"difference": gap.value, "interval": list(gap.interval())}
     return found
 
 
@@ -158,7 +160,10 @@ def _verdict(a: Side, b: Side, gains: dict[str, Any], n: int) -> dict[str, Any]:
         low, high = gain["interval"]
         tone = "good" if low > 0 else "bad" if high < 0 else "open"
         words = {"good": "is better in B", "bad": "is worse in B"}
-        words["open"] = "in A and B: no difference is shown"
+        same = low == high == 0
+        words["open"] = "in A and B: " + (
+            "the same answers" if same else "no difference is shown"
+        )
         head = f"{method} {words[tone]}"
         numbers = (
             f"{_points(gain['difference'])} points from A to B, "
