@@ -8,6 +8,7 @@ import yaml
 from project import ROOT
 from tmap import cards
 from tmap.cards import starter
+from tmap.cards.starter import Start
 from tmap.errors import TmapError
 
 
@@ -81,3 +82,60 @@ def test_a_relative_folder_stays_relative_in_the_cards(tmp_path, monkeypatch):
     starter.write(Path("../" + tmp_path.name) / "mine")
     config = yaml.safe_load(Path("mine/config.yaml").read_text())
     assert config["cards"] == [f"../{tmp_path.name}/mine"]
+
+
+def test_names_and_files_are_those_that_were_given(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path / "data")
+    given = Start("sums", "mine_8b", "../pool.jsonl", "/asked.jsonl")
+    starter.write(tmp_path / "mine", given)
+    monkeypatch.setenv("TMAP_CARDS", str(tmp_path / "mine"))
+
+    card = cards.load("datasets", "sums")
+    assert card.pool.path == str(tmp_path / "pool.jsonl")  # as the clone sees it
+    assert card.questions.path == "/asked.jsonl"
+    assert cards.load("models", "mine_8b").description == "my own model"
+    config = yaml.safe_load((tmp_path / "mine/config.yaml").read_text())
+    assert config["targets"] == ["results/sums/mine_8b/metrics.json"]
+    text = (tmp_path / "mine/datasets/sums.yaml").read_text()
+    assert "tmap check sums --model mine_8b --cards" in text
+
+
+def test_a_path_that_is_typed_in_the_clone_stays_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    starter.write(tmp_path / "mine", Start(pool="../pool.jsonl"))
+    text = (tmp_path / "mine/datasets/my_data.yaml").read_text()
+    assert yaml.safe_load(text)["pool"]["path"] == "../pool.jsonl"
+
+
+def test_a_shipped_model_is_used_as_it_is(tmp_path):
+    written = starter.write(tmp_path / "mine", Start(model="tiny"))
+    assert not [path for path in written if path.parent.name == "models"]
+    config = yaml.safe_load((tmp_path / "mine/config.yaml").read_text())
+    assert config["targets"] == ["results/my_data/tiny/metrics.json"]
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (Start("My Data"), "--dataset 'My Data' cannot name a card"),
+        (Start(model="../x"), "--model '../x' cannot name a card"),
+        (Start("results/x"), "--dataset 'results/x' cannot name a card"),
+        (Start("logs"), "--dataset 'logs' cannot name a card"),
+        (Start("gsm8k"), "--dataset gsm8k is a shipped card"),
+    ],
+)
+def test_a_name_that_no_card_may_have_is_refused(tmp_path, start, told):
+    with pytest.raises(TmapError, match=told):
+        starter.write(tmp_path / "mine", start)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_method_scales_by_rank_and_says_why(mine):
+    starter.scale_by_rank(mine, ["perplexity: row 'r: {x' # flattens it.", "y" * 300])
+    for name in ("my_method", "my_uniform"):
+        assert cards.load("methods", name).normalise == "rank"
+    assert (
+        "# perplexity: row 'r: {x' # flattens it.\n"
+        in (mine / "methods/my_method.yaml").read_text()
+    )

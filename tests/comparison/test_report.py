@@ -12,6 +12,7 @@ import finished_runs
 from finished_runs import collect
 from tmap.comparison import plots, report, runs
 from tmap.errors import TmapError
+from tmap.jobs.console import tsv
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +182,26 @@ def test_the_line_below_the_table_names_the_claim_that_comes_first(document):
         "over all 2 methods that are tested. The claim that comes first: tmap." in text
     )
     assert "Minimum" not in text
+
+
+def test_other_programs_get_shares_in_columns_of_their_own(document):
+    document["methods"]["tmap"] |= {"accuracy": 0.554, "interval": [0.531, 0.572]}
+    document["methods"]["tmap"]["against_random"] |= {
+        "difference": 0.046,
+        "verdict_interval": [0.012, 0.08],
+        "better": "yes",
+    }
+    heading, base, *_, tmap = tsv(report.records(document)).splitlines()
+
+    assert (
+        heading.split("\t")
+        == (
+            "method accuracy accuracy_low accuracy_high seeds against_random "
+            "against_random_low against_random_high better against_base against_base_low "
+            "against_base_high harms"
+        ).split()
+    )
+    assert tmap.split("\t")[:9] == (
+        "tmap 0.554 0.531 0.572 3 0.046 0.012 0.08 yes".split()
+    )
+    assert base.split("\t")[5:] == [""] * 8

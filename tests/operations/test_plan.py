@@ -1,15 +1,19 @@
 """What a plan counts, worked by hand where possible."""
 
+import json
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
-from tmap.operations.planning import costs, estimate, hours
+from project import ROOT
+from tmap import cards
+from tmap.operations.planning import adapters, costs, estimate, hours, probe
 from tmap.operations.planning.costs import Sizes, Work
 from tmap.operations.planning.jobs import Job, parse
 
+TINY = ROOT / "resources/models/tiny"
 SIZES = Sizes(1000, 200, 330, 989, 100, 200)
 SAID = """
 host: x
@@ -150,6 +154,17 @@ def test_a_proposal_keeps_within_the_budget_and_says_its_hours():
     assert "2.0 for the rest" in said
 
 
+def test_other_programs_get_numbers_and_nothing_for_what_is_unknown():
+    found = plan(hours=None)
+    found.stages["search_weights"].passes = 1000.4
+    found.stages["train_adapter"].gpus = 2
+
+    search, training = estimate.records(found)
+    assert search["passes"] == 1000 and search["gpu_hours"] is None
+    assert training["gpu_hours"] == 4.0
+    assert list(search) == list(training)
+
+
 def test_a_budget_that_is_too_small_says_so():
     assert "not even T = 25" in estimate.propose(plan(rest=7.99), 8)
 
@@ -265,3 +280,127 @@ def test_counting_work_loads_no_search_and_no_model():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"torch", "transformers", "skopt", "sklearn", "scipy"} & {*loaded}
+
+
+def test_an_adapter_is_as_large_as_the_one_that_was_trained():
+    """PEFT wrote 474,040 bytes for rank 8 on all linear layers, 7 kB of them a header."""
+    card = cards.load("models", "tiny")
+    card = card.model_copy(
+        update={
+            "source": card.source.model_copy(update={"path": str(TINY)}),
+            "train": card.train.model_copy(update={"rank": 8}),
+        }
+    )
+    assert adapters.size("nothing", card) == 8 * 4 * 3648 * 4
+    assert 466_000 < adapters.size("nothing", card) < 474_040
+
+    some = card.train.model_copy(update={"target_modules": ["q_proj", "v_proj"]})
+    card = card.model_copy(update={"train": some})
+    assert adapters.size("nothing", card) == 8 * 4 * (2 * 384) * 4
+    some = some.model_copy(update={"target_modules": r".*\.0\.self_attn\.q_proj"})
+    card = card.model_copy(update={"train": some})
+    assert adapters.size("nothing", card) == 8 * 1 * 384 * 4
+
+
+def test_an_adapter_of_a_model_that_is_not_here_is_assumed_by_rank():
+    card = cards.load("models", "llama3")
+    twice = card.train.model_copy(update={"rank": 2 * card.train.rank})
+    small, large = (
+        adapters.size("llama3", card.model_copy(update={"train": train}))
+        for train in (card.train, twice)
+    )
+    assert large == 2 * small == 160 * 2**20 * twice.rank / 16
+    assert costs.work(job("train_adapter"), SIZES).disk == small
+
+
+@pytest.fixture
+def laptop(nowhere, monkeypatch):
+    """Dataset `mine` in local files, and the embedded model on a CPU."""
+    own_cards(
+        nowhere,
+        monkeypatch,
+        datasets__mine="task: generation\npool: {path: pool.jsonl}\n"
+        "questions: {path: asked.jsonl}\nreward_share: 0.5\n"
+        "tiny: {n_anchors: 4, n_confirm: 4}\n",
+        models__small=f"source: {{path: {TINY}}}\nprompt: {{template: plain}}\n"
+        "engine: {device: cpu, dtype: float32}\nresources: {gpu: 0, mem_mb: 2000}\n",
+    )
+    lines = [{"instruction": "a" * 40, "output": f"{i:0>80}"} for i in range(50)]
+    lines += [lines[0], {"instruction": "b", "output": ""}]  # twice, and empty
+    (nowhere / "pool.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    asked = [{"question": f"{i:0>60}", "answer": f"#### {i}"} for i in range(30)]
+    (nowhere / "asked.jsonl").write_text("\n".join(map(json.dumps, asked)))
+    estimate.asked.cache_clear()
+    probe.measured.cache_clear()
+    return nowhere
+
+
+def test_local_files_are_counted_as_they_will_be_read(laptop):
+    found, said = estimate.sizes("mine", None, None)
+    assert (found.rows, found.row_tokens, found.answer_tokens) == (50, 30, 20)
+    assert found.reward + found.test == 30
+    assert found.question_tokens == 15
+    assert said == [
+        "mine: 50 rows of 30 tokens (4 letters per token); answers of 20, as in the pool"
+    ]
+    assert estimate.sizes("mine", 7, 1000)[0].rows == 7  # as given
+
+
+def test_a_local_file_that_cannot_be_read_is_said(laptop):
+    from tmap.errors import TmapError
+
+    (laptop / "pool.jsonl").unlink()
+    with pytest.raises(TmapError, match=r"pool\.jsonl"):
+        estimate.sizes("mine", None, None)
+
+
+def cpu_job(rule):
+    return job(rule, dataset="mine", model="small", method="tmap", s="0", t="0")
+
+
+def test_on_a_cpu_time_is_that_of_a_probe(laptop, monkeypatch):
+    speed = probe.Speed(start=6.0, read=1000.0, written=100.0)
+    monkeypatch.setattr(probe, "measured", {"small": speed, "llama3": None}.get)
+    found = costs.work(cpu_job("train_adapter"), SIZES)
+    # 0.3 x 1000 rows of 200 tokens, each as three that are read.
+    assert found.cpu_hours == pytest.approx((6 + 3 * 60_000 / 1000) / 3600)
+    assert (found.gpus, found.hours, found.probed) == (0, 0, 1)
+
+    asked = costs.work(cpu_job("evaluate_adapter"), SIZES)
+    by_hand = 6 + 989 * 100 / 1000 + 989 * 200 / 100
+    assert asked.cpu_hours == pytest.approx(by_hand / 3600)
+
+
+def test_an_earlier_run_is_taken_before_the_probe_also_where_no_model_runs(laptop):
+    for rule, seconds in (("train_adapter", 36.0), ("select_subset", 1.8)):
+        room = laptop / f"results/benchmarks/{rule}/mine/small/tmap/s0"
+        room.mkdir(parents=True)
+        pd.DataFrame({"s": [seconds]}).to_csv(room / "t0.tsv", sep="\t")
+    for rule, hours_ in (("train_adapter", 0.01), ("select_subset", 0.0005)):
+        found = costs.work(job(rule, dataset="mine", model="small"), SIZES)
+        assert (found.cpu_hours, found.measured) == (pytest.approx(hours_), 1)
+        assert (found.hours, found.probed) == (0, 0)
+
+
+def test_a_cpu_model_that_is_not_here_has_no_time(laptop):
+    (laptop / "cards/models/far.yaml").write_text(
+        "source: {hub: some/model}\nengine: {device: cpu}\nresources: {gpu: 0}\n"
+    )
+    found = costs.work(job("evaluate_adapter", dataset="mine", model="far"), SIZES)
+    assert (found.cpu_hours, found.probed) == (None, 0)
+    stages = estimate.Plan({"evaluate_adapter": found}, [], [])
+    assert estimate.row("evaluate_adapter", found)[6] == "?"
+    assert estimate.records(stages)[0]["cpu_hours"] is None
+
+
+def test_the_probe_measures_this_machine(laptop, monkeypatch):
+    monkeypatch.setattr(probe, "SECONDS", 0.05)
+    speed = probe.measured("small")
+    assert speed.start > 0
+    assert speed.read > speed.written > 0  # reading is done many tokens at a time
+    assert speed.seconds(0, 0, 0) == speed.start
+
+
+def test_a_model_that_would_take_minutes_is_not_probed(laptop, monkeypatch):
+    monkeypatch.setattr(probe, "MOST", 1_885_823)  # it has one parameter more
+    assert probe.measured("small") is None

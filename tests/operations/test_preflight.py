@@ -6,16 +6,19 @@ import socket
 from types import SimpleNamespace
 
 import huggingface_hub
+import pandas as pd
 import pytest
 import torch
 from huggingface_hub import errors
 
 from project import ROOT
+from scripted import Scripted
+from tmap import engines
 from tmap.cards.model import EngineSection, ModelCard, ModelSource, ResourceSection
 from tmap.commands import check
 from tmap.errors import TmapError
 from tmap.operations import preflight
-from tmap.operations.preflight import memory, prompts, target
+from tmap.operations.preflight import columns, memory, prompts, target
 from tmap.prompts import conversation
 from tmap.prompts.renderer import Renderer
 from tmap.training import rows
@@ -365,3 +368,147 @@ def test_cards_and_options_that_do_not_exist_are_reported(room):
     told = " ".join(preflight.look("mine").missing)
     assert "No model card 'nobody'" in told
     assert "Option 'count' of indicator 'output_length' is ['a']" in told
+
+
+def frame(*responses):
+    rows = {
+        "sample_id": [f"r{i}" for i in range(len(responses))],
+        "response": responses,
+        "instruction": "Ask",
+        "input": "",
+        "turns": None,
+    }
+    return pd.DataFrame(rows)
+
+
+def column(found, name):
+    return next(one for one in found if one.name == name)
+
+
+def test_columns_that_need_no_model_are_measured(room):
+    found = columns.look("mine", frame("abc", "one\ntwo\nthree\n#### 3", "", "12345"))
+
+    assert [one.name for one in found] == ["output_length", "reason_steps"]
+    length = column(found, "output_length")
+    assert length.quantiles == [3, 5, 20]  # of 3, 20 and 5 characters
+    assert (length.n_scored, length.n_rows, length.marks) == (3, 4, [])
+    assert column(found, "reason_steps").quantiles == [1, 1, 3]
+
+
+def test_the_row_that_flattens_a_column_is_named(room):
+    short = [f"{'a' * (5 + i % 7)}" for i in range(30)]
+    found = columns.look("mine", frame(*short[:9], "b" * 5000, *short[9:]))
+
+    (told,) = column(found, "output_length").marks
+    # Without it, 5 to 11 of 5 to 5000 characters: 6 / 4995.
+    assert told.startswith("output_length: row 'r9' (5000) leaves all other rows 0.1%")
+    assert "`normalise: rank` or `normalise: robust`" in told
+
+
+def test_a_constant_column_and_one_of_ties_are_marked(room):
+    answers = ["one line"] * 91 + [f"one\n{'x' * i}" for i in range(1, 10)]
+    found = columns.look("mine", frame(*answers))
+    (told,) = column(found, "reason_steps").marks
+    assert told.startswith("reason_steps: 91.0% of the scored rows have the value 1")
+    assert column(columns.look("mine", frame(*answers[:90])), "reason_steps").marks == [
+        "reason_steps: all scored rows are equal (minmax); the column is 0 and its weight "
+        "has no effect."
+    ]
+    assert column(columns.look("mine", frame(*answers[2:])), "reason_steps").marks
+    assert not column(columns.look("mine", frame(*answers[20:])), "reason_steps").marks
+
+
+def test_of_a_very_large_pool_an_even_sample_is_measured(room, monkeypatch):
+    monkeypatch.setattr(columns, "MOST_ROWS", 3)
+    found = columns.look("mine", frame("a", "bb", "ccc", "dddd", "eeeee"))
+    assert column(found, "output_length").quantiles == [1, 3, 5]
+
+
+def test_a_column_whose_tokens_another_model_counts_is_not_measured(room):
+    change(
+        room,
+        "datasets",
+        "reward_share",
+        "indicators: {output_length: {count: tokens, tokenizer: gpt2}}\nreward_share",
+    )
+    (found,) = (
+        one for one in columns.look("mine", frame("a")) if one.name == "output_length"
+    )
+    assert (found.quantiles, found.skipped) == ([], "it counts tokens of 'gpt2'")
+
+
+def test_marks_and_ranges_are_printed(room, capsys):
+    lines = [json.dumps({"q": f"Is it {i}?", "a": "a" * (5 + i)}) for i in range(9)]
+    lines.append(json.dumps({"q": "Long?", "a": "b" * 5000}))
+    (room / "pool.jsonl").write_text("\n".join(lines))
+    check.run("mine")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "output_length 5 to 5,000, median 9.5 (characters); see the notes" in said
+    assert "- output_length: row 'mine-0000009' (5000) leaves all other rows" in said
+
+
+@pytest.fixture
+def answering(room, monkeypatch):
+    """The model of card `mine` writes these texts."""
+
+    def answers(*texts):
+        made = []
+
+        def load(record, engine):
+            made.append(Scripted(engines.load_tokenizer(record), [list(texts)]))
+            return made[-1]
+
+        monkeypatch.setattr(engines, "load", load)
+        return made
+
+    return answers
+
+
+def test_a_few_reward_questions_are_asked_as_the_search_asks_them(room, answering):
+    reward = preflight.data.read_questions("mine").reward
+    n = len(reward)
+    golds = [reward["gold"].iloc[i] for i in (0, round((n - 1) / 2), n - 1)]
+    made = answering(f"#### {golds[0]}", "#### 999", "I do not know")
+    found = preflight.look("mine", "mine", ask=3)
+
+    asked = found.asked
+    assert (asked.n, asked.n_right, asked.n_unread, asked.guessed) == (3, 1, 1, 0)
+    assert asked.unread == ["I do not know"]
+    (told,) = asked.doubts
+    assert told.startswith("33.3% of 3 answers contain nothing that the reader")
+    assert told in found.notes
+    (lm,) = made
+    first = reward["question"].iloc[0]
+    assert f"Question: {first}\nAnswer:" in lm.tokenizer.decode(lm.prompts[0])
+
+
+@pytest.mark.parametrize(
+    ("texts", "where"), [("{gold}", "ceiling"), ("#### 12345", "floor")]
+)
+def test_a_model_at_the_floor_or_the_ceiling_is_told(room, answering, texts, where):
+    reward = preflight.data.read_questions("mine").reward
+    answering(*(texts.format(gold=f"#### {gold}") for gold in reward["gold"]))
+    found = preflight.look("mine", "mine", ask=1000)
+
+    assert found.asked.n == len(reward)
+    assert [text for text in found.notes if f"at the {where}" in text]
+
+
+def test_nothing_is_asked_while_something_is_missing(room):
+    (room / "pool.jsonl").unlink()
+    found = preflight.look("mine", "mine", ask=3)
+    assert found.asked is None
+    assert "Nothing was asked (`--ask`): first fix what is missing." in found.notes
+
+
+def test_a_question_needs_a_model_to_ask(room):
+    with pytest.raises(TmapError, match="Name one: --model CARD"):
+        check.run("mine", ask=20)
+
+
+def test_unread_answers_are_printed_as_text(room, capsys, answering):
+    answering("#### 1", "\x1b[J nothing")
+    check.run("mine", "mine", ask=2)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "unread 1 of 2 (50.0%)" in said
+    assert "\x1b" not in said

@@ -254,3 +254,16 @@ def test_where_a_machine_keeps_a_model_is_not_in_the_digest_of_its_record(tmp_pa
     here, there, other = map(dag.origin.file_digest, places)
 
     assert here == there != other
+
+
+def test_other_programs_get_one_line_per_artifact(room, capsys):
+    write_card(seed=1)
+    with pytest.raises(typer.Exit):
+        command.run(IRT, tsv=True)
+    heading, *lines = capsys.readouterr().out.splitlines()
+
+    assert heading == "artifact\tis\twhat_differs"
+    assert lines == [
+        f"{RESPONSES}\tcurrent\t",
+        f"{IRT}\tstale\tcard irt.seed: 0 -> 1",
+    ]

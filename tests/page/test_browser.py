@@ -8,7 +8,9 @@ import shutil
 import pytest
 
 import finished_pages
+import finished_runs
 from tiny_llama import write_tokenizer
+from tmap.page import compared, html
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright package")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
@@ -54,16 +56,44 @@ def made(tmp_path_factory):
     )
 
 
-@pytest.fixture(scope="module")
-def tab(browser, made):
-    """The page, opened once; `said` and `asked` collect its complaints and requests."""
+def opened(browser, path):
+    """A page; `said` and `asked` collect its complaints and requests."""
     tab = browser.new_page(viewport={"width": 1200, "height": 900})
-    tab.said, tab.asked, tab.address = [], [], made[0].as_uri()
+    tab.said, tab.asked, tab.address = [], [], path.as_uri()
     tab.on("console", lambda message: tab.said.append(message.text))
     tab.on("pageerror", lambda fault: tab.said.append(str(fault)))
     tab.on("request", lambda request: tab.asked.append(request.url))
     open_at(tab, "")
+    return tab
+
+
+@pytest.fixture(scope="module")
+def tab(browser, made):
+    """The page of a run, opened once."""
+    tab = opened(browser, made[0])
     yield tab
+    tab.close()
+
+
+@pytest.fixture
+def two(browser, tmp_path):
+    """The page about two runs on one pool; the questions are hostile."""
+    sides = []
+    for letter, how in (("A", "minmax"), ("B", "rank")):
+        methods = finished_pages.METHODS if letter == "A" else ("random", "tmap")
+        finished_pages.write(
+            tmp_path / letter, questions=HOSTILE, normalise=how, methods=methods
+        )
+        path = tmp_path / letter / finished_runs.ROOM / "metrics.json"
+        sides.append(compared.Side.read(letter, path))
+    path = tmp_path / "compare.html"
+    content = compared.build(*sides)
+    path.write_text(html.render(content, html.COMPARISON), encoding="utf-8")
+    tab = opened(browser, path)
+    yield tab
+    assert tab.title() == "toy, small and toy, small: tmap"
+    assert tab.said == []
+    assert {url.partition("#")[0] for url in tab.asked} == {tab.address}
     tab.close()
 
 
@@ -236,3 +266,36 @@ def test_ink_and_paper_differ_enough_to_read(browser, made, scheme):
     low, high = sorted([luminance(ink), luminance(paper)])
     assert (high + 0.05) / (low + 0.05) > 7  # WCAG's AAA
     assert (luminance(ink) < luminance(paper)) == (scheme == "light")
+
+
+def test_two_runs_are_compared_on_one_page(two):
+    for name in html.COMPARISON.sections:
+        assert two.locator(f"#{name} .body > *").count() > 0, name
+    for text in ("[object", "undefined", "NaN"):
+        assert text not in two.inner_text("main"), text
+    assert two.locator("h1").text_content().startswith("tmap ")
+    assert two.locator("#methods svg").count() == 2
+    setting = two.locator("#settings tbody tr", has_text="tmap").locator("td")
+    assert setting.all_text_contents()[:4] == [
+        "normalise",
+        "tmap",
+        '"minmax"',
+        '"rank"',
+    ]
+    assert "Only in A: select_subset of uniform." in two.text_content("#settings")
+    # Rows are A's subsets, columns B's: random s0, random s1, tmap s0.
+    assert two.locator("#subsets tbody tr").count() == 4
+    assert two.locator("#subsets tbody tr").first.locator("td").count() == 3
+    assert "two draws would share 36" in two.text_content("#subsets")
+    two.set_viewport_size({"width": 380, "height": 800})
+    assert two.evaluate("document.documentElement.scrollWidth") <= 380
+
+
+def test_questions_won_and_lost_between_two_runs_stay_text(two):
+    assert "Against A: tmap, B: tmap answers" in two.text_content("#questions")
+    two.select_option("#questions select >> nth=0", "all")
+    for number, text in enumerate(HOSTILE[:3]):
+        question = two.locator(f"details.question[data-id='q{number:04d}']")
+        question.locator("summary").click()
+        assert question.locator(".said").first.text_content() == text
+        assert question.locator("tbody tr").count() == 10 + 6  # runs of A and B

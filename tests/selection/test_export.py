@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from huggingface_hub import DatasetCard
 
 from tmap import cards, dag
 from tmap.artifacts import files, tables
@@ -138,7 +139,7 @@ def export(room, method, weights=""):
 def test_the_card_says_source_licence_method_weights_and_seed(tmp_path):
     write_run(tmp_path, "learned", learned=LEARNED)
     card = export(tmp_path, "tmap", str(tmp_path / "weights.json"))
-    assert card.startswith("# gsm8k_tiny_tmap_s2\n\n1 samples, best first, ")
+    assert "---\n\n# gsm8k_tiny_tmap_s2\n\n1 samples, best first, " in card
     assert "| source | a\\|b, revision unknown (a local file) |" in card
     assert "| licence | CC BY-SA 4.0 (of the source" in card
     assert "weights searched with few-shot accuracy" in card
@@ -228,3 +229,29 @@ def test_the_files_load_as_trainers_load_them(tmp_path):
             "json", data_files=path, split="train", cache_dir=str(tmp_path / "cache")
         )
         assert found[0]["id"] == "c"
+
+
+@pytest.mark.parametrize(
+    ("licence", "told"),
+    [
+        ("CC BY-SA 4.0", {"license": "cc-by-sa-4.0"}),
+        ("MIT", {"license": "mit"}),
+        ("unknown", {"license": "unknown"}),
+        (
+            "ours: see\n---\nx: [",
+            {"license": "other", "license_name": "ours: see --- x: ["},
+        ),
+    ],
+)
+def test_the_hub_reads_licence_size_and_how_to_show_it(tmp_path, licence, told):
+    write_run(tmp_path, "random")
+    about = {"source": "a|b", "revision": None, "licence": licence}
+    tables.write("pool", a_pool(), tmp_path / "pool.parquet", code="1", **about)
+    data = DatasetCard(export(tmp_path, "random")).data.to_dict()
+
+    assert data.items() >= told.items()
+    assert data["size_categories"] == "n<1K"
+    assert data["pretty_name"] == "gsm8k_tiny_random_s2"
+    shown = {one["config_name"]: one["data_files"] for one in data["configs"]}
+    assert set(shown) == {"default", "messages", "scores"}
+    assert all((tmp_path / name).is_file() for name in shown.values())

@@ -25,13 +25,13 @@ def text(rng, n):
     return " ".join(rng.choice(WORDS, n))
 
 
-def pool(n, seed=0, words=60, texts=None):
+def pool(n, seed=0, words=60, texts=None, prefix="row"):
     """Table 'pool'; `texts` replaces instruction and response of the first rows."""
     rng = np.random.default_rng(seed)
     lengths = np.maximum(3, rng.lognormal(np.log(words), 0.5, n)).astype(int)
     frame = pd.DataFrame(
         {
-            "sample_id": [f"row-{i:06d}" for i in range(n)],
+            "sample_id": [f"{prefix}-{i:06d}" for i in range(n)],
             "instruction": [text(rng, length // 2) for length in lengths],
             "input": "",
             "response": [text(rng, length) for length in lengths],
@@ -60,7 +60,15 @@ def columns(frame, seed=0):
 
 
 def write(
-    folder, n=400, n_questions=60, texts=None, questions=None, words=60, methods=METHODS
+    folder,
+    n=400,
+    n_questions=60,
+    texts=None,
+    questions=None,
+    words=60,
+    methods=METHODS,
+    normalise="minmax",
+    prefix="row",
 ):
     """Write everything below `folder`; return metrics and `document.Files`.
 
@@ -71,7 +79,7 @@ def write(
     room = folder / finished_runs.ROOM
     measured = finished_runs.table(folder, n_questions, methods)
     named = list(measured)
-    frame = pool(n, words=words, texts=texts)
+    frame = pool(n, words=words, texts=texts, prefix=prefix)
     raw = columns(frame)
     tables.write("pool", frame, room.parent / "pool.parquet", code="c")
     for name, score in raw.items():
@@ -82,7 +90,7 @@ def write(
         )
         tables.write("indicator", table, path, code="c")
         named.append(str(path))
-    matrix = np.stack([normalised(raw[name], "minmax") for name in COLUMNS], axis=1)
+    matrix = np.stack([normalised(raw[name], normalise) for name in COLUMNS], axis=1)
     features = Features(list(COLUMNS), matrix, [], {})
     for method, s, weights in (
         ("random", 0, None),
@@ -91,7 +99,8 @@ def write(
         ("tmap", 0, np.array([0.2, 0.4, 0.8])),
     ):
         if method in methods:
-            named.append(_subset(room, frame, features, method, s, weights))
+            path = _subset(room, frame, features, method, s, weights, normalise)
+            named.append(path)
     asked = finished_runs.question_ids(n_questions)
     wording = [f"What is {i} and {i}?" for i in range(n_questions)]
     wording[: len(questions or [])] = questions or []
@@ -115,14 +124,14 @@ def write(
     )
 
 
-def _subset(room, frame, features, method, s, weights):
+def _subset(room, frame, features, method, s, weights, normalise):
     given = None if weights is None else features
     chosen = subset.choose(frame, given, weights, FRACTION, s)
     kind = {"random": "random", "uniform": "uniform", "tmap": "learned"}[method]
     card = {
         "weights": kind,
         "indicators": [] if weights is None else list(COLUMNS),
-        "normalise": "minmax",
+        "normalise": normalise,
         "max_unscored": 0.02,
     }
     path = room / method / f"s{s}" / "subset.parquet"
@@ -137,7 +146,13 @@ def _subset(room, frame, features, method, s, weights):
         weights=None if weights is None else weights.tolist(),
         warnings=[],
         filter={"below": {}, "diversity": None, "dropped": {}},
-        made={"rule": "select_subset", "card": card, "inputs": {}},
+        made={
+            "rule": "select_subset",
+            "names": {"dataset": "toy", "method": method},
+            "card": card,
+            "modules": {},
+            "inputs": {},
+        },
     )
     return str(path)
 

@@ -26,8 +26,8 @@ from tmap.jobs.failures import ERROR
 #: Commands that people type, in the order of use. The others are jobs of the workflow, or
 #: make the worlds that it is tried on.
 PEOPLE = (
-    *("init", "check", "plan", "run", "status", "show-metrics", "open"),
-    "store-gc",
+    *("init", "check", "plan", "run", "status", "show-metrics", "open", "compare"),
+    *("push-subset", "store-gc"),
 )
 FOLDER = Path(__file__).parent / "commands"
 

@@ -29,7 +29,7 @@ from tmap.cards.reading import read_yaml, shown, shown_path
 from tmap.cards.workflow import WorkflowConfig
 from tmap.errors import TmapError, nearest, unknown
 
-__all__ = ["read_yaml"]  # in addition to what is here
+__all__ = ["RESERVED", "read_yaml"]  # in addition to what is here
 
 logger = logging.getLogger(__name__)
 SHIPPED = Path(__file__).resolve().parents[3] / "config"

@@ -7,7 +7,11 @@ to replace. The profiles are the shipped ones, tied to the folder's config.
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tmap import cards
@@ -19,7 +23,7 @@ CLONE = cards.SHIPPED.parent
 CONFIG = """\
 # What `snakemake --profile {shell}/profiles/local` builds.
 cards: [{folder}]           # this folder: its datasets/, models/, methods/, judges/
-targets: [results/my_data/my_model/metrics.json]
+targets: [results/{dataset}/{model}/metrics.json]
 methods: [base, random, my_uniform, my_method]   # rows of the table
 seeds: 3                    # per method; a verdict needs at least 3
 verdict: {{sequential: false}}  # true: add runs until my_method's claim is decided
@@ -28,7 +32,7 @@ verdict: {{sequential: false}}  # true: add runs until my_method's claim is deci
 DATASET = """\
 # Your task: the pool to choose from, and the questions that measure it.
 # Check this card before anything runs:
-#   tmap check my_data --model my_model --cards {shell}
+#   tmap check {dataset} --model {model} --cards {shell}
 description: my own task
 task: generation            # or multiple_choice; then reader: option, metric: acc_norm
 pool:
@@ -75,10 +79,15 @@ METHOD = """\
 extends: tmap
 description: three columns that need no other model
 indicators: [output_length, reason_steps, perplexity]
+{normalise}
 # ifd needs a proxy model; alpagasus and deita_* need a judge (docs/explanation/judges.md)
 search:
   n_iterations: 20          # the paper's 200 find more but take ten times as long
   n_groups: 4
+"""
+
+NORMALISE = """\
+# normalise: rank           # if one odd row flattens a column under minmax, the paper's\
 """
 
 UNIFORM = """\
@@ -94,7 +103,43 @@ configfile: [{config}]
 """
 
 
-def write(place: str | Path) -> list[Path]:
+@dataclass(frozen=True)
+class Start:
+    """What the cards begin with.
+
+    Attributes
+    ----------
+    dataset, model : names of cards; a shipped model card is used as it is
+    pool, questions : files, as they are named where the command is typed; "": to be put
+        into the folder
+    """
+
+    dataset: str = "my_data"
+    model: str = "my_model"
+    pool: str = ""
+    questions: str = ""
+
+    @property
+    def brings_model(self) -> bool:
+        """Whether the model's card is shipped."""
+        return (cards.SHIPPED / "models" / f"{self.model}.yaml").is_file()
+
+    def check(self) -> None:
+        """Refuse names that no card may have, and a dataset card that is shipped."""
+        for option, name in (("--dataset", self.dataset), ("--model", self.model)):
+            if not cards.can_name(name):
+                raise TmapError(
+                    f"{option} {name!r:.80} cannot name a card. Use lower-case letters, "
+                    f"digits and underscores, and none of {', '.join(cards.RESERVED)}."
+                )
+        if (cards.SHIPPED / "datasets" / f"{self.dataset}.yaml").is_file():
+            raise TmapError(
+                f"--dataset {self.dataset} is a shipped card, and results would be mixed "
+                "with its own. Give yours another name."
+            )
+
+
+def write(place: str | Path, start: Start | None = None) -> list[Path]:
     """Write the files under a folder; the cards name it as it is given here.
 
     Returns
@@ -104,9 +149,11 @@ def write(place: str | Path) -> list[Path]:
     Raises
     ------
     TmapError
-        The folder has no name, is in the clone, or one of the files exists; nothing is
-        written.
+        The folder has no name, is in the clone, or one of the files exists, or a name is
+        no card's; nothing is written.
     """
+    start = start or Start()
+    start.check()
     if not str(place).strip():
         raise TmapError("The folder to write has no name. Name one, such as ../mine.")
     folder = Path(place)
@@ -115,7 +162,7 @@ def write(place: str | Path) -> list[Path]:
             f"'{folder}' is in the clone, where an upgrade may change it. Name a "
             "folder outside, such as ../mine."
         )
-    texts = {folder / name: text for name, text in render(folder).items()}
+    texts = {folder / name: text for name, text in render(folder, start).items()}
     there = [path for path in texts if path.exists()]
     if there:
         raise TmapError(
@@ -127,23 +174,39 @@ def write(place: str | Path) -> list[Path]:
     return list(texts)
 
 
-def render(folder: Path) -> dict[str, str]:
+def scale_by_rank(folder: Path, why: Sequence[str]) -> None:
+    """Make the folder's methods scale columns by rank, and say why in the card.
+
+    Parameters
+    ----------
+    why : sentences of printable characters
+    """
+    path = folder / "methods" / "my_method.yaml"
+    lines = [line for text in why for line in textwrap.wrap(text, 88)]
+    said = "".join(f"# {line}\n" for line in lines) + "normalise: rank"
+    write_text(path, path.read_text(encoding="utf-8").replace(NORMALISE, said))
+
+
+def render(folder: Path, start: Start) -> dict[str, str]:
     """File name under `folder` -> text."""
     shell = shlex.quote(folder.as_posix())
+    names = {"dataset": start.dataset, "model": start.model}
     tied = {
         f"profiles/{name}/config.yaml": _profile(name, folder)
         for name in ("local", "slurm")
     }
+    model = {} if start.brings_model else {f"models/{start.model}.yaml": MODEL}
     return {
-        "datasets/my_data.yaml": DATASET.format(
+        f"datasets/{start.dataset}.yaml": DATASET.format(
+            **names,
             shell=shell,
-            pool=_quoted(folder / "pool.jsonl"),
-            questions=_quoted(folder / "questions.jsonl"),
+            pool=_quoted(_seen(start.pool) or folder / "pool.jsonl"),
+            questions=_quoted(_seen(start.questions) or folder / "questions.jsonl"),
         ),
-        "models/my_model.yaml": MODEL,
-        "methods/my_method.yaml": METHOD,
+        **model,
+        "methods/my_method.yaml": METHOD.format(normalise=NORMALISE),
         "methods/my_uniform.yaml": UNIFORM,
-        "config.yaml": CONFIG.format(shell=shell, folder=_quoted(folder)),
+        "config.yaml": CONFIG.format(**names, shell=shell, folder=_quoted(folder)),
         **tied,
     }
 
@@ -151,6 +214,13 @@ def render(folder: Path) -> dict[str, str]:
 def _profile(name: str, folder: Path) -> str:
     shipped = (CLONE / "profiles" / name / "config.yaml").read_text(encoding="utf-8")
     return TIED.format(name=name, config=_quoted(folder / "config.yaml")) + shipped
+
+
+def _seen(path: str) -> Path | None:
+    """A path as the workflow, which runs in the clone, sees it; None for none."""
+    if not path:
+        return None
+    return Path(path) if Path.cwd() == CLONE else Path(os.path.abspath(path))
 
 
 def _quoted(path: Path) -> str:

@@ -1,7 +1,8 @@
 """Preview how a dataset and a model card will be read, before any job runs.
 
 Prints columns, rejected rows, overlap with the benchmark, three rows with their loss mask,
-what is cut off, memory, and what is missing. Exit status 1 if anything is missing.
+what is cut off, memory, columns that need no model, and what is missing. Exit status 1 if
+anything is missing.
 """
 
 from typing import Annotated
@@ -14,6 +15,9 @@ from tmap.errors import TmapError
 def run(
     dataset: Annotated[str, typer.Argument(metavar="CARD", help="Dataset card.")],
     model: Annotated[str, typer.Option(help="Model card.")] = "",
+    ask: Annotated[
+        int, typer.Option(min=0, help="Ask the model that many reward questions.")
+    ] = 0,
     cards: Annotated[
         list[str] | None, typer.Option(help="Folder of your own cards; repeatable.")
     ] = None,
@@ -24,7 +28,9 @@ def run(
     from tmap.operations.preflight import show
 
     use_folders(cards or [])
-    found = preflight.look(dataset, model)
+    if ask and not model:
+        raise TmapError("`--ask` asks a model. Name one: --model CARD.")
+    found = preflight.look(dataset, model, ask)
     show.show(found, console.console())
     if found.missing:
         raise TmapError(

@@ -26,6 +26,10 @@ def run(
         float | None,
         typer.Option(help="GPU-hours: propose a search (T, S and m) that fits them."),
     ] = None,
+    tsv: Annotated[
+        bool,
+        typer.Option(help="Print tab-separated numbers; notes go to standard error."),
+    ] = False,
 ) -> None:
     from tmap import cards, dag
     from tmap.jobs import console
@@ -37,6 +41,10 @@ def run(
     n_questions = estimate.counts("--questions", questions or [])
     wanted = jobs.planned(target, configfile or [])
     found = estimate.make(wanted, n_rows, n_questions)
-    estimate.show(found, console.console())
+    if tsv:
+        typer.echo(console.tsv(estimate.records(found)), nl=False)
+        typer.echo("\n".join(estimate.assumptions(found)), err=True)
+    else:
+        estimate.show(found, console.console())
     if budget_gpuh is not None:
-        typer.echo(estimate.propose(found, budget_gpuh))
+        typer.echo(estimate.propose(found, budget_gpuh), err=tsv)

@@ -20,6 +20,9 @@ def run(
         bool,
         typer.Option("--verify", help="Also compare tables with their checksums."),
     ] = False,
+    tsv: Annotated[
+        bool, typer.Option(help="Print tab-separated lines, for other programs.")
+    ] = False,
 ) -> None:
     from tmap import cards
     from tmap.jobs import console
@@ -27,6 +30,9 @@ def run(
 
     config = cards.read_config(configfile or [])
     found = status.look(target, config, verify)
-    status.show(found, console.console())
+    if tsv:
+        typer.echo(console.tsv(status.records(found)), nl=False)
+    else:
+        status.show(found, console.console())
     if any(one.state != "current" for one in found):
         raise typer.Exit(1)

@@ -69,6 +69,37 @@ def rows(metrics: dict[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
+def records(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """The table's rows as numbers, for other programs: shares, None where there is none."""
+    return [
+        {
+            "method": name,
+            "accuracy": found["accuracy"],
+            **_ends("accuracy", found["interval"]),
+            "seeds": found["n_seeds"],
+            **_numbers("random", found["against_random"], "better"),
+            **_numbers("base", found["against_base"], "harms"),
+        }
+        for name, found in metrics["methods"].items()
+    ]
+
+
+def _numbers(against: str, found: dict[str, Any] | None, answer: str) -> dict[str, Any]:
+    found = found or {}
+    ends = found.get("verdict_interval", found.get("interval"))
+    name = f"against_{against}"
+    return {
+        name: found.get("difference"),
+        **_ends(name, ends),
+        answer: found.get(answer),
+    }
+
+
+def _ends(name: str, bounds: list[float] | None) -> dict[str, float | None]:
+    low, high = bounds or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
 def markdown(metrics: dict[str, Any]) -> str:
     """The table as GitHub Markdown, then notes, weights and warnings as lists."""
     lines = [_caption(metrics), ""]

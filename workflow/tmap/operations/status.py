@@ -197,7 +197,7 @@ def compare(about: dict[str, Any], config: WorkflowConfig) -> list[str]:
         return [hide(f"card: {fault}")]
     return [
         *_schema(about),
-        *(f"card {text}" for text in _changes(_flat(made["card"]), _flat(card))),
+        *(f"card {text}" for text in _changes(flat(made["card"]), flat(card))),
         *_modules(made["modules"], code),
         *_changes(about["versions"], versions()),
         *_inputs(made["inputs"]),
@@ -215,12 +215,12 @@ def _schema(about: dict[str, Any]) -> list[str]:
     return [] if now == then else [f"table {kind}: version {then} -> {now}"]
 
 
-def _flat(value: Any, name: str = "") -> dict[str, str]:
+def flat(value: Any, name: str = "") -> dict[str, str]:
     """Nested keys as `a.b`, their values as short JSON; a list is one value."""
     if isinstance(value, dict) and value:
         found: dict[str, str] = {}
         for key, part in value.items():
-            found |= _flat(part, f"{name}.{key}" if name else key)
+            found |= flat(part, f"{name}.{key}" if name else key)
         return found
     text = json.dumps(value, ensure_ascii=False)
     return {name: text}
@@ -307,7 +307,19 @@ def _planned(about: dict[str, Any], config: WorkflowConfig) -> list[str]:
     if then is None:
         return []
     return [
-        f"config {x}" for x in _changes(_flat(then), _flat(dag.comparison.plan(config)))
+        f"config {x}" for x in _changes(flat(then), flat(dag.comparison.plan(config)))
+    ]
+
+
+def records(findings: Sequence[Finding]) -> list[dict[str, str]]:
+    """One row per artifact, for other programs."""
+    return [
+        {
+            "artifact": found.path,
+            "is": found.state,
+            "what_differs": "; ".join(found.differences),
+        }
+        for found in findings
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tmap import __version__
 from tmap.artifacts import tables
+from tmap.comparison.looks import UNTOUCHED, YARDSTICK
 from tmap.page import (
     columns,
     questions,
@@ -22,6 +23,8 @@ from tmap.prompts.renderer import Renderer
 
 #: Characters of the packed texts of questions, and of all rows: 9 MB with the rest.
 QUESTIONS, ROWS = 1_500_000, 7_000_000
+#: Methods that answers are compared with first.
+REFERENCES = [YARDSTICK, UNTOUCHED]
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,20 @@ def build(
     renderer : of the target model, without stop texts
     limit : most tokens of a training row
     """
-    asked = tables.read("questions", files.questions, ["question_id"])["question_id"]
-    found = results.load(metrics, files.pool, asked, files.named)
+    asked = tables.read("questions", files.questions).set_index("question_id")
+    found = results.load(metrics, files.pool, asked.index, files.named)
     top = verdict.look(metrics)
     indicators = columns.look(found)
+    ran = found.finished.runs
+    reader = metrics["metric"]
+    taken = [run.predictions[questions.column(reader)] for run in ran]
     top["warnings"] += [
         _mark(column) for column in indicators["columns"] if column["marks"]
     ]
     top["warnings"].sort(key=lambda warning: not warning["grave"])
     named = [row for c in indicators["columns"] for row, _ in c["outliers"]["rows"]]
     return {
+        "title": f"{metrics['dataset']}, {metrics['model']}",
         "dataset": metrics["dataset"],
         "model": metrics["model"],
         "metric": metrics["metric"],
@@ -71,8 +78,13 @@ def build(
         "samples": samples.look(
             found, files.pool, top["method"], named, renderer, limit, ROWS
         ),
-        "subsets": subsets.look(found),
-        "questions": questions.look(found, files.questions, top["method"], QUESTIONS),
+        "subsets": subsets.look(
+            [(s.name, s.rows) for s in found.subsets], len(found.pool), found.foreign
+        ),
+        "questions": questions.look(
+            ran, taken, asked, top["method"], REFERENCES, QUESTIONS
+        )
+        | {"reader": reader, "first": top["method"], "against": REFERENCES, "note": ""},
         "rejected": rejected.look(files.rejected),
         "provenance": _provenance(metrics),
     }

@@ -1,4 +1,4 @@
-"""The page as one HTML file: its data, its style and its script are inside.
+"""Each page as one HTML file: its data, its style and its script are inside.
 
 Nothing that a pool contains is ever markup. Data is JSON in a script element of a type that
 no browser runs, with every `<`, `>` and `&` escaped, and the script puts texts on the page
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +19,57 @@ import jinja2
 from markupsafe import Markup
 
 ASSETS = Path(__file__).parent / "assets"
-#: In the order in which they run.
-SCRIPTS = (
-    "dom.js",
-    "packed.js",
-    "charts.js",
-    "methods.js",
-    "search.js",
-    "indicators.js",
-    "samples.js",
-    "row.js",
-    "subsets.js",
-    "questions.js",
-    "provenance.js",
-    "page.js",
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of page.
+
+    Attributes
+    ----------
+    template : in `ASSETS`
+    scripts : names without .js, in the order in which they run
+    sections : anchor -> heading, after the verdict
+    """
+
+    template: str
+    scripts: tuple[str, ...]
+    sections: dict[str, str]
+
+
+#: The page of a run, from `document.build`.
+RESULT = Kind(
+    "page.html",
+    (
+        *("dom", "frame", "packed", "charts", "methods", "search", "indicators"),
+        *("samples", "row", "subsets", "questions", "provenance", "page"),
+    ),
+    {
+        "methods": "Methods",
+        "search": "Search",
+        "indicators": "Indicators",
+        "samples": "Samples",
+        "subsets": "Subsets",
+        "questions": "Questions",
+        "rejected": "Rejected rows",
+        "provenance": "Cost and provenance",
+    },
 )
-#: Sections after the verdict: anchor and heading.
-SECTIONS = (
-    ("methods", "Methods"),
-    ("search", "Search"),
-    ("indicators", "Indicators"),
-    ("samples", "Samples"),
-    ("subsets", "Subsets"),
-    ("questions", "Questions"),
-    ("rejected", "Rejected rows"),
-    ("provenance", "Cost and provenance"),
+#: Two runs, from `compared.build`.
+COMPARISON = Kind(
+    "compared.html",
+    ("dom", "frame", "packed", "charts", "subsets", "questions", "compared"),
+    {
+        "methods": "Methods",
+        "settings": "Settings that differ",
+        "subsets": "Subsets",
+        "questions": "Questions",
+    },
 )
 
 
-def render(document: dict[str, Any]) -> str:
-    """The page, from `document.build`."""
+def render(document: dict[str, Any], kind: Kind = RESULT) -> str:
+    """The page."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ASSETS),
         autoescape=True,
@@ -56,15 +78,16 @@ def render(document: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     style = (ASSETS / "page.css").read_text(encoding="utf-8")
-    parts = [(ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    parts = [
+        (ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in kind.scripts
+    ]
     script = '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
-    return environment.get_template("page.html").render(
-        title=f"{document['dataset']}, {document['model']}",
-        dataset=document["dataset"],
-        model=document["model"],
+    return environment.get_template(kind.template).render(
+        title=document["title"],
+        document=document,
         verdict=document["verdict"],
-        chips=chips(document),
-        sections=SECTIONS,
+        chips=chips,
+        sections=list(kind.sections.items()),
         policy=policy(script, style),
         style=Markup(style),
         script=Markup(script),

@@ -2,79 +2,87 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tmap.artifacts import tables
-from tmap.comparison.looks import UNTOUCHED, YARDSTICK
-from tmap.comparison.runs import READINGS
+from tmap.comparison.runs import READINGS, Run
 from tmap.page import packing
-from tmap.page.results import Results
 
 #: Characters of a question and of an answer that are kept.
 LONGEST = 2_000
 
 
-def look(found: Results, path: Path, method: str, room: int) -> dict[str, Any]:
+def column(reader: str) -> str:
+    """The column of predictions that has what a reader took from an answer."""
+    return reader if reader in READINGS else "text"
+
+
+def look(
+    ran: Sequence[Run],
+    taken: Sequence[pd.Series],
+    asked: pd.DataFrame,
+    method: str,
+    references: Sequence[str],
+    room: int,
+) -> dict[str, Any]:
     """Marks of all questions and runs, and texts of as many questions as fit.
 
     Parameters
     ----------
-    path : questions_test.parquet
-    method : whose gains and losses against random and base come first
+    ran : runs that answered the same questions
+    taken : for each run, what was read in each answer; null for nothing
+    asked : rows of questions_test.parquet, by question_id
+    method : whose gains and losses against `references` come first
     room : most characters of the packed texts
     """
-    asked = tables.read("questions", path).set_index("question_id")
-    ran = found.finished.runs
     index = ran[0].predictions.index
     asked = asked.loc[index]
     right = np.stack([run.is_correct for run in ran])
-    reading = found.metrics["metric"]
-    column = reading if reading in READINGS else "text"
-    order = _order(found, right, method)
-    texts = (_texts(asked.iloc[i], ran, int(i), column) for i in order)
+    order = _order(ran, right, method, references)
+    texts = (_texts(asked.iloc[i], ran, taken, int(i)) for i in order)
     chunks = packing.until_full(texts, room, 32)
     return {
         "n": len(index),
         "ids": packing.texts(index.tolist()),
         "runs": [[run.method, run.s, run.t] for run in ran],
         "right": [packing.bits(row) for row in right],
-        "read": [
-            packing.bits(~run.predictions[column].isna().to_numpy()) for run in ran
-        ],
+        "read": [packing.bits(values.notna().to_numpy()) for values in taken],
         "order": packing.integers(order),
         "texts": chunks,
-        "reader": reading,
     }
 
 
-def _order(found: Results, right: np.ndarray, method: str) -> np.ndarray:
-    """(n,) questions, those with the largest differences from random or base first."""
-    methods = np.array([run.method for run in found.finished.runs])
+def _order(
+    ran: Sequence[Run], right: np.ndarray, method: str, references: Sequence[str]
+) -> np.ndarray:
+    """(n,) questions, those with the largest differences from a reference first."""
+    methods = np.array([run.method for run in ran])
 
     def share(name: str) -> np.ndarray | None:
         rows = right[methods == name]
         return rows.mean(axis=0) if len(rows) else None
 
     own = share(method)
-    others = [o for o in (share(YARDSTICK), share(UNTOUCHED)) if o is not None]
+    others = [o for o in map(share, references) if o is not None]
     if own is None or not others:
         return np.arange(right.shape[1])
     gap = np.max([np.abs(own - other) for other in others], axis=0)
     return np.argsort(-gap, kind="stable")
 
 
-def _texts(question: pd.Series, ran: list, number: int, column: str) -> dict[str, Any]:
+def _texts(
+    question: pd.Series, ran: Sequence[Run], taken: Sequence[pd.Series], number: int
+) -> dict[str, Any]:
     choices = question["choices"]
     answers: list[int] = []
     seen: dict[tuple[str, str | None], int] = {}
-    for run in ran:
-        row = run.predictions.iloc[number]
-        taken = None if pd.isna(row[column]) else _cut(row[column])
-        said = (_cut(row["text"]), taken)
+    for run, values in zip(ran, taken, strict=True):
+        read = values.iloc[number]
+        text = run.predictions["text"].iloc[number]
+        said = (_cut(text), None if pd.isna(read) else _cut(read))
         answers.append(seen.setdefault(said, len(seen)))
     return {
         "q": _cut(question["question"]),

@@ -101,7 +101,7 @@ class Results:
 
 
 def load(
-    metrics: dict[str, Any], pool: Path, questions: pd.Series, named: Iterable[str]
+    metrics: dict[str, Any], pool: Path, questions: Iterable[str], named: Iterable[str]
 ) -> Results:
     """Read what `named` are: files of runs and searches, subsets, columns and values.
 

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tmap.page.results import Results
 
+def look(
+    subsets: Sequence[tuple[str, np.ndarray]], total: int, foreign: Sequence[str]
+) -> dict[str, Any]:
+    """Sizes, shared rows of every two subsets, and what two draws would share.
 
-def look(found: Results) -> dict[str, Any]:
-    """Sizes, shared rows of every two subsets, and what two draws would share."""
-    total = len(found.pool)
-    sizes = [len(subset.rows) for subset in found.subsets]
+    Parameters
+    ----------
+    subsets : name and row numbers of each
+    total : rows of the pool
+    foreign : names of subsets whose rows are not of this pool
+    """
+    sizes = [len(rows) for _, rows in subsets]
     chosen = np.zeros((len(sizes), total), dtype=bool)
-    for row, subset in zip(chosen, found.subsets, strict=True):
-        row[subset.rows] = True
+    for row, (_, rows) in zip(chosen, subsets, strict=True):
+        row[rows] = True
     shared = [[int((a & b).sum()) for b in chosen] for a in chosen]
     pairs = [[by_chance(a, b, total) for b in sizes] for a in sizes]
     return {
-        "names": [subset.name for subset in found.subsets],
+        "names": [name for name, _ in subsets],
         "sizes": sizes,
         "shared": shared,
         "expected": [[mean for mean, _ in row] for row in pairs],
         "spread": [[sd for _, sd in row] for row in pairs],
-        "foreign": found.foreign,
+        "foreign": list(foreign),
     }
 
 

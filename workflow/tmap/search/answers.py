@@ -62,13 +62,13 @@ def keep(
             "key": key,
             "correct": "".join("01"[reply.is_correct] for reply in replies),
             "new_tokens": new_tokens,
-            "unread": _unread(replies, marking),
+            "unread": unread(replies, marking),
             "rows": rows,
         }
     )
 
 
-def _unread(replies: Sequence[Marked], marking: Marking) -> int:
+def unread(replies: Sequence[Marked], marking: Marking) -> int:
     """Written answers in which the metric's reader found nothing."""
     if marking.is_choice:
         return 0
@@ -88,16 +88,24 @@ def warnings(
     n = sum(len(answer["correct"]) for answer in answers)
     if not n:
         return []
+    n_unread = sum(answer.get("unread", 0) for answer in answers)
+    right = sum(answer["correct"].count("1") for answer in answers)
+    return doubts(n, right, n_unread, questions, marking)
+
+
+def doubts(
+    n: int, n_right: int, n_unread: int, questions: pd.DataFrame, marking: Marking
+) -> list[str]:
+    """Reasons why n >= 1 answers are a poor guide, from how many are right and unread."""
     found = []
-    unread = sum(answer.get("unread", 0) for answer in answers) / n
-    if unread > UNREAD:
+    missed, right = n_unread / n, n_right / n
+    if missed > UNREAD:
         found.append(
-            f"{unread:.1%} of {n} answers contain nothing that the reader "
+            f"{missed:.1%} of {n} answers contain nothing that the reader "
             f"({marking.metric}) can find; they count as wrong. Check the "
             "prompt template, the stop texts and max_new_tokens"
         )
-    right = sum(answer["correct"].count("1") for answer in answers) / n
-    guessed = _guessed(questions, marking)
+    guessed = by_guessing(questions, marking)
     if right >= 1 - MARGIN:
         found.append(
             f"the model is at the ceiling: {right:.1%} of {n} answers are right, so "
@@ -113,7 +121,7 @@ def warnings(
     return found
 
 
-def _guessed(questions: pd.DataFrame, marking: Marking) -> float:
+def by_guessing(questions: pd.DataFrame, marking: Marking) -> float:
     """Accuracy of guessing: 1 over the number of options; 0 for a written answer."""
     if not marking.is_choice:
         return 0.0

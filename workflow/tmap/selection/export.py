@@ -17,6 +17,10 @@ from tmap.prompts.conversation import has_turns, turns_of
 ALPACA, MESSAGES = "subset.jsonl", "subset.messages.jsonl"
 
 CARD = """\
+---
+{about}
+---
+
 # {name}
 
 {chosen} samples, best first, chosen from {total} for dataset card `{dataset}` and model
@@ -48,6 +52,15 @@ card `{model}`. Another task or model may need other samples.
 `results/{dataset}/pool.parquet`, which has the texts and their hashes (for a method with
 rounds, see `chosen.parquet` next to this file).
 """
+#: Licences by the hub's own names; any other is `other` there, with its text.
+LICENCES = (
+    "apache-2.0 mit unknown cc0-1.0 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 "
+    "cc-by-nc-4.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-nc-nd-4.0 odc-by odbl pddl "
+    "bsd-2-clause bsd-3-clause gpl-3.0 lgpl-3.0 agpl-3.0 mpl-2.0 openrail llama2 llama3 "
+    "gemma"
+).split()
+#: The hub's classes of size: rows below which each ends.
+CLASSES = {"n<1K": 1e3, "1K<n<10K": 1e4, "10K<n<100K": 1e5, "100K<n<1M": 1e6}
 HOW = {
     "random": "drawn at random",
     "oracle": "rows that are known to be clean first",
@@ -153,6 +166,7 @@ def card(
     seed = f"{subset['seed']}, of the {'search' if learned else 'draw'}"
     return CARD.format(
         **names,
+        about=_about(title(seed=subset["seed"], **names), pool, subset),
         name=title(seed=subset["seed"], **names),
         chosen=f"{subset['rows']['total']:,}",
         total=f"{pool.get('n_candidates', pool['rows']['total']):,}",
@@ -169,6 +183,28 @@ def card(
         alpaca=ALPACA,
         messages=MESSAGES,
     )
+
+
+def _about(name: str, pool: dict[str, Any], subset: dict[str, Any]) -> str:
+    """What the hub reads about the dataset, as YAML: licence, size, how to show it."""
+    from huggingface_hub import DatasetCardData
+
+    licence = hide(pool["licence"])
+    known = "-".join(licence.lower().split())
+    about: dict[str, Any] = {"license": known}
+    if known not in LICENCES:
+        about = {"license": "other", "license_name": " ".join(licence.split())}
+    n = subset["rows"]["total"]
+    files = {"default": ALPACA, "messages": MESSAGES, "scores": "subset.parquet"}
+    data = DatasetCardData(
+        pretty_name=name,
+        size_categories=next((c for c, end in CLASSES.items() if n < end), "n>1M"),
+        task_categories="text-generation",
+        tags=["instruction-tuning", "data-selection", "tmap"],
+        configs=[{"config_name": c, "data_files": file} for c, file in files.items()],
+        **about,
+    )
+    return str(data.to_yaml()).rstrip("\n")
 
 
 def title(dataset: str, model: str, method: str, seed: int) -> str:

@@ -76,13 +76,7 @@ def load(
         if n_unscored[name]:
             warnings.append(_check_unscored(name, scores, max_unscored))
         matrix[:, column] = normalised(values, normalise)
-        if normalise == "minmax":
-            warnings += _flattened(name, list(pool_ids), values)
-        if not matrix[:, column].any():
-            warnings.append(
-                f"{name}: all scored rows are equal ({normalise}); the column is 0 "
-                "and its weight has no effect."
-            )
+        warnings += marks(name, pool_ids, values, normalise)
     return Features(names, matrix, warnings, n_unscored)
 
 
@@ -111,7 +105,25 @@ def normalised(values: np.ndarray, how: Normalise) -> np.ndarray:
     return column
 
 
-def _flattened(name: str, ids: list[str], values: np.ndarray) -> list[str]:
+def marks(
+    name: str, ids: Sequence[str], values: np.ndarray, normalise: Normalise
+) -> list[str]:
+    """Why a column hardly tells rows apart, as sentences; empty if it does.
+
+    Parameters
+    ----------
+    ids, values : (n_samples,) sample ids, and raw scores, NaN where unscored
+    """
+    found = _flattened(name, ids, values) if normalise == "minmax" else []
+    if not normalised(values, normalise).any():
+        found.append(
+            f"{name}: all scored rows are equal ({normalise}); the column is 0 "
+            "and its weight has no effect."
+        )
+    return found
+
+
+def _flattened(name: str, ids: Sequence[str], values: np.ndarray) -> list[str]:
     """A warning if one row, or one in a hundred, leaves the others little of the range.
 
     They may lie at one end of the range or, in equal parts, at both.

@@ -14,7 +14,7 @@ from tmap.artifacts.rules import RULES
 from tmap.cards.judge import JudgeCard
 from tmap.cards.method import MethodCard, SearchSection
 from tmap.groups.budget import FAULTS, GROUPS, MULTIPLES, TRIES
-from tmap.operations.planning import hours
+from tmap.operations.planning import adapters, hours, probe
 from tmap.operations.planning.jobs import Job
 from tmap.selection.variants import fraction
 
@@ -44,7 +44,13 @@ class Sizes:
 
 @dataclass
 class Work:
-    """The work of jobs. `hours` is None if it is neither known nor can be estimated."""
+    """The work of jobs.
+
+    Attributes
+    ----------
+    hours, cpu_hours : of jobs with and without GPUs; None if neither known nor estimated
+    measured, probed : jobs whose time is that of earlier runs, or from a probe
+    """
 
     jobs: int = 0
     passes: float = 0.0
@@ -53,35 +59,38 @@ class Work:
     trained: float = 0.0
     calls: float = 0.0
     hours: float | None = 0.0
+    cpu_hours: float | None = 0.0
     gpus: int = 0
     disk: float = 0.0
     measured: int = 0
+    probed: int = 0
 
     def add(self, other: Work) -> None:
         """Sum; unknown hours stay unknown."""
-        for name in "jobs passes read written trained calls disk measured".split():
+        sums = "jobs passes read written trained calls disk measured probed"
+        for name in sums.split():
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.gpus = max(self.gpus, other.gpus)
-        both = (self.hours, other.hours)
-        self.hours = None if None in both else sum(h for h in both if h is not None)
+        for name in ("hours", "cpu_hours"):
+            both = (getattr(self, name), getattr(other, name))
+            setattr(self, name, None if None in both else sum(both))
 
 
 def work(job: Job, sizes: Sizes) -> Work:
     """The work behind one job."""
-    kind = RULES[job.rule].work
-    if kind == "none":
-        return Work(jobs=1)
-    found, computes = Work(), False
-    for one in by_model(job):
+    kind, found = RULES[job.rule].work, Work()
+    for one in by_model(job) if kind != "none" else []:
         part, model, steps = KINDS[kind](one, sizes)
         if model is not None:
-            computes = True
             estimate(part, kind, model, steps)
         found.add(part)
     found.jobs = 1
-    seconds = hours.clocked(job) if computes else None
+    seconds = hours.clocked(job)
     if seconds is not None:
-        found.measured, found.hours = 1, seconds / 3600
+        found.measured, found.probed = 1, 0
+        found.hours, found.cpu_hours = 0.0, seconds / 3600
+        if found.gpus:
+            found.hours, found.cpu_hours = seconds / 3600, 0.0
     return found
 
 
@@ -94,7 +103,7 @@ def by_model(job: Job) -> list[Job]:
 
 
 def estimate(part: Work, kind: str, model: str, steps: float) -> None:
-    """Fill in a model's GPUs, and its hours by a roofline: None without a GPU or a size."""
+    """Fill in a model's GPUs, and its hours: by a roofline, or on a CPU by a probe."""
     card = cards.load("models", model)
     part.gpus, n = card.resources.gpu, 1
     if kind == "training":
@@ -102,17 +111,16 @@ def estimate(part: Work, kind: str, model: str, steps: float) -> None:
     elif kind in ("searching", "evaluating"):
         # Not n times as fast: a step of writing reads the weights on every GPU.
         part.gpus = card.gpus_to_answer()
-    seconds = (
-        hours.roofline(
-            part.read + part.written,
-            part.trained,
-            hours.parameters(model, card),
-            steps,
-        )
-        if part.gpus
-        else None
-    )
-    part.hours = None if seconds is None else seconds / n / 3600
+    if not part.gpus:
+        speed = probe.measured(model)
+        part.probed, part.cpu_hours = int(speed is not None), None
+        if speed:
+            seconds = speed.seconds(part.read, part.written, part.trained)
+            part.cpu_hours = seconds / 3600
+        return
+    size = hours.parameters(model, card)
+    flown = hours.roofline(part.read + part.written, part.trained, size, steps)
+    part.hours = None if flown is None else flown / n / 3600
 
 
 Found = tuple[Work, str | None, float]
@@ -260,10 +268,10 @@ def short_trainings(
 
 def training(job: Job, sizes: Sizes) -> Found:
     model = job.names["model"]
-    card = cards.load("models", model).train
+    card = cards.load("models", model)
     share = share_of(job, sizes)
-    tokens = share * sizes.rows * sizes.row_tokens * card.epochs
-    return Work(trained=tokens, disk=4.0 * 160 * 2**20), model, 0
+    tokens = share * sizes.rows * sizes.row_tokens * card.train.epochs
+    return Work(trained=tokens, disk=adapters.size(model, card)), model, 0
 
 
 def evaluating(job: Job, sizes: Sizes) -> Found:

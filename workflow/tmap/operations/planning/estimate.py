@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tmap import cards
+from tmap import cards, dag
 from tmap.artifacts import tables
+from tmap.cards.dataset import DatasetCard, Source
+from tmap.data import pool as pools
+from tmap.data import questions as benchmarks
+from tmap.data.overlap import question_ngrams
 from tmap.errors import TmapError
 from tmap.operations.planning import costs
 from tmap.operations.planning.costs import Sizes, Work
 from tmap.operations.planning.jobs import Job
 
-#: Lengths that are assumed until a pool is there; answers are those of a written task.
-ROW_TOKENS, QUESTION_TOKENS, ANSWER_TOKENS = 250, 120, 200
+#: Tokens of rows, questions and answers that are assumed until pool and questions are here.
+TOKENS = 250, 120, 200
 LETTERS = 4  # per token, in English
 GRID = ((205, 165, 125, 85, 45, 25), (100, 80, 60, 40, 24, 12), (16, 8, 5, 4, 2))
-HEADINGS = ("stage", "jobs", "passes", "M tokens", "API calls", "GPU-hours", "GB")
+HEADINGS = (
+    *("stage", "jobs", "passes", "M tokens", "API calls", "GPU-hours", "CPU-hours"),
+    "GB",
+)
 
 
 @dataclass
@@ -36,42 +46,79 @@ class Plan:
 
 
 def sizes(dataset: str, rows: int | None, questions: int | None) -> tuple[Sizes, list]:
-    """Sizes of a dataset from its tables, else as given, and the assumptions as sentences.
+    """Sizes of a dataset, and the assumptions as sentences.
+
+    They come from its tables, else from `rows` and `questions`, else from files on this
+    machine that its card names, which are read as `fetch_pool` reads them.
 
     Raises
     ------
-    TmapError : neither a table nor an option gives its size
+    TmapError : nothing gives its size, or a file that its card names cannot be read
     """
-    room = Path(f"results/{dataset}")
-    said: list[str] = []
-    row_tokens = ROW_TOKENS
-    if (room / "pool.parquet").is_file():
-        pool = tables.read("pool", room / "pool.parquet", ["instruction", "response"])
-        letters = sum(int(pool[name].str.len().sum()) for name in pool)
-        rows, row_tokens = len(pool), max(1, round(letters / LETTERS / len(pool)))
+    room, said = Path(f"results/{dataset}"), list[str]()
+    card = cards.load("datasets", dataset)
+    row_tokens, question_tokens, answer_tokens = TOKENS
+    pool = _pool(room / "pool.parquet", dataset, card, rows)
+    if pool is not None:
+        rows = len(pool)
+        row_tokens = _tokens(pool, "instruction", "response")
+        answer_tokens = _tokens(pool, "response")
         said.append(
-            f"{dataset}: {LETTERS} letters per token, {row_tokens} tokens per row"
+            f"{dataset}: {rows} rows of {row_tokens} tokens ({LETTERS} letters per token); "
+            f"answers of {answer_tokens}, as in the pool"
         )
     elif rows is not None:
-        said.append(f"{dataset}: {rows} rows (--rows) of {ROW_TOKENS} tokens")
+        said.append(f"{dataset}: {rows} rows (--rows) of {row_tokens} tokens")
     else:
         raise TmapError(
             f"The pool of {dataset} is not fetched, so its size is unknown. Give it "
             f"(--rows {dataset}=7473), or build results/{dataset}/pool.parquet first."
         )
-    share = cards.load("datasets", dataset).reward_share
     counts = {}
-    for role, part in (("reward", share), ("test", 1 - share)):
+    here = questions is None and is_here(card.questions)
+    for role, part in (("reward", card.reward_share), ("test", 1 - card.reward_share)):
         path = room / f"questions_{role}.parquet"
+        found = getattr(asked(dataset), role) if here else None
         if path.is_file():
-            counts[role] = int(tables.metadata(path)["rows"]["total"])
+            found = tables.read("questions", path, ["question"])
+        if found is not None:
+            counts[role], question_tokens = len(found), _tokens(found, "question")
         else:
             counts[role] = round(part * (questions or 1000))
             said.append(f"{dataset}: {counts[role]} {role} questions assumed")
-    found = Sizes(rows, row_tokens, counts["reward"], counts["test"], 0, 0)
-    return replace(
-        found, question_tokens=QUESTION_TOKENS, answer_tokens=ANSWER_TOKENS
-    ), said
+    sizes = (rows, row_tokens, counts["reward"], counts["test"])
+    return Sizes(*sizes, question_tokens, answer_tokens), said
+
+
+def _pool(
+    table: Path, dataset: str, card: DatasetCard, rows: int | None
+) -> pd.DataFrame | None:
+    """The texts of a pool that is fetched, or whose files are here; else None."""
+    if table.is_file():
+        return tables.read("pool", table, ["instruction", "response"])
+    if rows is not None or not is_here(card.pool):
+        return None
+    grams = question_ngrams([], [], card.overlap.ngram)
+    if is_here(card.questions):
+        grams = asked(dataset).ngrams
+    return pools.read(**dag.params.fetch_pool(dataset), question_ngrams=grams).kept
+
+
+def _tokens(frame: pd.DataFrame, *columns: str) -> int:
+    """Mean tokens of a row's texts, at least 1."""
+    letters = sum(int(frame[name].str.len().sum()) for name in columns)
+    return max(1, round(letters / LETTERS / max(1, len(frame))))
+
+
+def is_here(source: Source) -> bool:
+    """Whether a source is read without the network."""
+    return bool(source.path or getattr(source, "world", None))
+
+
+@cache
+def asked(dataset: str) -> benchmarks.Questions:
+    """Both sides of a benchmark whose files are here."""
+    return benchmarks.read(**dag.params.fetch_questions(dataset))
 
 
 def counts(option: str, said: Sequence[str]) -> dict[str, int]:
@@ -171,6 +218,25 @@ def answers(job: Job, known: Sizes) -> float:
     return t * how.search.n_groups * s * max(1, len(how.models))
 
 
+def records(plan: Plan) -> list[dict[str, Any]]:
+    """One row per stage as numbers, for other programs; None: unknown."""
+    return [
+        {
+            "stage": rule,
+            "jobs": work.jobs,
+            "passes": round(work.passes),
+            "tokens": round(work.read + work.written + work.trained),
+            "api_calls": round(work.calls),
+            "gpu_hours": None
+            if work.gpus and work.hours is None
+            else (work.hours or 0.0) * work.gpus,
+            "cpu_hours": work.cpu_hours,
+            "bytes": round(work.disk),
+        }
+        for rule, work in plan.stages.items()
+    ]
+
+
 def show(plan: Plan, console: Console) -> None:
     """Print one row per stage, the sums, and the assumptions."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -182,25 +248,38 @@ def show(plan: Plan, console: Console) -> None:
         total.add(work)
     cells = row("total", total)
     hours = f"{gpu_hours(plan):.1f}{' + ?' if unknown(plan) else ''}"
-    table.add_row(*map(Text, (*cells[:5], hours, cells[6])))
+    known = [work.cpu_hours for work in plan.stages.values()]
+    cpu = (
+        f"{sum(h for h in known if h is not None):.2f}{' + ?' if None in known else ''}"
+    )
+    table.add_row(*map(Text, (*cells[:5], hours, cpu, cells[7])))
     console.print(table)
-    n = sum(work.measured for work in plan.stages.values())
-    lines = [
-        f"Hours: {n} jobs estimated from earlier runs (results/benchmarks); the others "
-        "from a roofline of one A100 that has not been compared with any run. ?: a model "
-        "whose size is unknown until it is fetched; it is in no sum and no budget.",
-        *plan.assumed,
-    ]
-    for line in lines:
+    for line in assumptions(plan):
         console.print(line, markup=False, highlight=False)
 
 
+def assumptions(plan: Plan) -> list[str]:
+    """How the numbers were found, as sentences."""
+    n = sum(work.measured for work in plan.stages.values())
+    probed = sum(work.probed for work in plan.stages.values())
+    return [
+        f"Hours: {n} jobs estimated from earlier runs (results/benchmarks), {probed} from "
+        "a probe of this machine's CPU, one job at a time; those on a GPU else from a "
+        "roofline of one A100 that has not been compared with any run. Jobs that run no "
+        "model take seconds and count if they ran before. ?: a model whose size or files "
+        "are unknown until it is fetched, or one on a CPU that is too large for a probe. "
+        "It is in no sum and no budget.",
+        *plan.assumed,
+    ]
+
+
 def row(rule: str, work: Work) -> tuple[str, ...]:
-    """A stage as text, in the order of `HEADINGS`; CPU stages have no GPU-hours."""
+    """A stage as text, in the order of `HEADINGS`."""
     tokens = (work.read + work.written + work.trained) / 1e6
     hours = "-"
     if work.gpus:
         hours = "?" if work.hours is None else f"{work.hours * work.gpus:.1f}"
+    cpu = "?" if work.cpu_hours is None else f"{work.cpu_hours:.2f}"
     return (
         rule,
         str(work.jobs),
@@ -208,5 +287,6 @@ def row(rule: str, work: Work) -> tuple[str, ...]:
         f"{tokens:,.1f}" if tokens else "-",
         f"{work.calls:,.0f}" if work.calls else "-",
         hours,
+        cpu if work.cpu_hours != 0 else "-",
         f"{work.disk / 2**30:.2f}" if work.disk else "-",
     )

@@ -1,17 +1,19 @@
 """How long work takes.
 
 The time of earlier runs of the same rule, dataset and model is used if their benchmark
-files exist; otherwise, on a GPU, a roofline. A forward pass over t tokens of a model with P
-parameters costs 2 P t operations, and training 6 P t. Writing is memory-bound: the weights
-are read once per step of a batch. Worked example, 8 B parameters in 2 bytes on an A100
-(312 Tflop/s at 40 %, 2.0 TB/s at 60 %): 1 M tokens read take 2 x 8e9 x 1e6 / 1.25e14 =
-128 s; 500 steps of a batch take 500 x 16e9 / 1.2e12 = 6.7 s.
+files exist. Otherwise it is a probe of this machine on a CPU (`probe`), and a roofline on a
+GPU. A forward pass over t tokens of a model with P parameters costs 2 P t operations, and
+training 6 P t. Writing is memory-bound: the weights are read once per step of a batch.
+Worked example, 8 B parameters in 2 bytes on an A100 (312 Tflop/s at 40 %, 2.0 TB/s at
+60 %): 1 M tokens read take 2 x 8e9 x 1e6 / 1.25e14 = 128 s; 500 steps of a batch take
+500 x 16e9 / 1.2e12 = 6.7 s.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -45,11 +47,30 @@ def roofline(
     return operations / (FLOPS * FLOPS_SHARE) + weights / (BANDWIDTH * BANDWIDTH_SHARE)
 
 
+def record(model: str, card: ModelCard) -> dict[str, Any] | None:
+    """The record of a model that is on this machine: fetched, or in a folder; else None."""
+    fetched = Path(dag.data.model_file(model))
+    if fetched.is_file():
+        return read_document("model", fetched)
+    source = card.source
+    if not source.path or source.gguf or not Path(source.path).is_dir():
+        return None
+    from tmap.data import models
+
+    return models.read(model, source)
+
+
+def folder(model: str, card: ModelCard) -> Path | None:
+    """Where the files of a model are, if they are on this machine."""
+    found = record(model, card)
+    place = Path(found["path"]) if found else None
+    return place if place and place.is_dir() else None
+
+
 def parameters(model: str, card: ModelCard) -> float | None:
-    """Parameters of the fetched model; before that, from its hub name (`8B`); else None."""
-    record = Path(dag.data.model_file(model))
-    if record.is_file():
-        return read_document("model", record).get("n_parameters")
+    """Parameters of a model that is here; else from its hub name (`8B`); else None."""
+    if found := record(model, card):
+        return found.get("n_parameters")
     said = re.search(
         r"(?<![\d.])(\d+(?:\.\d+)?)b(?![a-z])", (card.source.hub or "").lower()
     )

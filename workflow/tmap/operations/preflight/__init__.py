@@ -14,7 +14,8 @@ from tmap.artifacts.secrets import hide
 from tmap.cards.model import ModelCard
 from tmap.data import checkpoint
 from tmap.errors import TmapError
-from tmap.operations.preflight import data, prompts, target
+from tmap.operations.preflight import asked as asking
+from tmap.operations.preflight import columns, data, prompts, target
 from tmap.prompts.renderer import Renderer
 
 T = TypeVar("T")
@@ -27,15 +28,21 @@ class Findings:
     dataset: str
     questions: data.QuestionFindings | None = None
     pool: data.PoolFindings | None = None
+    columns: list[columns.ColumnFindings] | None = None
     model: target.ModelFindings | None = None
     rows: prompts.RowFindings | None = None
     needs: target.Needs | None = None
+    asked: asking.AskFindings | None = None
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def look(dataset: str, name: str = "") -> Findings:
+def look(dataset: str, name: str = "", ask: int = 0) -> Findings:
     """Check a dataset card and, if one is named, a model card.
+
+    Parameters
+    ----------
+    ask : questions to ask the model; nothing is asked if something is missing
 
     Local files are read without the network; only the small files of a hub model are
     downloaded.
@@ -64,6 +71,8 @@ def look(dataset: str, name: str = "") -> Findings:
         found.questions = data.about_questions(card, asked)
         attempt(lambda: data.check_tiny(card, len(asked.reward)))
     pool = found.pool = attempt(lambda: data.look_at_pool(dataset, card, asked))
+    if pool and len(pool.kept):
+        found.columns = attempt(lambda: columns.look(dataset, pool.kept))
     model = found.model = attempt(lambda: target.look(named)) if named else None
     if model and named:
         attempt(lambda: target.check_layers(named, model))
@@ -72,8 +81,16 @@ def look(dataset: str, name: str = "") -> Findings:
         longest = found.rows.longest if found.rows else named.train.max_length
         needs = found.needs = target.needs(named, model, longest)
         attempt(lambda: target.check_needs(needs))
+    if ask and named and asked and not found.missing:
+        found.asked = attempt(
+            lambda: asking.look(dataset, name, named, asked.reward, ask)
+        )
     found.notes = data.notes(card, pool, found.questions) + prompts.notes(found.rows)
     found.notes += checkpoint.notes(model.folder) if model else []
+    found.notes += [text for column in found.columns or [] for text in column.marks]
+    found.notes += found.asked.doubts if found.asked else []
+    if ask and not found.asked:
+        found.notes.append("Nothing was asked (`--ask`): first fix what is missing.")
     return found
 
 

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from tmap.operations.preflight import Findings
+from tmap.operations.preflight.asked import AskFindings
+from tmap.operations.preflight.columns import ColumnFindings
 from tmap.operations.preflight.data import Columns, PoolFindings, QuestionFindings
 from tmap.operations.preflight.prompts import Rendered, RowFindings
 from tmap.operations.preflight.target import ModelFindings, Needs
@@ -39,6 +41,8 @@ def show(found: Findings, console: Console) -> None:
     """Print everything; colours only if `console` is a terminal."""
     if found.pool:
         _section(console, "pool", found.pool.place, _pool(found.pool))
+    if found.columns:
+        _section(console, "columns that need no model", "", _columns_of(found.columns))
     if found.questions:
         about = _questions(found.questions)
         _section(console, "questions", found.questions.place, about)
@@ -50,6 +54,8 @@ def show(found: Findings, console: Console) -> None:
         console.print(f"The loss counts between {OPEN} and {CLOSE}.\n")
         for row in found.rows.shown:
             _prompt(console, row)
+    if found.asked:
+        _section(console, "zero-shot", "", _asked(found.asked))
     _list(console, "notes", found.notes, "yellow")
     _list(console, "missing", found.missing, "red")
 
@@ -103,6 +109,28 @@ def _questions(found: QuestionFindings) -> list[Line]:
     sides = f"{found.n_reward:,} guide the search, {found.n_test:,} test"
     columns = _columns(found.columns) + _left(found.unread, "questions")
     return [("columns", columns), ("rows", sides)]
+
+
+def _columns_of(found: list[ColumnFindings]) -> list[Line]:
+    return [(column.name, _range(column)) for column in found]
+
+
+def _range(column: ColumnFindings) -> str:
+    if column.skipped:
+        return f"not measured here: {column.skipped}"
+    if not column.quantiles:
+        return "no row is scored"
+    low, middle, high = (f"{value:,.6g}" for value in column.quantiles)
+    text = f"{low} to {high}, median {middle} ({column.unit})"
+    if column.n_scored < column.n_rows:
+        text += f"; {column.n_rows - column.n_scored:,} rows unscored"
+    return text + ("; see the notes" if column.marks else "")
+
+
+def _asked(found: AskFindings) -> list[Line]:
+    right = f"{_share(found.n_right, found.n)}; guessing gives {found.guessed:.1%}"
+    lines = [("right", right), ("unread", _share(found.n_unread, found.n))]
+    return lines + [("", _short(f"such as {text!r}")) for text in found.unread]
 
 
 def _left(unread: dict[str, int], what: str) -> str:

@@ -97,11 +97,11 @@ function histogram(edges, pool, part, aria) {
     [0, 1].map((end) => svg("text", { x: end ? width - 4 : left, y: height - 5, "text-anchor": end ? "end" : "start" }, number(end ? edges[edges.length - 1] : edges[0]))));
 }
 
-// A square table whose cells are tinted by a share from -1 to 1.
-function heat(names, text, share, title) {
+// A table of pairs whose cells are tinted by a share from -1 to 1. rows, columns: numbers of names
+function heat(names, rows, columns, text, share, title) {
   return el("div", { class: "scroll" }, el("table", { class: "heat" },
-    el("thead", null, el("tr", null, el("th"), names.map((name) => el("th", { scope: "col" }, name)))),
-    el("tbody", null, names.map((name, i) => el("tr", null, el("th", { scope: "row" }, name), names.map((_, j) => {
+    el("thead", null, el("tr", null, el("th"), columns.map((j) => el("th", { scope: "col" }, names[j])))),
+    el("tbody", null, rows.map((i) => el("tr", null, el("th", { scope: "row" }, names[i]), columns.map((j) => {
       const is = share(i, j);
       const tint = is === null ? "transparent" : `color-mix(in srgb, var(${is < 0 ? "--bad" : "--chosen"}) ${Math.round(55 * Math.min(1, Math.abs(is)))}%, transparent)`;
       return el("td", { style: { background: tint }, title: title ? title(i, j) : null }, text(i, j));

@@ -36,6 +36,6 @@ function drawIndicators(data, state) {
   if (columns.length > 1) {
     const names = columns.map((column) => column.name);
     put(room, el("h3", null, "Rank correlations"), el("p", { class: "soft" }, "Spearman's, over scored rows. Columns that agree can trade weight."),
-      heat(names, (i, j) => fixed(correlations[i][j], 2), (i, j) => correlations[i][j]));
+      heat(names, [...names.keys()], [...names.keys()], (i, j) => fixed(correlations[i][j], 2), (i, j) => correlations[i][j]));
   }
 }

@@ -1,4 +1,4 @@
-// The page: its data, what is selected, deep links, light and dark.
+// The page of a run: its data, what is selected, deep links.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const state = {
@@ -8,13 +8,6 @@ const state = {
   choose(at) { state.subset = at; state.onSubset.forEach((draw) => draw()); },
   open() {}, openPoolRow() {}, reveal() {},
 };
-
-const button = document.getElementById("theme");
-button.addEventListener("click", () => {
-  const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "light" : "dark";
-});
 
 function follow(rows) {
   if (!location.hash.startsWith("#row=")) return;
@@ -30,7 +23,12 @@ async function start() {
   drawMethods(data);
   drawSearches(data);
   drawIndicators(data, state);
-  drawSubsets(data, state);
+  const main = state.subset;
+  const every = [...data.subsets.names.keys()];
+  drawSubsets(data.subsets, {
+    rows: every, columns: every, pairs: every.flatMap((j) => (j === main ? [] : [[main, j]])),
+    more: "Rows of only one of two are a filter of the samples above.",
+  });
   drawRejected(data);
   drawProvenance(data);
   const rows = await unpackSamples(data.samples);
@@ -40,18 +38,9 @@ async function start() {
     if (i < 0) toast("That row is not in this page"); else state.open(i);
   };
   drawSamples(data, rows, state);
-  await drawQuestions(data, state);
+  await drawQuestions(data.questions);
   addEventListener("hashchange", () => follow(rows));
   follow(rows);
-  const links = [...document.querySelectorAll(".bar nav a")];
-  const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
-    if (entry.isIntersecting) links.forEach((link) => link.classList.toggle("here", link.hash === `#${entry.target.id}`));
-  }), { rootMargin: "-20% 0px -70% 0px" });
-  document.querySelectorAll("main section").forEach((section) => seen.observe(section));
-  document.documentElement.dataset.ready = "yes";
 }
 
-start().catch((fault) => {
-  document.querySelector("main").prepend(el("p", { class: "mark", role: "alert" }, `This page cannot be drawn: ${fault.message}. It needs a browser of 2023 or later.`));
-  throw fault;
-});
+frame(start);

@@ -1,7 +1,7 @@
 // Questions: won and lost, and the answers of every run side by side.
 
-async function drawQuestions(data, state) {
-  const packed = data.questions, room = body("questions"), n = packed.n;
+async function drawQuestions(packed) {
+  const room = body("questions"), n = packed.n;
   const ids = await unpackTexts(packed.ids), order = await unpackIntegers(packed.order);
   const right = [], read = [];
   for (const bits of packed.right) right.push(await unpackBits(bits, n));
@@ -13,7 +13,7 @@ async function drawQuestions(data, state) {
   const runsOf = (method) => packed.runs.flatMap(([name], r) => (name === method ? [r] : []));
   const by = Object.fromEntries(methods.map((method) => [method, runsOf(method)]));
   const share = (method, q) => { const rs = by[method]; return rs.reduce((a, r) => a + right[r][q], 0) / rs.length; };
-  let method = methods.includes(data.verdict.method) ? data.verdict.method : methods[0], against = ["random", "base"].find((name) => methods.includes(name) && name !== method) ?? methods[0];
+  let method = methods.includes(packed.first) ? packed.first : methods[0], against = packed.against.find((name) => methods.includes(name) && name !== method) ?? methods[0];
   let kind = "won", limit = 30, words = "";
 
   const kinds = {

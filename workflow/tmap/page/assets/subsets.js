@@ -1,7 +1,8 @@
 // Subsets against each other: shared rows, and what chance alone would share.
 
-function drawSubsets(data, state) {
-  const room = body("subsets"), { names, sizes, shared, expected, spread, foreign } = data.subsets;
+// rows, columns: numbers of the subsets in the table; pairs: those that are told in words
+function drawSubsets({ names, sizes, shared, expected, spread, foreign }, { rows, columns, pairs, more }) {
+  const room = body("subsets");
   if (!names.length) {
     put(room, el("p", { class: "soft" }, "No method of this table selects from this pool."));
     return;
@@ -11,10 +12,9 @@ function drawSubsets(data, state) {
     const room = Math.min(sizes[i], sizes[j]) - expected[i][j];
     return i === j || room <= 0 ? null : (shared[i][j] - expected[i][j]) / room;
   };
-  const main = state.subset;
   put(room,
-    el("p", { class: "soft" }, "Rows that two subsets share. Blue: more than two random draws would share; red: fewer. Rows of only one of two are a filter of the samples above."),
-    heat(names, (i, j) => count(shared[i][j]), lift, words),
-    el("ul", { class: "soft" }, names.map((name, j) => (j === main ? null : el("li", null, `${words(main, j)}.`)))),
+    el("p", { class: "soft" }, "Rows that two subsets share. Blue: more than two random draws would share; red: fewer. ", more),
+    heat(names, rows, columns, (i, j) => count(shared[i][j]), lift, words),
+    el("ul", { class: "soft" }, pairs.map(([i, j]) => el("li", null, `${words(i, j)}.`))),
     foreign.length ? el("p", { class: "soft" }, `Not shown: ${foreign.join(", ")}, whose rows were generated and are not of this pool.`) : null);
 }

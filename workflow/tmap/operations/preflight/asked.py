@@ -1,0 +1,79 @@
+"""A few questions that guide the search, asked of the model before any job."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tmap import dag, engines
+from tmap.cards.model import ModelCard
+from tmap.data import models
+from tmap.evaluation.marking import Marking, examine
+from tmap.prompts.renderer import Renderer
+from tmap.search import answers
+
+#: Unread answers that are shown.
+SHOWN = 2
+
+
+@dataclass
+class AskFindings:
+    """Zero-shot answers of the model.
+
+    Attributes
+    ----------
+    n, n_right, n_unread : questions, right answers, and those without what the reader wants
+    guessed : accuracy of guessing
+    unread : texts of the first unread answers
+    doubts : why these answers are a poor guide, as sentences
+    """
+
+    n: int
+    n_right: int
+    n_unread: int
+    guessed: float
+    unread: list[str]
+    doubts: list[str]
+
+
+def look(
+    dataset: str, name: str, card: ModelCard, reward: pd.DataFrame, n: int
+) -> AskFindings:
+    """Ask the model n of the reward questions, evenly spread, as the search asks them.
+
+    A model of the hub is downloaded, as `fetch_model` would.
+
+    Parameters
+    ----------
+    reward : table 'questions'
+    n : at least 1
+
+    Raises
+    ------
+    TmapError : as in `fetch_model` and in evaluation
+    """
+    places = np.linspace(0, len(reward) - 1, min(n, len(reward))).round().astype(int)
+    questions = reward.iloc[np.unique(places)]
+    how: dict[str, Any] = dag.params.evaluate_adapter(dataset, name)
+    marking = Marking(how["reader"], how["metric"], card.engine.max_new_tokens)
+    with tempfile.TemporaryDirectory() as room:
+        record = models.read(**dag.params.fetch_model(name), room=Path(room) / name)
+        renderer = Renderer(engines.load_tokenizer(record), how["prompt"])
+        lm = engines.load(record, how["engine"])
+        found = examine(lm, renderer, questions, [()], marking)
+    replies = found.replies[0]
+    unread = [r.text for r in replies if answers.unread([r], marking)]
+    n, n_right = len(replies), int(found.is_correct.sum())
+    return AskFindings(
+        n,
+        n_right,
+        len(unread),
+        answers.by_guessing(questions, marking),
+        unread[:SHOWN],
+        answers.doubts(n, n_right, len(unread), questions, marking),
+    )

@@ -1,0 +1,84 @@
+"""Columns that need no model, measured on the pool before any job."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tmap import dag, indicators
+from tmap.selection import features
+
+#: The most rows that are measured; in a larger pool they are evenly spread.
+MOST_ROWS = 200_000
+#: Share of rows with one value above which a column tells few rows apart.
+TIED = 0.9
+
+
+@dataclass
+class ColumnFindings:
+    """One column: its range, and why it hardly tells rows apart, as sentences.
+
+    Attributes
+    ----------
+    quantiles : lowest, median and highest score; empty if no row is scored
+    skipped : why it was not measured; empty if it was
+    flattened : the mark that another scaling would lift; empty if there is none
+    """
+
+    name: str
+    unit: str
+    quantiles: list[float]
+    n_scored: int
+    n_rows: int
+    marks: list[str]
+    skipped: str = ""
+    flattened: str = ""
+
+
+def look(dataset: str, pool: pd.DataFrame) -> list[ColumnFindings]:
+    """Every column that looks at text only, with the dataset card's options.
+
+    Parameters
+    ----------
+    pool : table 'pool', at least one row
+    """
+    places = (
+        np.linspace(0, len(pool) - 1, min(MOST_ROWS, len(pool))).round().astype(int)
+    )
+    rows = pool.iloc[np.unique(places)]
+    names = sorted(dag.indicators.looking_at("text"))
+    return [_column(dataset, name, rows) for name in names]
+
+
+def _column(dataset: str, name: str, rows: pd.DataFrame) -> ColumnFindings:
+    options = dag.indicators.options(dataset, name)
+    about = indicators.get(name)
+    unit = options.get("count", about.unit)  # of output_length, which has several
+    if options.get("tokenizer"):
+        why = f"it counts tokens of '{options['tokenizer']}'"
+        return ColumnFindings(name, unit, [], 0, len(rows), [], why)
+    raw = about(rows, None, **options).score
+    known = raw[~np.isnan(raw)]
+    quantiles = np.quantile(known, [0, 0.5, 1]).tolist() if len(known) else []
+    marks = features.marks(name, rows["sample_id"].tolist(), raw, "minmax")
+    flattened = ""
+    if len(known) and np.ptp(known) > 0:
+        flattened = marks[0] if marks else ""
+        marks += _tied(name, known)
+    return ColumnFindings(
+        *(name, unit, quantiles, len(known), len(rows), marks), flattened=flattened
+    )
+
+
+def _tied(name: str, known: np.ndarray) -> list[str]:
+    value, n = Counter(known.tolist()).most_common(1)[0]
+    if n <= TIED * len(known):
+        return []
+    return [
+        f"{name}: {n / len(known):.1%} of the scored rows have the value {value:g}, so the "
+        "column tells few rows apart. Leave it out of the method card, or look at its "
+        "options."
+    ]
