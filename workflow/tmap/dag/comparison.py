@@ -85,8 +85,8 @@ def primary(methods: Sequence[str], named: Sequence[str]) -> list[str]:
 
 def seeds(config: WorkflowConfig, look: int = 0) -> dict[str, int]:
     """How many runs each method has at a look; without looks, as the config says."""
-    for method in config.seeds_of:  # also those of another `methods:`
-        cards.load("methods", method)
+    for name in config.seeds_of:  # also those of another `methods:`
+        cards.load("methods", name)
     found = {
         m: config.seeds_of.get(m) or cards.load("methods", m).seeds or config.seeds
         for m in config.methods
