@@ -27,6 +27,11 @@ FOUND = [
     ("config.json", b"[" * 99_999),
     ("history", b'{"subject_id": "s", "quest\\n_id": "a", "is_correct": true}\n'),
     ("logs", b"Error in rule x:\n    jobid: 3\n    output: " + b"a" * 5000 + b"\n"),
+    ("counts", "é=5".encode() * 100),
+    ("logs", b"Error in rule x:\n    jobid: 3\n    output: b.json\n    log: x.\0log\n"),
+    ("history", b'{"subject_id": "s", "q' + b"." * 6000 + b'": "a"}\n'),
+    ("pool.csv", b"question," + b"a" * 6000 + b"\nq,a\n"),
+    ("pool.tsv", b"\t".join(b"c%d" % i for i in range(2000)) + b"\n"),
     ("retry-after", b"Wed, 21 Oct 2015 07:2" + b"8" * 150),
     ("retry-after", b"Wed, " + b"2" * 50 + b"1 Oct 2015 07:28:00 GMT"),
 ]

@@ -36,6 +36,15 @@ def lacking(fault: ImportError, who: str = "This job") -> TmapError:
     )
 
 
+def several(names: Iterable[object], most: int = 20) -> str:
+    """Names that other people gave, as a sentence shows them: not all, and no long ones."""
+    found = [str(name) for name in names]
+    told = [text if len(text) <= 60 else f"{text[:57]}..." for text in found[:most]]
+    if len(found) > most:
+        told.append(f"and {len(found) - most:,} more")
+    return ", ".join(told) or "none"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the known name closest to `name`, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)

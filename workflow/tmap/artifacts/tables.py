@@ -24,7 +24,7 @@ from tmap.artifacts.files import CHECKSUM, atomic, broken, missing
 from tmap.artifacts.provenance import versions
 from tmap.artifacts.schemas import SCHEMAS, Schema
 from tmap.artifacts.secrets import published
-from tmap.errors import TmapError, nearest
+from tmap.errors import TmapError, nearest, several
 
 #: Rows of a row group, and of a batch, which is what a table read in parts has in memory.
 ROW_GROUP, BATCH = 65_536, 8_192
@@ -241,7 +241,7 @@ def _check(
     if set(want) != set(names):
         raise TmapError(
             f"Table '{kind}' for {path} must have columns {', '.join(want)}; "
-            f"it has {', '.join(names)}. Pass exactly these columns."
+            f"it has {several(names)}. Pass exactly these columns."
         )
     if not isinstance(got, pa.Schema):
         return

@@ -129,7 +129,11 @@ def _load(kind: str, name: str, _search_path: str) -> Any:
 
 def _check_file_name(name: Any, fix: str) -> None:
     """Refuse what cannot be the name of a file in a card folder."""
-    good = isinstance(name, str) and 0 < len(name) <= MOST_NAME and name.isprintable()
+    good = (
+        isinstance(name, str)
+        and 0 < len(name.encode(errors="replace")) <= MOST_NAME
+        and name.isprintable()
+    )
     if not good or {"/", "\\"} & set(name) or name.startswith("."):
         raise TmapError(f"{shown(name)} cannot name a card: {fix}.")
 

@@ -11,7 +11,7 @@ from tmap.cards.dataset import PoolSource
 from tmap.data import chats, keys, options
 from tmap.data.cells import Cells, is_placeholder, missing, says_null, unpacked
 from tmap.data.chats import Turn, Unusable
-from tmap.errors import TmapError
+from tmap.errors import TmapError, several
 from tmap.evaluation import readers
 
 Columns = Mapping[str, str]
@@ -133,7 +133,7 @@ def mapping(
     absent = [name for name in _named(source) if name not in seen]
     if absent:
         raise TmapError(
-            f"The pool has no column '{absent[0]}'; it has {', '.join(seen)}. "
+            f"The pool has no column '{absent[0]}'; it has {several(seen)}. "
             "Fix `pool.columns:` in the dataset card."
         )
     filled = [name for name, has_values in seen.items() if has_values]
@@ -199,7 +199,7 @@ def _unlike(source: PoolSource, seen: list[str]) -> str:
     elif source.format == "auto":
         keys += f" (of chats `{chat}`)"
     return (
-        f"The pool's columns ({', '.join(seen) or 'none'}) do not look like format "
+        f"The pool's columns ({several(seen)}) do not look like format "
         f"'{source.format}'. Set `pool.format:` and {keys} in the dataset card."
     )
 
@@ -209,7 +209,7 @@ def _refuse_options(source: PoolSource, name: Format, seen: list[str]) -> None:
     found = options.option_columns(seen)
     if source.format == "auto" and name in ("qa", "alpaca") and found:
         raise TmapError(
-            f"The pool has the columns of questions with options ({', '.join(found)}), so "
+            f"The pool has the columns of questions with options ({several(found)}), so "
             f"`format: auto` does not read it as '{name}'. Set `pool.format: "
             "multiple_choice` and `pool.columns: {choices: ..., gold: ...}` in the "
             f"dataset card, or `pool.format: {name}` to leave the options out."

@@ -16,7 +16,7 @@ from tmap.cards.model import ModelSource
 from tmap.data import checkpoint, gguf, packages
 from tmap.data.sources import hub, signatures
 from tmap.data.sources.download import sha256_of
-from tmap.errors import TmapError
+from tmap.errors import TmapError, several
 
 logger = logging.getLogger(__name__)
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
@@ -113,7 +113,7 @@ def locate(source: ModelSource) -> tuple[Path, str, str, Path | None]:
 def _gguf(folder: Path, name: str | None, place: str) -> Path | None:
     if name is None or (folder / name).is_file():
         return folder / name if name else None
-    there = ", ".join(sorted(p.name for p in folder.glob("*.gguf"))) or "none"
+    there = several(sorted(p.name for p in folder.glob("*.gguf")))
     raise TmapError(
         f"'{place}' has no file '{name}'; its GGUF files: {there}. Fix `source: gguf:` in "
         "the model card."
@@ -370,7 +370,7 @@ def check_files(name: str, info: Any, source: ModelSource) -> None:
         if source.gguf not in files:
             raise TmapError(
                 f"The hub model '{name}' has no file '{source.gguf}'; its GGUF files: "
-                f"{', '.join(ggufs) or 'none'}. Fix `source: gguf:` in the model card."
+                f"{several(ggufs)}. Fix `source: gguf:` in the model card."
             )
         wanted = {source.gguf: files[source.gguf]}
     elif not any(file.endswith(".safetensors") for file in wanted):

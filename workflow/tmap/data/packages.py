@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-from tmap.errors import TmapError
+from tmap.errors import TmapError, several
 
 
 def version(package: str) -> str:
@@ -41,7 +41,7 @@ def find(package: str, gguf: str | None) -> tuple[Path, str | None]:
     if gguf is not None:
         models = [path for path in models if path.name == Path(gguf).name]
     if len(models) != 1:
-        shipped = ", ".join(path.name for path in _models(found)) or "none"
+        shipped = several(path.name for path in _models(found))
         raise TmapError(
             f"The package '{package}' {found.version} ships "
             f"{'no such model' if not models else f'{len(models)} models'}; its models: "

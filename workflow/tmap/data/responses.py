@@ -13,7 +13,7 @@ import pandas as pd
 from tmap.cards.dataset import ResponseSource
 from tmap.data.sources import leaderboard, rows
 from tmap.data.sources.leaderboard import MIN_MATCH, Answers
-from tmap.errors import TmapError
+from tmap.errors import TmapError, several
 
 
 @dataclass
@@ -149,7 +149,7 @@ def _objects(
             if name not in row.value:
                 raise TmapError(
                     f"'{table.place}' row {row.number} has no column '{name}'; it has "
-                    f"{', '.join(list(row.value)[:12])}. Name the columns under "
+                    f"{several(row.value)}. Name the columns under "
                     "`responses:` in the dataset card."
                 )
         yield row.number, row.value

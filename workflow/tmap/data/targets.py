@@ -21,7 +21,7 @@ from tmap.data import options
 from tmap.data.golds import MARK
 from tmap.data.questions import Reader
 from tmap.data.sources import rows
-from tmap.errors import TmapError
+from tmap.errors import TmapError, several
 from tmap.evaluation import readers
 
 #: The column of a world's rows that has the worked answer.
@@ -103,7 +103,7 @@ def _text(row: Mapping[str, Any], columns: Mapping[str, str], name: str) -> str:
     if columns[name] not in row:
         raise TmapError(
             f"The questions have no column '{columns[name]}' for {name}; they have "
-            f"{', '.join(map(str, row))}. Fix `questions: columns:` in the dataset card."
+            f"{several(row)}. Fix `questions: columns:` in the dataset card."
         )
     value = row[columns[name]]
     return "" if value is None else str(value)

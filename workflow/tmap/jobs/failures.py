@@ -101,5 +101,5 @@ def _first(pattern: re.Pattern[str], text: str) -> str | None:
 def _read(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    except (OSError, ValueError):  # a path may be anything that a log says
         return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tmap.data.sources import files
-from tmap.errors import TmapError
+from tmap.errors import TmapError, several
 
 #: Files that `datasets.save_to_disk` and the hub write next to the data.
 NOT_DATA = {
@@ -96,7 +96,7 @@ def _in_folder(folder: Path, path: str, split: str) -> list[Path]:
         rooms = sorted(
             f"'{path}/{room.name}'" for room in folder.iterdir() if room.is_dir()
         )
-        below = f" It has the folders {', '.join(rooms[:5])}." if rooms else ""
+        below = f" It has the folders {several(rooms, 5)}." if rooms else ""
         raise TmapError(
             f"'{path}' is a folder without data files ({files.KNOWN}).{below} Name a "
             "file, a folder of shards, or a pattern such as data/*.parquet."
@@ -132,7 +132,7 @@ def _splits(folder: Path, path: str, split: str) -> list[Path]:
     if missing:
         raise TmapError(
             f"'{path}' is a saved dataset without the split '{missing[0]}'; it has "
-            f"{', '.join(map(str, known)) or 'none'}. Fix `split:` in the card."
+            f"{several(known)}. Fix `split:` in the card."
         )
     return [
         inner for part in wanted for inner in _saved(folder / part, f"{path}/{part}")
