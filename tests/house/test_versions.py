@@ -22,7 +22,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "ENGINE_VERSION",
             ENGINE_VERSION,
             [f"tmap.engines.{name}" for name in ENGINES],
-            (3, "dbad8c4b0f0384d0"),
+            (3, "ed21f2420339219d"),
         ),
     ],
 )
