@@ -85,6 +85,26 @@ def test_the_targets_of_a_config_are_known(tmp_path, clone):
     assert running.targets(running.call([PAGE], own)) == [PAGE]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("since: 2024-13-45\n", "line 1: '2024-13-45' is read as a date and is none"),
+        ("seeds: 3\nseeds: 5\n", "seeds"),
+        ("methods: [base\n", "line"),
+    ],
+)
+def test_a_config_is_read_before_snakemake_reads_it(tmp_path, clone, text, said):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    made = running.call(["--configfile", str(path)], clone)
+    with pytest.raises(TmapError, match=said):
+        running.check(made)
+    path.write_text("seeds: 3\n")
+    running.check(made)
+    path.unlink()
+    running.check(made)
+
+
 def test_options_that_only_ask_show_what_snakemake_says(clone):
     assert running.call(["-n"], clone).asks
     assert running.call(["--report=x.html"], clone).asks

@@ -31,6 +31,7 @@ def run(
     from tmap.operations import running
 
     made = running.call(words or [], Path.cwd())
+    running.check(made)
     status = running.run(made, console.console())
     if status or made.asks:
         raise typer.Exit(status)

@@ -125,6 +125,19 @@ def targets(made: Call) -> list[str]:
     """What a call builds: its targets, else those of the config that it names."""
     if made.targets:
         return made.targets
+    config = cards.read_config(_configs(made))
+    return dag.comparison.with_pages(config.targets)
+
+
+def check(made: Call) -> None:
+    """Refuse config files that Snakemake would end in a traceback on."""
+    for path in _configs(made):
+        if path.is_file():  # if not, Snakemake says so
+            cards.check_config_file(path)
+
+
+def _configs(made: Call) -> list[Path]:
+    """The config files that a call names, else those of its profile."""
     named = _values(made.options, "--configfile") + _values(
         made.options, "--configfiles"
     )
@@ -134,8 +147,7 @@ def targets(made: Call) -> list[str]:
             settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
             configs = settings.get("configfile") or []
             named += [configs] if isinstance(configs, str) else configs
-    config = cards.read_config([CLONE / path for path in named])
-    return dag.comparison.with_pages(config.targets)
+    return [CLONE / path for path in named]
 
 
 def _values(options: Sequence[str], name: str) -> list[str]:
