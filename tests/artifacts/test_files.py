@@ -195,9 +195,16 @@ def test_an_error_of_another_kind_has_none():
     assert machine.sentence(FileNotFoundError(errno.ENOENT, "x", "y")) is None
 
 
-def test_torch_gives_no_reason_so_the_disk_is_tried(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[enforce fail at inline_container.cc:672] . unexpected pos 5",
+        "basic_ios::clear: iostream error",
+    ],
+)
+def test_torch_gives_no_reason_so_the_disk_is_tried(tmp_path, monkeypatch, said):
     monkeypatch.chdir(tmp_path)
-    fault = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 5")
+    fault = RuntimeError(said)
     assert machine.sentence(fault) is None  # the disk takes a file now
 
     def full(handle):

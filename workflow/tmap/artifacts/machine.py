@@ -45,7 +45,7 @@ _NUMBER = re.compile(r"(?:\(os error |\[Errno |errno: )(\d+)")
 #: What they write in place of a number, where it can only mean the machine.
 _NAMES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE)
 #: torch's own writer reports no reason.
-_TORCH = ("inline_container", "PytorchStreamWriter")
+_TORCH = ("inline_container", "PytorchStreamWriter", "iostream error")
 
 
 def sentence(fault: BaseException) -> str | None:
