@@ -61,13 +61,18 @@ class Stage:
 
 _GRADIENTS = {"extends": "demo", "gradients": {"dim": 256, "share": 0}}
 _ROUNDS = {"extends": "evoselect_rounds", "rounds": {"n_candidates": 16}}
-_TWO = {"train": {"processes": 2, "micro_batch_size": 4}}
 _MODEL: dict[str, Any] = {
     "source": {"path": "world/models/random_llama"},
     "prompt": {"template": "plain"},
     "engine": {"max_new_tokens": 24, "dtype": "float32", "device": "cpu"},
-    "train": {"rank": 4, "alpha": 8, "max_steps": 4, "max_length": 512}
-    | {"batch_size": 8, "micro_batch_size": 8},
+    "train": {
+        "rank": 4,
+        "alpha": 8,
+        "max_steps": 4,
+        "max_length": 512,
+        "batch_size": 8,
+        "micro_batch_size": 8,
+    },
     "resources": {"gpu": 0, "threads": 1, "mem_mb": 2000},
 }
 STAGES = {
@@ -85,7 +90,7 @@ STAGES = {
         },
     ),
     "gradients": Stage(
-        [f"results/g/random_llama/{name}/s0/subset.parquet" for name in ("less",)],
+        ["results/g/random_llama/less/s0/subset.parquet"],
         cards={"datasets/g": _GRADIENTS},
     ),
     "certificate": Stage(
@@ -136,7 +141,7 @@ STAGES = {
         cards={
             "models/two": {
                 **_MODEL,
-                "train": {**_MODEL["train"], **_TWO["train"]},
+                "train": {**_MODEL["train"], "processes": 2, "micro_batch_size": 4},
                 "engine": {**_MODEL["engine"], "data_parallel": 2},
             }
         },
@@ -266,7 +271,6 @@ def killed(whole: Copy, torn: Copy, n: int, dice: random.Random) -> dict[str, An
             os.killpg(process.pid, how)
             process.wait(300)
             time.sleep(0.5)
-            # A second end for what an interrupt left to finish its job.
             found.append({"signal": how.name, "after": round(after, 1)})
             found[-1] |= {"job": torn.job(), "left": len(torn.left())}
             print(f"kill {len(found)} of {n}: {found[-1]}", file=sys.stderr, flush=True)

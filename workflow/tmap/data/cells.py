@@ -120,6 +120,11 @@ def says_null(text: Any) -> bool:
     )
 
 
+def counted(unread: Mapping[str, int]) -> str:
+    """Names of columns with their numbers of rows, as a log shows them."""
+    return ", ".join(f"{name or repr(name)} ({n})" for name, n in unread.items())
+
+
 def unpacked(value: Any) -> Any:
     """A list that a table of text has as text; every other value as it is."""
     if isinstance(value, str) and value.lstrip()[:1] == "[":

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from tmap.cards.dataset import PoolSource
-from tmap.data.cells import Cells, missing
+from tmap.data.cells import Cells, counted, missing
 from tmap.data.chats import Unusable
 from tmap.data.formats import Candidate, reader
 from tmap.data.overlap import OverlapIndex
@@ -201,13 +201,10 @@ def _notes(ledger: _Ledger) -> dict[str, Any]:
 def _report(ledger: _Ledger) -> None:
     """Name what rows have and the pool leaves out."""
     if ledger.unread:
-        told = ", ".join(
-            f"{name or repr(name)} ({n})" for name, n in ledger.unread.items()
-        )
         logger.info(
             "not read, with the number of rows that have it: %s. Name a column under "
             "`pool.columns:` to read it, or under `pool.ignore:`",
-            told,
+            counted(ledger.unread),
         )
     if ledger.placeholders:
         told = ", ".join(f"{text!r} ({n})" for text, n in ledger.placeholders.items())

@@ -14,7 +14,7 @@ import pandas as pd
 
 from tmap.cards.dataset import QuestionSource
 from tmap.data import golds, keys, options
-from tmap.data.cells import Cells
+from tmap.data.cells import Cells, counted
 from tmap.data.overlap import question_ngrams, words
 from tmap.data.sources import rows
 from tmap.data.sources.files import Row
@@ -127,11 +127,10 @@ def read(
 def _report(unread: Counter[str]) -> None:
     """Name what questions have and nobody reads."""
     if unread:
-        told = ", ".join(f"{name or repr(name)} ({n})" for name, n in unread.items())
         logger.info(
             "not read, with the number of questions that have it: %s. If one is the text "
             "that the questions are about, name it under `questions.columns.context`",
-            told,
+            counted(unread),
         )
 
 

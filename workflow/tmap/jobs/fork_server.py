@@ -102,7 +102,8 @@ def _command(arguments: list[str]) -> str:
 def _end(status: int) -> NoReturn:
     """End as a process did; `status` as `os.waitstatus_to_exitcode` gives it."""
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL) if -status != signal.SIGKILL else None
+        with suppress(OSError):  # SIGKILL has no other way
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     os._exit(status if status >= 0 else 1)
 

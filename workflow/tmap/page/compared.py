@@ -193,9 +193,8 @@ def _methods(a: Side, b: Side, gains: dict[str, Any]) -> dict[str, Any]:
     """Both results tables as one, and what the charts need."""
     tables_ = [verdict.table(side.metrics) for side in (a, b)]
     cells = [
-        {row[0][0]: dict(zip(found["headings"], row, strict=True)) for row in rows}
+        {r[0][0]: dict(zip(found["headings"], r, strict=True)) for r in found["rows"]}
         for found in tables_
-        for rows in (found["rows"],)
     ]
     names = list(dict.fromkeys([*cells[0], *cells[1]]))
     return {
@@ -238,7 +237,7 @@ def _gain(found: dict[str, Any] | None) -> str:
     if found is None:
         return "-"
     low, high = found["interval"]
-    return f"{100 * found['difference']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{_points(found['difference'])} [{_points(low)}, {_points(high)}]"
 
 
 def _subsets(a: Side, b: Side) -> dict[str, Any]:

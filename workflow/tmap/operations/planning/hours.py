@@ -12,6 +12,7 @@ Worked example, 8 B parameters in 2 bytes on an A100 (312 Tflop/s at 40 %, 2.0 T
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pandas as pd
 from tmap import dag
 from tmap.artifacts.files import read_document
 from tmap.artifacts.rules import base
-from tmap.cards.model import ModelCard
+from tmap.cards.model import ModelCard, ModelSource
 from tmap.operations.planning.jobs import Job
 
 FLOPS, FLOPS_SHARE = 312e12, 0.40
@@ -55,6 +56,12 @@ def record(model: str, card: ModelCard) -> dict[str, Any] | None:
     source = card.source
     if not source.path or source.gguf or not Path(source.path).is_dir():
         return None
+    return _in_folder(model, source)
+
+
+@cache
+def _in_folder(model: str, source: ModelSource) -> dict[str, Any]:
+    """Once for all jobs of a plan, because it reads every byte of the weights."""
     from tmap.data import models
 
     return models.read(model, source)

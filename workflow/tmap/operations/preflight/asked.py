@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tmap import dag, engines
 from tmap.cards.model import ModelCard
 from tmap.data import models
 from tmap.evaluation.marking import Marking, examine
+from tmap.operations.preflight.data import spread
 from tmap.prompts.renderer import Renderer
 from tmap.search import answers
 
@@ -57,8 +57,7 @@ def look(
     ------
     TmapError : as in `fetch_model` and in evaluation
     """
-    places = np.linspace(0, len(reward) - 1, min(n, len(reward))).round().astype(int)
-    questions = reward.iloc[np.unique(places)]
+    questions = spread(reward, n)
     how: dict[str, Any] = dag.params.evaluate_adapter(dataset, name)
     marking = Marking(how["reader"], how["metric"], card.engine.max_new_tokens)
     with tempfile.TemporaryDirectory() as room:

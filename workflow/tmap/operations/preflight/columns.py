@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tmap import dag, indicators
+from tmap.operations.preflight.data import spread
 from tmap.selection import features
 
 #: The most rows that are measured; in a larger pool they are evenly spread.
@@ -45,10 +46,7 @@ def look(dataset: str, pool: pd.DataFrame) -> list[ColumnFindings]:
     ----------
     pool : table 'pool', at least one row
     """
-    places = (
-        np.linspace(0, len(pool) - 1, min(MOST_ROWS, len(pool))).round().astype(int)
-    )
-    rows = pool.iloc[np.unique(places)]
+    rows = spread(pool, MOST_ROWS)
     names = sorted(dag.indicators.looking_at("text"))
     return [_column(dataset, name, rows) for name in names]
 

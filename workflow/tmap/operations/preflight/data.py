@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tmap import dag
@@ -36,6 +37,12 @@ class QuestionFindings:
     n_test: int
     warnings: list[str]
     unread: dict[str, int]
+
+
+def spread(table: pd.DataFrame, most: int) -> pd.DataFrame:
+    """At most that many rows, evenly spread, in their order."""
+    places = np.linspace(0, len(table) - 1, min(most, len(table))).round().astype(int)
+    return table.iloc[np.unique(places)]
 
 
 @dataclass

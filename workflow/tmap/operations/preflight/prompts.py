@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tmap.operations.preflight.data import spread
 from tmap.prompts.conversation import turns_of
 from tmap.prompts.renderer import Renderer
 from tmap.training.rows import IGNORED, WARN_ABOVE, Row
@@ -67,8 +68,7 @@ def look(renderer: Renderer, pool: pd.DataFrame, limit: tuple[int, str]) -> RowF
     pool : table 'pool', at least one row
     limit : most tokens of a row, and what sets the limit
     """
-    places = np.linspace(0, len(pool) - 1, min(SAMPLE, len(pool))).round().astype(int)
-    records = pool.iloc[np.unique(places)].to_dict("records")
+    records = spread(pool, SAMPLE).to_dict("records")
     whole = [renderer.training(turns_of(record)) for record in records]
     rows = [
         Row(
