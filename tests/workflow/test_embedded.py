@@ -9,7 +9,7 @@ from clones import CORES, Clone
 pytestmark = [
     pytest.mark.workflow,
     pytest.mark.skipif(
-        not cluster.missing(), reason="test_zz_slurm.py runs the demo on a cluster"
+        not cluster.missing(), reason="test_slurm.py runs the demo on a cluster"
     ),
 ]
 
