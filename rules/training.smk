@@ -7,9 +7,10 @@ WRITES  results/{dataset}/{model}/{method}/s{seed}/t{training_seed}/adapter/, tr
 PAPER   section 4.3
 """
 
-# `keep:` in the config. Not in params, because it changes no number.
+# `keep:` and `report_to:` in the config. Not in params, because they change no number.
 ADAPTER = str if SETTINGS.keep.adapters else temp
 CHECKPOINTS = "--keep-checkpoints" if SETTINGS.keep.checkpoints else ""
+CURVES = dag.training.curves(SETTINGS.report_to)
 
 
 rule train_adapter:
@@ -47,4 +48,4 @@ rule train_adapter:
         " train-adapter {wildcards.model} --seed {wildcards.training_seed}"
         " --subset {input.subset} --pool {input.pool} --model-file {input.model}"
         " --adapter {output.weights} --report {output.report}"
-        f" {CHECKPOINTS} 2>&1 | tee {{log}}"
+        f" {CHECKPOINTS} {CURVES} 2>&1 | tee {{log}}"

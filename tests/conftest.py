@@ -20,6 +20,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 LONG = ("test_embedded", "test_docs", "test_resume", "test_workflow", "test_planted")
 
 
+@pytest.fixture(autouse=True)
+def own_card_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Card folders that a test uses (`cards.use_folders`) are no other test's."""
+    monkeypatch.setenv("TMAP_CARDS", os.environ.get("TMAP_CARDS", ""))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Real benchmark files and trained models; `TMAP_SHARED` overrides their folder."""

@@ -164,7 +164,7 @@ def fit(record, place, folder):
 def test_four_bits_are_asked_for_as_the_card_says(tiny_llama, monkeypatch):
     seen = {}
     monkeypatch.setattr(weights, "settle", lambda place: ("cuda", "bfloat16"))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr("tmap.errors.find_spec", lambda name: object())
     monkeypatch.setattr(
         "transformers.BitsAndBytesConfig", lambda **how: {"made of": how}
     )

@@ -16,13 +16,13 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "READER_VERSION",
             READER_VERSION,
             ["tmap.evaluation.readers"],
-            (2, "65be34072094ea7f"),
+            (2, "1e652ba2bd52512e"),
         ),
         (
             "ENGINE_VERSION",
             ENGINE_VERSION,
             [f"tmap.engines.{name}" for name in ENGINES],
-            (3, "ed21f2420339219d"),
+            (3, "5be4e072400839d6"),
         ),
     ],
 )

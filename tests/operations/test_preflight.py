@@ -381,6 +381,9 @@ def frame(*responses):
     return pd.DataFrame(rows)
 
 
+LENGTH = "output_length"
+
+
 def column(found, name):
     return next(one for one in found if one.name == name)
 
@@ -403,6 +406,18 @@ def test_the_row_that_flattens_a_column_is_named(room):
     # Without it, 5 to 11 of 5 to 5000 characters: 6 / 4995.
     assert told.startswith("output_length: row 'r9' (5000) leaves all other rows 0.1%")
     assert "`normalise: rank` or `normalise: robust`" in told
+
+
+def test_a_column_that_the_users_methods_scale_by_rank_is_not_flattened(room):
+    short = [f"{'a' * (5 + i % 7)}" for i in range(30)]
+    own = room / "cards/methods"
+    own.mkdir()
+    card = "extends: tmap\nindicators: [output_length, reason_steps]\nnormalise: "
+    (own / "mine.yaml").write_text(f"{card}rank\n")
+    assert not column(columns.look("mine", frame(*short, "b" * 5000)), LENGTH).marks
+
+    (own / "other.yaml").write_text(f"{card}minmax\n")
+    assert column(columns.look("mine", frame(*short, "b" * 5000)), LENGTH).marks
 
 
 def test_a_constant_column_and_one_of_ties_are_marked(room):

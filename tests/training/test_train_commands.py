@@ -103,6 +103,28 @@ def test_an_adapter_is_trained_on_the_subset_and_measured(room):
     ]
 
 
+def test_losses_are_sent_to_a_tracker_and_change_no_number(room, monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(room / "curves"))  # read at import
+    storage = pytest.importorskip("trackio.sqlite_storage", reason="no trackio")
+    call(*TRAIN)
+    alone = (room / "t1/adapter/adapter_model.safetensors").read_bytes()
+    place = room / "small/tiny/tmap/s0/t1"
+    told = [word.replace("t1/", f"{place}/") for word in TRAIN]
+    call(*told, "--report-to", "trackio")
+
+    assert (place / "adapter/adapter_model.safetensors").read_bytes() == alone
+    told = storage.SQLiteStorage.get_logs("small-tiny", "tmap-s0-t1")
+    sent = [entry["train/loss"] for entry in told if "train/loss" in entry]
+    report = json.loads((place / "train.json").read_text())
+    assert sent == [loss for _, loss in report["loss"]]
+
+
+def test_a_tracker_that_is_not_installed_is_told(room, monkeypatch):
+    monkeypatch.setattr("tmap.errors.find_spec", lambda name: None)
+    with pytest.raises(TmapError, match=r"report_to: trackio needs .* pip install"):
+        call(*TRAIN, "--report-to", "trackio")
+
+
 def test_without_an_adapter_the_base_model_is_measured(room):
     call(*EVALUATE, "--adapter", "", "--output", "base.parquet")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from importlib.util import find_spec
 
 
 class TmapError(Exception):
@@ -34,6 +35,22 @@ def lacking(fault: ImportError, who: str = "This job") -> TmapError:
         "environment that runs the job. Install it there with pip, or change the card "
         "that asks for it."
     )
+
+
+def require(package: str, user: str, install: str) -> None:
+    """Stop if an optional package is not there.
+
+    Parameters
+    ----------
+    package : as it is imported
+    user : what needs it, as the user wrote it: "metric: math_verify"
+    install : what pip is told to install
+    """
+    if find_spec(package) is None:
+        raise TmapError(
+            f"{user} needs the package {package}, which is not installed. Install it: "
+            f"pip install {install}."
+        )
 
 
 def several(names: Iterable[object], most: int = 20) -> str:

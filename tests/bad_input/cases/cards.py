@@ -101,7 +101,7 @@ CASES = [
         "a metric of the other task",
         DATASET("metric: acc"),
         "metric 'acc' does not fit task 'generation'",
-        "generation takes strict, flexible or numeric",
+        "generation takes strict, flexible, numeric or math_verify",
         FIX,
     ),
     Case(

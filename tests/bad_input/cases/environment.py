@@ -41,7 +41,7 @@ def load(room: Room, gpu: bool, **engine: Any) -> None:
 
 
 def four_bits_without_package(room: Room) -> None:
-    room.patch.setattr(weights.importlib.util, "find_spec", lambda name: None)
+    room.patch.setattr("tmap.errors.find_spec", lambda name: None)
     load(room, gpu=True, quantization="nf4")
 
 

@@ -46,12 +46,16 @@ def unreadable(metric: str, gold: str) -> Case:
         partial(read, rows=asked("18", gold), task="generation", metric=metric),
         f"1 of 2 golds in 'rows.jsonl' have no value under metric {metric}: {gold!r}",
         "A gold must be one number",
-        "`metric: numeric`" if gold in READ_BY_NUMERIC else "questions.columns.gold",
+        READ_BY.get(gold, "questions.columns.gold"),
     )
 
 
 #: Golds whose fix is another metric.
-READ_BY_NUMERIC = ("around 7", "\\frac{1}{2}")
+READ_BY = {
+    "around 7": "`metric: numeric`",
+    "\\frac{1}{2}": "`metric: numeric`",
+    "2\\sqrt{3}": "`metric: math_verify`",
+}
 
 
 def broken(name: str, task: str, row: Any, reason: str) -> Case:

@@ -283,7 +283,8 @@ SCHEMAS = {
             "numeric": (
                 TEXT,
                 "value after the first '####', else in the last \\boxed, else of the last "
-                "number; null if it is not one number",
+                "number; null if it is not one number; by metric math_verify the "
+                "expression that it read",
             ),
             "is_strict": (BOOL, "strict equals gold"),
             "is_flexible": (BOOL, "flexible equals gold"),

@@ -67,10 +67,14 @@ def use_folders(own: Sequence[str]) -> None:
     os.environ["TMAP_CARDS"] = os.pathsep.join(both)
 
 
-def names(kind: str) -> list[str]:
-    """Names of all cards of a kind, sorted; other files are left out with a warning."""
+def names(kind: str, *, own: bool = False) -> list[str]:
+    """Names of all cards of a kind, sorted; other files are left out with a warning.
+
+    own : only those in the user's folders, not the shipped ones
+    """
     found = {}
-    for path in (p for folder in folders() for p in (folder / kind).glob("*.yaml")):
+    searched = folders()[:-1] if own else folders()
+    for path in (p for folder in searched for p in (folder / kind).glob("*.yaml")):
         if can_name(path.stem):
             found[path.stem] = path
         else:

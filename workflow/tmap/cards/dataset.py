@@ -381,10 +381,13 @@ class DatasetCard(Section):
         description="number: '#### N' or last number; option: likeliest option text; "
         "letter: likeliest letter",
     )
-    metric: Literal["strict", "flexible", "numeric", "acc", "acc_norm"] = Field(
+    metric: Literal[
+        "strict", "flexible", "numeric", "math_verify", "acc", "acc_norm"
+    ] = Field(
         default="flexible",
         description="strict: the number after '#### '; flexible: the last number; "
-        "numeric: its value; acc: the likeliest option; acc_norm: per character",
+        "numeric: its value; math_verify: fractions, roots, LaTeX, by the package "
+        "math-verify; acc: the likeliest option; acc_norm: per character",
     )
     margin: float = Field(
         default=0.01,
@@ -426,7 +429,8 @@ class DatasetCard(Section):
         if chosen != (self.task == "multiple_choice"):
             raise ValueError(
                 f"metric '{self.metric}' does not fit task '{self.task}': generation "
-                "takes strict, flexible or numeric, multiple_choice acc or acc_norm"
+                "takes strict, flexible, numeric or math_verify, multiple_choice acc or "
+                "acc_norm"
             )
         if (self.reader == "number") == chosen:
             raise ValueError(

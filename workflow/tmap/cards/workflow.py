@@ -114,6 +114,11 @@ class WorkflowConfig(Section):
         default=[], description="folders of your own cards; the last one wins"
     )
     keep: KeepSection = KeepSection()
+    report_to: Literal["none", "trackio"] = Field(
+        default="none",
+        description="tracker that the losses of trainings are sent to, on this machine "
+        "(pip install trackio; trackio show); changes no number",
+    )
     environment: Literal["cpu", "gpu"] = Field(
         default="cpu", description="envs/NAME.yaml, which --sdm conda builds"
     )

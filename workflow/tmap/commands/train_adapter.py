@@ -20,12 +20,11 @@ def run(
     adapter: Annotated[Path, typer.Option(help="adapter_model.safetensors to write")],
     report: Annotated[Path, typer.Option(help="train.json to write")],
     seed: Annotated[int, typer.Option(min=0, help="training seed")] = 0,
-    keep_checkpoints: Annotated[
-        bool, typer.Option("--keep-checkpoints", help="Do not remove them at the end.")
-    ] = False,
+    keep_checkpoints: Annotated[bool, typer.Option(help="Leave them there.")] = False,
+    report_to: Annotated[str, typer.Option(help="trackio: send losses to it")] = "none",
 ) -> None:
     from tmap.prompts.conversation import chosen, turns_of
-    from tmap.training import launch
+    from tmap.training import arguments, launch
     from tmap.training.train import train
 
     card = dag.params.train_adapter(model)
@@ -44,6 +43,7 @@ def run(
         adapter=adapter.parent,
         scratch=report.parent / "checkpoints",
         keep_checkpoints=keep_checkpoints,
+        curves=arguments.curves_of(report, report_to),
     )
     if launch.rank():
         return  # the first of several processes writes

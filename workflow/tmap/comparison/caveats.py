@@ -10,6 +10,7 @@ import numpy as np
 from tmap.comparison.looks import MIN_SEEDS, UNTOUCHED, YARDSTICK
 from tmap.comparison.runs import READINGS, Run, Runs, Search
 from tmap.errors import TmapError
+from tmap.evaluation.marking import reading_of
 
 UNREAD = 0.05  # share of unreadable answers above which to warn
 FEWER = 0.95  # share of the rows of random below which to warn
@@ -110,9 +111,10 @@ def _smaller(runs: Runs) -> list[str]:
 def _unread(runs: Runs, metric: str) -> list[str]:
     """Methods with too many answers in which the metric's reader found nothing."""
     found = []
-    for method in runs.methods if metric in READINGS else []:
+    column = reading_of(metric)
+    for method in runs.methods if column in READINGS else []:
         share = np.mean(
-            [run.predictions[metric].isna().mean() for run in runs.of(method)]
+            [run.predictions[column].isna().mean() for run in runs.of(method)]
         )
         if share > UNREAD:
             found.append(

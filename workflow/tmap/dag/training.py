@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tmap import cards
+from tmap.errors import require
 
 #: Runs of every method, or of each.
 Seeds = int | Mapping[str, int]
@@ -43,3 +44,17 @@ def arm_files(
 def trains(method: str) -> bool:
     """Whether a method fine-tunes on a subset; `base`, for example, does not."""
     return cards.load("methods", method).weights != "none"
+
+
+def curves(tracker: str) -> str:
+    """The option of train-adapter for `report_to:` in the config.
+
+    Raises
+    ------
+    TmapError
+        If the tracker is not installed: before any job runs.
+    """
+    if tracker == "none":
+        return ""
+    require(tracker, f"report_to: {tracker}", tracker)
+    return f"--report-to {tracker}"

@@ -10,27 +10,36 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from tmap.errors import TmapError
-from tmap.evaluation import numbers
+from tmap.evaluation import expressions, numbers
 from tmap.evaluation.readers import gold_value, mark, read_number
 
 #: GSM8K writes its final answer after this mark (arXiv 2110.14168).
 MARK = "####"
 EXAMPLES, SHOWN = 3, 40
 #: Decimals that no answer has: a float column of 32 bits makes 0.1 of 0.10000000149.
-LONG = re.compile(r"-?[0-9]*\.[0-9]{8,}")
+DECIMALS = re.compile(r"-?[0-9]*\.[0-9]{8,}")
+ZEROS = re.compile(r"-?(?:0+[0-9].*|[0-9]+\.0+)")
 NUMBER = re.compile(
     r"[-+]?\$?[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:(?<=[0-9])\.|\.?[0-9]+\.?)?"
 )
 DOTS = re.compile(r"[^0-9]*[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+|\.[0-9]{3})")
 DOT = re.compile(r"[^0-9]*[1-9][0-9]{0,2}\.[0-9]{3}")
+#: What only LaTeX has.
+MATHS = re.compile(r"\\[A-Za-z{]|\^|\$.*\$")
 FIX = (
     "Fix the file, or name another column under `questions.columns.gold` in the dataset "
     "card"
 )
+EMPTY = "have no value"
+WRONG = "can never be marked right: their own text is marked wrong"
+OTHER = "are read as another number than people read"
+LONG = "have more decimals than an answer writes, so that none is right"
+DIGITS = "are right only in the same digits, so that 18 is not 18.0"
 ROUND = "Round the golds of the file as its questions ask"
 
 
@@ -72,61 +81,60 @@ def try_all(place: str, golds: list[str], metric: str) -> list[str]:
     Parameters
     ----------
     place : where the golds come from
-    metric : strict, flexible or numeric
+    metric : strict, flexible, numeric or math_verify
 
     Raises
     ------
     TmapError
         A gold has no value under the metric, or none can be marked right.
     """
-    empty: list[str] = []
-    wrong: list[str] = []
-    other: list[str] = []
-    digits: list[str] = []
-    long: list[str] = []
     # In a file that has 1.000,5, nobody knows whether 2.500 is 2500.
     points = any(DOTS.fullmatch(gold) for gold in golds)
+    by_fault: dict[str, list[str]] = defaultdict(list)
     for gold in golds:
-        reading = read_number(f"{MARK} {gold}")
-        answer = getattr(reading, metric)
-        value = gold_value(gold)
-        if answer is None or (metric == "numeric" and value is None):
-            empty.append(gold)
-        elif not mark(reading, gold, metric):
-            wrong.append(gold)
-        elif _value(answer) != value or (points and DOT.fullmatch(gold)):
-            other.append(gold)
-        elif LONG.fullmatch(answer):
-            long.append(gold)
-        elif metric != "numeric" and re.fullmatch(
-            r"-?(?:0+[0-9].*|[0-9]+\.0+)", answer
-        ):
-            digits.append(gold)
+        by_fault[_fault(gold, metric, points)].append(gold)
+    empty, wrong = by_fault[EMPTY], by_fault[WRONG]
     head = f"golds in '{place}'"
     if empty:
         raise TmapError(
-            f"{_some(empty, golds)} {head} have no value under metric {metric}: "
-            f"{_shown(empty)}. A gold must be one number, as 18 or -0.5. "
+            f"{_some(empty, golds)} {head} {EMPTY} under metric {metric}: "
+            f"{_shown(empty)}. {_must(metric)}. "
             f"{_fix(empty, metric)}."
         )
     if wrong and len(wrong) == len(golds):
         raise TmapError(
             f"No gold in '{place}' can be marked right under metric {metric}, not even "
-            f"by its own text: {_shown(wrong)}. A gold must be one number, as 18 or -0.5. "
+            f"by its own text: {_shown(wrong)}. {_must(metric)}. "
             f"{_fix(wrong, metric)}."
         )
-    told = [
-        (wrong, "can never be marked right: their own text is marked wrong"),
-        (other, "are read as another number than people read"),
-        (long, "have more decimals than an answer writes, so that none is right"),
-        (digits, "are right only in the same digits, so that 18 is not 18.0"),
-    ]
     return [
-        f"{_some(found, golds)} {head} {what}, under metric {metric}: {_shown(found)}. "
-        f"{ROUND if found is long else _fix(found, metric)}."
-        for found, what in told
-        if found
+        f"{_some(by_fault[fault], golds)} {head} {fault}, under metric {metric}: "
+        f"{_shown(by_fault[fault])}. "
+        f"{ROUND if fault == LONG else _fix(by_fault[fault], metric)}."
+        for fault in (WRONG, OTHER, LONG, DIGITS)
+        if by_fault[fault]
     ]
+
+
+def _fault(gold: str, metric: str, points: bool) -> str:
+    """What is wrong with a gold, or nothing; `points`: a dot may separate thousands."""
+    if metric == expressions.METRIC:
+        read, is_right = expressions.compare(f"{MARK} {gold}", gold)
+        return EMPTY if read is None else "" if is_right else WRONG
+    reading = read_number(f"{MARK} {gold}")
+    answer = getattr(reading, metric)
+    value = gold_value(gold)
+    if answer is None or (metric == "numeric" and value is None):
+        return EMPTY
+    if not mark(reading, gold, metric):
+        return WRONG
+    if _value(answer) != value or (points and DOT.fullmatch(gold)):
+        return OTHER
+    if DECIMALS.fullmatch(answer):
+        return LONG
+    if metric != "numeric" and ZEROS.fullmatch(answer):
+        return DIGITS
+    return ""
 
 
 def _value(answer: str) -> str | None:
@@ -137,7 +145,17 @@ def _value(answer: str) -> str | None:
         return answer if "/" in answer else None
 
 
+def _must(metric: str) -> str:
+    if metric == expressions.METRIC:
+        return "A gold must be an expression, as 3/4 or \\frac{3}{4}"
+    return "A gold must be one number, as 18 or -0.5"
+
+
 def _fix(found: list[str], metric: str) -> str:
+    if metric == expressions.METRIC:
+        return FIX
+    if all(gold_value(gold) is None and MATHS.search(gold) for gold in found):
+        return "Set `metric: math_verify` in the dataset card, which reads LaTeX"
     if metric != "numeric" and all(gold_value(gold) is not None for gold in found):
         return "Set `metric: numeric` in the dataset card, which compares values"
     return FIX

@@ -6,12 +6,11 @@ retrains no adapter.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tmap.errors import TmapError, lacking
+from tmap.errors import TmapError, lacking, require
 
 if TYPE_CHECKING:
     from tmap.cards.model import PlaceSection
@@ -131,11 +130,8 @@ def _placing(place: PlaceSection, device: str, dtype: Any) -> dict[str, Any]:
     """Arguments of `from_pretrained` in addition to dtype; none for one plain device."""
     if not place.quantization:
         return {"device_map": place.device_map} if place.device_map else {}
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise TmapError(
-            f"quantization: {place.quantization} needs the package bitsandbytes, which is "
-            "not installed. Install it: pip install -e '.[quantization]'."
-        )
+    user = f"quantization: {place.quantization}"
+    require("bitsandbytes", user, "-e '.[quantization]'")
     from transformers import BitsAndBytesConfig
 
     four_bits = BitsAndBytesConfig(

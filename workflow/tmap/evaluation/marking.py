@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tmap.engines.base import Ids, LanguageModel
+from tmap.evaluation import expressions
 from tmap.evaluation.readers import choose, gold_value, letters, mark, read_number
 from tmap.prompts.renderer import Demo, Renderer
 
@@ -21,7 +22,8 @@ class Marking:
     Attributes
     ----------
     reader : number (written freely), option or letter (the likeliest is chosen)
-    metric : strict, flexible or numeric for an answer; acc or acc_norm for a choice
+    metric : strict, flexible, numeric or math_verify for an answer; acc or acc_norm for a
+        choice
     max_new_tokens : of a written answer
     """
 
@@ -32,6 +34,19 @@ class Marking:
     @property
     def is_choice(self) -> bool:
         return self.reader != "number"
+
+    @property
+    def reading(self) -> str:
+        """The column of table 'predictions' with what the metric's reader found."""
+        return reading_of(self.metric)
+
+
+def reading_of(metric: str) -> str:
+    """The column of table 'predictions' with what a metric's reader found.
+
+    Both `numeric` and `math_verify` compare values, and share a column.
+    """
+    return "numeric" if metric == expressions.METRIC else metric
 
 
 class Marked(NamedTuple):
@@ -107,12 +122,18 @@ def mark_answer(text: str, gold: str, metric: str) -> Marked:
     """Read the number in a written answer and compare it with `gold`.
 
     The metric "numeric" refuses a gold answer without a number; under another metric
-    `is_numeric` is then just false.
+    `is_numeric` is then just false. Under "math_verify", `numeric` is the expression that
+    Math-Verify read, and `is_numeric` whether it equals the gold.
     """
     reading = read_number(text)
     marks = {name: mark(reading, gold, name) for name in ("strict", "flexible")}
-    has_value = metric == "numeric" or gold_value(gold) is not None
-    marks["numeric"] = has_value and mark(reading, gold, "numeric")
+    if metric == expressions.METRIC:
+        value, marks["numeric"] = expressions.compare(text, gold)
+        reading = reading._replace(numeric=value)
+    elif metric == "numeric" or gold_value(gold) is not None:
+        marks["numeric"] = mark(reading, gold, "numeric")
+    else:
+        marks["numeric"] = False
     return Marked(
         text,
         reading.strict,
@@ -121,7 +142,7 @@ def mark_answer(text: str, gold: str, metric: str) -> Marked:
         is_strict=marks["strict"],
         is_flexible=marks["flexible"],
         is_numeric=marks["numeric"],
-        is_correct=marks[metric],
+        is_correct=marks[reading_of(metric)],
     )
 
 

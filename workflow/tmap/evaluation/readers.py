@@ -70,8 +70,7 @@ def read_number(text: str) -> Reading:
     >>> read_number("5 * 200 = 1,000 dollars.\n#### 1,000")
     Reading(strict='1000', flexible='1000', numeric='1000')
     """
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST // 2]}\n{text[-LONGEST // 2 :]}"
+    text = shortened(text)
     value = _read_value(text)
     text = text.translate(MINUS)
     strict = STRICT.search(text)
@@ -81,6 +80,19 @@ def read_number(text: str) -> Reading:
         _normal(found[-1]) if found else None,
         value,
     )
+
+
+def shortened(text: str) -> str:
+    """The first and the last `LONGEST` / 2 characters of a longer text."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST // 2]}\n{text[-LONGEST // 2 :]}"
+
+
+def ended(text: str) -> str:
+    r"""What follows the first "####", else what is in the last \boxed{}, else nothing."""
+    marked = MARKED.search(text)
+    return marked[1] if marked else _boxed(text)
 
 
 def gold_value(gold: str) -> str | None:
@@ -144,8 +156,7 @@ def _normal(text: str) -> str:
 
 
 def _read_value(text: str) -> str | None:
-    marked = MARKED.search(text)
-    end = numbers.plain(marked[1] if marked else _boxed(text))
+    end = numbers.plain(ended(text))
     if re.search("[0-9]", end):
         return numbers.final(end)
     return numbers.last(numbers.plain(text))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tmap.comparison.runs import READINGS, Run
+from tmap.evaluation.marking import reading_of
 from tmap.page import packing
 
 #: Characters of a question and of an answer that are kept.
@@ -17,7 +18,8 @@ LONGEST = 2_000
 
 def column(reader: str) -> str:
     """The column of predictions that has what a reader took from an answer."""
-    return reader if reader in READINGS else "text"
+    found = reading_of(reader)
+    return found if found in READINGS else "text"
 
 
 def look(

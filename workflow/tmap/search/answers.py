@@ -72,7 +72,7 @@ def unread(replies: Sequence[Marked], marking: Marking) -> int:
     """Written answers in which the metric's reader found nothing."""
     if marking.is_choice:
         return 0
-    return sum(getattr(reply, marking.metric) is None for reply in replies)
+    return sum(getattr(reply, marking.reading) is None for reply in replies)
 
 
 def n_tokens(ledger: Ledger, keys: Iterable[str]) -> int:

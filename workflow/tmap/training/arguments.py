@@ -4,12 +4,41 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tmap.cards.model import TrainSection
+from tmap.errors import require
 from tmap.training import launch
 
 SAVES = 10  # approximate number of checkpoints per run
+
+
+class Curves(NamedTuple):
+    """A tracker, which is a package of that name; what it is to call project and run."""
+
+    tracker: str
+    project: str
+    run: str
+
+
+def curves_of(report: Path, tracker: str) -> Curves | None:
+    """Where the losses of the training that writes `report` go.
+
+    Parameters
+    ----------
+    report : DATASET/MODEL/METHOD/sN/tN/train.json
+    tracker : a package, or "none"
+
+    Raises
+    ------
+    TmapError
+        If the tracker is not installed.
+    """
+    if tracker == "none":
+        return None
+    require(tracker, f"report_to: {tracker}", tracker)
+    dataset, model, *run = report.parent.parts[-5:]
+    return Curves(tracker, f"{dataset}-{model}", "-".join(run))
 
 
 def total_steps(settings: TrainSection, n_rows: int) -> int:
@@ -27,6 +56,7 @@ def sft_config(
     device: str,
     dtype: str,
     folder: Path,
+    curves: Curves | None = None,
 ) -> Any:
     """An `SFTConfig` that sets every default that could change a row or a number.
 
@@ -36,6 +66,7 @@ def sft_config(
     dtype : float32, bfloat16 or float16, for the frozen weights and the arithmetic;
         the adapter's own weights are float32
     folder : where checkpoints are written
+    curves : where the loss of each step is also sent
     """
     from trl import SFTConfig  # type: ignore[attr-defined]
 
@@ -70,7 +101,10 @@ def sft_config(
         logging_steps=1,
         logging_nan_inf_filter=False,
         disable_tqdm=True,
-        report_to="none",
+        report_to=curves.tracker if curves else "none",
+        project=curves.project if curves else "",
+        run_name=curves.run if curves else None,
+        trackio_space_id=None,
         save_strategy="steps",
         save_steps=max(1, steps // SAVES),
         save_total_limit=2,

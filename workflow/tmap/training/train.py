@@ -20,7 +20,7 @@ from tmap.prompts.conversation import Spoken
 from tmap.prompts.renderer import Renderer
 from tmap.training import adapter as adapter_files
 from tmap.training import checkpoints, launch
-from tmap.training.arguments import lora_config, sft_config
+from tmap.training.arguments import Curves, lora_config, sft_config
 from tmap.training.rows import TrainingRows, encode
 
 LOG = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ def train(
     adapter: Path,
     scratch: Path,
     keep_checkpoints: bool = False,
+    curves: Curves | None = None,
 ) -> dict[str, Any]:
     """Train on `chats`, write the adapter, and return a report.
 
@@ -53,6 +54,7 @@ def train(
     adapter : folder of the adapter
     scratch : folder of the checkpoints
     keep_checkpoints : leave them there when training has finished
+    curves : where the loss of each step is also sent; the tracker must be installed
 
     Returns
     -------
@@ -76,7 +78,7 @@ def train(
     folder = scratch / _run_name(rows, record, weights, place, settings, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL's own use of old names
-        trainer = make_trainer(weights, tokenizer, rows, settings, seed, folder)
+        trainer = make_trainer(weights, tokenizer, rows, settings, seed, folder, curves)
         found = checkpoints.latest(folder)
         if found:
             LOG.info("train: resuming from %s", found)
@@ -117,6 +119,7 @@ def make_trainer(
     settings: TrainSection,
     seed: int,
     folder: Path,
+    curves: Curves | None = None,
 ) -> Any:
     """The `SFTTrainer` of these rows: ids and labels reach the model as given."""
     from datasets import Dataset
@@ -132,6 +135,7 @@ def make_trainer(
         device=weights.device,
         dtype=weights.dtype,
         folder=folder,
+        curves=curves,
     )
     trainer = SFTTrainer(
         model=prepared(weights.model, args),

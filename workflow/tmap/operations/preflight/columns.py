@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tmap import dag, indicators
+from tmap import cards, dag, indicators
 from tmap.operations.preflight.data import spread
 from tmap.selection import features
 
@@ -61,7 +61,7 @@ def _column(dataset: str, name: str, rows: pd.DataFrame) -> ColumnFindings:
     raw = about(rows, None, **options).score
     known = raw[~np.isnan(raw)]
     quantiles = np.quantile(known, [0, 0.5, 1]).tolist() if len(known) else []
-    marks = features.marks(name, rows["sample_id"].tolist(), raw, "minmax")
+    marks = features.marks(name, rows["sample_id"].tolist(), raw, _scaling(name))
     flattened = ""
     if len(known) and np.ptp(known) > 0:
         flattened = marks[0] if marks else ""
@@ -69,6 +69,13 @@ def _column(dataset: str, name: str, rows: pd.DataFrame) -> ColumnFindings:
     return ColumnFindings(
         *(name, unit, quantiles, len(known), len(rows), marks), flattened=flattened
     )
+
+
+def _scaling(name: str) -> features.Normalise:
+    """How the user's own method cards scale a column; minmax, the default, if in doubt."""
+    own = (cards.load("methods", card) for card in cards.names("methods", own=True))
+    scalings = {card.normalise for card in own if name in card.indicators}
+    return scalings.pop() if len(scalings) == 1 else "minmax"
 
 
 def _tied(name: str, known: np.ndarray) -> list[str]:
