@@ -6,6 +6,7 @@ import socket
 from types import SimpleNamespace
 
 import huggingface_hub
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -13,7 +14,7 @@ from huggingface_hub import errors
 
 from project import ROOT
 from scripted import Scripted
-from tmap import engines
+from tmap import cards, engines
 from tmap.cards.model import EngineSection, ModelCard, ModelSource, ResourceSection
 from tmap.commands import check
 from tmap.errors import TmapError
@@ -22,6 +23,7 @@ from tmap.operations.preflight import columns, memory, prompts, target
 from tmap.prompts import conversation
 from tmap.prompts.renderer import Renderer
 from tmap.training import rows
+from tmap.worlds import word_problems
 
 TINY = ROOT / "resources" / "models" / "tiny"
 #: Control characters: clear the screen, reverse the text, a NUL.
@@ -507,6 +509,40 @@ def test_a_model_at_the_floor_or_the_ceiling_is_told(room, answering, texts, whe
 
     assert found.asked.n == len(reward)
     assert [text for text in found.notes if f"at the {where}" in text]
+
+
+def test_the_models_own_columns_are_measured_on_telling_rows(room):
+    own = room / "cards/methods"
+    own.mkdir()
+    card = "extends: tmap\nindicators: [perplexity, output_length]\n"
+    (own / "mine.yaml").write_text(card)
+    rng = np.random.default_rng(0)
+    problems = [word_problems.make(rng, 2) for _ in range(150)]
+    pool = [{"q": one.question, "a": one.solution} for one in problems]
+    pool[70]["a"] = "e"  # which a model of sums does not expect
+    (room / "pool.jsonl").write_text("\n".join(map(json.dumps, pool)))
+    found = preflight.look("mine", "mine", ask=1)
+
+    (scored,) = found.asked.columns
+    assert (scored.name, scored.n_rows) == ("perplexity", 1 + 32 + 8)
+    (told,) = scored.marks
+    assert told.startswith("perplexity: row 'mine-0000070'") and told in found.notes
+    (own / "mine.yaml").write_text(f"{card}normalise: rank\n")
+    cards._load.cache_clear()
+    assert preflight.look("mine", "mine", ask=1).asked.columns[0].marks == []
+    (own / "mine.yaml").write_text("extends: tmap\nindicators: [output_length]\n")
+    cards._load.cache_clear()
+    assert preflight.look("mine", "mine", ask=1).asked.columns == []
+
+
+def test_telling_rows_are_the_shortest_the_longest_and_others():
+    pool = frame(*("a" * n for n in range(400, 0, -1)))
+    rows, n_short = columns.telling(pool)
+    lengths = rows["response"].str.len().tolist()
+    assert n_short == 4 and lengths == sorted(lengths, reverse=True)
+    assert lengths[:8] == list(range(400, 392, -1)) and lengths[-4:] == [4, 3, 2, 1]
+    assert len(lengths) == 4 + 32 + 8
+    assert len(columns.telling(pool[:1])[0]) == 1
 
 
 def test_nothing_is_asked_while_something_is_missing(room):

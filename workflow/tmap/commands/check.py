@@ -16,7 +16,8 @@ def run(
     dataset: Annotated[str, typer.Argument(metavar="CARD", help="Dataset card.")],
     model: Annotated[str, typer.Option(help="Model card.")] = "",
     ask: Annotated[
-        int, typer.Option(min=0, help="Ask the model that many reward questions.")
+        int,
+        typer.Option(min=0, help="Ask the model so many questions; score a few rows."),
     ] = 0,
     cards: Annotated[
         list[str] | None, typer.Option(help="Folder of your own cards; repeatable.")

@@ -106,15 +106,23 @@ def normalised(values: np.ndarray, how: Normalise) -> np.ndarray:
 
 
 def marks(
-    name: str, ids: Sequence[str], values: np.ndarray, normalise: Normalise
+    name: str,
+    ids: Sequence[str],
+    values: np.ndarray,
+    normalise: Normalise,
+    odd: int | None = None,
 ) -> list[str]:
     """Why a column hardly tells rows apart, as sentences; empty if it does.
 
     Parameters
     ----------
     ids, values : (n_samples,) sample ids, and raw scores, NaN where unscored
+    odd : rows that together count as few; None: one in a hundred
     """
-    found = _flattened(name, ids, values) if normalise == "minmax" else []
+    found = []
+    if normalise == "minmax":
+        few = np.isfinite(values).sum() // 100 if odd is None else odd
+        found = _flattened(name, ids, values, int(few))
     if not normalised(values, normalise).any():
         found.append(
             f"{name}: all scored rows are equal ({normalise}); the column is 0 "
@@ -123,8 +131,10 @@ def marks(
     return found
 
 
-def _flattened(name: str, ids: Sequence[str], values: np.ndarray) -> list[str]:
-    """A warning if one row, or one in a hundred, leaves the others little of the range.
+def _flattened(
+    name: str, ids: Sequence[str], values: np.ndarray, few: int
+) -> list[str]:
+    """A warning if one row, or a few, leave the others little of the range.
 
     They may lie at one end of the range or, in equal parts, at both.
     """
@@ -134,9 +144,9 @@ def _flattened(name: str, ids: Sequence[str], values: np.ndarray) -> list[str]:
     if n < 3:
         return []
     whole = values[order[-1]] - values[order[0]]
-    percent = n // 100
-    cuts = [(below, k - below) for k in (1, max(1, percent)) for below in (0, k)]
-    cuts.append((percent // 2, percent // 2))
+    few = min(few, n - 2)
+    cuts = [(below, k - below) for k in (1, max(1, few)) for below in (0, k)]
+    cuts.append((few // 2, few // 2))
     for below, above in cuts:
         low, high = values[order[below]], values[order[n - 1 - above]]
         if 0 < high - low < FLAT * whole:

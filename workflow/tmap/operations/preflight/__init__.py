@@ -81,13 +81,14 @@ def look(dataset: str, name: str = "", ask: int = 0) -> Findings:
         longest = found.rows.longest if found.rows else named.train.max_length
         needs = found.needs = target.needs(named, model, longest)
         attempt(lambda: target.check_needs(needs))
-    if ask and named and asked and not found.missing:
+    if ask and named and asked and pool and not found.missing:
         found.asked = attempt(
-            lambda: asking.look(dataset, name, named, asked.reward, ask)
+            lambda: asking.look(dataset, name, named, asked.reward, pool.kept, ask)
         )
     found.notes = data.notes(card, pool, found.questions) + prompts.notes(found.rows)
     found.notes += checkpoint.notes(model.folder) if model else []
-    found.notes += [text for column in found.columns or [] for text in column.marks]
+    scored = [*(found.columns or []), *(found.asked.columns if found.asked else [])]
+    found.notes += [text for column in scored for text in column.marks]
     found.notes += found.asked.doubts if found.asked else []
     if ask and not found.asked:
         found.notes.append("Nothing was asked (`--ask`): first fix what is missing.")

@@ -1,9 +1,10 @@
-"""Columns that need no model, measured on the pool before any job."""
+"""Columns measured before any job: of text on the pool, of the model on a few rows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from tmap.selection import features
 MOST_ROWS = 200_000
 #: Share of rows with one value above which a column tells few rows apart.
 TIED = 0.9
+#: Of columns of a model: the most rows with short answers, with long ones, and others.
+SHORT, LONG, OTHERS = 24, 8, 32
 
 
 @dataclass
@@ -49,6 +52,54 @@ def look(dataset: str, pool: pd.DataFrame) -> list[ColumnFindings]:
     rows = spread(pool, MOST_ROWS)
     names = sorted(dag.indicators.looking_at("text"))
     return [_column(dataset, name, rows) for name in names]
+
+
+def of_model(dataset: str, pool: pd.DataFrame, lm: Any) -> list[ColumnFindings]:
+    """Columns of single rows that the target model measures, on a few telling rows.
+
+    The shortest answers are among them: a model expects one odd word so little that it
+    alone may take the range of a column.
+
+    Parameters
+    ----------
+    pool : table 'pool', at least one row
+    lm : the instrument: the target model and its renderer
+    """
+    rows, n_short = telling(pool)
+    found = []
+    for name in sorted(dag.indicators.looking_at("target")):
+        about = indicators.get(name)
+        options = dag.indicators.options(dataset, name)
+        if about.scope != "row" or not _is_weighed(name):
+            continue
+        raw = about(rows, lm, **options).score
+        known = raw[~np.isnan(raw)]
+        quantiles = np.quantile(known, [0, 0.5, 1]).tolist() if len(known) else []
+        ids = rows["sample_id"].tolist()
+        marks = features.marks(name, ids, raw, _scaling(name), n_short)
+        sizes = len(known), len(rows)
+        found.append(ColumnFindings(name, about.unit, quantiles, *sizes, marks))
+    return found
+
+
+def telling(pool: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """At most 64 rows, and how many are there for their short answers.
+
+    Those are at most one in a hundred of the pool, as rows that count as few there.
+    """
+    lengths = pool["response"].str.len().to_numpy()
+    order = np.argsort(lengths, kind="stable")
+    n_short = min(SHORT, max(1, len(pool) // 100))
+    inner = order[n_short : max(n_short, len(order) - LONG)]
+    spread_out = np.linspace(0, len(inner) - 1, min(OTHERS, len(inner))).round()
+    places = [*order[:n_short], *inner[spread_out.astype(int)], *order[-LONG:]]
+    return pool.iloc[np.unique(places)], n_short
+
+
+def _is_weighed(name: str) -> bool:
+    """Whether a method card of the user weighs the column."""
+    own = (cards.load("methods", card) for card in cards.names("methods", own=True))
+    return any(name in card.indicators for card in own)
 
 
 def _column(dataset: str, name: str, rows: pd.DataFrame) -> ColumnFindings:

@@ -56,6 +56,9 @@ def show(found: Findings, console: Console) -> None:
             _prompt(console, row)
     if found.asked:
         _section(console, "zero-shot", "", _asked(found.asked))
+        if scored := found.asked.columns:
+            which = f"{scored[0].n_rows} rows: the shortest, the longest, some others"
+            _section(console, "columns of the model", which, _columns_of(scored))
     _list(console, "notes", found.notes, "yellow")
     _list(console, "missing", found.missing, "red")
 
