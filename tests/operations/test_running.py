@@ -2,13 +2,15 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from tmap import cards
 from tmap.cards import starter
 from tmap.errors import TmapError
-from tmap.operations import pages, running
+from tmap.operations import own, pages, running
 
 METRICS, PAGE = "results/a/b/metrics.json", "results/a/b/report.html"
 
@@ -18,7 +20,8 @@ def clone(tmp_path, monkeypatch):
     """An empty folder in place of the clone, so that nothing beside the real one counts."""
     place = tmp_path / "clone"
     place.mkdir()
-    monkeypatch.setattr(running, "CLONE", place)
+    for module in (running, own):
+        monkeypatch.setattr(module, "CLONE", place)
     return place
 
 
@@ -53,17 +56,68 @@ def test_targets_are_told_from_options(clone, words, options, targets):
     "given", [["--profile", "p"], ["--profile=p"], ["--workflow-profile", "p"]]
 )
 def test_a_profile_that_is_named_is_the_only_one(clone, given):
-    assert running.call(given, clone).options == given
+    assert running.call(given, clone).options == [*given[0].split("="), *given[1:]]
+
+
+def test_cards_and_config_mean_what_they_mean_in_other_commands(tmp_path, clone):
+    place = mine(tmp_path)
+    (tmp_path / "bare").mkdir()
+    local = ["--profile", str(clone / "profiles/local")]
+    config = ["--configfile", str(place / "config.yaml")]
+
+    def options(*words):
+        return running.call([*words, PAGE], tmp_path).options
+
+    assert options("--cards", "mine") == ["--profile", str(place / "profiles/local")]
+    assert running.call(["--cards=mine", "-n"], tmp_path).options[2:] == ["-n"]
+    assert options("--config", "mine/config.yaml") == [*local, *config]
+    assert options("--configfile", "mine/config.yaml") == [*local, *config]
+    assert options("--cards", "bare") == [
+        *local,
+        *("--config", f"cards={[str(tmp_path / 'bare')]}"),
+    ]
+    # Snakemake keeps the last of an option, so each is given once.
+    both = options("--config", "mine/config.yaml", "seeds=1", "--config", "keep=x")
+    assert both == [*local, *config, "--config", "seeds=1", "keep=x"]
+    slurm = str(place / "profiles/slurm")
+    assert options("--profile", "mine/profiles/slurm") == ["--profile", slurm]
+    assert options("--cards", "mine", "--profile", slurm) == [
+        *("--profile", slurm),
+        *config,
+    ]
+    assert running.call(["--cards", "mine", PAGE], tmp_path).targets == [PAGE]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"named": ["mine"]},
+        {"config": [Path("mine/config.yaml")]},
+        {"profile": Path("mine/profiles/local")},
+        {},  # found beside the clone
+    ],
+)
+def test_the_folder_is_the_same_by_each_option(tmp_path, clone, monkeypatch, how):
+    place = mine(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TMAP_CARDS")
+    given = {"named": [], "config": [], "profile": None} | how
+    settings, files = own.use(*given.values(), move=True)
+
+    assert files == [place / "config.yaml"]
+    assert "my_method" in settings.methods
+    assert "my_method" in cards.names("methods", own=True)
+    assert Path.cwd() == clone
 
 
 def test_a_folder_of_init_is_found_inside_it_and_beside_the_clone(tmp_path, clone):
-    assert running.folder(clone) is None
-    own = mine(tmp_path)
+    assert own.folder(clone) is None
+    place = mine(tmp_path)
 
-    assert running.folder(own / "datasets") == own
-    assert running.folder(clone) == own
+    assert own.folder(place / "datasets") == place
+    assert own.folder(clone) == place
     named = running.call([], clone).options
-    assert named == ["--profile", str(own / "profiles/local")]
+    assert named == ["--profile", str(place / "profiles/local")]
     shipped = running.call(["--configfile", "x.yaml"], clone).options
     assert shipped[:2] == ["--profile", str(clone / "profiles/local")]
 
@@ -72,17 +126,17 @@ def test_of_two_folders_beside_the_clone_none_is_guessed(tmp_path, clone):
     mine(tmp_path), mine(tmp_path, "other")
 
     with pytest.raises(TmapError, match=r"Several folders made by `tmap init`"):
-        running.folder(clone)
-    assert running.folder(tmp_path / "other") == tmp_path / "other"
+        own.folder(clone)
+    assert own.folder(tmp_path / "other") == tmp_path / "other"
 
 
 def test_the_targets_of_a_config_are_known(tmp_path, clone):
-    own = mine(tmp_path)
-    made = running.call([], own)
+    place = mine(tmp_path)
+    made = running.call([], place)
     room = "results/my_data/my_model"
 
     assert running.targets(made) == [f"{room}/metrics.json", f"{room}/report.html"]
-    assert running.targets(running.call([PAGE], own)) == [PAGE]
+    assert running.targets(running.call([PAGE], place)) == [PAGE]
 
 
 @pytest.mark.parametrize(

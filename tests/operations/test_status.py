@@ -230,12 +230,12 @@ def test_the_command_says_it_in_its_exit_status_and_finds_the_configs_cards(
     config = room / "config.yaml"
     config.write_text("cards: [cards]\n")
 
-    command.run(IRT, [config])
+    command.run(IRT, config=[config])
     assert "All 2 artifacts are current." in capsys.readouterr().out
 
     write_card(seed=7)
     with pytest.raises(typer.Exit) as end:
-        command.run(IRT, [config])
+        command.run(IRT, config=[config])
     said = capsys.readouterr().out
     assert end.value.exit_code == 1
     assert "card irt.seed: 0 -> 7" in said

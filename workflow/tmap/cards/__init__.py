@@ -284,7 +284,11 @@ def workflow_config(values: dict[str, Any]) -> WorkflowConfig:
 
 
 def read_config(files: Sequence[Path]) -> WorkflowConfig:
-    """Merge config files as Snakemake does, and use their card folders."""
+    """Merge config files as Snakemake does, and use their card folders.
+
+    A folder that is not in the working directory is looked for in the clone, where
+    Snakemake runs.
+    """
     values: dict[str, Any] = {}
     for path in [SHIPPED / "config.yaml", *files]:
         if not os.path.isfile(path):
@@ -294,5 +298,6 @@ def read_config(files: Sequence[Path]) -> WorkflowConfig:
             )
         values = _merge(values, read_yaml(path))
     config = workflow_config(values)
-    use_folders(config.cards)
+    clone = SHIPPED.parent
+    use_folders([c if os.path.isdir(c) else str(clone / c) for c in config.cards])
     return config

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from tmap.commands._options import Cards, Config, Profile
 from tmap.errors import TmapError
 
 
@@ -19,16 +20,15 @@ def run(
         int,
         typer.Option(min=0, help="Ask the model so many questions; score a few rows."),
     ] = 0,
-    cards: Annotated[
-        list[str] | None, typer.Option(help="Folder of your own cards; repeatable.")
-    ] = None,
+    cards: Cards = None,
+    config: Config = None,
+    profile: Profile = None,
 ) -> None:
-    from tmap.cards import use_folders
     from tmap.jobs import console
-    from tmap.operations import preflight
+    from tmap.operations import own, preflight
     from tmap.operations.preflight import show
 
-    use_folders(cards or [])
+    own.use(cards or [], config or [], profile, move=True)
     if ask and not model:
         raise TmapError("`--ask` asks a model. Name one: --model CARD.")
     found = preflight.look(dataset, model, ask)

@@ -1,17 +1,17 @@
 """Estimate the cost of a target before it runs: jobs, tokens, calls, hours, disk."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tmap.commands._options import Cards, Config, Profile
+
 
 def run(
     target: Annotated[str, typer.Argument(help="results/...: the file to build.")],
-    configfile: Annotated[
-        list[Path] | None,
-        typer.Option(help="Same as Snakemake's; repeatable."),
-    ] = None,
+    cards: Cards = None,
+    config: Config = None,
+    profile: Profile = None,
     rows: Annotated[
         list[str] | None,
         typer.Option(
@@ -31,15 +31,16 @@ def run(
         typer.Option(help="Print tab-separated numbers; notes go to standard error."),
     ] = False,
 ) -> None:
-    from tmap import cards, dag
+    from tmap import dag
     from tmap.jobs import console
+    from tmap.operations import own
     from tmap.operations.planning import estimate, jobs
 
-    cards.read_config(configfile or [])
+    _, files = own.use(cards or [], config or [], profile, move=True)
     dag.targets.check(target)
     n_rows = estimate.counts("--rows", rows or [])
     n_questions = estimate.counts("--questions", questions or [])
-    wanted = jobs.planned(target, configfile or [])
+    wanted = jobs.planned(target, files)
     found = estimate.make(wanted, n_rows, n_questions)
     if tsv:
         typer.echo(console.tsv(estimate.records(found)), nl=False)

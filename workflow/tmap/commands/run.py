@@ -1,9 +1,9 @@
 """Build TARGET, or what your config names, with one line per finished job.
 
 Runs Snakemake in the clone with the profile of your folder (made by `tmap init`; the
-current folder, or the one beside the clone). Options that are not listed here are
-Snakemake's, such as -n, --cores 4 or --profile ../mine/profiles/slurm. At the end: the
-results table, and where its page is.
+current folder, the one beside the clone, or --cards FOLDER). `--config FILE` names a
+config. All other options are Snakemake's, such as -n, --cores 4, --config seeds=5 or
+--profile ../mine/profiles/slurm. At the end: the results table, and where its page is.
 """
 
 from pathlib import Path

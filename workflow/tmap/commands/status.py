@@ -4,18 +4,18 @@ It reads the results themselves, so it also works on a copy of them. Exit status
 are current, else 1.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tmap.commands._options import Cards, Config, Profile
+
 
 def run(
     target: Annotated[str, typer.Argument(help="results/...: a file or a folder.")],
-    configfile: Annotated[
-        list[Path] | None,
-        typer.Option(help="Same as Snakemake's; repeatable."),
-    ] = None,
+    cards: Cards = None,
+    config: Config = None,
+    profile: Profile = None,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Also compare tables with their checksums."),
@@ -24,12 +24,11 @@ def run(
         bool, typer.Option(help="Print tab-separated lines, for other programs.")
     ] = False,
 ) -> None:
-    from tmap import cards
     from tmap.jobs import console
-    from tmap.operations import status
+    from tmap.operations import own, status
 
-    config = cards.read_config(configfile or [])
-    found = status.look(target, config, verify)
+    settings, _ = own.use(cards or [], config or [], profile)
+    found = status.look(target, settings, verify)
     if tsv:
         typer.echo(console.tsv(status.records(found)), nl=False)
     else:

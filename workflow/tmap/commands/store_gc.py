@@ -4,24 +4,23 @@ Removed are the measurements of models, revisions and prompts that are in no car
 cost the same again if such a card comes back.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tmap.commands._options import Cards, Config, Profile
+
 
 def run(
-    configfile: Annotated[
-        list[Path] | None,
-        typer.Option(help="Same as Snakemake's, so that your cards are found."),
-    ] = None,
+    cards: Cards = None,
+    config: Config = None,
+    profile: Profile = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    from tmap import cards
     from tmap.jobs import console
-    from tmap.operations import store_gc
+    from tmap.operations import own, store_gc
 
-    cards.read_config(configfile or [])
+    own.use(cards or [], config or [], profile, move=True)
     found = store_gc.survey()
     if not store_gc.show(found, console.console()):
         return

@@ -7,20 +7,18 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 from rich.markup import escape
 
 from tmap import cards, dag
-from tmap.cards.starter import CLONE, TIED
-from tmap.errors import TmapError
+from tmap.cards.starter import CLONE
 from tmap.jobs import failures
+from tmap.operations import own
 
-PROFILE = Path("profiles/local/config.yaml")
 #: Options whose answer is Snakemake's own output: nothing is built.
 ASKING = (
     "-n --dry-run --dryrun --unlock --touch -t --report --dag --rulegraph --filegraph "
@@ -28,8 +26,11 @@ ASKING = (
     "--version -v --cleanup-metadata --delete-all-output --archive --list-target-rules "
     "--list-changes --print-compilation"
 ).split()
-#: Options that take any number of values, so that a target after them would be one.
-GREEDY = ("--configfile", "--configfiles", "--config")
+#: Options that say where cards and configs are; all but profiles take several values.
+OURS = (
+    *("--cards", "--config", "--configfile", "--configfiles"),
+    *("--profile", "--workflow-profile"),
+)
 STEP = re.compile(r"(\d+) of (\d+) steps \(\d+%\) done")
 BEGINS = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):$")
 ENDS = re.compile(r"Finished jobid: (\d+) \(Rule: (\w+)\)")
@@ -61,64 +62,65 @@ def call(arguments: Sequence[str], here: Path) -> Call:
     """Tell targets from options, and add the profile of the user's folder.
 
     Targets come first, after `--`, or are paths below results/ that follow the values of
-    --configfile or --config. All other words are Snakemake's.
+    --cards, --config or --configfile. `--cards FOLDER` and `--config FILE` mean what they
+    mean in other commands; all other words are Snakemake's. Paths of files become absolute,
+    because Snakemake runs in the clone.
 
     Parameters
     ----------
     arguments : as typed
     here : the folder in which they were typed
     """
-    options, targets, greedy = list[str](), list[str](), ""
+    options, targets = list[str](), list[str]()
+    ours: dict[str, list[str]] = {name: [] for name in OURS}
+    taking = ""
     for place, word in enumerate(arguments):
         if word == "--":
             targets += arguments[place + 1 :]
             break
-        if word.startswith("-"):
-            greedy = word if word in GREEDY else "-"
+        name, _, value = word.partition("=")
+        if name in OURS:
+            taking = name
+            ours[name] += [value] if "=" in word else []
+        elif word.startswith("-"):
+            taking = "-"
             options.append(word)
-        elif not greedy or (greedy in GREEDY and word.startswith("results/")):
+        elif taking in OURS and not word.startswith("results/"):
+            ours[taking].append(word)
+        elif taking in ("", *OURS):
             targets.append(word)
         else:
             options.append(word)
-    named = {option.partition("=")[0] for option in options}
-    if not named & {"--profile", "--workflow-profile"}:
-        own = None if named & {"--configfile", "--configfiles"} else folder(here)
-        options[:0] = ["--profile", str((own or CLONE) / PROFILE.parent)]
-    pages = dag.comparison.with_pages(targets)
-    return Call(options, pages)
+    options = [*_settled(ours, here), *options]
+    return Call(options, dag.comparison.with_pages(targets))
 
 
-def folder(here: Path) -> Path | None:
-    """The folder of `tmap init`: the current one, one above it, or one beside the clone.
+def _settled(ours: Mapping[str, list[str]], here: Path) -> list[str]:
+    """Profile, config files and values, each option once: Snakemake keeps the last."""
+    profiles = [_absolute(path, here) for path in ours["--profile"][-1:]]
+    files = [
+        _absolute(p, here) for n in ("--configfile", "--configfiles") for p in ours[n]
+    ]
+    values = [value for value in ours["--config"] if "=" in value]
+    files += [str(here / path) for path in ours["--config"] if "=" not in path]
+    folders = [here / place for place in ours["--cards"]]
+    if not (profiles or ours["--workflow-profile"]):
+        found = next(filter(own.is_own, folders), None)
+        if not (files or folders):
+            found = own.folder(here)
+        profiles = [str((found or CLONE) / own.PROFILE.parent)]
+        folders = [place for place in folders if place != found]
+    files += [str(f / own.CONFIG) for f in folders if (f / own.CONFIG).is_file()]
+    bare = [str(f) for f in folders if not (f / own.CONFIG).is_file()]
+    values += [f"cards={bare}"] if bare else []
+    told = {"--profile": profiles, "--workflow-profile": ours["--workflow-profile"]}
+    told |= {"--configfile": files, "--config": values}
+    return [word for name, found in told.items() if found for word in (name, *found)]
 
-    Raises
-    ------
-    TmapError : several are beside the clone
-    """
-    for place in (here, *here.parents):
-        if _is_own(place):
-            return place
-    beside = sorted(p.parents[2] for p in CLONE.parent.glob(f"*/{PROFILE}"))
-    found = [place for place in beside if place != CLONE and _is_own(place)]
-    if len(found) > 1:
-        names = ", ".join(f"'{place}'" for place in found)
-        raise TmapError(
-            f"Several folders made by `tmap init` are beside the clone: {names}. Type the "
-            "command in one of them, or name one: --profile FOLDER/profiles/local."
-        )
-    return found[0] if found else None
 
-
-def _is_own(place: Path) -> bool:
-    """Whether `tmap init` made the folder: its profile's first line says so."""
-    try:
-        with open(place / PROFILE, encoding="utf-8") as file:
-            return (
-                file.readline()
-                == TIED.format(name="local", config="").splitlines(True)[0]
-            )
-    except (OSError, UnicodeDecodeError):
-        return False
+def _absolute(path: str, here: Path) -> str:
+    """A path as typed, so that the clone sees it; a name that is no file stays."""
+    return str(here / path) if (here / path).exists() else path
 
 
 def targets(made: Call) -> list[str]:
@@ -138,16 +140,11 @@ def check(made: Call) -> None:
 
 def _configs(made: Call) -> list[Path]:
     """The config files that a call names, else those of its profile."""
-    named = _values(made.options, "--configfile") + _values(
-        made.options, "--configfiles"
-    )
-    for profile in [] if named else _values(made.options, "--profile"):
-        path = CLONE / profile / "config.yaml"
-        if path.is_file():
-            settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-            configs = settings.get("configfile") or []
-            named += [configs] if isinstance(configs, str) else configs
-    return [CLONE / path for path in named]
+    named = _values(made.options, "--configfile")
+    if named:
+        return [CLONE / path for path in named]
+    profiles = _values(made.options, "--profile")
+    return [file for path in profiles for file in own.configs_of(CLONE / path)]
 
 
 def _values(options: Sequence[str], name: str) -> list[str]:

@@ -1,0 +1,94 @@
+"""The user's own folder, as every command finds it: by `--cards`, `--config`, `--profile`.
+
+`tmap init` makes it. Without these options and TMAP_CARDS, it is the current folder,
+one above it, or the one beside the clone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from tmap import cards
+from tmap.cards.starter import CLONE, TIED
+from tmap.cards.workflow import WorkflowConfig
+from tmap.errors import TmapError
+
+CONFIG = "config.yaml"
+PROFILE = Path("profiles/local") / CONFIG
+
+
+def folder(here: Path) -> Path | None:
+    """The folder of `tmap init`: the current one, one above it, or one beside the clone.
+
+    Raises
+    ------
+    TmapError : several are beside the clone
+    """
+    for place in (here, *here.parents):
+        if is_own(place):
+            return place
+    beside = sorted(p.parents[2] for p in CLONE.parent.glob(f"*/{PROFILE}"))
+    found = [place for place in beside if place != CLONE and is_own(place)]
+    if len(found) > 1:
+        names = ", ".join(f"'{place}'" for place in found)
+        raise TmapError(
+            f"Several folders made by `tmap init` are beside the clone: {names}. Type the "
+            "command in one of them, or name one: --cards FOLDER."
+        )
+    return found[0] if found else None
+
+
+def is_own(place: Path) -> bool:
+    """Whether `tmap init` made the folder: its profile's first line says so."""
+    try:
+        with open(place / PROFILE, encoding="utf-8") as file:
+            first = TIED.format(name="local", config="").splitlines(True)[0]
+            return file.readline() == first
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def configs_of(profile: Path) -> list[Path]:
+    """The config files that a profile names; Snakemake reads them in the clone."""
+    path = profile / CONFIG
+    if not path.is_file():
+        return []
+    named = cards.read_yaml(path).get("configfile") or []
+    return [CLONE / one for one in ([named] if isinstance(named, str) else named)]
+
+
+def use(
+    named: Sequence[str],
+    config: Sequence[Path],
+    profile: Path | None,
+    *,
+    move: bool = False,
+) -> tuple[WorkflowConfig, list[Path]]:
+    """Look for cards where the options say, else in the folder that is found by itself.
+
+    Parameters
+    ----------
+    named : `--cards`: folders of cards; that of `tmap init` also has a config
+    config : `--config`: config files
+    profile : `--profile`: a Snakemake profile, which names config files
+    move : then go to the clone, where the workflow runs: paths in cards begin there
+
+    Returns
+    -------
+    The merged config, and its files.
+    """
+    here = Path.cwd()
+    files = [here / path for path in config]
+    if profile:
+        files += configs_of(here / profile)
+    files += [here / f / CONFIG for f in named if (here / f / CONFIG).is_file()]
+    if not (named or config or profile or os.environ.get("TMAP_CARDS")):
+        own = folder(here)
+        files += configs_of(own / PROFILE.parent) if own else []
+    merged = cards.read_config(files)
+    cards.use_folders([str(here / f) for f in named])
+    if move and (files or named) and not (here / "Snakefile").is_file():
+        os.chdir(CLONE)
+    return merged, files
