@@ -80,15 +80,16 @@ def use(
     The merged config, and its files.
     """
     here = Path.cwd()
-    files = [here / path for path in config]
+    files = [Path(os.path.abspath(path)) for path in config]
     if profile:
-        files += configs_of(here / profile)
-    files += [here / f / CONFIG for f in named if (here / f / CONFIG).is_file()]
+        files += configs_of(Path(os.path.abspath(profile)))
+    folders = [Path(os.path.abspath(place)) for place in named]
+    files += [place / CONFIG for place in folders if (place / CONFIG).is_file()]
     if not (named or config or profile or os.environ.get("TMAP_CARDS")):
         own = folder(here)
         files += configs_of(own / PROFILE.parent) if own else []
     merged = cards.read_config(files)
-    cards.use_folders([str(here / f) for f in named])
+    cards.use_folders([*map(str, folders)])
     if move and (files or named) and not (here / "Snakefile").is_file():
         os.chdir(CLONE)
     return merged, files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -102,8 +103,10 @@ def _settled(ours: Mapping[str, list[str]], here: Path) -> list[str]:
         _absolute(p, here) for n in ("--configfile", "--configfiles") for p in ours[n]
     ]
     values = [value for value in ours["--config"] if "=" in value]
-    files += [str(here / path) for path in ours["--config"] if "=" not in path]
-    folders = [here / place for place in ours["--cards"]]
+    files += [
+        os.path.abspath(here / path) for path in ours["--config"] if "=" not in path
+    ]
+    folders = [Path(os.path.abspath(here / place)) for place in ours["--cards"]]
     if not (profiles or ours["--workflow-profile"]):
         found = next(filter(own.is_own, folders), None)
         if not (files or folders):
@@ -120,7 +123,7 @@ def _settled(ours: Mapping[str, list[str]], here: Path) -> list[str]:
 
 def _absolute(path: str, here: Path) -> str:
     """A path as typed, so that the clone sees it; a name that is no file stays."""
-    return str(here / path) if (here / path).exists() else path
+    return os.path.abspath(here / path) if (here / path).exists() else path
 
 
 def targets(made: Call) -> list[str]:
