@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sysconfig
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -32,7 +33,12 @@ from tmap.errors import TmapError, nearest, unknown
 __all__ = ["RESERVED", "read_yaml"]  # in addition to what is here
 
 logger = logging.getLogger(__name__)
-SHIPPED = Path(__file__).resolve().parents[3] / "config"
+_ROOT = Path(__file__).resolve().parents[3]
+#: Whether tmap was installed from a wheel, which brings rules and cards, not from a clone.
+INSTALLED = not (_ROOT / "Snakefile").is_file()
+#: Snakefile, rules, profiles and shipped cards: the clone, or what the wheel brought.
+HOME = Path(sysconfig.get_path("data")) / "share/tmap" if INSTALLED else _ROOT
+SHIPPED = HOME / "config"
 KINDS: dict[str, type[Section]] = {
     "datasets": DatasetCard,
     "models": ModelCard,
@@ -177,6 +183,8 @@ def _resolve(
         raise unknown(f"{kind[:-1]} card", name, names(kind), fix)
     depth, path = hits[0], files[hits[0]]
     values = read_yaml(path)
+    if INSTALLED and path.is_relative_to(SHIPPED):
+        values = _anchored(values)
     base = values.pop("extends", None)
     if base is None:
         return values, path
@@ -198,6 +206,15 @@ def _resolve(
     deeper = where[depth + 1 :] if base == name else folders()
     chain = seen if base == name else (*seen, name)
     return _merge(_resolve(kind, base, deeper, chain)[0], values), path
+
+
+def _anchored(value: Any) -> Any:
+    """A shipped card's value whose paths to shipped files hold in any working directory."""
+    if isinstance(value, dict):
+        return {key: _anchored(inner) for key, inner in value.items()}
+    if isinstance(value, str) and value.startswith("resources/"):
+        return str(HOME / value)
+    return value
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -298,6 +315,5 @@ def read_config(files: Sequence[Path]) -> WorkflowConfig:
             )
         values = _merge(values, read_yaml(path))
     config = workflow_config(values)
-    clone = SHIPPED.parent
-    use_folders([c if os.path.isdir(c) else str(clone / c) for c in config.cards])
+    use_folders([c if os.path.isdir(c) else str(HOME / c) for c in config.cards])
     return config

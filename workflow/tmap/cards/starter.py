@@ -18,7 +18,7 @@ from tmap import cards
 from tmap.artifacts.files import write_text
 from tmap.errors import TmapError
 
-CLONE = cards.SHIPPED.parent
+CLONE = cards.HOME
 
 CONFIG = """\
 # What `snakemake --profile {shell}/profiles/local` builds.
@@ -162,7 +162,8 @@ def write(place: str | Path, start: Start | None = None) -> list[Path]:
             f"'{folder}' is in the clone, where an upgrade may change it. Name a "
             "folder outside, such as ../mine."
         )
-    texts = {folder / name: text for name, text in render(folder, start).items()}
+    shown = _seen(str(place)) or folder
+    texts = {folder / name: text for name, text in render(shown, start).items()}
     there = [path for path in texts if path.exists()]
     if there:
         raise TmapError(

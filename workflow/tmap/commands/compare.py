@@ -18,13 +18,15 @@ def run(
     ),
 ) -> None:
     from tmap.artifacts import files
-    from tmap.cards.starter import CLONE
     from tmap.dag.comparison import METRICS
-    from tmap.operations import pages
+    from tmap.operations import own, pages
     from tmap.page import compared, html
 
+    here = Path.cwd()
     first, second = (
-        compared.Side.read(letter, pages.find(target, Path.cwd(), CLONE, METRICS))
+        compared.Side.read(
+            letter, pages.find(target, here, own.workplace(here), METRICS)
+        )
         for letter, target in zip("AB", (a, b), strict=True)
     )
     content = compared.build(first, second)

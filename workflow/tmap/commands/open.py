@@ -12,10 +12,10 @@ def run(
         typer.Argument(help="DATASET/MODEL, results/DATASET/MODEL, or a file in it."),
     ],
 ) -> None:
-    from tmap.cards.starter import CLONE
-    from tmap.operations import pages
+    from tmap.operations import own, pages
 
-    page = pages.find(target, Path.cwd(), CLONE)
+    here = Path.cwd()
+    page = pages.find(target, here, own.workplace(here))
     typer.echo(page)
     if not pages.show(page):
         typer.echo("No browser could be started here: open this file in yours.")

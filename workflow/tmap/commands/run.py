@@ -24,7 +24,6 @@ def run(
         ),
     ] = None,
 ) -> None:
-    from tmap.cards.starter import CLONE
     from tmap.comparison import report
     from tmap.dag.comparison import METRICS, PAGE
     from tmap.jobs import console
@@ -35,7 +34,7 @@ def run(
     status = running.run(made, console.console())
     if status or made.asks:
         raise typer.Exit(status)
-    for page in (CLONE / path for path in running.targets(made)):
+    for page in (made.place / path for path in running.targets(made)):
         if page.name == PAGE:
             report.show_table(report.read(page.with_name(METRICS)), console.console())
             typer.echo(f"\nThe page: {page}\nOpen it: tmap open {page.parent}")

@@ -2,6 +2,9 @@
 
 `tmap init` makes it. Without these options and TMAP_CARDS, it is the current folder,
 one above it, or the one beside the clone.
+
+Where tmap is installed from a wheel, there is no clone: results are in the user's folder,
+and a folder below the current one is found, too.
 """
 
 from __future__ import annotations
@@ -24,20 +27,35 @@ def folder(here: Path) -> Path | None:
 
     Raises
     ------
-    TmapError : several are beside the clone
+    TmapError : several are there
     """
     for place in (here, *here.parents):
         if is_own(place):
             return place
-    beside = sorted(p.parents[2] for p in CLONE.parent.glob(f"*/{PROFILE}"))
-    found = [place for place in beside if place != CLONE and is_own(place)]
+    where, words = CLONE.parent, "beside the clone"
+    if cards.INSTALLED:
+        where, words = here, f"in '{here}'"
+    near = sorted(p.parents[2] for p in where.glob(f"*/{PROFILE}"))
+    found = [place for place in near if place != CLONE and is_own(place)]
     if len(found) > 1:
         names = ", ".join(f"'{place}'" for place in found)
         raise TmapError(
-            f"Several folders made by `tmap init` are beside the clone: {names}. Type the "
+            f"Several folders made by `tmap init` are {words}: {names}. Type the "
             "command in one of them, or name one: --cards FOLDER."
         )
     return found[0] if found else None
+
+
+def workplace(here: Path, own: Path | None = None) -> Path:
+    """Where the workflow runs and `results/` is: the clone, else the user's folder.
+
+    Parameters
+    ----------
+    own : the folder of `tmap init` that an option names; None: it is looked for
+    """
+    if not cards.INSTALLED:
+        return CLONE
+    return own or folder(here) or here
 
 
 def is_own(place: Path) -> bool:
@@ -91,5 +109,5 @@ def use(
     merged = cards.read_config(files)
     cards.use_folders([*map(str, folders)])
     if move and (files or named) and not (here / "Snakefile").is_file():
-        os.chdir(CLONE)
+        os.chdir(workplace(here, next(filter(is_own, folders), None)))
     return merged, files

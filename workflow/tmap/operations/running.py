@@ -42,10 +42,11 @@ WORKS = re.compile(r"\d+/\d+ .*\bETA \S+")
 
 @dataclass
 class Call:
-    """How Snakemake is called: its options without targets, and the targets."""
+    """How Snakemake is called: its options without targets, the targets, and where."""
 
     options: list[str]
     targets: list[str]
+    place: Path = CLONE
 
     @property
     def asks(self) -> bool:
@@ -54,9 +55,14 @@ class Call:
 
     @property
     def command(self) -> list[str]:
-        snakemake = Path(sys.executable).with_name("snakemake")
-        name = str(snakemake) if snakemake.exists() else "snakemake"
-        return [name, *self.options, *(["--", *self.targets] if self.targets else [])]
+        found = [sys.executable, "-m", "snakemake", *self.options]
+        return [*found, *(["--", *self.targets] if self.targets else [])]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Jobs are commands of the environment that this command is from."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        return os.environ | {"PATH": path}
 
 
 def call(arguments: Sequence[str], here: Path) -> Call:
@@ -92,12 +98,20 @@ def call(arguments: Sequence[str], here: Path) -> Call:
             targets.append(word)
         else:
             options.append(word)
-    options = [*_settled(ours, here), *options]
-    return Call(options, dag.comparison.with_pages(targets))
+    settled, found = _settled(ours, here)
+    if cards.INSTALLED:
+        settled += ["--snakefile", str(CLONE / "Snakefile")]
+    pages = dag.comparison.with_pages(targets)
+    return Call([*settled, *options], pages, own.workplace(here, found))
 
 
-def _settled(ours: Mapping[str, list[str]], here: Path) -> list[str]:
-    """Profile, config files and values, each option once: Snakemake keeps the last."""
+def _settled(
+    ours: Mapping[str, list[str]], here: Path
+) -> tuple[list[str], Path | None]:
+    """Profile, config files and values, each option once: Snakemake keeps the last.
+
+    Also the folder of `tmap init` that is used.
+    """
     profiles = [_absolute(path, here) for path in ours["--profile"][-1:]]
     files = [
         _absolute(p, here) for n in ("--configfile", "--configfiles") for p in ours[n]
@@ -107,8 +121,8 @@ def _settled(ours: Mapping[str, list[str]], here: Path) -> list[str]:
         os.path.abspath(here / path) for path in ours["--config"] if "=" not in path
     ]
     folders = [Path(os.path.abspath(here / place)) for place in ours["--cards"]]
+    found = next(filter(own.is_own, folders), None)
     if not (profiles or ours["--workflow-profile"]):
-        found = next(filter(own.is_own, folders), None)
         if not (files or folders):
             found = own.folder(here)
         profiles = [str((found or CLONE) / own.PROFILE.parent)]
@@ -118,7 +132,8 @@ def _settled(ours: Mapping[str, list[str]], here: Path) -> list[str]:
     values += [f"cards={bare}"] if bare else []
     told = {"--profile": profiles, "--workflow-profile": ours["--workflow-profile"]}
     told |= {"--configfile": files, "--config": values}
-    return [word for name, found in told.items() if found for word in (name, *found)]
+    words = [word for name, given in told.items() if given for word in (name, *given)]
+    return words, found
 
 
 def _absolute(path: str, here: Path) -> str:
@@ -145,9 +160,9 @@ def _configs(made: Call) -> list[Path]:
     """The config files that a call names, else those of its profile."""
     named = _values(made.options, "--configfile")
     if named:
-        return [CLONE / path for path in named]
+        return [made.place / path for path in named]
     profiles = _values(made.options, "--profile")
-    return [file for path in profiles for file in own.configs_of(CLONE / path)]
+    return [file for path in profiles for file in own.configs_of(made.place / path)]
 
 
 def _values(options: Sequence[str], name: str) -> list[str]:
@@ -251,12 +266,13 @@ def follow(
 def run(made: Call, console: Console) -> int:
     """Call Snakemake in the clone; its exit status."""
     if made.asks:
-        return subprocess.call(made.command, cwd=CLONE)
-    words = f"in {CLONE}: snakemake {shlex.join(made.command[1:])}"
+        return subprocess.call(made.command, cwd=made.place, env=made.env)
+    words = f"in {made.place}: {shlex.join(made.command[2:])}"
     console.print(words, style="dim", markup=False, highlight=False)
     with subprocess.Popen(
         made.command,
-        cwd=CLONE,
+        cwd=made.place,
+        env=made.env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

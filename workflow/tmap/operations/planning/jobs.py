@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tmap import cards
 from tmap.errors import TmapError
 
 
@@ -27,6 +28,8 @@ def planned(target: str, configfiles: Sequence[Path]) -> list[Job]:
     TmapError : Snakemake cannot plan it; its last lines say why
     """
     command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1"]
+    if not Path("Snakefile").is_file():  # not in a clone: that of the installed tmap
+        command += ["--snakefile", str(cards.HOME / "Snakefile")]
     command += ["--rerun-triggers", "mtime", "params", "input", "software-env"]
     if configfiles:
         command += ["--configfile", *map(str, configfiles)]
