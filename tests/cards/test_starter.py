@@ -1,5 +1,6 @@
 """`tmap init`: cards that run, in a folder that no upgrade touches."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -77,11 +78,20 @@ def test_a_folder_in_the_clone_is_refused(inside):
     assert not (ROOT / inside / "config.yaml").exists() or inside == "config"
 
 
-def test_a_relative_folder_stays_relative_in_the_cards(tmp_path, monkeypatch):
+def test_a_relative_folder_stays_relative_only_in_the_clone(tmp_path, monkeypatch):
+    """The workflow runs in the clone, where a path from another folder leads elsewhere."""
+    monkeypatch.chdir(ROOT)
+    named = os.path.relpath(tmp_path / "mine")
+    starter.write(named)
+    config = yaml.safe_load((tmp_path / "mine/config.yaml").read_text())
+    assert config["cards"] == [named]
+
     monkeypatch.chdir(tmp_path)
-    starter.write(Path("../" + tmp_path.name) / "mine")
-    config = yaml.safe_load(Path("mine/config.yaml").read_text())
-    assert config["cards"] == [f"../{tmp_path.name}/mine"]
+    starter.write("yours")
+    config = yaml.safe_load(Path("yours/config.yaml").read_text())
+    assert config["cards"] == [str(tmp_path / "yours")]
+    profile = yaml.safe_load(Path("yours/profiles/local/config.yaml").read_text())
+    assert profile["configfile"] == [str(tmp_path / "yours/config.yaml")]
 
 
 def test_names_and_files_are_those_that_were_given(tmp_path, monkeypatch):

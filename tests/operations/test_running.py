@@ -49,7 +49,7 @@ def test_targets_are_told_from_options(clone, words, options, targets):
 
     assert made.options == ["--profile", str(clone / "profiles/local"), *options]
     assert made.targets == targets
-    assert made.command[1:] == [*made.options, *(["--", *targets] if targets else [])]
+    assert made.command[3:] == [*made.options, *(["--", *targets] if targets else [])]
 
 
 @pytest.mark.parametrize(
