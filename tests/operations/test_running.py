@@ -86,6 +86,10 @@ def test_cards_and_config_mean_what_they_mean_in_other_commands(tmp_path, clone)
         *config,
     ]
     assert running.call(["--cards", "mine", PAGE], tmp_path).targets == [PAGE]
+    for given in (["--profile", slurm], [f"--profile={slurm}"]):
+        assert running.call([*given, "results.txt"], tmp_path).targets == [
+            "results.txt"
+        ]
 
 
 @pytest.mark.parametrize(

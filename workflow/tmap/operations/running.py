@@ -28,10 +28,8 @@ ASKING = (
     "--list-changes --print-compilation"
 ).split()
 #: Options that say where cards and configs are; all but profiles take several values.
-OURS = (
-    *("--cards", "--config", "--configfile", "--configfiles"),
-    *("--profile", "--workflow-profile"),
-)
+PROFILES = ("--profile", "--workflow-profile")
+OURS = ("--cards", "--config", "--configfile", "--configfiles", *PROFILES)
 STEP = re.compile(r"(\d+) of (\d+) steps \(\d+%\) done")
 BEGINS = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):$")
 ENDS = re.compile(r"Finished jobid: (\d+) \(Rule: (\w+)\)")
@@ -92,6 +90,8 @@ def call(arguments: Sequence[str], here: Path) -> Call:
         elif word.startswith("-"):
             taking = "-"
             options.append(word)
+        elif taking in PROFILES and ours[taking]:
+            targets.append(word)
         elif taking in OURS and not word.startswith("results/"):
             ours[taking].append(word)
         elif taking in ("", *OURS):
