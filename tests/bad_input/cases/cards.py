@@ -105,6 +105,20 @@ CASES = [
         FIX,
     ),
     Case(
+        "a metric in place of a reader",
+        DATASET("reader: math_verify"),
+        "'math_verify' is a metric",
+        "write `metric: math_verify`",
+        FIX,
+    ),
+    Case(
+        "a reader in place of a metric",
+        DATASET("metric: letter"),
+        "'letter' is a reader",
+        "write `reader: letter`",
+        FIX,
+    ),
+    Case(
         "a reader of the other task",
         DATASET("reader: letter"),
         "reader 'letter' does not fit task 'generation'",

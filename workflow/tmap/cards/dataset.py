@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tmap.artifacts.secrets import learn_address, public_address
 from tmap.cards.base import Filled, Name, NameOrNothing, PathText, Section, Seed
@@ -413,6 +413,14 @@ class DatasetCard(Section):
     max_unscored: float = Field(
         default=0.02, ge=0, le=1, description="share of NaN rows that stops the build"
     )
+
+    @field_validator("reader", "metric", mode="before")
+    @classmethod
+    def _not_taken_for_the_other(cls, value: Any, info: ValidationInfo) -> Any:
+        other = "metric" if info.field_name == "reader" else "reader"
+        if value in get_args(cls.model_fields[other].annotation):
+            raise ValueError(f"'{value}' is a {other}: write `{other}: {value}`")
+        return value
 
     @model_validator(mode="after")
     def _encoder_is_used(self) -> DatasetCard:
