@@ -35,7 +35,8 @@ def test_the_uniform_method_weighs_the_same_columns_as_the_learned_one(mine):
     uniform = cards.load("methods", "my_uniform")
     assert (learned.weights, uniform.weights) == ("learned", "uniform")
     assert learned.indicators == uniform.indicators
-    assert learned.search.n_iterations == 20
+    assert learned.search.groups.n_answers == 576
+    assert uniform.search.groups is None
 
 
 def test_the_config_names_the_folder_and_methods_that_exist(mine):

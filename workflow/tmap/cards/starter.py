@@ -76,14 +76,13 @@ resources: {gpu: 0, mem_mb: 3000}   # of one job; for your model {gpu: 1}
 
 METHOD = """\
 # Which indicators are weighed, and how long the search runs (docs/reference/indicators.md).
-extends: tmap
+extends: tmap_groups        # learns from every group of rows; tmap is the paper's search
 description: three columns that need no other model
 indicators: [output_length, reason_steps, perplexity]
 {normalise}
 # ifd needs a proxy model; alpagasus and deita_* need a judge (docs/explanation/judges.md)
 search:
-  n_iterations: 20          # the paper's 200 find more but take ten times as long
-  n_groups: 4
+  groups: {{n_answers: 576}}  # one question after each group; more answers are surer
 """
 
 NORMALISE = """\
@@ -95,6 +94,7 @@ UNIFORM = """\
 extends: my_method
 description: the same columns with equal weights
 weights: uniform
+search: {groups: null}      # nothing is searched
 """
 
 TIED = """\
