@@ -1,11 +1,11 @@
-"""What does a search cost besides the answers that it asks?
+"""Seconds of a search besides the answers that it asks, and where they go.
 
     python benchmarks/overhead.py --evaluations 205
 
 In the embedded world, with model `tiny` and fresh ledgers, this process runs the search by
 a Gaussian process with that many evaluations, as the workflow does it, and the search by
-groups at the budget of its card. JSON goes to stdout: seconds of the processor (the clock of
-a busy machine would count others' work) for answers and for the rest, their ratio, and how
+groups at the budget of its card. JSON goes to stdout: processor seconds (the clock of a
+busy machine would count others' work) for answers and for the rest, their ratio, and how
 many seconds of answers the search by groups saves for each second that it takes itself.
 
 `parts` says where the rest goes; no part contains another. For the process: `fit`,

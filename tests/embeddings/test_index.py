@@ -85,13 +85,17 @@ def test_up_to_the_limit_all_pairs_are_compared():
     assert how == also == {"by": "all pairs"}
 
 
-@pytest.mark.parametrize("ask", [index.nearest_other, lambda r: index.diverse(r, 0.9, 9)])
+@pytest.mark.parametrize(
+    "ask", [index.nearest_other, lambda r: index.diverse(r, 0.9, 9)]
+)
 def test_above_it_a_missing_library_is_named_and_nothing_else_is_done(
     large, monkeypatch, ask
 ):
     monkeypatch.setattr(index, "find_spec", lambda name: None)
 
-    with pytest.raises(TmapError, match=r"more than 50 rows .*faiss.*not installed.*pip"):
+    with pytest.raises(
+        TmapError, match=r"more than 50 rows .*faiss.*not installed.*pip"
+    ):
         ask(crowd())
 
 
@@ -128,9 +132,7 @@ def test_the_rule_keeps_the_same_rows_through_a_graph(exact_graph, threshold, n)
 
 
 @pytest.mark.parametrize("rows", [crowd(copies=100), crowd(200, seed=1)])
-def test_where_a_graph_misses_too_many_all_pairs_are_compared(
-    large, monkeypatch, rows
-):
+def test_where_a_graph_misses_too_many_all_pairs_are_compared(large, monkeypatch, rows):
     monkeypatch.setattr(index, "Graph", OddNodes)
 
     near, how = index.nearest_other(rows)
