@@ -1,15 +1,29 @@
-"""How time and memory grow with the pool: columns of text and of a model, and top M.
+"""How time and memory grow with the pool, stage by stage.
 
     python benchmarks/scale.py --rows 10000,100000,1000000 --features-10m
 
 Prints JSON. Each stage runs in a process of its own on a synthetic pool (answers of some
 300 characters); `rows_per_second` is of processor time, `peak_mb` the largest resident
-memory. `model` scores perplexity and `shard` measures an eighth of it, both with a model
-that knows the answers at once, so that prompts, keys and the store are what is seen.
-`top_m` joins and normalises K columns, takes 30 % of the rows and writes the subset.
+memory. The stages, in the order of the data:
+
+* `fetch`: the pool is read from JSON lines and checked against one question;
+* `output_length`, `reason_steps`: columns of text; `model` scores perplexity and `shard`
+  measures an eighth of it, both with a model that knows the answers at once, so that
+  prompts, keys and the store are what is seen;
+* `embed`: texts become vectors of `--width` numbers, by an encoder that takes no time;
+* `nearest`, `diverse`: the nearest other row of each (MIWV), and DEITA's rule until 30 % of
+  the rows are kept, a third of which resembles another one (`tmap.embeddings.index`;
+  above 200,000 rows with faiss);
+* `search`: columns are joined and normalised, the search is identified, and 20 weight
+  vectors deal their demonstrations; `gain`: one round's test whether to go on, of a search
+  by groups;
+* `top_m` joins and normalises K columns, takes 30 % of the rows and writes the subset;
+  `export` writes it as Alpaca lines.
+
 `growth` is the exponent b of time ~ rows^b by least squares over the sizes, 1.0 being
-linear; `mb_per_million` the slope of the peak over the two largest sizes. `--only` names
-one stage; `--features-10m` adds 10 million rows to top_m, which needs no texts.
+linear, and `last_growth` the same over the two largest sizes; `mb_per_million` the slope of
+the peak there. `--only` names stages; `--features-10m` adds 10 million rows to top_m, which
+needs no texts.
 """
 
 from __future__ import annotations
@@ -32,17 +46,24 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 from tmap.artifacts import schemas, tables
+from tmap.cards.dataset import PoolSource
+from tmap.cards.method import SearchSection
 from tmap.cards.model import PromptSection
+from tmap.data import pool as pools
+from tmap.embeddings import embed, index
+from tmap.groups import group_model
 from tmap.indicators.scoring import losses
 from tmap.indicators.scoring.columns import measure_table, score_table
 from tmap.prompts.renderer import Renderer
-from tmap.selection import features, subset
+from tmap.search.demonstrations import Candidates
+from tmap.selection import export, features, ranking, subset
 from tmap.store.caching_engine import CachingEngine
 from tmap.store.measurements import Store
 from tmap.store.shards import WHOLE, Share
 
 TEXT, MODEL = ("output_length", "reason_steps"), ("model", "shard")
-STAGES = (*TEXT, *MODEL, "top_m")
+VECTORS, COLUMNS = ("nearest", "diverse"), ("search", "gain", "top_m", "export")
+STAGES = ("fetch", *TEXT, *MODEL, "embed", *VECTORS, *COLUMNS)
 
 
 class Bytes:
@@ -108,9 +129,127 @@ def make_columns(folder: Path, n: int, k: int) -> None:
         tables.write("indicator", frame, folder / f"c{j:02d}.parquet", code="bench")
 
 
+def make_vectors(n: int, width: int, seed: int = 0) -> np.ndarray:
+    """(n, width) float32: 200 topics of 32 dimensions; a third resembles others."""
+    rng = np.random.default_rng(seed)
+    topics, turn = rng.normal(size=(200, 32)), rng.normal(size=(32, width))
+    place = topics[rng.integers(0, 200, n)] + 0.7 * rng.normal(size=(n, 32))
+    near = rng.random(n) < 1 / 3
+    place[near] = place[rng.integers(0, n, int(near.sum()))]
+    place += 0.1 * rng.normal(size=place.shape)
+    return np.tanh(place @ turn / 6).astype(np.float32)
+
+
+class Encoder:
+    """Vectors at once, whatever the texts."""
+
+    def __init__(self, width: int) -> None:
+        self.vectors = make_vectors(1024, width)
+
+    def encode(
+        self, texts: Sequence[str], pooling: str
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n = len(texts)
+        found = self.vectors[np.arange(n) % len(self.vectors)]
+        return found, np.full(n, 9), np.full(n, "ok", dtype=object)
+
+
+def make_embeddings(path: Path, n: int, width: int) -> None:
+    """Table 'embeddings' of `n` rows."""
+    made = make_vectors(n, width)
+    ids = [f"s{i:08d}" for i in range(n)]
+    frame = pd.DataFrame({"sample_id": ids, "embedding": list(made)})
+    frame = frame.assign(n_tokens=9, status="ok")
+    tables.write("embeddings", frame, path, code="bench")
+
+
+def make_lines(pool: Path, path: Path) -> None:
+    """The pool as JSON lines, as others publish one."""
+    with open(path, "w", encoding="utf-8") as file:
+        for rows in tables.batches("pool", pool):
+            rows = rows.rename(columns={"response": "output"})
+            wanted = rows[["instruction", "input", "output"]]
+            wanted.to_json(file, orient="records", lines=True)
+
+
+def fetch(folder: Path) -> int:
+    """As `tmap fetch-pool`."""
+    asked = {"question_id": ["q"], "n_words": [13], "hashes": [[1]]}
+    source = PoolSource(path=str(folder / "pool.jsonl"))
+    found = pools.read("bench", source, pd.DataFrame(asked))
+    tables.write("pool", found.kept, folder / "fetched.parquet", code="bench")
+    return len(found.kept)
+
+
+def vectors_of(folder: Path) -> np.ndarray:
+    """The vectors as a command reads them."""
+    ids = tables.read("pool", folder / "pool.parquet", ["sample_id"])["sample_id"]
+    return embed.rows_of(folder / "embeddings.parquet", ids)
+
+
+def compare(stage: str, folder: Path) -> int:
+    """Nearest other rows, or the greedy rule."""
+    rows = vectors_of(folder)
+    if stage == "nearest":
+        _, how = index.nearest_other(rows)
+    else:
+        _, how = index.diverse(rows, 0.9, round(0.3 * len(rows)))
+    print(f"{stage}: {how}", file=sys.stderr)
+    return len(rows)
+
+
+def with_columns(stage: str, folder: Path) -> int:
+    """What ranks rows by K columns: search, gain, top_m, export."""
+    pool = folder / "pool.parquet"
+    rows = tables.read("pool", pool, ["sample_id", "text_hash"])
+    if stage == "export":
+        chosen = tables.read("subset", folder / "subset.parquet")
+        best = export.in_order(tables.rows("pool", pool, chosen["sample_id"]), chosen)
+        (folder / "subset.jsonl").write_text(export.alpaca_lines(best))
+        return len(rows)
+    columns = sorted(folder.glob("c*.parquet"))
+    loaded = features.load(
+        rows["sample_id"], columns, normalise="minmax", max_unscored=0.0
+    )
+    if stage == "top_m":
+        chosen = subset.choose(rows, loaded, np.ones(len(columns)), 0.3, seed=0)
+        tables.write("subset", chosen, folder / "subset.parquet", code="bench")
+        return len(rows)
+    rng, m = np.random.default_rng(0), round(0.3 * len(rows))
+    how = SearchSection(exemplars="spread")
+    seen = Candidates(rows, [], loaded, how, m, np.ones(len(rows), dtype=bool))
+    if stage == "search":
+        seen.key((0.0, 1.0), 0, "reward", [])
+        for weights in rng.random((20, len(columns))):
+            seen.ids(seen.groups(weights))
+        return len(rows)
+    x = loaded.matrix[rng.integers(0, len(rows), (288, 3))].mean(axis=1)
+    found = group_model.fit(group_model.Data(x, rng.random(288)), False, 0.0)
+    drawn = found.draws(200, False, rng)
+
+    def select(weights: np.ndarray) -> np.ndarray:
+        return ranking.top(ranking.scores(loaded.matrix, weights), seen.ties, m)
+
+    group_model.regret(found, drawn, loaded.matrix, select)
+    return len(rows)
+
+
 def run_stage(stage: str, folder: Path) -> int:
     """Do what the command of this stage does; number of rows."""
     pool = folder / "pool.parquet"
+    if stage == "fetch":
+        return fetch(folder)
+    if stage in VECTORS:
+        return compare(stage, folder)
+    if stage in COLUMNS:
+        return with_columns(stage, folder)
+    if stage == "embed":
+        width = int((folder / "width").read_text())
+        found = embed.embed(
+            tables.read("pool", pool), Encoder(width), "conversation", "mean"
+        )
+        tables.write("embeddings", found, folder / "made.parquet", code="bench")
+        return len(found)
     if stage in TEXT:
         frame = score_table(pool, stage, None, {})
         tables.write("indicator", frame, folder / f"{stage}.parquet", code="bench")
@@ -119,19 +258,23 @@ def run_stage(stage: str, folder: Path) -> int:
         part = stub_scorer(folder / "shard", Share(1, 8))
         measure_table(pool, "perplexity", part, {})
         return pq.read_metadata(pool).num_rows
-    if stage == "model":
-        lm = stub_scorer(folder / "store")
-        frame = score_table(pool, "perplexity", lm, {})
-        tables.write("indicator", frame, folder / "ppl.parquet", code="bench")
-        return len(frame)
-    rows = tables.read("pool", pool, ["sample_id", "text_hash"])
-    columns = sorted(folder.glob("c*.parquet"))
-    loaded = features.load(
-        rows["sample_id"], columns, normalise="minmax", max_unscored=0.0
-    )
-    chosen = subset.choose(rows, loaded, np.ones(len(columns)), 0.3, seed=0)
-    tables.write("subset", chosen, folder / "subset.parquet", code="bench")
-    return len(rows)
+    lm = stub_scorer(folder / "store")
+    frame = score_table(pool, "perplexity", lm, {})
+    tables.write("indicator", frame, folder / "ppl.parquet", code="bench")
+    return len(frame)
+
+
+def make(folder: Path, n: int, wanted: Sequence[str], columns: int, width: int) -> None:
+    """The files that these stages read."""
+    pool = folder / "pool.parquet"
+    make_pool(pool, n, with_text=set(wanted) != {"top_m"})
+    if set(wanted) & set(COLUMNS):
+        make_columns(folder, n, columns)
+    if set(wanted) & set(VECTORS):
+        make_embeddings(folder / "embeddings.parquet", n, width)
+    (folder / "width").write_text(str(width))
+    if "fetch" in wanted:
+        make_lines(pool, folder / "pool.jsonl")
 
 
 def measure(stage: str, folder: Path) -> dict[str, float]:
@@ -162,13 +305,14 @@ def report(stage: str, folder: Path) -> dict[str, float]:
 def growth(found: list[dict[str, float]]) -> dict[str, float | None]:
     """Exponent of time, and slope of memory."""
     if len(found) < 2:
-        return {"growth": None, "mb_per_million": None}
+        return {"growth": None, "last_growth": None, "mb_per_million": None}
     rows = np.log([one["rows"] for one in found])
     seconds = np.log([one["seconds"] for one in found])
     before, last = found[-2:]
     slope = (last["peak_mb"] - before["peak_mb"]) / (last["rows"] - before["rows"])
     return {
         "growth": round(float(np.polyfit(rows, seconds, 1)[0]), 3),
+        "last_growth": round(float(np.polyfit(rows[-2:], seconds[-2:], 1)[0]), 3),
         "mb_per_million": round(1e6 * slope),
     }
 
@@ -177,7 +321,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", default="10000,100000,1000000")
     parser.add_argument("--columns", type=int, default=12, help="K of top_m")
-    parser.add_argument("--only", choices=STAGES)
+    parser.add_argument("--width", type=int, default=256, help="of vectors")
+    parser.add_argument("--only", default="", help="stages, separated by commas")
     parser.add_argument("--features-10m", action="store_true", help="top_m, 10M rows")
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -185,22 +330,23 @@ def main() -> None:
     if args.stage:
         print(json.dumps(report(args.stage, args.folder)))
         return
-    stages = [args.only] if args.only else list(STAGES)
+    only = args.only.split(",") if args.only else STAGES
+    stages = [stage for stage in STAGES if stage in only]
     sizes = [(n, stages) for n in sorted(int(n) for n in args.rows.split(","))]
     if args.features_10m:
         sizes.append((10_000_000, ["top_m"]))
     found: dict[str, list[dict[str, float]]] = {stage: [] for stage in stages}
     for n, wanted in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            make_pool(Path(folder) / "pool.parquet", n, with_text=wanted != ["top_m"])
-            if "top_m" in wanted:
-                make_columns(Path(folder), n, args.columns)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            make(folder, n, wanted, args.columns, args.width)
             for stage in wanted:
-                found.setdefault(stage, []).append(measure(stage, Path(folder)))
+                found.setdefault(stage, []).append(measure(stage, folder))
     result: dict[str, Any] = {
         stage: {"sizes": sizes, **growth(sizes)} for stage, sizes in found.items()
     }
-    print(json.dumps({"columns": args.columns, "stages": result}, indent=2))
+    about = {"columns": args.columns, "width": args.width}
+    print(json.dumps({**about, "stages": result}, indent=2))
 
 
 if __name__ == "__main__":

@@ -112,16 +112,19 @@ def test_ties_are_ranked_as_python_sorts_unicode():
 
 
 def test_the_benchmark_measures_each_stage():
+    stages = ["fetch", "output_length", "reason_steps", "model", "shard", "embed"]
+    stages += ["nearest", "diverse", "search", "gain", "top_m", "export"]
+    small = ["--rows", "50,500", "--columns", "2", "--width", "8"]
     done = subprocess.run(
-        [sys.executable, "benchmarks/scale.py", "--rows", "50,500", "--columns", "2"],
+        [sys.executable, "benchmarks/scale.py", *small],
         cwd=ROOT,
         check=True,
         text=True,
         capture_output=True,
     )
-    stages = json.loads(done.stdout)["stages"]
-    assert set(stages) == {"output_length", "reason_steps", "model", "shard", "top_m"}
-    for stage in stages.values():
+    found = json.loads(done.stdout)["stages"]
+    assert list(found) == stages
+    for stage in found.values():
         assert [size["rows"] for size in stage["sizes"]] == [50, 500]
         assert all(size["peak_mb"] > 10 for size in stage["sizes"])
         assert np.isfinite(stage["growth"])

@@ -22,28 +22,35 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rows * scale[:, None].astype(np.float32))
 
 
-def nearest_other(rows: np.ndarray, allowed: np.ndarray | None = None) -> np.ndarray:
+def nearest_other(
+    rows: np.ndarray,
+    allowed: np.ndarray | None = None,
+    of: np.ndarray | None = None,
+) -> np.ndarray:
     """The most similar other row for every row; the first if several are equal.
 
     Parameters
     ----------
     rows : (N, d) float32 from `unit`
     allowed : (N,) bool, the rows that may be found; None: all
+    of : (n,) numbers of the rows whose neighbours are found; None: all, N
 
     Returns
     -------
-    (N,) int64 row numbers; -1 if there is no other row
+    (n,) int64 row numbers; -1 if there is no other row
     """
     n = len(rows)
+    of = np.arange(n) if of is None else of
     barred = np.zeros(n, dtype=bool) if allowed is None else ~allowed
-    found = np.empty(n, dtype=np.int64)
-    for start in range(0, n, BLOCK):
-        block = rows[start : start + BLOCK]
+    found = np.empty(len(of), dtype=np.int64)
+    for start in range(0, len(of), BLOCK):
+        asked = of[start : start + BLOCK]
+        block = rows[asked]
         best = np.full(len(block), -np.inf, dtype=np.float32)
         where = np.full(len(block), -1)
         for left in range(0, n, ACROSS):
             near = block @ rows[left : left + ACROSS].T
-            own = np.arange(start, start + len(block)) - left
+            own = asked - left
             inside = (own >= 0) & (own < near.shape[1])
             near[inside, own[inside]] = -np.inf
             near[:, barred[left : left + ACROSS]] = -np.inf
@@ -81,12 +88,12 @@ def diverse(rows: np.ndarray, threshold: float, n: int) -> np.ndarray:
         for left in range(0, len(kept), ACROSS):
             near = rows[fresh] @ rows[kept[left : left + ACROSS]].T
             fresh = fresh[near.max(axis=1) <= limit]
-        kept = np.append(kept, fresh[_among_themselves(rows[fresh], limit)])
+        kept = np.append(kept, fresh[among_themselves(rows[fresh], limit)])
     return kept[:n]
 
 
-def _among_themselves(rows: np.ndarray, limit: np.float32) -> np.ndarray:
-    """(N,) bool: the greedy rule within one block."""
+def among_themselves(rows: np.ndarray, limit: np.float32) -> np.ndarray:
+    """(N,) bool, rows that the rule keeps if it compares them with these rows alone."""
     clash = rows @ rows.T > limit
     alive = np.ones(len(rows), dtype=bool)
     for i in range(len(rows)):

@@ -28,10 +28,12 @@ re-implementations agree on the formula, but one of them interprets its sign the
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from tmap.embeddings import neighbours
+from tmap.embeddings import index
 from tmap.indicators import Scores, indicator
 from tmap.indicators.scoring.examples import complete, demos_of, prefix_lengths, vectors
 from tmap.indicators.scoring.losses import Scorer, exchange_ids, finite, mean_nll
@@ -62,27 +64,30 @@ def miwv(
     -------
     (n_samples,) any sign; higher means that the example helps less
     """
-    shown = _neighbours(pool, lm)
+    shown, how = _neighbours(pool, lm)
     alone = mean_nll(pool, lm, *exchange_ids(pool, lm.renderer))
     ids = exchange_ids(pool, lm.renderer, shown)
     given = mean_nll(pool, lm, *ids)
     status = np.where(alone.status == "ok", given.status, alone.status)
     lonely = np.array([not demos for demos in shown], dtype=bool)
     status[(status == "ok") & lonely] = "failed"
-    return finite(given.score - alone.score, status)
+    scores = finite(given.score - alone.score, status)
+    return scores._replace(notes={"compared": how})
 
 
-def _neighbours(pool: pd.DataFrame, lm: Scorer) -> list[list[Demo]]:
-    """The examples in each row's prompt: one, or none."""
+def _neighbours(
+    pool: pd.DataFrame, lm: Scorer
+) -> tuple[list[list[Demo]], dict[str, Any]]:
+    """The examples in each row's prompt, one or none; and how they were found."""
     demos = demos_of(pool)
     rows = complete(pool, demos)
     size = prefix_lengths([demos[i] for i in rows], lm.renderer)
     room = np.inf if lm.max_positions is None else lm.max_positions // 2
-    near = neighbours.nearest_other(
+    near, how = index.nearest_other(
         vectors(pool.iloc[rows], lm, "miwv"), allowed=size <= room
     )
     shown: list[list[Demo]] = [[] for _ in demos]
     for row, other in zip(rows, near, strict=True):
         if other >= 0:
             shown[row] = [demos[rows[other]]]
-    return shown
+    return shown, how

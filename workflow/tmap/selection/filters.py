@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from tmap.artifacts import tables
-from tmap.embeddings import embed, neighbours
+from tmap.embeddings import embed, index
 from tmap.errors import TmapError
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class Sieve:
     Attributes
     ----------
     dropped : number of rows dropped by each filter, among those examined
+    compared : how rows were compared (`embeddings.index`); empty without a diversity filter
     warnings : sentences to print and to keep
     """
 
@@ -47,6 +48,7 @@ class Sieve:
     ) -> None:
         self.allowed, self.vectors, self.threshold = allowed, vectors, threshold
         self.dropped: dict[str, int] = {}
+        self.compared: dict[str, Any] = {}
         self.warnings: list[str] = []
 
     def pick(self, ranked: np.ndarray, n: int) -> np.ndarray:
@@ -54,7 +56,7 @@ class Sieve:
         left = ranked[self.allowed[ranked]]
         self.dropped["below"] = len(ranked) - len(left)
         if self.vectors is not None:
-            kept = neighbours.diverse(self.vectors[left], self.threshold, n)
+            kept, self.compared = index.diverse(self.vectors[left], self.threshold, n)
             seen = int(kept[-1]) + 1 if len(kept) == n > 0 else len(left)
             self.dropped["diversity"] = seen - len(kept)
             left = left[kept]

@@ -77,7 +77,11 @@ def select(
         "fraction": fraction,
         "weights": None if vector is None else vector.tolist(),
         "warnings": ([] if loaded is None else list(loaded.warnings)) + sieve.warnings,
-        "filter": {**card["filter"], "dropped": sieve.dropped},
+        "filter": {
+            **card["filter"],
+            "dropped": sieve.dropped,
+            "compared": sieve.compared,
+        },
     }
 
 
