@@ -1,7 +1,7 @@
 # `make demo` and `make test` set everything up on a machine with python3 and make.
 .DEFAULT_GOAL := help
 .PHONY: help setup hooks demo test test-slurm lint fmt docs bench report plan clean \
-  real real-data real-study du store-gc clean-store clean-checkpoints clean-adapters \
+  real real-data real-study real-server du store-gc clean-store clean-checkpoints clean-adapters \
   embedded embedded-models embedded-judge embedded-history
 SHELL := /bin/bash
 BIN := .venv/bin
@@ -49,6 +49,10 @@ real-data: .real/ready
 	    "(make real REAL=FOLDER), or take ARC-Easy from the hub (make real REAL=hub)."; \
 	  exit 1; fi
 	@[ "$(REAL)" = hub ] || ln -sfn "$(abspath $(REAL))" .real/data
+
+# Only as a wheel: its source is all of llama.cpp.
+real-server: .real/ready  ## install llama.cpp's server and a real model for it; tests then run them
+	$(BIN)/python -m pip install --quiet --only-binary :all: -c constraints.txt xllamacpp
 
 real: real-data  ## a real model on real data (REAL=folder of ARC-Easy, or hub); print the table
 	$(REALLY)/$(if $(filter hub,$(REAL)),hub,config).yaml -- $(REAL_TABLE)

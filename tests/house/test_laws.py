@@ -6,7 +6,6 @@ A rule that is added incompletely fails here, and the message names the missing 
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from project import ROOT
+from project import ROOT, program
 from tmap import cli
 from tmap.artifacts import provenance
 from tmap.artifacts.rules import CHAPTERS, RULES, TIMED
@@ -288,11 +287,7 @@ def test_commands_stay_thin(path):
 
 
 def test_generated_docs_are_fresh():
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
-
-    for name, text in generate.pages().items():
+    for name, text in program("docs/generate.py").pages().items():
         written = (ROOT / "docs" / name).read_text(encoding="utf-8")
         assert written == text, f"docs/{name} is stale: run make docs"
 

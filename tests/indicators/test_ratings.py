@@ -79,6 +79,18 @@ def test_a_server_is_believed_from_99_percent_on():
     assert_allclose(found.score, [(5 * 0.6 + 4 * 0.391) / 0.991, np.nan])
 
 
+def test_a_server_that_lists_all_six_digits_says_as_much_as_a_local_model():
+    p = [0.01, 0.01, 0.01, 0.01, 0.01, 0.05]
+    listed = dict(zip("123456", p, strict=True)) | {"the": 0.9}
+
+    served, local = quality(tokens(**listed)), quality({"digits": log(*p).tolist()})
+
+    assert served.status.tolist() == ["ok"]
+    assert_allclose(served.score, local.score)
+    assert_allclose(served.notes["digit_mass_min"], 0.1)
+    assert served.notes["largest_error"] == 0
+
+
 def test_the_bound_covers_the_worst_that_hidden_digits_could_do():
     # listed: 5 (0.6) and 4 (0.391), expectation 4.6054; 0.009 may all be on digit 1
     log_p = log(0, 0, 0, 0.391, 0.6, 0)

@@ -136,13 +136,14 @@ class AnsweringSection(Section):
     url: str = Field(description="base address, e.g. http://127.0.0.1:8000/v1")
     model: Name = Field(description="the server's name for the model")
     prompts: Literal["text", "ids"] = Field(
-        default="text", description="ids: token ids, if the server accepts them (vLLM)"
+        default="text",
+        description="ids: token ids, if the server accepts them (vLLM, llama.cpp)",
     )
     prompts_per_request: int = Field(
         default=1,
         ge=1,
         le=100_000,
-        description="above 1 if the server accepts lists (vLLM)",
+        description="above 1 if the server accepts lists (vLLM, llama.cpp)",
     )
     extra: dict[str, JsonValue] = Field(
         default={}, description="more fields of every request, e.g. {seed: 0}"

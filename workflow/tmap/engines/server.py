@@ -184,6 +184,14 @@ class Server:
                 f"with {len(texts)} texts. It must accept lists if `prompts_per_request` "
                 "is above 1; lower that to 1, or fix the address."
             )
+        written = _cut_after(answer, most)
+        if written is not None:
+            raise TmapError(
+                f"The model's server at {self.card.url} ended an answer after {written} of "
+                f"{most} tokens, because its context was full. Start it with a longer "
+                "context (llama.cpp divides `--ctx-size` among its `--parallel` slots), or "
+                "lower `engine: max_new_tokens:` in the model card."
+            )
         return texts
 
     def _ids(self, text: str, stop: Sequence[str]) -> list[int]:
@@ -191,3 +199,17 @@ class Server:
             cut(text, stop), add_special_tokens=False
         )
         return ids
+
+
+def _cut_after(answer: Any, most: int) -> int | None:
+    """Tokens of an answer that a full context cut short; None if none was.
+
+    With several answers, servers count the tokens of all or of one. So a cut is certain
+    only where every answer ended by length, and still fewer than `most` are counted.
+    """
+    ends = [choice.get("finish_reason") for choice in answer["choices"]]
+    usage = answer.get("usage")
+    written = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    if set(ends) != {"length"} or not isinstance(written, int) or written >= most:
+        return None
+    return written

@@ -7,12 +7,12 @@ answer, with the softmax over these six only::
     (4 x 0.1 + 5 x 0.6 + 6 x 0.2) / 0.9 = 5.111
 
 A judge card sets the judge and its wording; the form is `quality`. For a local model, all
-six log-probabilities are read. A server lists only its likeliest tokens: the listed digits
-must then have at least 0.99 of the probability, and the table's metadata give the largest
-error of a score (`largest_error`); if they have less, the row is `unparsable` (the source
-uses 3.0 instead). `truncated` if the prompt does not fit into the judge's context, `empty`
-without a question or response. For a chat of several turns, the first exchange is rated;
-the source sums over turns, which favours long chats.
+six log-probabilities are read. A server lists only its likeliest tokens: all six digits
+must be among them, or those that are must have at least 0.99 of the probability; else the
+row is `unparsable` (the source uses 3.0 instead). The table's metadata give the largest
+error of a score (`largest_error`). `truncated` if the prompt does not fit into the judge's
+context, `empty` without a question or response. For a chat of several turns, the first
+exchange is rated; the source sums over turns, which favours long chats.
 
 Source: Liu et al. 2024, arXiv:2312.15685 (DEITA); TMAP Table 7, "DEITA Quality". The
 paper does not say which judge; the default card is DEITA's own scorer.

@@ -36,8 +36,9 @@ def expected_digit(pool: pd.DataFrame, judge: Judge) -> Scores:
 
     Returns
     -------
-    (n_samples,) in [1, 6]. `unparsable` if the digits that a server lists have less than
-    MASS in total. Notes: the mass of the digits, and the largest error of each score.
+    (n_samples,) in [1, 6]. `unparsable` if a server lists some of the digits only, and
+    they have less than MASS in total. Notes: the mass of the digits, and the largest
+    error of each score.
     """
     replies = judge.ask(pool.to_dict("records"), "digits")
     score, mass, error = np.full((3, len(replies)), np.nan)
@@ -76,7 +77,7 @@ def digit_notes(rows: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def digits_of(raw: Mapping[str, Any]) -> tuple[np.ndarray, bool]:
-    """(6,) natural log-probabilities of 1 to 6, and whether nothing else was hidden.
+    """(6,) natural log-probabilities of 1 to 6, and whether none of them is hidden.
 
     A local model measures all six. A server lists its likeliest tokens: unlisted digits
     are -inf, and tokens that differ only in white space (" 4", "4") are one digit.
@@ -87,7 +88,8 @@ def digits_of(raw: Mapping[str, Any]) -> tuple[np.ndarray, bool]:
     for token, log_p in raw["tokens"]:
         if len(digit := token.strip()) == 1 and digit in DIGITS:
             found[DIGITS.index(digit)].append(log_p)
-    return np.array([_log_sum(listed) for listed in found]), False
+    log_p = np.array([_log_sum(listed) for listed in found])
+    return log_p, bool(np.isfinite(log_p).all())
 
 
 def expectation(log_p: np.ndarray) -> float:
