@@ -20,7 +20,7 @@ from tmap.cli import app, summaries
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 PAGES = sorted((ROOT / "docs/how-to").glob("*.md"))
 #: What a page may say beside make, tmap and snakemake; looked at, not run.
-PLAIN = {"cat", "cp", "diff", "echo", "export", "git", "pytest", "sed", "source"}
+PLAIN = {"cat", "cp", "diff", "echo", "export", "git", "pip", "pytest", "sed", "source"}
 #: Measured numbers of a results table, and by how many points they may differ.
 NUMBER, POINTS = re.compile(r"[-+]?\d+\.\d"), 8.0
 MADE = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
