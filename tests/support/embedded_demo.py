@@ -14,7 +14,9 @@ from tmap.artifacts import tables
 
 TARGET = "results/arith/tiny/metrics.json"
 CONFIG = "config/embedded/config.yaml"
-METHODS = ["base", "random", "tmap", "tmap_groups", "oracle"]
+#: The paper's search is left out: its 4,320 answers take longest, its rewards say little on
+#: this pool, and other tests run it, on a cluster as well.
+METHODS = ["base", "random", "tmap_groups", "oracle"]
 #: What `make demo` builds, of these methods and one training seed.
 OPTIONS = (
     "--config",
@@ -30,7 +32,7 @@ def check(clone: Clone) -> None:
     assert list(about["methods"]) == METHODS
     assert about["n_questions"] == 300 and about["pool"]["n"] == 1000
     accuracy = {name: one["accuracy"] for name, one in about["methods"].items()}
-    assert "a verdict needs 3 runs" in about["methods"]["tmap"]["verdict"]
+    assert "a verdict needs 3 runs" in about["methods"]["tmap_groups"]["verdict"]
     _check_files(clone, accuracy)
     _check_that_the_learned_selection_teaches_more_than_a_random_one(accuracy)
     _check_that_it_holds_more_clean_rows_than_any_one_column_finds(clone)
@@ -57,8 +59,6 @@ def _check_that_it_holds_more_clean_rows_than_any_one_column_finds(
     room = clone.path / "results/arith"
     clean = tables.read("pool_labels", room / "pool_labels.parquet")
     clean = clean.set_index("sample_id")["is_clean"]
-    # The group search: the Gaussian process finds little on this pool, and what it finds
-    # depends on how a processor rounds.
     learned = tables.read("subset", room / "tiny/tmap_groups/s0/subset.parquet")
     columns = [*room.glob("indicators/*.parquet"), *room.glob("tiny/indicators/*")]
     alone = {}
