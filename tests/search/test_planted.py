@@ -46,7 +46,7 @@ def clone(tmp_path_factory, shared) -> Clone:
     real = yaml.safe_load((ROOT / "tests/real/cards/datasets/gsm8k.yaml").read_text())
     for part in ("pool", "questions", "responses"):
         real[part]["path"] = real[part]["path"].replace("../shared", str(shared))
-    real["tiny"] = {"n_anchors": 100, "n_confirm": 60}
+    real["tiny"] = {"n_anchors": 50, "n_confirm": 60}
     del real["indicators"]
     write(clone, "datasets/gsm8k.yaml", real)
     learned = {"weights": "learned", "indicators": list(PLANTED)}
