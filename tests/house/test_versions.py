@@ -22,7 +22,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "ENGINE_VERSION",
             ENGINE_VERSION,
             [f"tmap.engines.{name}" for name in ENGINES],
-            (3, "5be4e072400839d6"),
+            (3, "8a0e4b58916ee709"),
         ),
     ],
 )
