@@ -76,6 +76,16 @@ def test_padding_may_be_beyond_the_vectors(folder):
     assert read(folder)["n_parameters"] > 0
 
 
+def test_a_table_of_positions_is_not_one_of_tokens(folder):
+    """BERT's comes first in its file."""
+    import torch
+
+    path = folder / "model.safetensors"
+    positions = {"embeddings.position_embeddings.weight": torch.zeros(2, 4)}
+    save_file(positions | load_file(path), path, {"format": "pt"})
+    assert read(folder)["n_parameters"]
+
+
 def test_as_many_tokens_as_vectors_are_right_and_one_fewer_is_not(folder):
     path = folder / "model.safetensors"
     whole = load_file(path)

@@ -60,7 +60,7 @@ def check(folder: Path, place: str, weights: list[Path]) -> None:
         )
     shapes = dict(_shapes(weights))
     check_config(folder, place, list(shapes))
-    tables = (size for name, size in shapes.items() if name.endswith(TABLES) and size)
+    tables = (size for name, size in shapes.items() if _is_table(name) and size)
     _check_tokens(folder, place, next((size[0] for size in tables), None))
 
 
@@ -146,6 +146,11 @@ def _packing(folder: Path, config: dict[str, Any], names: list[str]) -> str | No
     file = next((name for name in PACKED_FILES if (folder / name).is_file()), None)
     tensor = next((name for name in names if name.endswith(PACKED)), None)
     return file or tensor
+
+
+def _is_table(name: str) -> bool:
+    """Whether a tensor has the tokens' vectors; `position_embeddings.weight` has not."""
+    return f".{name}".endswith(tuple(f".{table}" for table in TABLES))
 
 
 def _check_tokens(folder: Path, place: str, rows: int | None) -> None:
