@@ -535,6 +535,18 @@ def test_the_models_own_columns_are_measured_on_telling_rows(room):
     assert preflight.look("mine", "mine", ask=1).asked.columns == []
 
 
+def test_rows_that_no_search_could_show_are_told(room):
+    """40 of 100 answers are longer than a third of the context."""
+    answers = ["#### 1"] * 60 + ["word " * 900] * 40
+    rows = [{"q": f"What is {i}?", "a": text} for i, text in enumerate(answers)]
+    (room / "pool.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = preflight.look("mine", "mine")
+    (told,) = [note for note in found.notes if "never shows them" in note]
+    assert told.startswith("40.0% of the rows have more than ")
+    assert "too long for 3 demonstrations and a question" in told
+    assert found.rows.most > 900 > found.rows.median
+
+
 def test_telling_rows_are_the_shortest_the_longest_and_others():
     pool = frame(*("a" * n for n in range(400, 0, -1)))
     rows, n_short = columns.telling(pool)

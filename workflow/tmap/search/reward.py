@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +32,29 @@ class Cost:
     seconds: float
     new_tokens: int
     spent: Spent
+
+
+def room(
+    renderer: Renderer,
+    questions: pd.DataFrame,
+    marking: Marking,
+    context: int,
+    n_shots: int,
+) -> int:
+    """Tokens that each of n demonstrations may take.
+
+    The context less the longest question and its answer, in equal parts. An answer is cut
+    where the context ends, so at most a quarter is kept for it.
+    """
+    longest = 0
+    for row in questions.to_dict("records"):
+        asked = renderer.render(row["question"], [Demo("", "")]).question
+        if marking.is_choice:
+            answer = max(map(len, option_ids(renderer, row, marking)))
+        else:
+            answer = min(marking.max_new_tokens, context // 4)
+        longest = max(longest, len(asked) + answer)
+    return (context - len(renderer.render("").prefix) - longest) // n_shots
 
 
 @dataclass
@@ -152,25 +174,10 @@ class Reward:
             since = time.monotonic()
 
     def room(self, n_shots: int) -> int | None:
-        """Tokens that each of n demonstrations may take; None if there is no limit.
-
-        The context less the longest question and its answer, in equal parts. An answer
-        is cut where the context ends, so at most a quarter is kept for it.
-        """
-        if self.lm.context is None:
-            return None
-        empty = self.renderer.render("")
-        longest = 0
-        for row in self.questions.to_dict("records"):
-            asked = self.renderer.render(row["question"], [Demo("", "")]).question
-            longest = max(longest, len(asked) + self._answer_length(row))
-        return (self.lm.context - len(empty.prefix) - longest) // n_shots
-
-    def _answer_length(self, row: dict[str, Any]) -> int:
-        if self.marking.is_choice:
-            return max(map(len, option_ids(self.renderer, row, self.marking)))
-        assert self.lm.context is not None
-        return min(self.marking.max_new_tokens, self.lm.context // 4)
+        """Tokens that each of n demonstrations may take; None if there is no limit."""
+        context = self.lm.context
+        parts = self.renderer, self.questions, self.marking
+        return None if context is None else room(*parts, context, n_shots)
 
     @property
     def n_tokens(self) -> int:

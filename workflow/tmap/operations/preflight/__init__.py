@@ -11,9 +11,12 @@ from typing import TypeVar
 
 from tmap import cards, dag
 from tmap.artifacts.secrets import hide
+from tmap.cards.dataset import DatasetCard
+from tmap.cards.method import SearchSection
 from tmap.cards.model import ModelCard
-from tmap.data import checkpoint
+from tmap.data import checkpoint, questions
 from tmap.errors import TmapError
+from tmap.evaluation.marking import Marking
 from tmap.operations.preflight import asked as asking
 from tmap.operations.preflight import columns, data, prompts, target
 from tmap.prompts.renderer import Renderer
@@ -86,6 +89,8 @@ def look(dataset: str, name: str = "", ask: int = 0) -> Findings:
             lambda: asking.look(dataset, name, named, asked.reward, pool.kept, ask)
         )
     found.notes = data.notes(card, pool, found.questions) + prompts.notes(found.rows)
+    long = attempt(lambda: _never_shown(card, named, model, pool, asked))
+    found.notes += long or []
     found.notes += checkpoint.notes(model.folder) if model else []
     scored = [*(found.columns or []), *(found.asked.columns if found.asked else [])]
     found.notes += [text for column in scored for text in column.marks]
@@ -93,6 +98,23 @@ def look(dataset: str, name: str = "", ask: int = 0) -> Findings:
     if ask and not found.asked:
         found.notes.append("Nothing was asked (`--ask`): first fix what is missing.")
     return found
+
+
+def _never_shown(
+    card: DatasetCard,
+    named: ModelCard | None,
+    model: target.ModelFindings | None,
+    pool: data.PoolFindings | None,
+    asked: questions.Questions | None,
+) -> list[str]:
+    if not (named and model and model.context and pool and asked and len(pool.kept)):
+        return []
+    own = [cards.load("methods", name) for name in cards.names("methods", own=True)]
+    n_shots = max((one.search.n_shots for one in own), default=SearchSection().n_shots)
+    marking = Marking(card.reader, card.metric, named.engine.max_new_tokens)
+    renderer = Renderer(target.tokenizer(model), named.prompt)
+    parts = pool.kept, asked.reward, marking, model.context, n_shots
+    return prompts.never_shown(renderer, *parts)
 
 
 def _render(

@@ -9,9 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tmap.evaluation.marking import Marking
 from tmap.operations.preflight.data import spread
-from tmap.prompts.conversation import turns_of
-from tmap.prompts.renderer import Renderer
+from tmap.prompts.conversation import answer_of, question_of, turns_of
+from tmap.prompts.renderer import Demo, Renderer
+from tmap.search.demonstrations import short_enough
+from tmap.search.reward import room
 from tmap.training.rows import IGNORED, WARN_ABOVE, Row
 
 #: The most rows that are rendered; in a larger pool they are evenly spread.
@@ -47,6 +50,7 @@ class RowFindings:
     truncated : rows that lose their end but keep something to learn
     dropped : rows with nothing left to learn
     median, longest : tokens; the median before cutting, the longest after it
+    most, nearly_all : tokens that 90 % and 99 % of the rows have at most, before cutting
     """
 
     limit: tuple[int, str]
@@ -56,6 +60,8 @@ class RowFindings:
     dropped: int
     median: float
     longest: int
+    most: float
+    nearly_all: float
     shown: list[Rendered]
 
 
@@ -89,11 +95,41 @@ def look(renderer: Renderer, pool: pd.DataFrame, limit: tuple[int, str]) -> RowF
         dropped=int(empty.sum()),
         median=float(np.median(lengths)),
         longest=int(min(lengths.max(), limit[0])),
+        most=float(np.quantile(lengths, 0.9)),
+        nearly_all=float(np.quantile(lengths, 0.99)),
         shown=[
             _rendered(what, str(records[at]["sample_id"]), rows[at], renderer.tokenizer)
             for what, at in (names | {"longest": order[-1]}).items()
         ],
     )
+
+
+def never_shown(
+    renderer: Renderer,
+    pool: pd.DataFrame,
+    questions: pd.DataFrame,
+    marking: Marking,
+    context: int,
+    n_shots: int,
+) -> list[str]:
+    """A sentence if the search could not show some rows, which their length decides.
+
+    Parameters
+    ----------
+    renderer : of the target model, which reads `context` tokens
+    pool, questions : tables 'pool' and 'questions' (those that guide the search)
+    """
+    space = room(renderer, questions, marking, context, n_shots)
+    rows = spread(pool, SAMPLE).to_dict("records")
+    texts = [Demo(question_of(row), answer_of(row)) for row in rows]
+    n_long = int((~short_enough(texts, renderer, space)).sum())
+    if not n_long:
+        return []
+    return [
+        f"{n_long / len(rows):.1%} of the rows have more than {space} tokens, too long for "
+        f"{n_shots} demonstrations and a question in a context of {context:,}: they can be "
+        "selected, but a search never shows them. Lower `search.n_shots`, or remove them."
+    ]
 
 
 def notes(found: RowFindings | None) -> list[str]:

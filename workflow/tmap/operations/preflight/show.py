@@ -170,7 +170,11 @@ def _rows(found: RowFindings) -> list[Line]:
     of = "" if found.n_rows == found.n_pool else f", a sample of {found.n_pool:,}"
     return [
         ("rendered", f"{found.n_rows:,}{of}"),
-        ("length", f"median {found.median:,.0f} tokens; {limit:,} at most ({key})"),
+        (
+            "length",
+            f"median {found.median:,.0f} tokens, 90 % up to {found.most:,.0f}, 99 % up to "
+            f"{found.nearly_all:,.0f}; {limit:,} at most ({key})",
+        ),
         ("truncated", _share(found.truncated, found.n_rows)),
         ("dropped", f"{_share(found.dropped, found.n_rows)}, no answer left"),
     ]
