@@ -55,7 +55,7 @@ def test_an_answer_without_a_value_is_unread(text):
     assert expressions.compare(text, "7") == (None, False)
 
 
-def test_what_never_ends_is_ended_and_the_next_answer_is_read(monkeypatch, caplog):
+def test_what_never_ends_is_ended_and_the_next_answer_is_read(caplog):
     with caplog.at_level(logging.WARNING):
         assert expressions.compare(r"\boxed{10^{10^{10}}}", "7") == (None, False)
     assert "counts as unread" in caplog.text

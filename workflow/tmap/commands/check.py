@@ -28,7 +28,7 @@ def run(
     from tmap.operations import own, preflight
     from tmap.operations.preflight import show
 
-    own.use(cards or [], config or [], profile, move=True)
+    own.use(cards, config, profile, move=True)
     if ask and not model:
         raise TmapError("`--ask` asks a model. Name one: --model CARD.")
     found = preflight.look(dataset, model, ask)

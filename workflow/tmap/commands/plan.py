@@ -36,7 +36,7 @@ def run(
     from tmap.operations import own
     from tmap.operations.planning import estimate, jobs
 
-    _, files = own.use(cards or [], config or [], profile, move=True)
+    _, files = own.use(cards, config, profile, move=True)
     dag.targets.check(target)
     n_rows = estimate.counts("--rows", rows or [])
     n_questions = estimate.counts("--questions", questions or [])

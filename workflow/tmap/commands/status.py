@@ -27,7 +27,7 @@ def run(
     from tmap.jobs import console
     from tmap.operations import own, status
 
-    settings, _ = own.use(cards or [], config or [], profile)
+    settings, _ = own.use(cards, config, profile)
     found = status.look(target, settings, verify)
     if tsv:
         typer.echo(console.tsv(status.records(found)), nl=False)

@@ -20,7 +20,7 @@ def run(
     from tmap.jobs import console
     from tmap.operations import own, store_gc
 
-    own.use(cards or [], config or [], profile, move=True)
+    own.use(cards, config, profile, move=True)
     found = store_gc.survey()
     if not store_gc.show(found, console.console()):
         return

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from tmap import cards
-from tmap.cards.method import SEARCHED
+from tmap.cards.method import SEARCHED, MethodCard
+
+
+def of_the_user() -> list[MethodCard]:
+    """The method cards in the user's own folders."""
+    return [cards.load("methods", name) for name in cards.names("methods", own=True)]
 
 
 def searched(methods: list[str]) -> list[str]:

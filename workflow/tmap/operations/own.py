@@ -78,8 +78,8 @@ def configs_of(profile: Path) -> list[Path]:
 
 
 def use(
-    named: Sequence[str],
-    config: Sequence[Path],
+    named: Sequence[str] | None,
+    config: Sequence[Path] | None,
     profile: Path | None,
     *,
     move: bool = False,
@@ -88,6 +88,7 @@ def use(
 
     Parameters
     ----------
+    named, config, profile : as typed; None for an option that was not
     named : `--cards`: folders of cards; that of `tmap init` also has a config
     config : `--config`: config files
     profile : `--profile`: a Snakemake profile, which names config files
@@ -98,10 +99,10 @@ def use(
     The merged config, and its files.
     """
     here = Path.cwd()
-    files = [Path(os.path.abspath(path)) for path in config]
+    files = [Path(os.path.abspath(path)) for path in config or ()]
     if profile:
         files += configs_of(Path(os.path.abspath(profile)))
-    folders = [Path(os.path.abspath(place)) for place in named]
+    folders = [Path(os.path.abspath(place)) for place in named or ()]
     files += [place / CONFIG for place in folders if (place / CONFIG).is_file()]
     if not (named or config or profile or os.environ.get("TMAP_CARDS")):
         own = folder(here)

@@ -76,11 +76,15 @@ def look(dataset: str, name: str = "", ask: int = 0) -> Findings:
     pool = found.pool = attempt(lambda: data.look_at_pool(dataset, card, asked))
     if pool and len(pool.kept):
         found.columns = attempt(lambda: columns.look(dataset, pool.kept))
+    long: list[str] = []
     model = found.model = attempt(lambda: target.look(named)) if named else None
     if model and named:
         attempt(lambda: target.check_layers(named, model))
-        if pool:
-            found.rows = attempt(lambda: _render(model, named, pool))
+        if pool and (renderer := attempt(lambda: _renderer(model, named))):
+            limit = target.max_length(model, named.train)
+            found.rows = attempt(lambda: prompts.look(renderer, pool.kept, limit))
+            parts = renderer, card, named, model.context, pool, asked
+            long = attempt(lambda: _never_shown(*parts)) or []
         longest = found.rows.longest if found.rows else named.train.max_length
         needs = found.needs = target.needs(named, model, longest)
         attempt(lambda: target.check_needs(needs))
@@ -89,8 +93,7 @@ def look(dataset: str, name: str = "", ask: int = 0) -> Findings:
             lambda: asking.look(dataset, name, named, asked.reward, pool.kept, ask)
         )
     found.notes = data.notes(card, pool, found.questions) + prompts.notes(found.rows)
-    long = attempt(lambda: _never_shown(card, named, model, pool, asked))
-    found.notes += long or []
+    found.notes += long
     found.notes += checkpoint.notes(model.folder) if model else []
     scored = [*(found.columns or []), *(found.asked.columns if found.asked else [])]
     found.notes += [text for column in scored for text in column.marks]
@@ -100,25 +103,22 @@ def look(dataset: str, name: str = "", ask: int = 0) -> Findings:
     return found
 
 
+def _renderer(model: target.ModelFindings, card: ModelCard) -> Renderer:
+    return Renderer(target.tokenizer(model), card.prompt)
+
+
 def _never_shown(
+    renderer: Renderer,
     card: DatasetCard,
-    named: ModelCard | None,
-    model: target.ModelFindings | None,
-    pool: data.PoolFindings | None,
+    named: ModelCard,
+    context: int | None,
+    pool: data.PoolFindings,
     asked: questions.Questions | None,
 ) -> list[str]:
-    if not (named and model and model.context and pool and asked and len(pool.kept)):
+    if not (context and asked and len(pool.kept)):
         return []
-    own = [cards.load("methods", name) for name in cards.names("methods", own=True)]
-    n_shots = max((one.search.n_shots for one in own), default=SearchSection().n_shots)
+    own = [card.search.n_shots for card in dag.methods.of_the_user()]
+    n_shots = max(own, default=SearchSection().n_shots)
     marking = Marking(card.reader, card.metric, named.engine.max_new_tokens)
-    renderer = Renderer(target.tokenizer(model), named.prompt)
-    parts = pool.kept, asked.reward, marking, model.context, n_shots
+    parts = pool.kept, asked.reward, marking, context, n_shots
     return prompts.never_shown(renderer, *parts)
-
-
-def _render(
-    model: target.ModelFindings, card: ModelCard, pool: data.PoolFindings
-) -> prompts.RowFindings:
-    renderer = Renderer(target.tokenizer(model), card.prompt)
-    return prompts.look(renderer, pool.kept, target.max_length(model, card.train))

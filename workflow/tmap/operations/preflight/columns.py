@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tmap import cards, dag, indicators
+from tmap import dag, indicators
+from tmap.cards.method import MethodCard
 from tmap.operations.preflight.data import spread
 from tmap.selection import features
 
@@ -69,16 +70,9 @@ def of_model(dataset: str, pool: pd.DataFrame, lm: Any) -> list[ColumnFindings]:
     found = []
     for name in sorted(dag.indicators.looking_at("target")):
         about = indicators.get(name)
-        options = dag.indicators.options(dataset, name)
-        if about.scope != "row" or not _is_weighed(name):
-            continue
-        raw = about(rows, lm, **options).score
-        known = raw[~np.isnan(raw)]
-        quantiles = np.quantile(known, [0, 0.5, 1]).tolist() if len(known) else []
-        ids = rows["sample_id"].tolist()
-        marks = features.marks(name, ids, raw, _scaling(name), n_short)
-        sizes = len(known), len(rows)
-        found.append(ColumnFindings(name, about.unit, quantiles, *sizes, marks))
+        if about.scope == "row" and _weighing(name):
+            raw = about(rows, lm, **dag.indicators.options(dataset, name)).score
+            found.append(_findings(name, about.unit, rows, raw, n_short))
     return found
 
 
@@ -91,15 +85,9 @@ def telling(pool: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     order = np.argsort(lengths, kind="stable")
     n_short = min(SHORT, max(1, len(pool) // 100))
     inner = order[n_short : max(n_short, len(order) - LONG)]
-    spread_out = np.linspace(0, len(inner) - 1, min(OTHERS, len(inner))).round()
-    places = [*order[:n_short], *inner[spread_out.astype(int)], *order[-LONG:]]
+    others = spread(pd.DataFrame({"place": inner}), OTHERS)["place"]
+    places = [*order[:n_short], *others, *order[-LONG:]]
     return pool.iloc[np.unique(places)], n_short
-
-
-def _is_weighed(name: str) -> bool:
-    """Whether a method card of the user weighs the column."""
-    own = (cards.load("methods", card) for card in cards.names("methods", own=True))
-    return any(name in card.indicators for card in own)
 
 
 def _column(dataset: str, name: str, rows: pd.DataFrame) -> ColumnFindings:
@@ -110,22 +98,32 @@ def _column(dataset: str, name: str, rows: pd.DataFrame) -> ColumnFindings:
         why = f"it counts tokens of '{options['tokenizer']}'"
         return ColumnFindings(name, unit, [], 0, len(rows), [], why)
     raw = about(rows, None, **options).score
+    found = _findings(name, unit, rows, raw)
+    known = raw[~np.isnan(raw)]
+    if len(known) and np.ptp(known) > 0:
+        found.flattened = found.marks[0] if found.marks else ""
+        found.marks += _tied(name, known)
+    return found
+
+
+def _findings(
+    name: str, unit: str, rows: pd.DataFrame, raw: np.ndarray, odd: int | None = None
+) -> ColumnFindings:
+    """The range of raw scores, and the marks of `features.marks`."""
     known = raw[~np.isnan(raw)]
     quantiles = np.quantile(known, [0, 0.5, 1]).tolist() if len(known) else []
-    marks = features.marks(name, rows["sample_id"].tolist(), raw, _scaling(name))
-    flattened = ""
-    if len(known) and np.ptp(known) > 0:
-        flattened = marks[0] if marks else ""
-        marks += _tied(name, known)
-    return ColumnFindings(
-        *(name, unit, quantiles, len(known), len(rows), marks), flattened=flattened
-    )
+    marks = features.marks(name, rows["sample_id"].tolist(), raw, _scaling(name), odd)
+    return ColumnFindings(name, unit, quantiles, len(known), len(rows), marks)
+
+
+def _weighing(name: str) -> list[MethodCard]:
+    """The user's own method cards that weigh a column."""
+    return [card for card in dag.methods.of_the_user() if name in card.indicators]
 
 
 def _scaling(name: str) -> features.Normalise:
     """How the user's own method cards scale a column; minmax, the default, if in doubt."""
-    own = (cards.load("methods", card) for card in cards.names("methods", own=True))
-    scalings = {card.normalise for card in own if name in card.indicators}
+    scalings = {card.normalise for card in _weighing(name)}
     return scalings.pop() if len(scalings) == 1 else "minmax"
 
 
