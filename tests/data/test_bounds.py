@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import json
 import lzma
@@ -83,9 +84,11 @@ def test_a_cell_of_a_table_has_a_limit(tmp_path, monkeypatch, text):
     monkeypatch.setattr(bounds, "LINE", 100)
     path = tmp_path / "rows.csv"
     path.write_text(text)
+    before = csv.field_size_limit()
 
     with pytest.raises(TmapError, match=r"longer than|field larger than"):
         rows(path)
+    assert csv.field_size_limit() == before  # other readers of the process keep theirs
 
 
 def test_a_json_document_has_a_limit(tmp_path, monkeypatch):

@@ -202,10 +202,10 @@ def _json(path: Path, place: str) -> Iterator[Row]:
 def _table(path: Path, place: str) -> Iterator[Row]:
     """Rows of a CSV or TSV file with a header; all values are text."""
     tabs = ending(path.name)[0] == ".tsv"
+    limit = csv.field_size_limit(bounds.LINE)  # the whole process's: given back below
     try:
         with _open(path) as handle:
             text = io.TextIOWrapper(handle, encoding="utf-8-sig", newline="")
-            csv.field_size_limit(bounds.LINE)
             parts = bounds.table_lines(text, place)
             lines = csv.reader(parts, delimiter="\t" if tabs else ",", strict=True)
             yield from _cells(lines, place)
@@ -220,6 +220,8 @@ def _table(path: Path, place: str) -> Iterator[Row]:
         ) from None
     except _BROKEN as fault:
         raise _unreadable(path, place, fault) from None
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _cells(lines: Iterator[list[str]], place: str) -> Iterator[Row]:
