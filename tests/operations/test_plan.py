@@ -1,9 +1,11 @@
 """What a plan counts, worked by hand where possible."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -91,6 +93,17 @@ def test_training_reads_the_subset_once_per_epoch():
     assert found.trained == pytest.approx(0.3 * 1000 * 200)
     part = costs.work(job("train_part", part="f0.1"), SIZES)
     assert part.trained == pytest.approx(0.1 * 1000 * 200)
+
+
+def test_a_row_is_trained_as_long_as_the_longest_of_its_micro_batch():
+    card = cards.load("models", "llama3")
+    of_two = {"micro_batch_size": 2, "batch_size": 2, "max_length": 30}
+    pairs = card.model_copy(update={"train": card.train.model_copy(update=of_two)})
+    sizes = dataclasses.replace(SIZES, lengths=np.array([10.0, 90.0]))
+
+    # Of two rows drawn from these, one pair in four is short; the long one ends at 30.
+    assert sizes.trained(pairs) == pytest.approx(0.25 * 10 + 0.75 * 30)
+    assert SIZES.trained(pairs) == 30
 
 
 def test_sentinels_are_asked_reward_questions_and_others_test_questions():
@@ -341,7 +354,8 @@ def test_local_files_are_counted_as_they_will_be_read(laptop):
     assert found.reward + found.test == 30
     assert found.question_tokens == 15
     assert said == [
-        "mine: 50 rows of 30 tokens (4 letters per token); answers of 20, as in the pool"
+        "mine: 50 rows of 30 tokens (4 letters per token); answers of 20, as in the pool; "
+        "trained tokens count padding"
     ]
     assert estimate.sizes("mine", 7, 1000)[0].rows == 7  # as given
 

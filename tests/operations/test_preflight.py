@@ -441,6 +441,20 @@ def test_of_a_very_large_pool_an_even_sample_is_measured(room, monkeypatch):
     assert column(found, "output_length").quantiles == [1, 3, 5]
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_pool_too_large_for_all_pairs_without_faiss_is_told(
+    room, monkeypatch, installed
+):
+    monkeypatch.setattr("tmap.embeddings.index.EXACT", 1)
+    found = object() if installed else None
+    monkeypatch.setattr("tmap.operations.preflight.data.find_spec", lambda name: found)
+
+    told = [note for note in preflight.look("mine").notes if "faiss" in note]
+
+    assert len(told) == (not installed)
+    assert installed or "above 1, column miwv" in told[0]
+
+
 def test_a_column_whose_tokens_another_model_counts_is_not_measured(room):
     change(
         room,

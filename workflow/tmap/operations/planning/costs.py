@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from tmap import cards, dag, indicators
 from tmap.artifacts.rules import RULES
 from tmap.cards.judge import JudgeCard
 from tmap.cards.method import MethodCard, SearchSection
+from tmap.cards.model import ModelCard
 from tmap.groups.budget import FAULTS, GROUPS, MULTIPLES, TRIES
 from tmap.operations.planning import adapters, hours, probe
 from tmap.operations.planning.jobs import Job
@@ -32,6 +35,7 @@ class Sizes:
     ----------
     rows, row_tokens : of the pool
     reward, test, question_tokens, answer_tokens : of the questions
+    lengths : (N,) tokens of each row in ascending order; empty: all as the mean
     """
 
     rows: int
@@ -40,6 +44,19 @@ class Sizes:
     test: int
     question_tokens: int
     answer_tokens: int
+    lengths: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False)
+
+    def trained(self, card: ModelCard) -> float:
+        """Tokens that a training computes per row: a few long rows pad many short ones.
+
+        Rows end at the card's `max_length`, and all of a micro-batch are as long as its
+        longest: here the expected longest of so many random rows.
+        """
+        how, n = card.train, len(self.lengths)
+        if not n:
+            return min(self.row_tokens, how.max_length)
+        below = (np.arange(n + 1) / n) ** how.micro_batch_size
+        return float(np.minimum(self.lengths, how.max_length) @ np.diff(below))
 
 
 @dataclass
@@ -187,8 +204,9 @@ def embedding(job: Job, sizes: Sizes) -> Found:
 
 def warming(job: Job, sizes: Sizes) -> Found:
     how = cards.load("datasets", job.names["dataset"]).gradients
-    tokens = how.share * sizes.rows * sizes.row_tokens * how.epochs
-    return Work(trained=tokens), job.names["proxy"], 0
+    proxy = job.names["proxy"]
+    tokens = sizes.trained(cards.load("models", proxy))
+    return Work(trained=how.share * sizes.rows * tokens * how.epochs), proxy, 0
 
 
 def gradients(job: Job, sizes: Sizes) -> Found:
@@ -262,7 +280,8 @@ def short_trainings(
     """n short trainings, each of which reads the s right answers."""
     found, _ = asking(job.names["model"], n, 1, s, 0, sizes, job)
     found.written = 0  # answers are scored, not written
-    found.trained = n * search.sft.rows * sizes.row_tokens * search.sft.epochs
+    tokens = sizes.trained(cards.load("models", job.names["model"]))
+    found.trained = n * search.sft.rows * tokens * search.sft.epochs
     return found, 0
 
 
@@ -270,7 +289,7 @@ def training(job: Job, sizes: Sizes) -> Found:
     model = job.names["model"]
     card = cards.load("models", model)
     share = share_of(job, sizes)
-    tokens = share * sizes.rows * sizes.row_tokens * card.train.epochs
+    tokens = share * sizes.rows * sizes.trained(card) * card.train.epochs
     return Work(trained=tokens, disk=adapters.size(model, card)), model, 0
 
 

@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -58,14 +59,17 @@ def sizes(dataset: str, rows: int | None, questions: int | None) -> tuple[Sizes,
     room, said = Path(f"results/{dataset}"), list[str]()
     card = cards.load("datasets", dataset)
     row_tokens, question_tokens, answer_tokens = TOKENS
+    lengths = np.empty(0)
     pool = _pool(room / "pool.parquet", dataset, card, rows)
     if pool is not None:
         rows = len(pool)
         row_tokens = _tokens(pool, "instruction", "response")
+        letters = pool["instruction"].str.len() + pool["response"].str.len()
+        lengths = np.sort(letters.to_numpy(dtype=float) / LETTERS)
         answer_tokens = _tokens(pool, "response")
         said.append(
             f"{dataset}: {rows} rows of {row_tokens} tokens ({LETTERS} letters per token); "
-            f"answers of {answer_tokens}, as in the pool"
+            f"answers of {answer_tokens}, as in the pool; trained tokens count padding"
         )
     elif rows is not None:
         said.append(f"{dataset}: {rows} rows (--rows) of {row_tokens} tokens")
@@ -87,7 +91,7 @@ def sizes(dataset: str, rows: int | None, questions: int | None) -> tuple[Sizes,
             counts[role] = round(part * (questions or 1000))
             said.append(f"{dataset}: {counts[role]} {role} questions assumed")
     sizes = (rows, row_tokens, counts["reward"], counts["test"])
-    return Sizes(*sizes, question_tokens, answer_tokens), said
+    return Sizes(*sizes, question_tokens, answer_tokens, lengths), said
 
 
 def _pool(

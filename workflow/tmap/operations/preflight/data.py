@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tmap.cards.dataset import DatasetCard
 from tmap.data import formats, options, pool, questions
 from tmap.data.overlap import question_ngrams
 from tmap.data.sources import rows
+from tmap.embeddings import index
 from tmap.selection import ranking
 from tmap.tiny import choose
 
@@ -138,6 +140,13 @@ def notes(
     if found and found.licence == "unknown":
         told.append(
             "`pool.licence:` is unknown and will be recorded as unknown in data cards."
+        )
+    if found and len(found.kept) > index.EXACT and find_spec("faiss") is None:
+        told.append(
+            f"{len(found.kept):,} rows: above {index.EXACT:,}, column miwv and `filter: "
+            "diversity` find neighbours with faiss, which is not installed here. For "
+            "these, install it where jobs run (pip install -c constraints.txt -e "
+            "'.[large]')."
         )
     if card.responses is None:
         told.append(
