@@ -6,7 +6,7 @@ from scipy import stats
 
 from tmap.comparison import claims, forecast
 from tmap.comparison.looks import Look, Plan, evidence
-from tmap.comparison.statistics import ALPHA, Arm
+from tmap.comparison.statistics import ALPHA, Arm, difference
 
 MARGIN = {"": 0.01}
 
@@ -154,6 +154,20 @@ def test_a_forecast_is_the_fewest_runs_whose_bound_leaves_room_for_chance():
         forecast.words(told)
         == f"about {told.random} more runs of random would settle it"
     )
+
+
+def test_a_forecast_shares_no_t_between_arms_that_would_be_unbalanced():
+    """3 and 3 runs share one; 3 and 5 would not (`looks.BALANCED`)."""
+    arms = {"random": runs(100, 130, 160), "tmap": runs(140, 170, 199)}
+    m, r = Arm.of(arms["tmap"]), Arm.of(arms["random"])
+    now = difference(m, r, "half")
+
+    there = forecast._scaled(now, [(m, 3), (r, 5)], 1.0)
+    spread = m.seeds * stats.t.ppf(ALPHA, 2) ** 2
+    spread += r.seeds * 3 / 5 * stats.t.ppf(ALPHA, 4) ** 2
+    spread += now.questions * stats.t.ppf(ALPHA, now.n_questions - 1) ** 2
+    assert there.reach(ALPHA) == pytest.approx(spread**0.5)
+    assert forecast._scaled(now, [(m, 4), (r, 5)], 1.0).shared == "half"
 
 
 def test_a_difference_near_zero_can_only_be_settled_as_no_better():

@@ -282,11 +282,12 @@ def test_looks_make_the_claim_of_a_table_harder_and_are_recorded(tmp_path):
     assert first["verdict_interval"][0] < once["verdict_interval"][0]
 
 
-def test_a_search_that_asked_every_question_leaves_none_outside(tmp_path):
+@pytest.mark.parametrize("asked", [{"estimator": "full"}, {"groups": {"r2": 0.1}}])
+def test_a_search_that_asked_every_question_leaves_none_outside(tmp_path, asked):
     paths = finished_runs.table(tmp_path, n=60)
     weights = tmp_path / finished_runs.ROOM / "tmap/s0/weights.json"
     about = json.loads(weights.read_text())
-    weights.write_text(json.dumps(about | {"estimator": "full"}))
+    weights.write_text(json.dumps(about | asked))
     methods = finished_runs.collect(paths, n=60, seen={"q0001"})["methods"]
     assert methods["tmap"]["runs"][0]["accuracy_outside_tiny"] is None
     assert methods["uniform"]["runs"][0]["accuracy_outside_tiny"] is not None

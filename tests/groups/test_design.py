@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tmap.groups.design import Deck, Design
 
@@ -60,3 +62,37 @@ def test_equal_selections_are_divided_by_random_rows():
 def test_the_same_seed_deals_the_same_groups():
     assert design().spread(40) == design().spread(40)
     assert design().spread(40) != design(seed=1).spread(40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(3, 90), st.integers(1, 60), st.integers(1, 6), st.integers(0, 9))
+def test_no_group_has_a_row_or_a_question_twice(n, n_groups, per_group, seed):
+    """Also where the deck is shuffled again in the middle of a group."""
+    room = Design(np.random.default_rng(7).random((n, 2)), np.arange(n), 3, 7, 6, seed)
+    room.per_group = per_group
+    first, second = np.arange(0, n // 2), np.arange(n // 3, n)
+    asked = room.spread(n_groups) + room.dividing(n_groups, first, second)
+    assert len(asked) == 2 * n_groups
+    assert all(len(set(group.rows)) == 3 for group in asked)
+    assert all(len(set(group.questions)) == per_group for group in asked)
+
+
+def test_a_deck_that_runs_out_deals_what_is_in_hand_last():
+    """Three of ten are left; the next seven are the others, and only then these."""
+    deck = Deck(np.arange(10), np.random.default_rng(0))
+    deck.deal(7)
+    three = deck.left.tolist()
+    dealt = deck.deal(10)
+    assert dealt[:3].tolist() == three and sorted(dealt) == list(range(10))
+    assert sorted(deck.deal(3)) == sorted(three)
+
+
+def test_numbers_to_keep_apart_wait():
+    deck = Deck(np.arange(4), np.random.default_rng(0))
+    assert sorted(deck.deal(2, apart=[1, 3])) == [0, 2]
+    assert sorted(deck.deal(2)) == [1, 3]
+
+
+def test_one_group_can_divide():
+    (group,) = design().dividing(1, np.arange(0, 100), np.arange(60, 160))
+    assert set(group.rows) <= set(range(60))

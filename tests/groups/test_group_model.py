@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
-from tmap.groups import group_model
+from tmap.groups import group_model, value_model
 from tmap.groups.group_model import Data
 
 
@@ -153,3 +153,32 @@ def test_held_out_skill_is_none_of_noise():
     known = group_model.skill(data, signed=True, penalty=0.0, seed=0)
     assert known.r2 < 0.01
     assert known.interval[0] <= known.r2 <= known.interval[1]
+
+
+def test_equal_answers_leave_nothing_to_explain_and_are_not_learned_from():
+    """Held-out predictions are right on all of them, as is their mean."""
+    data = Data(np.random.default_rng(0).random((60, 3)), np.ones(60))
+    known = group_model.skill(data, signed=False, penalty=0.0, seed=0)
+    assert (known.r2, known.interval, known.p) == (0.0, (0.0, 0.0), 1.0)
+    assert not value_model.Skill(*group_model.explained(data, data.y, 0)).learns
+
+
+def test_the_ends_of_an_interval_are_relative_to_either_largest_weight():
+    """One draw: relative to its own largest .5, .4, 1; to the point's .5: 1, .8, 2."""
+    drawn, point = np.array([[0.5, 0.4, 1.0]]), np.array([1.0, 0.6, 0.9])
+    low, high = group_model.relative_intervals(drawn, point).T
+    assert low == pytest.approx([0.5, 0.4, 0.9])
+    assert high == pytest.approx([1.0, 0.8, 1.0])
+    nothing = group_model.relative_intervals(np.zeros((1, 3)), point)
+    assert nothing == pytest.approx(np.stack([0 * point, point], axis=1))
+
+
+def test_intervals_of_equal_weights_cover_them_too():
+    """Relative to each draw's largest weight alone, they did in half of the worlds."""
+    inside = []
+    for seed in range(40):
+        found = group_model.fit(world([0.4] * 4, 288, seed), signed=False, penalty=0.0)
+        drawn = found.draws(300, False, np.random.default_rng(seed))
+        point = group_model.scaled(found.beta, (0.0, 1.0))
+        inside.append(group_model.relative_intervals(drawn, point)[:, 1] >= 1 - 1e-9)
+    assert np.mean(inside) >= 0.75

@@ -191,3 +191,38 @@ def test_values_come_from_the_search_that_is_borrowed_from():
     assert dag.search.values_file(*place) == [f"{room}/values.parquet"]
     assert dag.search.weights_file(*place) == [f"{room}/weights.json"]
     assert dag.search.values_file("gsm8k", "llama3", "tmap_groups", "0") == []
+
+
+def test_coefficients_and_their_intervals_are_those_of_least_squares(found):
+    """Without the penalty that the weights may have: it would move them."""
+    number = {f"s{i:03d}": i for i in range(N)}
+    rows = found.groups["sample_ids"].map(lambda ids: [number[s] for s in ids])
+    x = matrix()[np.array(rows.tolist())].mean(axis=1)
+    y = found.groups["answers"].map(np.mean).to_numpy(dtype=float)
+    theirs = np.linalg.lstsq(np.c_[np.ones(len(x)), x], y, rcond=None)[0][1:]
+    about = found.summary["groups"]
+    assert about["unbounded"] == pytest.approx(theirs, abs=1e-4)
+    low, high = np.array(about["unbounded_interval"]).T
+    assert (low + high) / 2 == pytest.approx(theirs, abs=1e-4)
+
+
+def test_a_search_is_named_by_all_that_decides_which_groups_are_asked(
+    tokenizer, tmp_path
+):
+    candidates = make(tmp_path, tokenizer)[0].candidates
+    first = candidates.groups_key((0, 1), 0, "probe")
+    candidates.n_selected += 1  # later groups are of rows that selections take
+    assert candidates.groups_key((0, 1), 0, "probe") != first
+
+
+def test_a_budget_below_eight_groups_is_refused():
+    assert GroupsSection(n_answers=80, per_group=10).per_group == 10
+    with pytest.raises(ValidationError, match=r"raise it to 88 or lower per_group"):
+        GroupsSection(n_answers=80, per_group=11)
+
+
+def test_every_round_has_groups_enough_for_a_fit(tokenizer, tmp_path):
+    budget = GroupsSection(n_answers=80, per_group=5, rounds=9)
+    search, _ = make(tmp_path, tokenizer, budget=budget)
+    search.run("key")
+    assert search.asked.rounds == [0] * 8 + [1] * 8

@@ -1,6 +1,7 @@
 """Probes of groups: what they measure, which planted faults they see, which is chosen."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from tmap.evaluation.marking import Marking
 from tmap.groups import fidelity, group_model, value_model
 from tmap.groups.budget import FAULTS
 from tmap.groups.likelihood import GoldLikelihood, gold_share
+from tmap.groups.prepare import Room
 from tmap.groups.probe import Group
 
 
@@ -238,3 +240,67 @@ def test_every_question_has_its_own_baseline(tokenizer, tmp_path):
     raw = [world.lm.base(q) for q in range(len(world.questions))]
     assert np.ptp(raw) > 0.5
     assert isinstance(world.questions, pd.DataFrame)
+
+
+def test_groups_of_a_comparison_differ_where_right_rows_are_few(tokenizer, tmp_path):
+    """20 rows and groups of 16: groups of 10, and none has a row twice."""
+    world = toy_probes.World(tokenizer, tmp_path)
+    rows = fidelity.Worked([world.texts[i] for i in range(20)])
+    probe, shown = world.probes(fidelity.Planted(rows, 0))["sft"], []
+    ask = probe.ask
+    probe.ask = lambda groups: shown.append(groups) or ask(groups)
+
+    found = fidelity.compare([probe], {"sft": 16}, 20, seed=0)
+
+    assert found["probes"]["sft"]["rows"] == 10
+    assert all(len(set(group.rows)) == 10 for groups in shown for group in groups)
+    assert len({frozenset(group.rows) for group in shown[0]}) == 12
+
+
+def test_a_search_by_short_trainings_is_named_by_how_it_trains(tokenizer, tmp_path):
+    world = toy_probes.World(tokenizer, tmp_path)
+    names = {world.trained(learning_rate=rate).identity() for rate in (1e-2, 1e-3)}
+    assert len(names) == 2
+    assert world.trained().identity() in names
+
+
+def test_a_long_answer_is_cut_alike_with_and_without_rows(tokenizer, tmp_path):
+    """A context of 40 tokens keeps 8, which the marking allows, or a quarter."""
+    world = toy_probes.World(tokenizer, tmp_path)
+    probe = GoldLikelihood(world.exam(), world.texts, world.worked)
+    world.worked["q01"] = "one two three four five six seven eight nine ten"
+    row = {"question_id": "q01"}
+    whole = probe.score.answer(row)
+    assert len(whole) > 8
+    world.lm.context = 40
+    assert probe.score.answer(row) == whole[:8]
+    world.lm.context = 20
+    assert probe.score.answer(row) == whole[:5]
+
+
+@pytest.mark.parametrize(
+    ("probe", "is_choice", "n_unused", "n_confirm", "doubts"),
+    [
+        ("sft", False, 0, 3, 1),  # no worked answers but those of the tiny set
+        ("sft", False, 2, 3, 0),
+        ("sft", True, 0, 3, 0),  # options need no worked answers
+        ("sft", False, 0, 0, 0),  # said of every search without a confirm set
+        ("icl", False, 0, 3, 0),
+    ],
+)
+def test_a_confirmation_on_questions_of_the_search_is_said(
+    probe, is_choice, n_unused, n_confirm, doubts
+):
+    ids = pd.DataFrame({"question_id": [f"q{i}" for i in range(9)]})
+    marking = SimpleNamespace(is_choice=is_choice)
+    room = Room(
+        ready=SimpleNamespace(main=SimpleNamespace(marking=marking)),
+        card={},
+        asked=ids[: 4 + n_unused],
+        tiny=ids[:4],
+        confirm=ids[9 - n_confirm :],
+        worked={},
+        learner=None,
+        seed=0,
+    )
+    assert len(room.doubts(probe)) == doubts

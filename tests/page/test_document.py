@@ -119,6 +119,17 @@ def test_ranks_of_the_whole_pool_agree_with_the_subset(made):
             assert by_rank == kept["sample_id"].tolist()
 
 
+def test_the_page_names_the_intervals_of_differences():
+    ends = {"difference": 0.1, "p_holm": None, "interval": [0.0, 0.2]}
+    first = verdict._difference(ends)
+    later = verdict._difference(ends | {"verdict_interval": [-0.1, 0.3]})
+    assert (first["level"], first["interval"]) == ("95 % interval", [0.0, 0.2])
+    assert (later["level"], later["interval"]) == (
+        "interval of the verdict",
+        [-0.1, 0.3],
+    )
+
+
 def test_the_page_is_about_the_searched_method_and_warns_of_the_flattened_column(made):
     _, _, found = made
     assert found["verdict"]["method"] == "tmap"

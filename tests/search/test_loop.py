@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -389,3 +390,14 @@ def test_guided_points_are_compared_with_random_ones_by_welch(smooth):
     gain = choose.guidance(smooth, 3)["guided_minus_random"]
     test = stats.ttest_ind(smooth.rewards[3:], smooth.rewards[:3], equal_var=False)
     assert gain[1:] == pytest.approx(list(test.confidence_interval(0.95)))
+
+
+def test_only_random_points_are_compared_with_guided_ones(smooth):
+    """Not the best points of an earlier run, and not columns tried alone."""
+    gain = choose.guidance(smooth, 3, n_given=1)["guided_minus_random"]
+    theirs = smooth.rewards[3:].mean() - smooth.rewards[1:3].mean()
+    assert gain[0] == pytest.approx(theirs)
+    assert choose.guidance(smooth, 3, n_given=9)["guided_minus_random"] is None
+    alone = replace(smooth, model=None)
+    nothing = {"leave_one_out_r2": None, "guided_minus_random": None}
+    assert choose.guidance(alone, 3) == nothing

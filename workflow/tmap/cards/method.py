@@ -11,6 +11,8 @@ from tmap.cards.dataset import EstimatorName
 
 #: Kinds of weights that a search with one model finds, and all that weigh columns.
 SEARCHED = ("learned", "best_single")
+#: Fewest groups that a line is fitted to.
+FEWEST_GROUPS = 8
 WEIGHING = ("uniform", "product", "drawn", *SEARCHED, "consensus")
 
 
@@ -36,8 +38,9 @@ class GroupsSection(Section):
     rounds: int = Field(
         default=4,
         ge=1,
-        description="fits: the first after groups spread over the columns, later ones "
-        "after groups that decide between the selections still possible",
+        description="fits, of at least eight more groups each: the first after groups "
+        "spread over the columns, later ones after groups that decide between the "
+        "selections still possible",
     )
     stop_below: float = Field(
         default=0.0,
@@ -46,6 +49,16 @@ class GroupsSection(Section):
         description="stop between rounds once the best selection is expected to gain "
         "less accuracy than this; 0 asks all answers",
     )
+
+    @model_validator(mode="after")
+    def _has_enough_groups(self) -> GroupsSection:
+        if self.n_answers < FEWEST_GROUPS * self.per_group:
+            raise ValueError(
+                f"n_answers: {self.n_answers} is too few for {FEWEST_GROUPS} groups of "
+                f"{self.per_group} questions; raise it to {FEWEST_GROUPS * self.per_group} "
+                "or lower per_group"
+            )
+        return self
 
 
 class SftSection(Section):
@@ -64,7 +77,7 @@ class SftSection(Section):
     )
     n_groups: int = Field(
         default=64,
-        ge=8,
+        ge=FEWEST_GROUPS,
         le=1_000_000,
         description="trainings that the search may run, in place of n_answers; each "
         "answers the whole tiny set",

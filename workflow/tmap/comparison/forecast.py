@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tmap.comparison.claims import Verdict, is_small
+from tmap.comparison.looks import BALANCED
 from tmap.comparison.statistics import Arm, Estimate
 
 #: Chance that the verdict is reached if the measured difference is the true one.
@@ -72,7 +73,11 @@ def forecast(found: Verdict, method: Arm, random: Arm, margin: float) -> Forecas
 
 
 def _scaled(now: Estimate, arms: list[tuple[Arm, int]], times: float) -> Estimate:
-    """The same estimate with other numbers of runs and `times` as many questions."""
+    """The same estimate with other numbers of runs and `times` as many questions.
+
+    Arms share one t only while they have about as many runs (`looks.evidence`).
+    """
+    few, many = sorted(n for _, n in arms)
     seeds, df = [], []
     for arm, n in arms:
         if arm.seeds > 0:
@@ -85,6 +90,7 @@ def _scaled(now: Estimate, arms: list[tuple[Arm, int]], times: float) -> Estimat
         n_questions=round(now.n_questions * times),
         seeds=tuple(seeds),
         df=tuple(df),
+        shared=now.shared if few >= BALANCED * many else "no",
     )
 
 

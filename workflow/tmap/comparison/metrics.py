@@ -115,8 +115,14 @@ def collect(
 def _asked(
     arms: list[Run], searches: list[Search], seen: Collection[str]
 ) -> Collection[str]:
-    """Questions that a method's search may have asked: all of them with `full`."""
-    everything = any(found.weights.get("estimator") == "full" for found in searches)
+    """Questions that a method's search may have asked.
+
+    All of them with `full`, and if it asked groups, which are not kept to the tiny set.
+    """
+    everything = any(
+        found.weights.get("estimator") == "full" or found.weights.get("groups")
+        for found in searches
+    )
     return list(arms[0].predictions.index) if everything else seen
 
 

@@ -1,6 +1,6 @@
 """Which groups to ask: rows and questions dealt so that answers tell columns apart.
 
-Rows come from a shuffled deck, so that none is shown twice before all were shown once;
+Rows come from a shuffled deck, so that none is dealt twice before all were dealt once;
 questions from another. Spread groups: a block of rows is sorted along one direction in
 the space of the columns and cut into groups of neighbours, so that the means of groups
 spread as far as single rows do, where random groups of n have a variance n times as
@@ -10,7 +10,7 @@ two drawn from what is known so far; their answers decide between the two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -33,12 +33,28 @@ class Deck:
         self.values, self.rng = np.asarray(values), rng
         self.left = np.empty(0, dtype=self.values.dtype)
 
-    def deal(self, n: int) -> np.ndarray:
-        """(n,) numbers; equal ones only where n is larger than the deck."""
-        while len(self.left) < n:
-            self.left = np.concatenate([self.left, self.rng.permutation(self.values)])
+    def deal(self, n: int, apart: Sequence[int] | np.ndarray = ()) -> np.ndarray:
+        """(n,) numbers, none of them in `apart`; equal ones only if n exceeds the deck.
+
+        Parameters
+        ----------
+        apart : fewer numbers than the deck has; they keep their turn for later
+        """
+        wait = self._waiting(apart)
+        while len(self.left) - len(wait) < n:
+            again = self.rng.permutation(self.values)
+            again = again[~np.isin(again, self.left[wait])]  # still have their turn
+            held = np.isin(again, self.left)  # are dealt now, so again last
+            self.left = np.concatenate([self.left, again[~held], again[held]])
+            wait = self._waiting(apart)
+        if len(wait):
+            self.left = np.concatenate([np.delete(self.left, wait), self.left[wait]])
         dealt, self.left = self.left[:n], self.left[n:]
         return dealt
+
+    def _waiting(self, apart: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Places in what is left."""
+        return np.flatnonzero(np.isin(self.left, apart) if len(apart) else [])
 
 
 class Design:
@@ -71,13 +87,17 @@ class Design:
 
     def random(self, n: int) -> list[Group]:
         """n groups of random rows."""
-        return self._groups(self.rows.deal(n * self.n_shots).reshape(n, -1))
+        return self._groups([self.rows.deal(self.n_shots) for _ in range(n)])
 
     def spread(self, n: int) -> list[Group]:
-        """n groups of rows that are alike in one column, another one for each block."""
+        """n groups of rows that are alike in one column, another one for each block.
+
+        A pool of few rows has smaller blocks, so that no group has a row twice.
+        """
         found: list[Group] = []
+        most = min(BLOCK, max(1, len(self.rows.values) // self.n_shots))
         while len(found) < n:
-            size = min(BLOCK, n - len(found))
+            size = min(most, n - len(found))
             rows = self.rows.deal(size * self.n_shots)
             (column,) = self.directions.deal(1)
             order = np.argsort(self.matrix[rows, column], kind="stable")
@@ -92,16 +112,18 @@ class Design:
         first, second : row numbers of two selections; random rows fill up where they
             differ in too few
         """
-        halves = []
+        found: list[np.ndarray] = []
         for mine, other, size in ((first, second, n - n // 2), (second, first, n // 2)):
             own = self.rng.permutation(np.setdiff1d(mine, other))
             own = own[np.isin(own, self.rows.values)]
-            need = size * self.n_shots
-            fill = self.rows.deal(max(0, need - len(own)))
-            halves.append(np.concatenate([own, fill])[:need].reshape(size, -1))
-        return self._groups(np.concatenate(halves))
+            for start in range(0, size * self.n_shots, self.n_shots):
+                rows = own[start : start + self.n_shots]
+                if short := self.n_shots - len(rows):
+                    rows = np.concatenate([rows, self.rows.deal(short, apart=rows)])
+                found.append(rows)
+        return self._groups(found)
 
-    def _groups(self, rows: np.ndarray) -> list[Group]:
+    def _groups(self, rows: Iterable[np.ndarray]) -> list[Group]:
         found = []
         for group in rows:
             shown = self.rng.permutation(group)

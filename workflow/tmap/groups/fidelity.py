@@ -129,7 +129,7 @@ def compare(
     Parameters
     ----------
     probes : over the rows of `Planted`
-    sizes : probe -> rows of a group
+    sizes : probe -> rows of a group; at most half of the N are taken
     n_rows : N
     seed : of groups
 
@@ -149,6 +149,7 @@ def compare(
 
 
 def _reactions(probe: Probe, size: int, n_rows: int, seed: int) -> dict[str, Any]:
+    size = min(size, n_rows // 2)  # else all groups would be of the same rows
     rng = np.random.default_rng([seed, 5])
     deck = Deck(np.arange(n_rows), rng)
     questions = Deck(np.arange(len(probe.questions)), rng)

@@ -225,16 +225,20 @@ def skill(data: Data, signed: bool, penalty: float, seed: int) -> Skill:
 def explained(
     data: Data, predicted: np.ndarray, seed: int
 ) -> tuple[float, tuple[float, float]]:
-    """R2 of held-out predictions against the mean of the other folds, and its interval."""
+    """R2 of held-out predictions against the mean of the other folds, and its interval.
+
+    0 where all answers are equal, because there is nothing to explain.
+    """
     mean = held_out(data, lambda d: lambda x: np.full(len(x), d.y.mean()))
     ours, theirs = (data.y - predicted) ** 2, (data.y - mean) ** 2
+    if theirs.sum() < 1e-12:
+        return 0.0, (0.0, 0.0)
     rng = np.random.default_rng(seed)
     rows = rng.integers(0, len(ours), (N_DRAWS, len(ours)))
     total = np.maximum(theirs[rows].sum(axis=1), 1e-12)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(1 - ours[rows].sum(axis=1) / total, [tail, 1 - tail])
-    r2 = 1 - ours.sum() / max(theirs.sum(), 1e-12)
-    return float(r2), (float(low), float(high))
+    return float(1 - ours.sum() / theirs.sum()), (float(low), float(high))
 
 
 def scaled(beta: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
@@ -247,19 +251,33 @@ def scaled(beta: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
 
 
 def coefficient_intervals(found: Fit, n: int) -> np.ndarray:
-    """(K, 2) 90 % intervals of the coefficients without bounds, by Student's t."""
+    """(K, 2) 90 % intervals of the coefficients without bounds, by Student's t.
+
+    They cover only without a penalty, which moves coefficients and not the intervals'
+    width.
+    """
     half = student.ppf((1 + LEVEL) / 2, max(1, n - len(found.free) - 1))
     error = half * np.sqrt(np.diag(found.covariance))
     return np.stack([found.free - error, found.free + error], axis=1)
 
 
 def relative_intervals(drawn: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """(K, 2) 90 % intervals of w / max |w| over draws; each holds its point."""
-    size = np.abs(drawn).max(axis=1, keepdims=True)
-    ratio = np.divide(drawn, size, out=np.zeros_like(drawn), where=size > 0)
+    """(K, 2) 90 % intervals of w / max |w| over draws; each holds its point.
+
+    Which weight is the largest is uncertain, too: the largest of a draw is the one that
+    its noise raised most, and all others look small beside it. So one end is relative to
+    the draw's largest weight, and the other, of at most 1, to the weight that is the
+    largest in `point`.
+    """
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(ratio, [tail, 1 - tail], axis=0)
-    return np.stack([np.minimum(low, point), np.maximum(high, point)], axis=1)
+    sizes = np.abs(drawn)
+    ends = []
+    for size in (sizes.max(axis=1), sizes[:, np.abs(point).argmax()]):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.nan_to_num(drawn / size[:, None], posinf=1, neginf=-1)
+        ends += list(np.quantile(ratio.clip(-1, 1), [tail, 1 - tail], axis=0))
+    low, high = np.min([*ends, point], axis=0), np.max([*ends, point], axis=0)
+    return np.stack([low, high], axis=1)
 
 
 def regret(
@@ -281,17 +299,22 @@ def regret(
 
 
 def about(
-    names: list[str], found: Fit, known: Skill, data: Data, lacks: float
+    names: list[str], found: Fit, plain: Fit, known: Skill, data: Data, lacks: float
 ) -> dict[str, Any]:
-    """What weights.json says of the group model."""
+    """What weights.json says of the group model.
+
+    Parameters
+    ----------
+    plain : the fit without a penalty, which would draw coefficients to 0
+    """
     return {
         "indicators": names,
         "n_groups": len(data.y),
         "mean": found.mean,
         "mean_columns": found.centre.tolist(),
         "coefficients": found.beta.tolist(),
-        "unbounded": found.free.tolist(),
-        "unbounded_interval": coefficient_intervals(found, len(data.y)).tolist(),
+        "unbounded": plain.free.tolist(),
+        "unbounded_interval": coefficient_intervals(plain, len(data.y)).tolist(),
         "penalty": found.penalty,
         "r2": known.r2,
         "r2_interval": list(known.interval),

@@ -22,6 +22,7 @@ from tmap.evaluation.marking import Marking, option_ids, option_texts
 from tmap.groups.probe import Exam, Group, Probe, Prompt
 from tmap.prompts.renderer import Demo, Renderer
 from tmap.search import answers
+from tmap.search.reward import answer_room
 
 
 def gold_share(nll: Sequence[float], row: Mapping[str, Any], marking: Marking) -> float:
@@ -69,12 +70,7 @@ class GoldScorer:
                     for each, row in zip(nll, rows, strict=True)
                 ]
             )
-        golds = [self.answer(row) for row in rows]
-        fits = [
-            ids[: self._room(prompt)]
-            for ids, prompt in zip(golds, prompts, strict=True)
-        ]
-        total, count = self.lm.answer_nll(prompts, fits)
+        total, count = self.lm.answer_nll(prompts, [self.answer(row) for row in rows])
         return -np.asarray(total) / np.asarray(count)
 
     def text(self, row: Mapping[str, Any]) -> str:
@@ -91,12 +87,14 @@ class GoldScorer:
         return text
 
     def answer(self, row: Mapping[str, Any]) -> list[int]:
-        """Token ids of the right answer to a question."""
-        return self.renderer.answer(self.text(row))
+        """Token ids of the right answer to a question.
 
-    def _room(self, prompt: Prompt) -> int:
-        context = self.lm.context
-        return 10**9 if context is None else max(1, context - len(prompt))
+        Of a long one the first ones, as many as demonstrations leave room for: the same
+        with and without them, because later tokens are easier.
+        """
+        ids = self.renderer.answer(self.text(row))
+        context, most = self.lm.context, self.marking.max_new_tokens
+        return ids if context is None else ids[: answer_room(context, most)]
 
     def identity(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """What changes a score besides the prompt."""

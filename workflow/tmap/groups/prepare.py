@@ -37,6 +37,11 @@ from tmap.search.prepare import Inputs, Prepared, prepare
 
 #: Fewest right rows that faults are planted in.
 FEWEST = 8
+NOT_FRESH = (
+    "every reward question is in the tiny set or the confirm set, which has no worked "
+    "answers, so the published reward comes from the questions of the search and is too "
+    "high; lower tiny.n_anchors in the dataset card"
+)
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,11 @@ class Room:
         n = len(self.confirm) or len(self.tiny)
         return rest.head(n).reset_index(drop=True) if len(rest) else self.tiny
 
+    def doubts(self, name: str) -> list[str]:
+        """A warning if short trainings are confirmed on questions of the search."""
+        is_seen = name == "sft" and self.fresh() is self.tiny
+        return [NOT_FRESH] if is_seen and len(self.confirm) else []
+
     def right_rows(self, n_shots: int) -> fidelity.Worked:
         """Unused questions with their answers, those short enough to be shown."""
         main = self.ready.main
@@ -162,6 +172,9 @@ def run(
     notes = {**room.ready.notes, "probe": told}
     if about is not None:
         notes["probe"]["compared"] = about
+    notes["warnings"] = [*notes["warnings"], *room.doubts(name)]
+    nothing = np.zeros(len(room.ready.candidates.pool))
+    _dealt(room.ready.candidates, name, nothing)  # a pool too small stops here
     return groups.learn(search, key, partial(_confirm, room, name), notes)
 
 
@@ -264,7 +277,7 @@ def _confirm(room: Room, name: str, score: np.ndarray) -> outcome.Evaluation:
         return candidates.evaluate_score(room.ready.check, score, turn=1)
     questions = room.fresh()
     probe = room.probe(name, questions)
-    dealt = _dealt(candidates, score)
+    dealt = _dealt(candidates, name, score)
     every = tuple(range(len(questions)))
     found = probe.ask([Group(tuple(rows), every) for rows in dealt.tolist()])
     values = found.mean(axis=1)
@@ -283,8 +296,10 @@ def _confirm(room: Room, name: str, score: np.ndarray) -> outcome.Evaluation:
     return outcome.Evaluation(result, candidates.ids(dealt))
 
 
-def _dealt(candidates: Candidates, score: np.ndarray) -> np.ndarray:
-    """Groups of the selection; fewer where it has too few rows for all."""
+def _dealt(candidates: Candidates, name: str, score: np.ndarray) -> np.ndarray:
+    """Groups that confirm a score; fewer short trainings where it has too few rows."""
+    if name != "sft":
+        return candidates.dealt(score, turn=1)
     how, size = candidates.search, candidates.search.n_shots
     m = min(how.n_groups, candidates.n_needed // size)
     return candidates.dealt(score, turn=1, n_groups=max(1, m))

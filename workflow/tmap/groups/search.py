@@ -23,6 +23,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from tmap.artifacts import files, provenance, tables
+from tmap.cards.method import FEWEST_GROUPS
 from tmap.errors import TmapError
 from tmap.groups import group_model, value_model
 from tmap.groups.design import Design
@@ -116,7 +117,7 @@ class Search:
         self.rng = np.random.default_rng([seed, 1])
         n_questions = len(probe.questions)
         per_group = min(self.budget.per_group, n_questions)
-        self.total = max(8, self.budget.n_answers // per_group)
+        self.total = self.budget.n_answers // per_group
         if probe.asks_all:
             per_group, self.total = n_questions, how.sft.n_groups
         self.design = Design(
@@ -130,7 +131,7 @@ class Search:
         ----------
         key : names this search in the ledger
         """
-        rounds = min(self.budget.rounds, self.total)
+        rounds = min(self.budget.rounds, self.total // FEWEST_GROUPS)
         sizes = np.diff(np.linspace(0, self.total, rounds + 1).astype(int))
         found, lacks, drawn = None, 0.0, np.empty((0, 0))
         last = time.monotonic()
@@ -270,7 +271,8 @@ def learn(
         worth = value_model.skill(data, seed)
         values = trees.predict(matrix)
         curves = value_model.partial_dependence(trees, matrix, names, seed)
-        drawn = found.draws(group_model.N_DRAWS, search.signed, search.rng)
+        plain = group_model.fit(data, search.signed, penalty=0.0)
+        drawn = plain.draws(group_model.N_DRAWS, search.signed, search.rng)
     uniform = np.ones(len(names))
     learns = known.learns and bool(found.beta.any())
     weights = group_model.scaled(found.beta, search.bounds) if learns else uniform
@@ -302,7 +304,7 @@ def learn(
         "uniform_reward": checked[-1]["reward"],
         "confirm": checked,
         "n_evaluations": len(search.asked.groups),
-        "groups": group_model.about(names, found, known, data, lacks),
+        "groups": group_model.about(names, found, plain, known, data, lacks),
         "value": worth.about() | {"partial_dependence": curves},
         **notes,
         "warnings": [*notes["warnings"], *poor],

@@ -138,6 +138,11 @@ class Trained(Scored):
             self._measure([key], [group], [asked])
         return float(self._values([key], [group]).mean())
 
+    def identity(self) -> str:
+        """As of any probe; also how rows are trained on, and how many groups."""
+        how = self.how.model_dump() | {"learning_rate": self.rate}
+        return short_digest([super().identity(), how, self.about])
+
     def request(self, group: Group) -> dict[str, Any]:
         chats = [self.chats(row) for row in group.rows]
         return self._request(self._encoded(chats), group)

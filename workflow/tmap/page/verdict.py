@@ -111,8 +111,12 @@ def _method(name: str, found: dict[str, Any]) -> dict[str, Any]:
 def _difference(found: dict[str, Any] | None) -> dict[str, Any] | None:
     if found is None:
         return None
+    level = "95 % interval"  # an earlier version had no other
+    if "verdict_interval" in found:
+        level = "interval of the verdict"
     ends = found.get("verdict_interval", found["interval"])
-    return {key: found[key] for key in ("difference", "p_holm")} | {"interval": ends}
+    kept = {key: found[key] for key in ("difference", "p_holm")}
+    return kept | {"interval": ends, "level": level}
 
 
 def _tone(heading: str, text: str) -> str:

@@ -102,23 +102,27 @@ def summary(
     }
 
 
-def guidance(found: Found, n_random: int) -> dict[str, Any]:
+def guidance(found: Found, n_initial: int, n_given: int = 0) -> dict[str, Any]:
     """What the process knew of the rewards, and whether its points beat random ones.
 
     Parameters
     ----------
-    n_random : points before the first guided one
+    n_initial : points before the first guided one
+    n_given : of these, points of an earlier run (`warm_start:`), which are not random
 
     Returns
     -------
     leave_one_out_r2 : None without a fitted process
     guided_minus_random : difference of the mean rewards with its 95 % interval (Welch);
-        None with fewer than two points on either side
+        None without a fitted process, or with fewer than two points on either side
     """
-    raced = found.trace["raced"].to_numpy(dtype=bool)
-    random = found.rewards[:n_random][~raced[:n_random]]
-    guided = found.rewards[n_random:][~raced[n_random:]]
-    known = None if found.model is None else posterior.leave_one_out(found.model)
+    if found.model is None:  # no point was guided
+        return {"leave_one_out_r2": None, "guided_minus_random": None}
+    whole = ~found.trace["raced"].to_numpy(dtype=bool)
+    place = np.arange(len(whole))
+    random = found.rewards[whole & (n_given <= place) & (place < n_initial)]
+    guided = found.rewards[whole & (place >= n_initial)]
+    known = posterior.leave_one_out(found.model)
     gain = None
     if min(len(random), len(guided)) > 1 and np.ptp(found.rewards) > 0:
         gain = _difference(guided, random)

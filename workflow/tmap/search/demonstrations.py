@@ -141,12 +141,18 @@ class Candidates:
         reward.ask([d for w in points for d in self.demos(self.groups(w))], start)
 
     def groups_key(self, bounds: tuple[float, float], seed: int, probe: str) -> str:
-        """Digest of all that affects which groups a search asks, but how many."""
+        """Digest of all that affects which groups a search asks.
+
+        Parameters
+        ----------
+        probe : digest of all that can change its numbers, and of how many it takes
+        """
         return short_digest(
             {
                 **self._identity(bounds, seed),
                 "n_shots": self.search.n_shots,
                 "groups": self.search.groups.model_dump(),  # type: ignore[union-attr]
+                "selected": self.n_selected,
                 "probe": probe,
             }
         )

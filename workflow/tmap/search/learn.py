@@ -108,7 +108,7 @@ def learn(task: Task, card: dict[str, Any], seed: int) -> Result:
         )
     best = choose.choose(found, bounds, seed)
     rows = choose.confirm(task.confirm, found, best, card["search"].confirm_top)
-    about = choose.guidance(found, card["search"].n_initial)
+    about = choose.guidance(found, card["search"].n_initial, len(task.start))
     poor = [*task.warnings(), *choose.constant(found.rewards), *choose.doubts(about)]
     for warning in poor:
         logger.warning(warning)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,10 @@ def prepare(
     shown = np.ones(len(pool), dtype=bool)
     warnings: list[str] = []
     if shows:
-        shown, warnings = demonstrable(texts, card["search"], main, check)
+        asked = [main, check]
+        if card["search"].groups:  # these are asked more than the tiny set
+            asked.append(replace(main, questions=rewards.questions))
+        shown, warnings = demonstrable(texts, card["search"], *asked)
     if name == "full":
         warnings.append(
             "estimator full asks all reward questions, so none is left to confirm with: "

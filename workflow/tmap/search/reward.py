@@ -34,6 +34,11 @@ class Cost:
     spent: Spent
 
 
+def answer_room(context: int, max_new_tokens: int) -> int:
+    """Tokens that are kept for a written answer: at most a quarter of the context."""
+    return min(max_new_tokens, context // 4)
+
+
 def room(
     renderer: Renderer,
     questions: pd.DataFrame,
@@ -52,7 +57,7 @@ def room(
         if marking.is_choice:
             answer = max(map(len, option_ids(renderer, row, marking)))
         else:
-            answer = min(marking.max_new_tokens, context // 4)
+            answer = answer_room(context, marking.max_new_tokens)
         longest = max(longest, len(asked) + answer)
     return (context - len(renderer.render("").prefix) - longest) // n_shots
 

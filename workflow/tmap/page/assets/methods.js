@@ -14,11 +14,12 @@ function drawMethods(data) {
     const reference = methods.find((m) => m.name === against);
     const compared = methods.filter((m) => m[against]);
     if (!compared.length) return el("p", { class: "soft" }, `Nothing was compared with ${against} here.`);
+    const levels = [...new Set(compared.map((m) => m[against].level))].join(" or ");
     return intervals(compared.map((m) => ({
       name: m.name, value: m[against].difference, low: m[against].interval[0], high: m[against].interval[1],
       runs: reference ? m.runs.map((run) => run[2] - reference.accuracy) : [],
-      title: `${m.name}: ${points(m[against].difference)} points, 95 % interval ${range(m[against].interval, points)}, Holm's p ${number(m[against].p_holm)}`,
-    })), { show: points, zero: 0, label: `${label}; bar: 95 % interval, small dots: runs`, aria: `Differences from ${against} by method`, width: 960 });
+      title: `${m.name}: ${points(m[against].difference)} points, ${m[against].level} ${range(m[against].interval, points)}, adjusted p ${number(m[against].p_holm)}`,
+    })), { show: points, zero: 0, label: `${label}; bar: ${levels}, small dots: runs`, aria: `Differences from ${against} by method`, width: 960 });
   }
   const figure = el("figure", { class: "card" });
   const buttons = Object.keys(views).map((name) => el("button", { type: "button", "aria-pressed": "false", onclick: () => show(name) }, name));
