@@ -48,6 +48,8 @@ PAIRS = (
     ("groups_4320", "top_4320"),
     ("value_4320", "groups_4320"),
     ("signed_288", "groups_288"),
+    ("logprob_288", "groups_288"),
+    ("sft_288", "groups_288"),
 )
 
 
