@@ -175,5 +175,5 @@ def test_rows_longer_than_a_window_and_too_many_tokens_are_padded(rows, monkeypa
     assert Batches(Config(**wide, sliding_window=longest)).would_pack(rows[:8])
     assert not Batches(Config(**wide, sliding_window=longest - 1)).would_pack(rows[:8])
     assert not Batches(Config()).would_pack(rows[:8])
-    monkeypatch.setattr(batches, "MOST", 10)
+    monkeypatch.setattr(batches, "MOST_PACKED", 10)
     assert not is_cheaper_packed(rows[:8], 64)

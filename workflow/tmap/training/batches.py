@@ -20,11 +20,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from tmap.training.rows import IGNORED, Row
+from tmap.training.rows import IGNORED, MOST_PACKED, Row
 
 logger = logging.getLogger(__name__)
-#: Most tokens of packed rows: memory for pairs of tokens grows with their square.
-MOST = 4096
 #: Settings of models with layers that see so many tokens back only.
 WINDOWS = ("sliding_window", "attention_chunk_size")
 #: Micro-batches among which one is looked for that shows whether a model takes packed rows.
@@ -123,7 +121,7 @@ def is_cheaper_packed(rows: Sequence[Row], hidden: int) -> bool:
     lengths = [len(row.input_ids) for row in rows]
     total, wide = _packed_size(rows), len(rows) * max(lengths)
     pairs = wide * max(lengths) - total * total
-    return total <= MOST and wide - total + pairs / (6 * hidden) > 0
+    return total <= MOST_PACKED and wide - total + pairs / (6 * hidden) > 0
 
 
 def _packed_size(rows: Sequence[Row]) -> int:
@@ -152,7 +150,7 @@ class Batches:
         text = config.get_text_config(decoder=True)
         self.hidden = getattr(text, "hidden_size", 0)
         limits = (getattr(text, name, None) for name in WINDOWS)
-        self.longest = min((limit for limit in limits if limit), default=MOST)
+        self.longest = min((limit for limit in limits if limit), default=MOST_PACKED)
         self.takes: bool | None = None
 
     @classmethod
