@@ -164,7 +164,7 @@ def test_a_model_without_the_keywords_gets_padded_rows(tiny_llama, rows, monkeyp
     assert Batches.of(model, rows, 8).takes is False
 
 
-def test_rows_longer_than_a_window_and_too_many_tokens_are_padded(rows, monkeypatch):
+def test_what_no_check_could_be_sure_of_is_padded(rows, monkeypatch):
     class Config(SimpleNamespace):
         def get_text_config(self, decoder):
             return self
@@ -175,5 +175,10 @@ def test_rows_longer_than_a_window_and_too_many_tokens_are_padded(rows, monkeypa
     assert Batches(Config(**wide, sliding_window=longest)).would_pack(rows[:8])
     assert not Batches(Config(**wide, sliding_window=longest - 1)).would_pack(rows[:8])
     assert not Batches(Config()).would_pack(rows[:8])
+    kinds = ["full_attention", "sliding_attention"]
+    assert Batches(Config(**wide, layer_types=kinds)).would_pack(rows[:8])
+    assert not Batches(Config(**wide, layer_types=[*kinds, "conv"])).would_pack(
+        rows[:8]
+    )
     monkeypatch.setattr(batches, "MOST_PACKED", 10)
     assert not is_cheaper_packed(rows[:8], 64)

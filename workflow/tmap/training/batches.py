@@ -25,8 +25,19 @@ from tmap.training.rows import IGNORED, MOST_PACKED, Row
 logger = logging.getLogger(__name__)
 #: Settings of models with layers that see so many tokens back only.
 WINDOWS = ("sliding_window", "attention_chunk_size")
+#: Kinds of layers that obey a mask of pairs; a convolution leaks a little into the next row.
+ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 #: Micro-batches among which one is looked for that shows whether a model takes packed rows.
 TRIED = 16
+#: How models say that they do not take a keyword, a mask of pairs or a list of places.
+REFUSALS = (
+    TypeError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+)
 #: Largest mean difference of a token's loss from that of a row read alone, nats.
 ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 0.05, torch.float16: 0.05}
 
@@ -151,6 +162,8 @@ class Batches:
         self.hidden = getattr(text, "hidden_size", 0)
         limits = (getattr(text, name, None) for name in WINDOWS)
         self.longest = min((limit for limit in limits if limit), default=MOST_PACKED)
+        if set(getattr(text, "layer_types", None) or ()) - ATTENTION:
+            self.longest = 0
         self.takes: bool | None = None
 
     @classmethod
@@ -188,7 +201,7 @@ class Batches:
         try:
             with torch.no_grad():
                 apart = _apart(model, rows)
-        except (TypeError, ValueError, RuntimeError, IndexError) as fault:
+        except REFUSALS as fault:
             logger.info("this model does not take packed rows: %s", fault)
             apart = math.inf
         finally:
