@@ -25,7 +25,7 @@ from tmap.training.rows import IGNORED, MOST_PACKED, Row
 logger = logging.getLogger(__name__)
 #: Settings of models with layers that see so many tokens back only.
 WINDOWS = ("sliding_window", "attention_chunk_size")
-#: Kinds of layers that obey a mask of pairs; a convolution leaks a little into the next row.
+#: Kinds of layers that obey a mask of pairs. Convolutions leak a little into the next row.
 ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 #: Micro-batches among which one is looked for that shows whether a model takes packed rows.
 TRIED = 16
