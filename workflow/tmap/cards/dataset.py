@@ -143,9 +143,21 @@ class PoolSource(WorldSource):
     gold_is: GoldIs = Field(default="auto", description=GOLD_IS)
     ignore: list[str] = Field(
         default=[],
-        description="columns that are not wanted; every other column that is not read is "
-        "reported with the number of its rows",
+        description="columns, and keys of turns such as messages[].name, that are not "
+        "wanted and count as absent; every other column that is not read is reported with "
+        "the number of its rows",
     )
+
+    @model_validator(mode="after")
+    def _reads_or_ignores(self) -> PoolSource:
+        named = {p.strip() for name in self.columns.values() for p in name.split(",")}
+        both = named.union(self.columns.values()).intersection(self.ignore)
+        if both:
+            raise ValueError(
+                f"`ignore:` and `columns:` both name '{min(both)}'; a column is read or "
+                "not: remove it from one of them"
+            )
+        return self
 
 
 class QuestionSource(WorldSource):

@@ -8,7 +8,6 @@ human reads, is named in a warning.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import defaultdict
 from decimal import Decimal, InvalidOperation
@@ -68,11 +67,9 @@ def written(value: Any) -> str:
         return final_answer(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         return ""
-    if not math.isfinite(value):
-        return ""
-    if isinstance(value, float) and not value.is_integer():
-        return numbers.canonical(Decimal(f"{value:.15g}"))
-    return numbers.canonical(Decimal(str(value)))
+    rounded = isinstance(value, float) and not value.is_integer()
+    number = Decimal(f"{value:.15g}" if rounded else str(value))
+    return numbers.canonical(number) if number.is_finite() else ""
 
 
 def try_all(place: str, golds: list[str], metric: str) -> list[str]:

@@ -225,18 +225,14 @@ def _table(path: Path, place: str) -> Iterator[Row]:
 
 
 def _cells(lines: Iterator[list[str]], place: str) -> Iterator[Row]:
-    header = next(lines, [])
+    header = next(filter(None, lines), [])  # blank lines may come first
     other = [sign for sign in ";\t|" if len(header) == 1 and sign in header[0]]
     if other:
         raise TmapError(
             f"'{place}' seems to separate its columns by {other[0]!r}. A .csv file needs "
             "commas and a .tsv file tabs; save it again like that."
         )
-    twice = {name for name in header if header.count(name) > 1}
-    if twice:
-        raise TmapError(
-            f"'{place}' has two columns '{min(twice)}'. Give each column its own name."
-        )
+    _refuse_twice(header, place)
     for number, cells in enumerate(lines):
         if len(cells) == len(header):
             yield checked(number, dict(zip(header, cells, strict=True)))
@@ -296,7 +292,7 @@ def _batches(
     number = 0
     try:
         for batch in batches():
-            for value in batch.to_pylist():
+            for value in _values(batch, place):
                 yield checked(number, value)
                 number += 1
     except (pa.ArrowException, OSError, UnicodeDecodeError) as fault:
@@ -304,6 +300,35 @@ def _batches(
         raise TmapError(
             f"'{place}' is not a readable {kind} file ({reason}). Write it again."
         ) from None
+
+
+def _values(batch: Any, place: str) -> Iterator[dict[str, Any]]:
+    """The rows of a record batch; a map of Arrow is a mapping."""
+    names = batch.schema.names
+    _refuse_twice(names, place)
+    cells = []
+    for name, column in zip(names, batch.columns, strict=True):
+        try:
+            cells.append(column.to_pylist(maps_as_pydicts="strict"))
+        except UnicodeDecodeError:
+            raise
+        except (ValueError, KeyError, OverflowError) as fault:
+            reason = " ".join(str(fault).split())
+            raise TmapError(
+                f"'{place}' has a value under '{name}' that cannot be read ({reason}). "
+                "Write it again without that column, or with text in its place."
+            ) from None
+    for row in range(len(batch)):
+        yield {name: cell[row] for name, cell in zip(names, cells, strict=True)}
+
+
+def _refuse_twice(names: list[str], place: str) -> None:
+    """Refuse a table of which one column would hide another."""
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise TmapError(
+            f"'{place}' has two columns '{min(twice)}'. Give each column its own name."
+        )
 
 
 READERS: dict[str, Callable[[Path, str], Iterator[Row]]] = {
