@@ -41,6 +41,9 @@ OTHER = {
     ".md": "plain text without columns",
 }
 
+#: Those of them that are often about the data, and hold none.
+TEXTS = {".txt", ".md", ".xml", ".yaml", ".yml"}
+
 
 class Row(NamedTuple):
     """One row: its position in the source from 0, and its value or why it has none."""
@@ -61,6 +64,12 @@ def known(name: str) -> bool:
     """Whether a file of this name can be read."""
     kind, packing = ending(name)
     return kind in READERS and not (packing and kind in WHOLE)
+
+
+def holds(name: str) -> bool:
+    """Whether a file of this name holds rows in a form that is not read."""
+    kind, packing = ending(name)
+    return kind in OTHER.keys() - TEXTS or bool(packing and kind in WHOLE)
 
 
 def reader(path: Path, place: str) -> Callable[[Path, str], Iterator[Row]]:
