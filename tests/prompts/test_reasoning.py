@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -12,6 +13,7 @@ from tmap import engines
 from tmap.cards.model import PromptSection
 from tmap.prompts.conversation import Turn
 from tmap.prompts.renderer import Demo, Renderer, clean
+from tmap.prompts.templates import shape
 
 CHAT = PromptSection(template="chat")
 HEAD = "{% for m in messages %}<|turn|>{{ m.role }}\n"
@@ -188,6 +190,14 @@ def test_a_template_of_ours_writes_reasoning_as_it_is(tokenizer, section):
     renderer = Renderer(tokenizer, PromptSection(template=section))
     row = renderer.training([("user", "1+1?"), ("assistant", SAID)])
     assert SAID in text(tokenizer, learnt(row))
+
+
+@pytest.mark.parametrize("space", [" ", "\n", "\t", "\u2003"])
+def test_a_long_run_of_white_space_is_looked_at_once(space):
+    start = time.process_time()
+    parts, texts = shape("assistant", 0, f"a{space * 500_000}b</think>{space}c")
+    assert time.process_time() - start < 10  # of a quarter of an hour
+    assert [texts.get(part, part) for part in parts][1:] == [f"</think>{space}", "c"]
 
 
 def test_an_answer_that_does_not_count_is_context(tokenizer):

@@ -19,8 +19,9 @@ asked: clearly, fully and in good order.
 """
 
 
-#: What templates look at inside an answer: the marks around its reasoning.
-THOUGHT = re.compile(r"(\s*</?think>\s*)")
+#: What templates look at inside an answer: the marks around its reasoning. White space is
+#: looked at once, as a text may have a megabyte of it.
+THOUGHT = re.compile(r"((?:(?<!\s)\s+)?</?think>\s*)")
 
 
 class Slot(NamedTuple):
