@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from functools import partial
 from typing import Any
 
@@ -248,6 +249,17 @@ CASES = [
         "'b.json' is not one JSON document ('utf-8' codec",
         "one object per line",
         "Fix it",
+    ),
+    Case(
+        "two lists of rows in one JSON document",
+        partial(
+            of_file,
+            name="a.json",
+            text=json.dumps({"version": [1], "data": [GOOD], "test": [GOOD]}),
+        ),
+        "'a.json' has rows under 'data' and under 'test'",
+        "only those under 'data' would be read",
+        "Save the list that you mean as a file of its own",
     ),
     Case(
         "one JSON object and no list",

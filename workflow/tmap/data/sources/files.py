@@ -198,7 +198,7 @@ def _json(path: Path, place: str) -> Iterator[Row]:
     except _BROKEN as fault:
         raise _unreadable(path, place, fault) from None
     if isinstance(values, dict) and isinstance(values.get("data"), list):
-        values = values["data"]
+        values = _under_data(values, place)
     if not isinstance(values, list):
         raise TmapError(
             f"'{place}' contains a JSON {type(values).__name__}, not a list of rows. "
@@ -206,6 +206,25 @@ def _json(path: Path, place: str) -> Iterator[Row]:
         )
     for number, value in enumerate(values):
         yield checked(number, value)
+
+
+def _under_data(values: dict[str, Any], place: str) -> list[Any]:
+    """The rows under `data`, if they are the only ones."""
+    others = [
+        key
+        for key, value in values.items()
+        if key != "data" and isinstance(value, list) and any(map(_is_object, value))
+    ]
+    if others:
+        raise TmapError(
+            f"'{place}' has rows under 'data' and under {others[0]!r:.60}, and only those "
+            "under 'data' would be read. Save the list that you mean as a file of its own."
+        )
+    return list(values["data"])
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _table(path: Path, place: str) -> Iterator[Row]:
