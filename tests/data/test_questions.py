@@ -303,6 +303,8 @@ def test_a_file_that_shows_where_it_counts_from_is_read_so(places, n, zero):
     [
         ("98.0", "flexible", "right only in the same digits"),
         ("98.0", "strict", "right only in the same digits"),
+        ("2.50", "flexible", "right only in the same digits"),
+        ("-.50", "strict", "right only in the same digits"),
         ("007", "flexible", "right only in the same digits"),
         ("3/4", "flexible", "marked right: their own text is marked wrong"),
         ("5 apples", "flexible", "their own text is marked wrong"),

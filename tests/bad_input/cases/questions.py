@@ -144,6 +144,15 @@ CASES = [
         reason="gold 1 may be read from_0 ('b') or from_1 ('a'), and no gold of the file",
     ),
     Case(
+        "a question that nobody sees",
+        partial(
+            read, rows=[{"question": "\u200b \ufeff", "answer": "1"}], task="generation"
+        ),
+        "row 0: empty question",
+        "cannot be used",
+        "Fix the file",
+    ),
+    Case(
         "golds that count from 1, and a 0",
         lambda room: read(
             room,

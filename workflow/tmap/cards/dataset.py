@@ -95,6 +95,27 @@ class WorldSource(Source):
         return {**values, "columns": {**cls.world_columns, **own}}
 
 
+#: Parts of a row that are different texts.
+PARTS = (
+    *("instruction", "input", "response", "system", "history", "messages"),
+    *("question", "context", "gold"),
+)
+
+
+def _no_text_twice(columns: Mapping[Any, str]) -> None:
+    """Refuse columns of which one is read as two parts, as question and as answer."""
+    read_as: dict[str, str] = {}
+    for part in PARTS:
+        name = columns.get(part)
+        if name in read_as:
+            raise ValueError(
+                f"`columns:` reads '{name}' as {read_as[name]} and as {part}, which are "
+                "different texts; name another column for one of them"
+            )
+        if name is not None:
+            read_as[name] = part
+
+
 GoldIs = Literal["auto", "label", "text", "from_0", "from_1"]
 GOLD_IS = (
     "what a gold of a question with options is: its label or letter, its text, or its "
@@ -157,6 +178,7 @@ class PoolSource(WorldSource):
                 f"`ignore:` and `columns:` both name '{min(both)}'; a column is read or "
                 "not: remove it from one of them"
             )
+        _no_text_twice(self.columns)
         return self
 
 
@@ -190,6 +212,11 @@ class QuestionSource(WorldSource):
         "gold is not one; subtask: a part of the task (both are for gradients)",
     )
     gold_is: GoldIs = Field(default="auto", description=GOLD_IS)
+
+    @model_validator(mode="after")
+    def _reads_each_once(self) -> QuestionSource:
+        _no_text_twice(self.columns)
+        return self
 
 
 class ResponseSource(Source):

@@ -22,7 +22,7 @@ MARK = "####"
 EXAMPLES, SHOWN = 3, 40
 #: Decimals that no answer has: a float column of 32 bits makes 0.1 of 0.10000000149.
 DECIMALS = re.compile(r"-?[0-9]*\.[0-9]{8,}")
-ZEROS = re.compile(r"-?(?:0+[0-9].*|[0-9]+\.0+)")
+ZEROS = re.compile(r"-?(?:0+[0-9].*|[0-9]*\.[0-9]*0)")
 NUMBER = re.compile(
     r"[-+]?\$?[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:(?<=[0-9])\.|\.?[0-9]+\.?)?"
 )
