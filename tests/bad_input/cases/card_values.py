@@ -64,6 +64,12 @@ def twice(source: str, first: str, second: str) -> Case:
 
 
 CASES = [
+    value(
+        "a method that selects nothing",
+        METHOD("weights: random", "fraction: 0"),
+        "fraction: Input should be greater than 0",
+        "(got 0)",
+    ),
     twice("pool", "instruction", "response"),
     twice("pool", "instruction", "input"),
     twice("pool", "response", "system"),
