@@ -48,6 +48,8 @@ PAIRS = (
     ("groups_4320", "top_4320"),
     ("value_4320", "groups_4320"),
     ("signed_288", "groups_288"),
+    ("logprob_288", "groups_288"),
+    ("sft_288", "groups_288"),
 )
 
 
@@ -170,6 +172,9 @@ def main() -> None:
     parser.add_argument(
         "--splits", default="", help="questions behind each group, also: 4,12"
     )
+    parser.add_argument(
+        "--references", default="random,uniform,oracle", help="methods without a search"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each")
     parser.add_argument("--cores", type=int, default=2)
     args = parser.parse_args()
@@ -178,7 +183,7 @@ def main() -> None:
     budgets = [int(text) for text in args.budgets.split(",")]
     splits = [int(text) for text in args.splits.split(",") if text]
     methods = cards_of(budgets, learners, splits)
-    rows = ["random", "uniform", "oracle", *methods]
+    rows = [*filter(None, args.references.split(",")), *methods]
     names = {pool: place(pool) for pool in pools}
     wanted = [f"results/{names[p]}/{m}/metrics.json" for m in models for p in pools]
     wanted += [f"results/{name}/pool_labels.parquet" for name in names.values()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 
 import pytest
 
@@ -48,12 +49,35 @@ def test_plain_text_stays_as_it_is(text):
         ("MY_API_KEY=abc serve", "MY_API_KEY=*** serve"),
         ("Authorization: Bearer abc", "Authorization: ***"),
         ('{"api_key": "a b"}', '{"api_key": "***"}'),
+        ("Authorization: Token abc", "Authorization: ***"),
+        ("authorization: ApiKey abc", "authorization: ***"),
+        ("Ocp-Apim-Subscription-Key: abc", "Ocp-Apim-Subscription-Key: ***"),
+        ("PGPASSWORD=abc MYSQL_PWD=abc serve", "PGPASSWORD=*** MYSQL_PWD=*** serve"),
+        ("serve --pwd abc --auth abc", "serve --pwd *** --auth ***"),
+        (
+            '{"accessToken": "a b", "clientSecret": "c"}',
+            '{"accessToken": "***", "clientSecret": "***"}',
+        ),
+        ("a=1&sig=abc&b=2", "a=1&sig=***&b=2"),
+        ("SharedAccessSignature=abc", "SharedAccessSignature=***"),
+        ("me:" + "k1" * 900 + "@h", "***@h"),
+        ("k1" * 900 + ":x@h", "***@h"),
         ("got hf_abcdefghijkl", "got ***"),
         ("got sk-abcdef123456.", "got ***."),
     ],
 )
 def test_secrets_are_known_by_their_shape(text, shown):
     assert hide(text) == hide(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["_", "a", "-a", "a_", "a@", "a:", "--token ", "x://", "'", "a.b-", "key=", "="],
+)
+def test_hiding_takes_time_that_is_linear_in_a_text(text):
+    start = time.process_time()
+    hide(text * (200_000 // len(text)))
+    assert time.process_time() - start < 10  # of minutes, if it were quadratic
 
 
 @pytest.mark.parametrize(

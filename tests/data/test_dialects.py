@@ -173,6 +173,15 @@ DIALECTS = {
         {"messages": turns(TALK), "kto_tag": True},
         TALK,
     ),
+    "a history by another name": (
+        {"prompt": "And 3+3?", "response": "6", "chat_history": [["2+2?", "4"]]},
+        TALK[1:],
+    ),
+    "a conversation so far": (
+        {**LAST, "conversation_history": turns(TALK[1:3]), "systemPrompt": "Be brief."},
+        TALK,
+    ),
+    "a system instruction": ({**LAST, "system_instruction": "Be brief."}, SHORT),
     "FLAN": ({"inputs": "And 3+3?", "targets": "6"}, TALK[3:]),
     "input and output": ({"input": "And 3+3?", "output": "6"}, TALK[3:]),
     "an answer that is JSON": (
@@ -266,6 +275,73 @@ def test_no_column_is_left_out_without_a_word(tmp_path, caplog, name):
     assert all(f"{column} (1)" in caplog.text for column in expected)
 
 
+#: A row that has more than is wanted, the card's `ignore:`, and the talk that is left.
+UNWANTED = {
+    "a system text": ({**LAST, "system": "x"}, ["system"], TALK[3:]),
+    "a history": ({**LAST, "history": [["a", "b"]]}, ["history"], TALK[3:]),
+    "an input": ({**LAST, "input": "x"}, ["input"], TALK[3:]),
+    "the weights": ({**LAST, "weights": [0]}, ["weights"], TALK[3:]),
+    "an input, so that another is read": (
+        {**LAST, "input": "x", "context": "Sum."},
+        ["input"],
+        [(U, "And 3+3?\n\nSum."), (A, "6")],
+    ),
+    "a chat next to a pair": (
+        {**LAST, "messages": turns(TALK)},
+        ["messages"],
+        TALK[3:],
+    ),
+    "the system text of a chat": (
+        {"messages": turns(TALK[3:]), "system": "x"},
+        ["system"],
+        TALK[3:],
+    ),
+    "options next to a pair": ({**LAST, "options": ["6", "7"]}, ["options"], TALK[3:]),
+    "a key of turns that may be a weight": (
+        {"messages": [{**turn, "mask": 1} for turn in turns(TALK)]},
+        ["messages[].mask"],
+        TALK,
+    ),
+    "a weight that is none": (
+        {"messages": [{**turn, "weight": 0.5} for turn in turns(TALK)]},
+        ["messages[].weight"],
+        TALK,
+    ),
+    "reasoning": (
+        {"messages": [{**turn, "reasoning": "x"} for turn in turns(TALK)]},
+        ["messages[].reasoning"],
+        TALK,
+    ),
+    "calls of tools in a history": (
+        {**LAST, "history": [{**turn, "tool_calls": "x"} for turn in turns(TALK[1:3])]},
+        ["history[].tool_calls"],
+        TALK[1:],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNWANTED)
+def test_what_is_not_wanted_counts_as_absent(tmp_path, name):
+    row, ignore, talk = UNWANTED[name]
+    found = read(tmp_path, [row], ignore=ignore)
+    assert conversations(found) == [talk]
+    assert found.notes["not_read"] == {}
+
+
+def test_a_column_is_not_both_read_and_unwanted():
+    with pytest.raises(ValueError, match="both name 'q'; a column is read or not"):
+        PoolSource(path="x", columns={"instruction": "q"}, ignore=["p", "q"])
+
+
+def test_one_turn_that_says_two_things_is_reported(tmp_path):
+    talk = turns(TALK[3:])
+    talk[0] |= {"from": "human", "value": "Another text."}
+    talk[1] |= {"from": "user", "value": "6"}
+    found = read(tmp_path, [{"messages": talk}])
+    assert conversations(found) == [TALK[3:]]
+    assert found.notes["not_read"] == {"messages[].from": 1, "messages[].value": 1}
+
+
 MISSING = [None, math.nan, "", " \n", "\u200b\ufeff", "\u3164", "\u00ad\u2060", [], {}]
 MISSING += [{"a": None}, [None, math.nan], [{"role": None, "content": ""}], "\ufe0f"]
 
@@ -353,7 +429,16 @@ def test_an_answer_that_is_marked_as_bad_is_not_taught(tmp_path, column, row, ot
     assert len(read(tmp_path, rows, ignore=[column]).kept) == 2
 
 
-@pytest.mark.parametrize("value", [0, 1, "false", "positive", 0.5, [True]])
+@pytest.mark.parametrize("text", ["False", "false", " FALSE "])
+def test_a_truth_value_in_a_table_of_text_is_one(tmp_path, text):
+    rows = [{**LAST, "label": text}, {**LAST, "output": "x", "label": "True"}]
+    found = read(tmp_path, rows)
+    assert found.kept["response"].tolist() == ["x"]
+    assert list(found.notes["rejected"]) == ["not wanted"]
+    assert found.notes["not_read"] == {}
+
+
+@pytest.mark.parametrize("value", [0, 1, "0", "positive", 0.5, [True]])
 def test_a_label_that_is_no_truth_value_is_reported_and_not_read(tmp_path, value):
     found = read(tmp_path, [{**LAST, "label": value}])
     assert found.notes["not_read"] == {"label": 1}

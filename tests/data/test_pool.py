@@ -1,5 +1,8 @@
 import hashlib
 import json
+import math
+from decimal import Decimal
+from uuid import UUID
 
 import pandas as pd
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import strategies as st
 
 from tmap.artifacts import tables
 from tmap.cards.dataset import PoolSource
-from tmap.data import pool
+from tmap.data import cells, pool
 from tmap.data.overlap import question_ngrams
 from tmap.errors import TmapError
 
@@ -145,6 +148,46 @@ def test_ids_must_be_there_and_unique(tmp_path):
     found = read(jsonl(tmp_path, rows), columns={"id": "id"})
     assert found.kept["sample_id"].tolist() == ["7"]
     assert reasons(found) == {1: "duplicate id: of line 0", 2: "missing id: no 'id'"}
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (7, "7"),
+        (7.0, "7"),
+        (2.0**53, "9007199254740992"),
+        (Decimal("7.00"), "7"),
+        (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+        ("7.0", "7.0"),
+        ("007", "007"),
+        (" a", " a"),
+        ("e\u0301", "e\u0301"),
+        (0, "0"),
+        *(
+            (value, None)
+            for value in (7.5, math.nan, math.inf, True, [7], {"$oid": "7"})
+        ),
+        *((value, None) for value in (None, "", " ", "\u200b", b"7", Decimal("NaN"))),
+    ],
+)
+def test_an_id_is_a_text_or_a_whole_number_in_any_type(value, found):
+    assert cells.identity(value) == found
+
+
+def test_what_is_no_id_is_told(tmp_path):
+    rows = [{"id": 1, **GOOD}, {"id": 1.5, **GOOD}, {"id": [1], **GOOD}]
+    found = read(jsonl(tmp_path, rows), columns={"id": "id"})
+    assert reasons(found) == {
+        1: "missing id: 'id' is 1.5",
+        2: "missing id: 'id' is [1]",
+    }
+
+
+def test_ids_of_a_column_that_pandas_made_floats_are_as_before(tmp_path):
+    rows = pd.DataFrame([{"id": 1, **GOOD}, {"id": None, "instruction": "x"}])
+    rows.to_parquet(tmp_path / "a.parquet")
+    found = read(tmp_path / "a.parquet", columns={"id": "id"})
+    assert found.kept["sample_id"].tolist() == ["1"]
 
 
 def test_overlap_is_dropped_and_counted(tmp_path):

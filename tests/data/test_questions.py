@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tmap.artifacts import tables
 from tmap.cards.dataset import QuestionSource
 from tmap.data import golds, options, questions
+from tmap.errors import TmapError
 from tmap.evaluation import readers
 
 ARC = {
@@ -58,6 +59,7 @@ def gold_text(row):
         (18.0, "18"),
         (-3.0, "-3"),
         (0.5, "0.5"),
+        (10**400, "1" + "0" * 400),
         (1e6, "1000000"),
         (1e-7, "0.0000001"),
         (1e22, "1" + "0" * 22),
@@ -74,6 +76,19 @@ def gold_text(row):
 def test_gold_is_the_final_answer_as_a_plain_number(tmp_path, answer, gold):
     found = read(jsonl(tmp_path, [{"question": "How many?", "answer": answer}]))
     assert found.test["gold"].tolist() == [gold]
+
+
+def test_ids_of_a_column_that_pandas_made_floats_are_whole(tmp_path):
+    rows = [{"question": f"{n}?", "answer": "1", "n": float(n)} for n in range(2)]
+    found = read(jsonl(tmp_path, rows), id="n")
+    assert found.test["question_id"].tolist() == ["0", "1"]
+
+
+@pytest.mark.parametrize("value", [1.5, True, [1], " ", "\u200b", None])
+def test_what_is_no_id_of_a_question_is_refused(tmp_path, value):
+    rows = [{"question": "?", "answer": "1", "n": value}]
+    with pytest.raises(TmapError, match="no id under 'n'"):
+        read(jsonl(tmp_path, rows), id="n")
 
 
 def test_questions_without_id_column_are_numbered_by_row(tmp_path):
@@ -207,6 +222,25 @@ def test_numbers_count_from_where_the_file_shows(tmp_path, golds, first, how):
 
 
 @pytest.mark.parametrize(
+    ("options_", "golds"),
+    [
+        ([FOUR] * 5, [1, 4, 0, 4, 2]),  # from 1, and 0 may say that there is none
+        ([["12", "15"], ["5", "7"], ["1", "2", "3"]], ["15", "0", "2"]),
+        ([["12", "15"], ["5", "7"], ["1", "2", "3"]], [12, 0, 2]),
+    ],
+)
+def test_a_file_whose_golds_contradict_one_another_is_asked_about(
+    tmp_path, options_, golds
+):
+    rows = [
+        {"question": f"Which is {n}?", "choices": choices, "gold": gold}
+        for n, (choices, gold) in enumerate(zip(options_, golds, strict=True))
+    ]
+    with pytest.raises(TmapError, match=r"may be read .*: set `gold_is:`"):
+        read(jsonl(tmp_path, rows), "multiple_choice")
+
+
+@pytest.mark.parametrize(
     ("options_", "golds", "texts", "how"),
     [
         (["12", "15", "18"], [15, 12], ["15", "12"], {}),
@@ -269,6 +303,8 @@ def test_a_file_that_shows_where_it_counts_from_is_read_so(places, n, zero):
     [
         ("98.0", "flexible", "right only in the same digits"),
         ("98.0", "strict", "right only in the same digits"),
+        ("2.50", "flexible", "right only in the same digits"),
+        ("-.50", "strict", "right only in the same digits"),
         ("007", "flexible", "right only in the same digits"),
         ("3/4", "flexible", "marked right: their own text is marked wrong"),
         ("5 apples", "flexible", "their own text is marked wrong"),

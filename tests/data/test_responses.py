@@ -56,6 +56,37 @@ def test_answers_to_other_questions_are_left_out(tmp_path):
     assert {question for _, question, _ in cells(found)} == {"q0", "q1"}
 
 
+@pytest.mark.parametrize("name", ["history.csv", "history.tsv"])
+@pytest.mark.parametrize(
+    ("right", "wrong", "open_"),
+    [
+        ("1", "0", ""),
+        ("1.0", "0.0", "nan"),
+        ("True", "False", "NaN"),
+        ("true", "0", " "),
+    ],
+)
+def test_a_table_of_text_is_a_history_too(tmp_path, name, right, wrong, open_):
+    given = zip("abc", ([right, wrong], [wrong, right], [right, open_]), strict=True)
+    path, sign = tmp_path / name, "," if name.endswith("csv") else "\t"
+    pd.DataFrame(long(**dict(given))).to_csv(path, sep=sign, index=False)
+    found = responses.read(ResponseSource(path=str(path)), questions(2))
+    assert cells(found) == [
+        *(("a", "q0", True), ("a", "q1", False)),
+        *(("b", "q0", False), ("b", "q1", True)),
+        ("c", "q0", True),
+    ]
+
+
+def test_question_ids_of_a_float_column_are_those_of_the_questions(tmp_path):
+    asked = questions(2).assign(question_id=["0", "1"])
+    answers = [
+        {"subject_id": "a", "question_id": float(n), "is_correct": n} for n in range(2)
+    ]
+    found = responses.read(ResponseSource(path=write(tmp_path, answers)), asked)
+    assert cells(found) == [("a", "0", False), ("a", "1", True)]
+
+
 def test_a_wide_history_is_joined_by_the_row_of_the_question(tmp_path):
     # Question i is in source row 2 i, so q1 is column i0002.
     record = {"model": "m", "i0000": 0, "i0001": 1, "i0002": 1, "accuracy": 0.5}

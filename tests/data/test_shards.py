@@ -175,6 +175,21 @@ BAD = {
         "s",
         r"several kinds \(.jsonl, .parquet\)",
     ),
+    "a folder in a folder of shards": (
+        {"s/a.jsonl": b"", "s/more/b.jsonl": b""},
+        "s",
+        r"and so has its folder 'more', which would be left out.*'s/\*\*/\*.jsonl'",
+    ),
+    "an archive among shards": (
+        {"s/a.jsonl": b"", "s/b.jsonl.zip": b"PK"},
+        "s",
+        "next to 'b.jsonl.zip', which cannot be read",
+    ),
+    "a packed Parquet among shards": (
+        {"s/a.parquet": b"", "s/b.parquet.gz": b""},
+        "s",
+        "next to 'b.parquet.gz', which cannot be read",
+    ),
     "a packed Parquet": ({"a.parquet.gz": b""}, "a.parquet.gz", "Decompress the file"),
     "an archive": ({"a.zip": b"PK"}, "a.zip", "is an archive, which cannot be read"),
     "an unknown ending": ({"a.foo": b""}, "a.foo", "ends in '.foo', which"),
@@ -203,6 +218,26 @@ def test_what_cannot_be_read_is_named_for_what_it_is(tmp_path, monkeypatch, name
     with pytest.raises(TmapError, match=sentence):
         values(path)
     assert dag.data.files_of(Source(path=path)) == [path]
+
+
+@pytest.mark.parametrize("path", ["s", "s/*.jsonl", "s/**/*.jsonl"])
+def test_a_shard_that_is_a_broken_link_is_named(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, {"s/a.jsonl": jsonl(), "blob": jsonl()})
+    (tmp_path / "s/b.jsonl").symlink_to(tmp_path / "blob")
+    assert values(path) == ROWS * 2
+    (tmp_path / "blob").unlink()
+    with pytest.raises(TmapError, match=r"has 'b.jsonl', a link to a file that is not"):
+        values(path)
+    (tmp_path / "blob").symlink_to(tmp_path / "s/b.jsonl")  # a circle
+    with pytest.raises(TmapError, match=r"has 'b.jsonl', a link to a file that is not"):
+        values(path)
+
+
+def test_what_is_about_a_folder_of_shards_is_no_part_of_it(tmp_path):
+    about = ("README.md", "LICENSE.txt", "card.yaml", ".cache/a.jsonl", "plots/a.png")
+    put(tmp_path, {"s/a.jsonl": jsonl(), **{f"s/{name}": b"" for name in about}})
+    assert values(str(tmp_path / "s")) == ROWS
 
 
 def test_a_pipe_is_not_a_file(tmp_path):

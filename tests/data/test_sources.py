@@ -8,6 +8,8 @@ import httpx
 import httpx2
 import huggingface_hub
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tenacity
 from huggingface_hub import errors
@@ -50,6 +52,64 @@ def test_parquet_gives_plain_values(tmp_path):
     assert values(Source(path=str(path))) == [
         {"a": [1, 2], "b": "x"},
         {"a": [], "b": None},
+    ]
+
+
+PAIR = {"instruction": ["Q?", "R?"], "output": ["a", "b"]}
+MAP = pa.map_(pa.string(), pa.string())
+TWICE = pa.StructArray.from_arrays([pa.array([1, 2]), pa.array([3, 4])], ["a", "a"])
+
+
+def saved(path, table):
+    """The table as a file of the kind that its name says."""
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.ipc.new_stream(str(path), table.schema) as stream:
+            stream.write_table(table)
+    return Source(path=str(path))
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([2**62, 1], pa.timestamp("us")),
+        pa.array([2**50, 1], pa.timestamp("s")),
+        pa.array([1, 2], pa.timestamp("us", tz="Foo/Bar")),
+        pa.array([2**60, 2], pa.duration("s")),
+        pa.array([2**30, 2], pa.date32()),
+        TWICE,
+        pa.array([[("a", "b"), ("a", "c")], None], MAP),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_a_value_that_python_lacks_is_named_by_its_column(tmp_path, name, column):
+    source = saved(tmp_path / name, pa.table({**PAIR, "when": column}))
+    with pytest.raises(TmapError, match="has a value under 'when' that cannot be read"):
+        values(source)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_two_columns_of_one_name_are_refused(tmp_path, name):
+    columns = [pa.array(["Q?"]), pa.array(["a"]), pa.array(["b"])]
+    table = pa.Table.from_arrays(columns, names=["instruction", "output", "output"])
+    with pytest.raises(TmapError, match="has two columns 'output'"):
+        values(saved(tmp_path / name, table))
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_a_map_of_arrow_is_a_mapping(tmp_path, name):
+    turns = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "a"}]
+    pairs = [list(turn.items()) for turn in turns]
+    table = pa.table({"messages": pa.array([pairs], pa.list_(MAP))})
+    assert values(saved(tmp_path / name, table)) == [{"messages": turns}]
+
+
+@pytest.mark.parametrize("start", ["", "\n", "\r\n\r\n", "\ufeff\n"])
+def test_blank_lines_may_come_before_a_header(tmp_path, start):
+    assert values(write(tmp_path, "a.csv", f"{start}a,b\n1,2\n")) == [
+        {"a": "1", "b": "2"}
     ]
 
 

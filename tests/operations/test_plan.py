@@ -95,15 +95,17 @@ def test_training_reads_the_subset_once_per_epoch():
     assert part.trained == pytest.approx(0.1 * 1000 * 200)
 
 
-def test_a_row_is_trained_as_long_as_the_longest_of_its_micro_batch():
+def test_long_rows_pad_the_others_of_their_micro_batch_and_short_ones_are_packed():
     card = cards.load("models", "llama3")
-    of_two = {"micro_batch_size": 2, "batch_size": 2, "max_length": 30}
+    of_two = {"micro_batch_size": 2, "batch_size": 2, "max_length": 3000}
     pairs = card.model_copy(update={"train": card.train.model_copy(update=of_two)})
-    sizes = dataclasses.replace(SIZES, lengths=np.array([10.0, 90.0]))
+    short = dataclasses.replace(SIZES, lengths=np.array([10.0, 90.0]))
+    long = dataclasses.replace(SIZES, lengths=np.array([2000.0, 9000.0]))
 
-    # Of two rows drawn from these, one pair in four is short; the long one ends at 30.
-    assert sizes.trained(pairs) == pytest.approx(0.25 * 10 + 0.75 * 30)
-    assert SIZES.trained(pairs) == 30
+    assert short.trained(pairs) == 50
+    # Of two rows drawn from these, one pair in four is short; the long one ends at 3,000.
+    assert long.trained(pairs) == pytest.approx(0.25 * 2000 + 0.75 * 3000)
+    assert SIZES.trained(pairs) == 200
 
 
 def test_sentinels_are_asked_reward_questions_and_others_test_questions():
@@ -354,8 +356,7 @@ def test_local_files_are_counted_as_they_will_be_read(laptop):
     assert found.reward + found.test == 30
     assert found.question_tokens == 15
     assert said == [
-        "mine: 50 rows of 30 tokens (4 letters per token); answers of 20, as in the pool; "
-        "trained tokens count padding"
+        "mine: 50 rows of 30 tokens (4 letters per token); answers of 20, as in the pool"
     ]
     assert estimate.sizes("mine", 7, 1000)[0].rows == 7  # as given
 

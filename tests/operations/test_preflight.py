@@ -549,6 +549,18 @@ def test_the_models_own_columns_are_measured_on_telling_rows(room):
     assert preflight.look("mine", "mine", ask=1).asked.columns == []
 
 
+def test_rows_that_the_template_writes_otherwise_are_told(room):
+    change(room, "models", "template: plain", "template: chat")
+    (room / "model" / "chat_template.jinja").write_text(
+        "{% for m in messages %}[{{ m.role }}] {{ m.content }}"
+        "{% if 'Two' in m.content %} (quiet){% endif %}{% endfor %}"
+    )
+    found = preflight.look("mine", "mine")
+    (told,) = [note for note in found.notes if "The chat template" in note]
+    assert "writes 1 of 3 rows otherwise than they are trained, such as 'mine-" in told
+    assert found.rows.rewritten == ["mine-0000001"]
+
+
 def test_rows_that_no_search_could_show_are_told(room):
     """40 of 100 answers are longer than a third of the context."""
     answers = ["#### 1"] * 60 + ["word " * 900] * 40

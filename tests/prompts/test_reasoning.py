@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -12,6 +13,7 @@ from tmap import engines
 from tmap.cards.model import PromptSection
 from tmap.prompts.conversation import Turn
 from tmap.prompts.renderer import Demo, Renderer, clean
+from tmap.prompts.templates import shape
 
 CHAT = PromptSection(template="chat")
 HEAD = "{% for m in messages %}<|turn|>{{ m.role }}\n"
@@ -190,6 +192,14 @@ def test_a_template_of_ours_writes_reasoning_as_it_is(tokenizer, section):
     assert SAID in text(tokenizer, learnt(row))
 
 
+@pytest.mark.parametrize("space", [" ", "\n", "\t", "\u2003"])
+def test_a_long_run_of_white_space_is_looked_at_once(space):
+    start = time.process_time()
+    parts, texts = shape("assistant", 0, f"a{space * 500_000}b</think>{space}c")
+    assert time.process_time() - start < 10  # of a quarter of an hour
+    assert [texts.get(part, part) for part in parts][1:] == [f"</think>{space}", "c"]
+
+
 def test_an_answer_that_does_not_count_is_context(tokenizer):
     renderer = Renderer(with_template(tokenizer, TEMPLATES["as it is"]), CHAT)
     turns = [Turn("user", "1+1?"), Turn("assistant", "3", False)]
@@ -301,3 +311,58 @@ def test_a_template_that_trims_loses_the_indentation(tokenizer):
         renderer = Renderer(with_template(tokenizer, TEMPLATES[name]), CHAT)
         row = renderer.training([("user", "?"), ("assistant", "    a\n    b")])
         assert text(tokenizer, learnt(row)) == f"{said}<|end|>"
+
+
+def asked(text):
+    return [("user", text), ("assistant", "b")]
+
+
+#: What a template writes for a text -> talks that it leaves as they are, and texts that
+#: it changes.
+LOOKING = {
+    "m.content": ([*TALKS.values()], []),
+    "m.content | trim": ([*TALKS.values()], []),
+    "m.content | tojson": ([asked("a?")], ['Say "b".', "a\nb"]),
+    "m.content | e": ([asked("a?")], ["<b>", "a & b"]),
+    "m.content[:40]": ([TALKS["a system text"][:1] + asked("a?")], ["word " * 20]),
+    "m.content | replace('tea', 'milk')": ([TALKS["both answers"]], ["tea"]),
+    "m.content | wordwrap(40)": ([asked("a?")], ["word " * 20]),
+    "m.content.split() | join(' ')": ([asked("a b?")], ["a  b", "a\nb"]),
+    "m.content ~ (' (quiet)' if '/no_think' in m.content else '')": (
+        [*TALKS.values()],
+        ["b /no_think"],
+    ),
+    "m.content ~ ('' if m.content | length < 60 else '!')": (
+        [asked("a?")],
+        ["word " * 20],
+    ),
+    "raise_exception('no') if 'x' in m.content else m.content": (
+        [TALKS["both answers"]],
+        ["x"],
+    ),
+}
+
+
+@pytest.mark.parametrize("written", LOOKING)
+def test_a_template_that_looks_at_texts_is_found_out(tokenizer, written):
+    same, changed = LOOKING[written]
+    template = f"{HEAD}{{{{ {written} }}}}{TAIL}"
+    renderer = Renderer(with_template(tokenizer, template), CHAT)
+    others = [
+        talk
+        for text in changed
+        for talk in (asked(text), [*asked("a?")[:1], ("assistant", text)])
+    ]
+    found = renderer.rewritten([*same, *others])
+    assert found == [False] * len(same) + [True] * len(others)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_that_moves_reasoning_rewrites_nothing(tokenizer, name):
+    renderer = Renderer(with_template(tokenizer, TEMPLATES[name]), CHAT)
+    assert not any(renderer.rewritten([*TALKS.values()]))
+
+
+def test_a_template_of_ours_rewrites_nothing(tokenizer):
+    renderer = Renderer(tokenizer, PromptSection(template="plain"))
+    assert renderer.rewritten([*TALKS.values()]) == [False] * len(TALKS)

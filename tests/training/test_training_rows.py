@@ -24,6 +24,9 @@ def seen_by_model(record, rows, prepare=lambda tokenizer: None, **changes):
 
     def record_inputs(module, args, inputs):
         parts = [inputs[k] for k in ("input_ids", "labels", "attention_mask")]
+        if parts[2].dim() == 4:
+            seen.extend(unpacked(*parts))
+            return
         for ids, labels, mask in zip(*parts, strict=True):
             n = int(mask.sum())
             assert set(labels[n:].tolist()) <= {IGNORED}
@@ -36,6 +39,15 @@ def seen_by_model(record, rows, prepare=lambda tokenizer: None, **changes):
     trainer.model.register_forward_pre_hook(record_inputs, with_kwargs=True)
     trainer.train()
     return seen
+
+
+def unpacked(ids, labels, sees):
+    """What the last token of each packed row attends to: the row."""
+    ids, labels, sees = ids[0], labels[0], sees[0, 0]
+    later = sees.tril(-1).any(dim=0)
+    for last in (~later).nonzero()[:, 0]:
+        row = sees[last].nonzero()[:, 0]
+        yield ids[row].tolist(), labels[row].tolist()
 
 
 def test_the_loss_counts_every_assistant_turn_and_nothing_else(renderer):

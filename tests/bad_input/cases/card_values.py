@@ -52,7 +52,30 @@ def value(what: str, do, wrong: str, right: str) -> Case:
     return Case(what, do, wrong, right, "Fix the")
 
 
+def twice(source: str, first: str, second: str) -> Case:
+    """A column that is read as two parts of a row."""
+    path = f"{source}: {{path: x.jsonl, columns: {{{first}: q, {second}: q}}}}"
+    return value(
+        f"one column as {first} and {second}",
+        DATASET(path),
+        f"reads 'q' as {first} and as {second}",
+        "different texts; name another column for one",
+    )
+
+
 CASES = [
+    value(
+        "a method that selects nothing",
+        METHOD("weights: random", "fraction: 0"),
+        "fraction: Input should be greater than 0",
+        "(got 0)",
+    ),
+    twice("pool", "instruction", "response"),
+    twice("pool", "instruction", "input"),
+    twice("pool", "response", "system"),
+    twice("pool", "question", "gold"),
+    twice("questions", "question", "gold"),
+    twice("questions", "question", "context"),
     # true, false and null
     value("seeds: true", config("seeds: true"), "`seeds:`", TRUTH),
     value("model: no", JUDGE("model: no"), "`model:`", TRUTH),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import json
 from functools import partial
 from typing import Any
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from cases import Case, Room
+from tmap import cards
 from tmap.cards.dataset import PoolSource
 from tmap.data import pool
 from tmap.data.overlap import question_ngrams
@@ -110,7 +114,66 @@ def several_lines(name: str, text: str) -> Case:
     )
 
 
+def of_table(room: Room, columns: list[tuple[str, pa.Array]]) -> None:
+    names, arrays = zip(*columns, strict=True)
+    pq.write_table(pa.Table.from_arrays(arrays, names=names), room.path / "a.parquet")
+    read("a.parquet")
+
+
+def odd_column(what: str, column: pa.Array) -> Case:
+    texts = [(name, pa.array([name])) for name in ("instruction", "output")]
+    return Case(
+        f"a column that Python cannot have: {what}",
+        partial(of_table, columns=[*texts, ("when", column)]),
+        "'a.parquet' has a value under 'when' that cannot be read",
+        "with text in its place",
+        "Write it again without that column",
+    )
+
+
 CASES = [
+    odd_column("a date far away", pa.array([2**62], pa.timestamp("us"))),
+    odd_column("a zone that nobody knows", pa.array([1], pa.timestamp("s", "Foo/Bar"))),
+    odd_column(
+        "two fields of one name",
+        pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]),
+    ),
+    odd_column(
+        "a map with a key twice",
+        pa.array([[("a", "b"), ("a", "c")]], pa.map_(pa.string(), pa.string())),
+    ),
+    Case(
+        "two columns of one name in Parquet",
+        partial(
+            of_table,
+            columns=[(name, pa.array(["x"])) for name in ("instruction", "a", "a")],
+        ),
+        "'a.parquet' has two columns 'a'",
+        "its own name",
+        "Give each column",
+    ),
+    Case(
+        "a column that is read and unwanted",
+        lambda room: cards.validate(
+            PoolSource,
+            {"path": "x", "columns": {"instruction": "q"}, "ignore": ["q"]},
+            "card",
+        ),
+        "`ignore:` and `columns:` both name 'q'",
+        "a column is read or not",
+        "remove it from one of them",
+    ),
+    Case(
+        "ids that are none",
+        partial(
+            of_rows,
+            rows=[{**GOOD, "id": value} for value in ([1], 1.5, None)],
+            columns={"id": "id"},
+        ),
+        "line 0: missing id: 'id' is [1]; line 1: missing id: 'id' is 1.5",
+        "missing id: no 'id'",
+        "Fix `pool.format:` and `pool.columns:`",
+    ),
     pointer("a.jsonl"),
     pointer("a.parquet"),
     pointer("a.jsonl.gz"),
@@ -186,6 +249,17 @@ CASES = [
         "'b.json' is not one JSON document ('utf-8' codec",
         "one object per line",
         "Fix it",
+    ),
+    Case(
+        "two lists of rows in one JSON document",
+        partial(
+            of_file,
+            name="a.json",
+            text=json.dumps({"version": [1], "data": [GOOD], "test": [GOOD]}),
+        ),
+        "'a.json' has rows under 'data' and under 'test'",
+        "only those under 'data' would be read",
+        "Save the list that you mean as a file of its own",
     ),
     Case(
         "one JSON object and no list",

@@ -143,6 +143,29 @@ CASES = [
         row={"question": "q", "choices": ["a", "b", "c"], "gold": 1},
         reason="gold 1 may be read from_0 ('b') or from_1 ('a'), and no gold of the file",
     ),
+    Case(
+        "a question that nobody sees",
+        partial(
+            read, rows=[{"question": "\u200b \ufeff", "answer": "1"}], task="generation"
+        ),
+        "row 0: empty question",
+        "cannot be used",
+        "Fix the file",
+    ),
+    Case(
+        "golds that count from 1, and a 0",
+        lambda room: read(
+            room,
+            [
+                {"question": f"q{n}", "choices": ["a", "b"], "gold": gold}
+                for n, gold in enumerate((0, 2, 2, 1))
+            ],
+            "multiple_choice",
+        ),
+        "gold 0 may be read from_0 ('a')",
+        "but most golds of the file do not fit that",
+        "set `gold_is:`",
+    ),
     CHOICE(
         "a number that may be a text or a position",
         row={"question": "q", "choices": ["1", "2", "3"], "gold": 1},

@@ -77,6 +77,13 @@ CASES = [
         "leave unanswered ones empty",
     ),
     Case(
+        "a question that is none",
+        partial(read, rows=[{**long(a=[1])[0], "question_id": 0.5}]),
+        "row 0: the question is 0.5",
+        "not an id",
+        "name another column under `responses.question:`",
+    ),
+    Case(
         "a mark in words",
         partial(read, rows=long(a=["yes"])),
         "'yes' is neither right nor wrong",

@@ -23,28 +23,34 @@ HIDDEN = "***"
 #: Shortest text that `learn` hides anywhere, and shortest part of a cut key.
 SHORTEST, PART = 4, 8
 
-_ADDRESS = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^\s\"'`<>]+)", re.I)
+#: Each pattern that is searched for is bounded, or begins where no other match can: a log
+#: may quote a megabyte without a space.
+_ADDRESS = re.compile(r"\b([a-z][a-z0-9+.-]{0,100})://([^\s\"'`<>]+)", re.I)
 _WHOLE = re.compile(r"\s*([a-z][a-z0-9+.-]*)://(.+)", re.I | re.S)
 #: A host, perhaps with a port; a sentence may continue after it.
 _HOST = re.compile(r"(\[[0-9a-f:.%]*\]|[^:@]*)(:(\d*|\{port\}))?[.,;:)\]}\\]*", re.I)
 #: An address with a password, such as a proxy's.
 _WITH_USER = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/@:]*:(\S+)@[^\s@]+", re.I)
 #: user:password@host without a scheme.
-_BARE = re.compile(r"[^\s:/\"'`(]+:(?!//)[^\s\"'`]+@(?=[\w\[.-]+)")
+_BARE = re.compile(
+    r"(?<![^\s:/\"'`(])[^\s:/\"'`(]{1,2000}:(?!//)[^\s\"'`]{1,2000}@(?=[\w\[.-]+)"
+)
 _NAME = (
-    r"(?:(?:[\w-]*[_-])?(?:(?:api|access|secret|private|account|auth|master|signing)"
-    r"[_-]?keys?|apikey|token|secret|password|passwd|passphrase|credentials?|signature"
-    r"|authorization|cookie|pat))"
+    r"(?:(?:[\w-]{0,60}[_-])?(?:(?:api|access|secret|private|account|auth|master|signing"
+    r"|subscription)[_-]?keys?|apikey|(?:access|auth|client|id|refresh|session)?token"
+    r"|(?:client|app)?secret|[a-z]{0,9}password|(?<=[_-])pwd|passwd|passphrase|credentials?"
+    r"|(?:sharedaccess)?signature|authorization|cookie|jwt|pat|sig))"
 )
 #: Names of `_NAME` whose values are no secrets.
 _PLAIN = r"(?!(?:\w*[_-])?(?:bos|eos|pad|unk|sep|cls|mask|stop|per|new)_token\b)"
 _QUOTE = r"\\?[\"']?"
-_VALUE = r"(?:(?<=\")[^\"\\]+|(?<=')[^'\\]+|(?:(?:bearer|basic)\s+)?[^\s\"',;&|)}\]]+)"
+_SCHEME = r"(?:bearer|basic|token|api-?key|key|digest|negotiate)"
+_VALUE = rf"(?:(?<=\")[^\"\\]+|(?<=')[^'\\]+|(?:{_SCHEME}\s+)?[^\s\"',;&|)}}\]]+)"
 _NAMED = re.compile(
     rf"(?<![\w-]){_PLAIN}({_NAME}{_QUOTE}\s*(?:=|:(?!//))\s*{_QUOTE})({_VALUE})", re.I
 )
 _OPTION = re.compile(
-    rf"(--?(?:{_NAME}|key|pass|user){_QUOTE}(?:\s*=\s*|\s*,\s*|\s+)"
+    rf"(?<![\w-])(--?(?:{_NAME}|key|pass|user|auth|bearer|pwd){_QUOTE}(?:\s*=\s*|\s*,\s*|\s+)"
     r"(?:\\?\"([^\"]*)\\?\"|'([^']*)'|[^\s\"',]+)|(?<!\S)-u\s+\S+:\S+)",
     re.I,
 )
@@ -102,7 +108,7 @@ def learn_command(command: str) -> None:
         words = re.split(r"[\s=,]+", found[0], maxsplit=1)
         learn(words[-1].strip("\"'"))
     for found in _NAMED.finditer(command):
-        learn(re.sub(r"^(?:bearer|basic)\s+", "", found[2], flags=re.I))
+        learn(re.sub(rf"^{_SCHEME}\s+", "", found[2], flags=re.I))
     for found in _ADDRESS.finditer(command):
         learn_address(found[0])
 

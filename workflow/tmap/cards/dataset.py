@@ -95,6 +95,27 @@ class WorldSource(Source):
         return {**values, "columns": {**cls.world_columns, **own}}
 
 
+#: Parts of a row that are different texts.
+PARTS = (
+    *("instruction", "input", "response", "system", "history", "messages"),
+    *("question", "context", "gold"),
+)
+
+
+def _no_text_twice(columns: Mapping[Any, str]) -> None:
+    """Refuse columns of which one is read as two parts, as question and as answer."""
+    read_as: dict[str, str] = {}
+    for part in PARTS:
+        name = columns.get(part)
+        if name in read_as:
+            raise ValueError(
+                f"`columns:` reads '{name}' as {read_as[name]} and as {part}, which are "
+                "different texts; name another column for one of them"
+            )
+        if name is not None:
+            read_as[name] = part
+
+
 GoldIs = Literal["auto", "label", "text", "from_0", "from_1"]
 GOLD_IS = (
     "what a gold of a question with options is: its label or letter, its text, or its "
@@ -143,9 +164,22 @@ class PoolSource(WorldSource):
     gold_is: GoldIs = Field(default="auto", description=GOLD_IS)
     ignore: list[str] = Field(
         default=[],
-        description="columns that are not wanted; every other column that is not read is "
-        "reported with the number of its rows",
+        description="columns, and keys of turns such as messages[].name, that are not "
+        "wanted and count as absent; every other column that is not read is reported with "
+        "the number of its rows",
     )
+
+    @model_validator(mode="after")
+    def _reads_or_ignores(self) -> PoolSource:
+        named = {p.strip() for name in self.columns.values() for p in name.split(",")}
+        both = named.union(self.columns.values()).intersection(self.ignore)
+        if both:
+            raise ValueError(
+                f"`ignore:` and `columns:` both name '{min(both)}'; a column is read or "
+                "not: remove it from one of them"
+            )
+        _no_text_twice(self.columns)
+        return self
 
 
 class QuestionSource(WorldSource):
@@ -178,6 +212,11 @@ class QuestionSource(WorldSource):
         "gold is not one; subtask: a part of the task (both are for gradients)",
     )
     gold_is: GoldIs = Field(default="auto", description=GOLD_IS)
+
+    @model_validator(mode="after")
+    def _reads_each_once(self) -> QuestionSource:
+        _no_text_twice(self.columns)
+        return self
 
 
 class ResponseSource(Source):

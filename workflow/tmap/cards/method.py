@@ -268,7 +268,7 @@ class MethodCard(Section):
         default=(0.0, 1.0), description="of every weight (paper 3.1)"
     )
     fraction: float | None = Field(
-        default=None, ge=0, le=1, description="null: the dataset card decides"
+        default=None, gt=0, le=1, description="null: the dataset card decides"
     )
     vary_search_seed: bool = Field(
         default=False, description="one search per seed, not one for all seeds"

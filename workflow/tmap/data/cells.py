@@ -8,8 +8,10 @@ import math
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 #: Categories of characters that no reader sees, and single ones of other categories.
 _UNSEEN = frozenset("Cc Cf Cs Zs Zl Zp".split())
@@ -43,10 +45,12 @@ class Cells(Mapping[str, Any]):
     read : names asked for
     inner : keys of turns that are filled and not read, such as 'messages[].name'
     placeholders : texts of its cells that only say that there is nothing
+    unwanted : keys of turns that are neither read nor reported
     """
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
+    def __init__(self, row: Mapping[str, Any], unwanted: Collection[str] = ()) -> None:
         self._row = row
+        self.unwanted = unwanted
         self.read: set[str] = set()
         self.inner: set[str] = set()
         self.placeholders: list[str] = []
@@ -64,11 +68,11 @@ class Cells(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._row)
 
-    def unread(self, unwanted: Iterable[str]) -> list[str]:
-        """Filled columns and keys of turns that were not asked for and are not unwanted."""
-        known = self.read | set(unwanted)
+    def unread(self, named: Iterable[str] = ()) -> list[str]:
+        """Filled columns that were not asked for and are not named, and such keys."""
+        known = self.read | set(named)
         names = [n for n, v in self._row.items() if n not in known and not missing(v)]
-        return names + sorted(self.inner - known)
+        return names + sorted(self.inner)
 
 
 def missing(value: Any) -> bool:
@@ -99,6 +103,17 @@ def _is_seen(character: str) -> bool:
     if character.isascii():
         return character.isprintable() and character != " "
     return unicodedata.category(character) not in _UNSEEN and character not in _BLANK
+
+
+def identity(value: Any) -> str | None:
+    """An id as text; None if it is none (empty, a truth value, a fraction, a list).
+
+    A column with an empty cell makes whole numbers floats, so 7.0 is '7'.
+    """
+    if isinstance(value, (float, Decimal)) and value % 1 == 0:
+        return str(int(value))
+    is_id = isinstance(value, (str, int, UUID)) and not isinstance(value, bool)
+    return str(value) if is_id and not missing(value) else None
 
 
 def is_placeholder(text: str) -> bool:

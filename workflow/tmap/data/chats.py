@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from tmap.data.cells import missing, unpacked
@@ -59,10 +59,11 @@ def is_chat(value: Any) -> bool:
     )
 
 
-def turns(value: Any, name: str) -> list[Turn]:
+def turns(value: Any, name: str, unwanted: Collection[str] = ()) -> list[Turn]:
     """The turns in a cell, in OpenAI's keys (role, content) or ShareGPT's (from, value).
 
-    Texts alone are user and assistant in turn, as LIMA has them.
+    Texts alone are user and assistant in turn, as LIMA has them. Keys that are unwanted,
+    as 'messages[].mask', count as absent.
 
     Raises
     ------
@@ -75,7 +76,18 @@ def turns(value: Any, name: str) -> list[Turn]:
             "" if missing(value) else f", a list of turns, but {type(value).__name__}"
         )
         raise Unusable("missing instruction", f"'{name}' is no chat{kind}")
-    return [_turn(part) for part in value]
+    return [_turn(part) for part in map(_wanted(name, unwanted), value)]
+
+
+def _wanted(name: str, unwanted: Collection[str]) -> Callable[[Any], Any]:
+    """A function that leaves the unwanted keys of turns out."""
+
+    def left(part: Any) -> Any:
+        if not unwanted or not isinstance(part, Mapping):
+            return part
+        return {k: v for k, v in part.items() if f"{name}[].{k}" not in unwanted}
+
+    return left
 
 
 def listed(value: Any) -> Any:
@@ -96,11 +108,11 @@ def listed(value: Any) -> Any:
     return value
 
 
-def extra_keys(value: Any, name: str) -> set[str]:
+def extra_keys(value: Any, name: str, unwanted: Collection[str] = ()) -> set[str]:
     """Filled keys of turns that `turns` does not read, as 'messages[].name'."""
     return {
         f"{name}[].{key}"
-        for part in listed(value)
+        for part in map(_wanted(name, unwanted), listed(value))
         if isinstance(part, Mapping)
         for key, inner in part.items()
         if not missing(inner) and not _is_read(part, key, inner)
@@ -109,12 +121,16 @@ def extra_keys(value: Any, name: str) -> set[str]:
 
 def _is_read(part: Mapping[str, Any], key: str, inner: Any) -> bool:
     """Whether a key says something here; the loss counts nothing but answers."""
+    if key in WHO:
+        return _role({key: inner}) == _role(part)
+    if key in WHAT:
+        return bool(inner == _first(part, WHAT))
     if _role(part) == "assistant":
-        return key in (*WHO, *WHAT, *WEIGHTS, *THOUGHTS)
-    return key in (*WHO, *WHAT) or (key in WEIGHTS and not _flag(key, inner))
+        return key in (*WEIGHTS, *THOUGHTS)
+    return key in WEIGHTS and not _flag(key, inner)
 
 
-def history(value: Any, name: str) -> list[Turn]:
+def history(value: Any, name: str, unwanted: Collection[str] = ()) -> list[Turn]:
     """Earlier exchanges: pairs of question and answer, or turns.
 
     Raises
@@ -126,7 +142,7 @@ def history(value: Any, name: str) -> list[Turn]:
     if missing(value):
         return []
     if is_chat(value):
-        return turns(value, name)
+        return turns(value, name, unwanted)
     found: list[Turn] = []
     for pair in value if isinstance(value, list) else [value]:
         if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:

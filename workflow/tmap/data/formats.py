@@ -50,8 +50,16 @@ SIGNS: list[tuple[Format, list[dict[str, str]]]] = [
 #: Columns that a row may have too, ours -> usual names; the first filled one is read.
 USUAL = {
     "input": ("input", "inputs", "context", "passage", "article"),
-    "system": ("system", "system_prompt", "system_message"),
-    "history": ("history",),
+    "system": (
+        "system",
+        "system_prompt",
+        "system_message",
+        "system_instruction",
+        "system_text",
+        "systemPrompt",
+        "sys_prompt",
+    ),
+    "history": ("history", "chat_history", "conversation_history", "dialogue_history"),
     "weights": ("weights",),
 }
 #: Columns of truth values that mark an answer as wanted or not, as TRL and LLaMA-Factory
@@ -107,8 +115,7 @@ def reader(
         "sharegpt": _chat,
         "multiple_choice": choice,
     }[name]
-    known = {*columns.values(), *source.ignore}
-    verdicts = [column for column in VERDICTS if column not in known]
+    verdicts = [column for column in VERDICTS if column not in columns.values()]
 
     def one(row: Cells) -> Candidate:
         if name != "multiple_choice":
@@ -221,9 +228,12 @@ def _refuse_unwanted(row: Cells, verdicts: list[str]) -> None:
     for column in verdicts:
         if column not in row:
             continue
-        if row[column] is False:
+        value = row[column]
+        if isinstance(value, str):  # as a table of text has it
+            value = {"true": True, "false": False}.get(value.strip().lower())
+        if value is False:
             raise Unusable("not wanted", f"{column} is false, the mark of a bad answer")
-        if row[column] is not True:
+        if value is not True:
             row.read.discard(column)
 
 
@@ -274,7 +284,7 @@ def _pair(row: Cells, columns: Columns) -> Candidate:
         given = ""
     system = _optional(row, columns, "system")
     name, value = _filled(row, columns, "history")
-    before = chats.history(value, name)
+    before = chats.history(value, name, row.unwanted)
     weights = _weights(row, columns)
     # Input alone too: a short benchmark question may follow a general instruction.
     whole = f"{instruction}\n{given}"
@@ -305,8 +315,8 @@ def _prompt_and_completion(row: Cells, columns: Columns) -> Candidate:
     for ours, role in (("instruction", "user"), ("response", "assistant")):
         name = columns[ours]
         if chats.is_chat(row.get(name)):
-            found += chats.turns(row[name], name)
-            row.inner |= chats.extra_keys(row[name], name)
+            found += chats.turns(row[name], name, row.unwanted)
+            row.inner |= chats.extra_keys(row[name], name, row.unwanted)
         else:
             found.append({"role": role, "content": _text(row, name, ours)})
     return _talk(row, chats.with_system(found, _optional(row, columns, "system")))
@@ -314,8 +324,8 @@ def _prompt_and_completion(row: Cells, columns: Columns) -> Candidate:
 
 def _chat(row: Cells, columns: Columns) -> Candidate:
     name = columns["messages"]
-    found = chats.turns(row.get(name), name)
-    row.inner |= chats.extra_keys(row[name], name)
+    found = chats.turns(row.get(name), name, row.unwanted)
+    row.inner |= chats.extra_keys(row[name], name, row.unwanted)
     return _talk(row, chats.with_system(found, _optional(row, columns, "system")))
 
 

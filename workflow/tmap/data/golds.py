@@ -8,7 +8,6 @@ human reads, is named in a warning.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import defaultdict
 from decimal import Decimal, InvalidOperation
@@ -23,7 +22,7 @@ MARK = "####"
 EXAMPLES, SHOWN = 3, 40
 #: Decimals that no answer has: a float column of 32 bits makes 0.1 of 0.10000000149.
 DECIMALS = re.compile(r"-?[0-9]*\.[0-9]{8,}")
-ZEROS = re.compile(r"-?(?:0+[0-9].*|[0-9]+\.0+)")
+ZEROS = re.compile(r"-?(?:0+[0-9].*|[0-9]*\.[0-9]*0)")
 NUMBER = re.compile(
     r"[-+]?\$?[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:(?<=[0-9])\.|\.?[0-9]+\.?)?"
 )
@@ -68,11 +67,9 @@ def written(value: Any) -> str:
         return final_answer(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         return ""
-    if not math.isfinite(value):
-        return ""
-    if isinstance(value, float) and not value.is_integer():
-        return numbers.canonical(Decimal(f"{value:.15g}"))
-    return numbers.canonical(Decimal(str(value)))
+    rounded = isinstance(value, float) and not value.is_integer()
+    number = Decimal(f"{value:.15g}" if rounded else str(value))
+    return numbers.canonical(number) if number.is_finite() else ""
 
 
 def try_all(place: str, golds: list[str], metric: str) -> list[str]:

@@ -3,7 +3,8 @@
 A label comes first, then the text, then a letter, then the position. What numbers mean is
 decided for the whole file (`survey`), because one row cannot tell: 0 among them counts
 from 0; without 0, one that equals the number of options counts from 1. If neither occurs,
-or if numbers may be texts as well, the card must say so under `gold_is`.
+if the latter are more than the zeros, or if numbers may be texts as well, the card must
+say so under `gold_is`.
 """
 
 from __future__ import annotations
@@ -102,6 +103,11 @@ def survey(rows: Iterable[Asked]) -> Rule:
         return Rule(numbers="text")
     if all(are_text) and not index:
         return AUTO
+    beyond = zip(are_text, positions, sizes, strict=True)
+    if any(is_text and n > size for is_text, n, size in beyond):
+        return AUTO  # some golds are texts, so others may be
+    if 0 < positions.count(0) < sum(last):
+        return AUTO  # from 1, with 0 for none: or faults, which nobody can tell
     if 0 in positions or (index and not any(last)):
         return Rule(numbers="from_0")
     return Rule(numbers="from_1" if any(last) else None)
@@ -151,7 +157,7 @@ def _auto(value: str | int, row: Asked, rule: Rule) -> int | None:
         return _position(value, row, rule.numbers)
     if 0 <= number <= len(row.options):
         raise Unclear(_either(number, row))
-    return text
+    return _text(str(value), row)
 
 
 def _either(number: int, row: Asked) -> str:
@@ -162,10 +168,10 @@ def _either(number: int, row: Asked) -> str:
         if 0 <= place < len(row.options)
     ]
     told += [f"text ({str(number)!r})"] if str(number) in row.options else []
-    return (
-        f"gold {row.value!r} may be read {' or '.join(told)}, and no gold of the file "
-        f"shows which: {ASK}"
-    )
+    seen = "and no gold of the file shows which"
+    if len(told) == 1:
+        seen = "but most golds of the file do not fit that"
+    return f"gold {row.value!r} may be read {' or '.join(told)}, {seen}: {ASK}"
 
 
 def _unlabelled(row: Asked) -> int | None:

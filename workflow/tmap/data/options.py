@@ -83,7 +83,7 @@ def text(row: Mapping[str, Any], columns: Mapping[str, str], name: str) -> str:
     value = row[theirs]
     if not isinstance(value, str):
         raise Malformed(f"{name} is not text (got {type(value).__name__})")
-    if not value.strip():
+    if missing(value):
         raise Malformed(f"empty {name}")
     return value
 

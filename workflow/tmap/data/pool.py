@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from tmap.cards.dataset import PoolSource
-from tmap.data.cells import Cells, counted, missing
+from tmap.data.cells import Cells, counted, identity, missing
 from tmap.data.chats import Unusable
 from tmap.data.formats import Candidate, reader
 from tmap.data.overlap import OverlapIndex
@@ -152,7 +152,7 @@ def _admit(
         raise Unusable(kind, detail)
     if not isinstance(row.value, Mapping) or read_row is None:
         raise Unusable("not an object", type(row.value).__name__)
-    cells = Cells(row.value)
+    cells = Cells(row.value, source.ignore)
     candidate = read_row(cells)
     sample_id = _sample_id(dataset, source, row.number, cells)
     digest = text_hash(candidate)
@@ -163,7 +163,7 @@ def _admit(
     question = index.find(candidate.asked)
     if question is not None:
         raise Unusable(OVERLAP, question)
-    ledger.unread.update(cells.unread(source.ignore))
+    ledger.unread.update(cells.unread())
     ledger.placeholders.update(text.strip() for text in cells.placeholders)
     ledger.hashes[digest] = ledger.ids[sample_id] = row.number
     ledger.kept.append(
@@ -183,9 +183,11 @@ def _sample_id(dataset: str, source: PoolSource, number: int, row: Cells) -> str
     if name is None:
         return f"{dataset}-{number:07d}"
     value = row.get(name)
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
-        raise Unusable("missing id", f"no '{name}'")
-    return str(value)
+    found = identity(value)
+    if found is None:
+        what = f"no '{name}'" if missing(value) else f"'{name}' is {value!r:.40}"
+        raise Unusable("missing id", what)
+    return found
 
 
 def _notes(ledger: _Ledger) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from tmap.cards.dataset import QuestionSource
 from tmap.data import golds, keys, options
-from tmap.data.cells import Cells, counted
+from tmap.data.cells import Cells, counted, identity, missing
 from tmap.data.overlap import question_ngrams, words
 from tmap.data.sources import rows
 from tmap.data.sources.files import Row
@@ -213,9 +213,11 @@ def _question_id(dataset: str, source: QuestionSource, row: Row) -> str:
         split = f"{source.split}-" if source.hub else ""
         return f"{dataset}-{split}{row.number:05d}"
     value = row.value.get(name)
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
-        raise options.Malformed(f"no id under '{name}'")
-    return str(value)
+    found = identity(value)
+    if found is None:
+        what = "" if missing(value) else f", but {value!r:.40}"
+        raise options.Malformed(f"no id under '{name}'{what}")
+    return found
 
 
 def _generated(

@@ -11,9 +11,17 @@ from typing import Any
 import pandas as pd
 
 from tmap.cards.dataset import ResponseSource
+from tmap.data.cells import identity
 from tmap.data.sources import leaderboard, rows
 from tmap.data.sources.leaderboard import MIN_MATCH, Answers
 from tmap.errors import TmapError, several
+
+#: What a table of text has for an answer, and for an empty cell.
+TEXTS = {
+    **dict.fromkeys(("1", "1.0", "true"), True),
+    **dict.fromkeys(("0", "0.0", "false"), False),
+    **dict.fromkeys(("", "nan", "null", "none", "na", "<na>")),
+}
 
 
 @dataclass
@@ -81,7 +89,13 @@ def _long(
             excluded.add(subject)
             continue
         mine = answers.setdefault(subject, {})
-        question = str(value[source.question])
+        question = identity(value[source.question])
+        if question is None:
+            raise TmapError(
+                f"'{table.place}' row {row}: the question is "
+                f"{value[source.question]!r:.40}, not an id. Fix the file, or name another "
+                "column under `responses.question:`."
+            )
         if question in mine:
             raise TmapError(
                 f"'{table.place}' row {row}: subject '{subject}' answers question "
@@ -166,6 +180,8 @@ def _subject(table: rows.Table, row: int, value: Any) -> str:
 
 def _verdict(table: rows.Table, row: int, column: str, value: Any) -> bool | None:
     """True or False; None for an empty cell."""
+    if isinstance(value, str):  # as a table of text has it
+        value = TEXTS.get(value.strip().lower(), value)
     if value is None or value != value:
         return None
     if isinstance(value, (bool, int, float)) and value in (0, 1):

@@ -97,6 +97,7 @@ class Room:
             "settings": self.card["train"].model_dump(mode="json"),
             "epochs": how.epochs,
             "seed": self.seed,
+            "loop": self.learner.version,
             "versions": versions(),
         }
         return Trained(exam, self.learner, chats, self.worked, how, about)

@@ -34,6 +34,7 @@ class Learner(Protocol):
 
     limit: int
     settings: Any
+    version: int
 
     def train(self, rows: Sequence[Row], rate: float, epochs: float) -> list[float]:
         """Train from the start on these rows."""

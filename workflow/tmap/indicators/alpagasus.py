@@ -14,6 +14,8 @@ AlpaGasus was published with). The number is read from the reply by these rules:
     "1. Right.\n\nScore: 4"           4       after a list, or in JSON: the only number
     "{\"score\": 4}"                   4       behind score, rating, accuracy or grade
     "1. Right.\n2. Clear."            -       numbers of a list are no ratings
+    "It has 2 errors.\nScore: 3"      3       a number in words, and one with a name
+    "Step 1: right"                   -       numbers of steps are no ratings
 
 An unparsable reply is NaN, never a middle score; published parsers return -1 or abort. At
 temperature 0 there are few different ratings, so many rows tie, and the tie-break of the
@@ -43,8 +45,14 @@ _PART = re.compile(
     r"\s*(?:[/%]|[-\u2013\u2014~]\s*[0-9]|\(?(?:to|out of)\s+[0-9])|[,.:][0-9]|\w",
     re.IGNORECASE,
 )
-#: A first line after which the rating is looked for by its name: a list, JSON, a fence.
-_NOT_YET = re.compile(r"[0-9]{1,2}[.)]\s+\S|[-*\u2022]\s+\S|[{\[]?\s*\"|\{|`{3}")
+#: A first line after which the rating is looked for by its name: a list, JSON, a fence,
+#: "Step 1:".
+_NOT_YET = re.compile(
+    r"[0-9]{1,2}[.)]\s+\S|[-*\u2022]\s+\S|[{\[]?\s*\"|\{|`{3}"
+    r"|[*#\s]*(?:step|part|point|item|claim|fact|reason|criterion|aspect|dimension)"
+    r"\s+[0-9]{1,2}\s?[:.)*]",
+    re.IGNORECASE,
+)
 _NAMED = re.compile(
     r"(?:score|rating|accuracy|grade)[\"'*_\s]*(?:[:=]|is\b)[\"'*_\s]*"
     rf"(?P<number>{_NUMBER.pattern})(?P<rest>[^\n]*)",
@@ -89,6 +97,8 @@ def parse(reply: str) -> float | None:
     leads = not re.search(r"\w", line[: found.start()])
     if not leads and _NUMBER.search(rest):
         return None
+    if not leads and not _NAMED.search(line) and _NAMED.search(reply):
+        return _named(reply)
     return _in_range(found.group())
 
 

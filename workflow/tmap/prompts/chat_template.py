@@ -9,7 +9,7 @@ the marks around reasoning, which it may write, strip or move.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any, cast
@@ -19,6 +19,7 @@ from tmap.prompts import bounded
 from tmap.prompts.encoding import SafeTokenizer
 from tmap.prompts.templates import (
     THOUGHT,
+    Filled,
     Part,
     Parts,
     Role,
@@ -84,6 +85,34 @@ class Chat:
 
     def turns(self, shapes: Sequence[Shape], system: bool) -> tuple[Turn, ...] | None:
         return self._known(tuple(shapes), system)
+
+    def rewrites(self, talks: Sequence[Filled]) -> list[bool]:
+        """Whether the template makes another text of each conversation than its turns say.
+
+        That is so if it looks at what texts say, as at `/no_think`, or changes them. A
+        conversation that it refuses counts, too.
+        """
+
+        def make() -> str:
+            return "".join("01"[self._differs(*talk)] for talk in talks)
+
+        try:
+            return [verdict == "1" for verdict in bounded.render(make)]
+        except bounded.Failed as fault:
+            raise _fails(f"{len(talks)} rows of the pool", fault) from None
+
+    def _differs(
+        self, shapes: Sequence[Shape], texts: Mapping[Slot, str], system: bool
+    ) -> bool:
+        def fill(text: str) -> str:
+            return MARK.sub(lambda mark: texts[_slot(mark)], text)
+
+        marked = self._conversation(shapes, system)
+        filled = [{key: fill(text) for key, text in turn.items()} for turn in marked]
+        try:
+            return fill(self._made(marked)) != self._made(filled)
+        except Exception:  # the template's own, whatever it raises
+            return True
 
     def _turns(
         self, shapes: tuple[Shape, ...], system: bool
@@ -201,17 +230,17 @@ class Chat:
         return text
 
     def _render(self, messages: list[dict[str, str]], answer_next: bool = False) -> str:
-        def make() -> str:
-            text: str = self._tokenizer.apply_chat_template(
-                messages,
-                tokenize=False,
-                add_generation_prompt=answer_next,
-                chat_template=STANDSTILL + self._tokenizer.get_chat_template(),
-                date_string=TODAY,
-            )
-            return text
+        return bounded.render(lambda: self._made(messages, answer_next))
 
-        return bounded.render(make)
+    def _made(self, messages: list[dict[str, str]], answer_next: bool = False) -> str:
+        text: str = self._tokenizer.apply_chat_template(
+            messages,
+            tokenize=False,
+            add_generation_prompt=answer_next,
+            chat_template=STANDSTILL + self._tokenizer.get_chat_template(),
+            date_string=TODAY,
+        )
+        return text
 
     def _conversation(
         self, shapes: Sequence[Shape], system: bool
@@ -240,6 +269,10 @@ def _mark(slot: Slot) -> str:
     return f"tmap{slot.role}{slot.turn}n{slot.piece}slot"
 
 
+def _slot(mark: re.Match[str]) -> Slot:
+    return Slot(cast(Role, mark[1]), int(mark[2]), int(mark[3]))
+
+
 def _marked(parts: Parts) -> str:
     return "".join(_mark(part) if isinstance(part, Slot) else part for part in parts)
 
@@ -255,6 +288,6 @@ def _parts(text: str) -> tuple[Part, ...]:
     end = 0
     for mark in MARK.finditer(text):
         parts += [text[end : mark.start()]] if mark.start() > end else []
-        parts.append(Slot(cast(Role, mark[1]), int(mark[2]), int(mark[3])))
+        parts.append(_slot(mark))
         end = mark.end()
     return tuple([*parts, text[end:]] if text[end:] else parts)

@@ -10,7 +10,7 @@ stripped first; the indentation of a first line stays where it means something.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from tmap.prompts.conversation import Spoken
 from tmap.prompts.conversation import Turn as Said
 from tmap.prompts.encoding import SafeTokenizer, Text
 from tmap.prompts.templates import (
+    Filled,
     Part,
     Plain,
     Shape,
@@ -100,16 +101,16 @@ class Renderer:
         the prompt for an answer with reasoning ends before it.
         """
         pairs = [*demos, Demo(question, said)]
-        turns, texts = self._fill(pairs, self._system)
-        asked = self._encode(turns[-1].asked, texts)
+        turns, filled = self._fill(pairs, self._system)
+        asked = self._encode(turns[-1].asked, filled.texts)
         return Prompt(list(self._prefix(tuple(demos))), asked)
 
     def answer(self, text: str) -> list[int]:
         """Ids of a response after the prompt, without an end; empty for no text."""
         if not clean(text):
             return []
-        turns, texts = self._fill([Demo("", text)], "")
-        return self._encode(turns[0].said, texts)
+        turns, filled = self._fill([Demo("", text)], "")
+        return self._encode(turns[0].said, filled.texts)
 
     def training(self, turns: Sequence[Spoken]) -> TrainingRow:
         """One row for fine-tuning: no demonstrations, loss on each answer that counts.
@@ -133,7 +134,8 @@ class Renderer:
         given = [Said(*turn) for turn in turns]
         system, pairs = _exchanges(given)
         counts = [turn.counts for turn in given if turn.role == "assistant"]
-        layout, texts = self._fill(pairs, system or self._system)
+        layout, filled = self._fill(pairs, system or self._system)
+        texts = filled.texts
         ids = list(self._bos)
         mask = [0] * len(ids)
         for turn, pair, counted in zip(layout, pairs, counts, strict=True):
@@ -144,6 +146,17 @@ class Renderer:
             mask += [0] * len(asked) + [int(counted)] * len(said)
         return TrainingRow(ids, mask)
 
+    def rewritten(self, talks: Sequence[Sequence[Spoken]]) -> list[bool]:
+        """Whether the template itself writes each conversation otherwise than `training`.
+
+        A model's template may look at what a text says, or change it.
+        """
+        found = []
+        for turns in talks:
+            system, pairs = _exchanges([Said(*turn) for turn in turns])
+            found.append(self._fill(pairs, system or self._system)[1])
+        return self._template.rewrites(found)
+
     def read(self, ids: Sequence[int]) -> str:
         """Text of generated ids: decoded, cut at the first stop text, stripped."""
         text = self.tokenizer.decode(
@@ -153,11 +166,11 @@ class Renderer:
 
     def _build_prefix(self, demos: tuple[Demo, ...]) -> list[int]:
         # A system text may open the first question; the last question is not used.
-        turns, texts = self._fill([*demos, Demo("", "")], self._system)
+        turns, filled = self._fill([*demos, Demo("", "")], self._system)
         parts: list[Part] = []
         for turn in turns[:-1]:
             parts += [*turn.before, *turn.asked, *turn.said, turn.close]
-        return self._bos + self._encode([*parts, *turns[-1].before], texts)
+        return self._bos + self._encode([*parts, *turns[-1].before], filled.texts)
 
     def _end(self, close: str) -> list[int]:
         """Ids that close an answer: what the template writes, or the end of sequence."""
@@ -169,18 +182,18 @@ class Renderer:
 
     def _fill(
         self, pairs: Sequence[Demo], system: str
-    ) -> tuple[tuple[Turn, ...], dict[Slot, str]]:
+    ) -> tuple[tuple[Turn, ...], Filled]:
         """Layout and texts; if `system` has no place of its own, it opens question one."""
         shapes, texts = _shapes(pairs)
         texts[Slot("system", 0)] = clean(system)
         turns = self._template.turns(shapes, bool(system))
         if turns is not None:
-            return turns, texts
+            return turns, Filled(shapes, texts, bool(system))
         assert system, "a layout without a system text is always there"
         first = Demo(f"{clean(system)}\n\n{clean(pairs[0].question)}", pairs[0].answer)
         return self._fill([first, *pairs[1:]], "")
 
-    def _encode(self, parts: Iterable[Part], texts: dict[Slot, str]) -> list[int]:
+    def _encode(self, parts: Iterable[Part], texts: Mapping[Slot, str]) -> list[int]:
         return self._encoder.encode(
             [
                 Text(texts[part], False) if isinstance(part, Slot) else Text(part, True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 Role = Literal["system", "user", "assistant"]
@@ -19,8 +19,9 @@ asked: clearly, fully and in good order.
 """
 
 
-#: What templates look at inside an answer: the marks around its reasoning.
-THOUGHT = re.compile(r"(\s*</?think>\s*)")
+#: What templates look at inside an answer: the marks around its reasoning. White space is
+#: looked at once, as a text may have a megabyte of it.
+THOUGHT = re.compile(r"((?:(?<!\s)\s+)?</?think>\s*)")
 
 
 class Slot(NamedTuple):
@@ -71,6 +72,14 @@ def shape(role: Role, turn: int, text: str) -> tuple[Parts, dict[Slot, str]]:
     return tuple(part for part in parts if part), texts
 
 
+class Filled(NamedTuple):
+    """A conversation: exchanges, the texts of all slots, whether it has a system text."""
+
+    shapes: tuple[Shape, ...]
+    texts: Mapping[Slot, str]
+    system: bool
+
+
 class Turn(NamedTuple):
     """One exchange as a template writes it.
 
@@ -103,12 +112,18 @@ class Template(Protocol):
     def turns(self, shapes: Sequence[Shape], system: bool) -> tuple[Turn, ...] | None:
         """The layout of exchanges; None if it has no place for a system text."""
 
+    def rewrites(self, talks: Sequence[Filled]) -> list[bool]:
+        """Whether it makes another text of each conversation than its turns say."""
+
 
 class Plain:
     """`Question: ... Answer: ...`, with a blank line between examples."""
 
     stop: tuple[str, ...] = ("\n\nQuestion:",)
     literals = ""
+
+    def rewrites(self, talks: Sequence[Filled]) -> list[bool]:
+        return [False] * len(talks)
 
     def turns(self, shapes: Sequence[Shape], system: bool) -> tuple[Turn, ...] | None:
         if system:
@@ -135,6 +150,9 @@ class Urial:
         self.stop: tuple[str, ...] = (
             ("# Query:", self.close) if fenced else ("# Query:",)
         )
+
+    def rewrites(self, talks: Sequence[Filled]) -> list[bool]:
+        return [False] * len(talks)
 
     def turns(self, shapes: Sequence[Shape], system: bool) -> tuple[Turn, ...] | None:
         if system:

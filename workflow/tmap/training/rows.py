@@ -12,6 +12,8 @@ from tmap.prompts.renderer import Renderer
 
 IGNORED = -100  # torch's label for a token that the loss ignores
 WARN_ABOVE = 0.05
+#: Most tokens of rows that are packed: memory for pairs of tokens grows with their square.
+MOST_PACKED = 4096
 
 
 class Row(NamedTuple):

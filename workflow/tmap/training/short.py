@@ -18,7 +18,7 @@ from tmap.cards.model import PlaceSection, TrainSection
 from tmap.engines.weights import load_weights
 from tmap.errors import TmapError
 from tmap.training.arguments import lora_config, schedule, total_steps
-from tmap.training.batches import padded
+from tmap.training.batches import Batches, packed, padded
 from tmap.training.rows import IGNORED, Row
 from tmap.training.train import max_length
 
@@ -40,7 +40,10 @@ class ShortTraining:
     ----------
     model : the transformers model, the adapter in its layers
     limit : most tokens of a row
+    version : part of what is recorded of a training; raise it if a loss can differ
     """
+
+    version = 2
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class ShortTraining:
         tuned = get_peft_model(weights.model, lora_config(settings))
         self.settings, self.seed = settings, seed
         self.model: Any = tuned.get_base_model()
+        self._batches = Batches(self.model.config)
         self.limit = max_length(self.model, settings)[0]
         self._adapter = [p for p in self.model.parameters() if p.requires_grad]
         for values in self._adapter:  # as the trainer's: the adapter's own are float32
@@ -116,17 +120,7 @@ class ShortTraining:
         counted = sum(row.n_loss_tokens for row in rows)
         size, total = self.settings.micro_batch_size, 0.0
         for i in range(0, len(rows), size):
-            ids, mask, labels = padded(rows[i : i + size], self.model.device)
-            logits = self.model(
-                input_ids=ids, attention_mask=mask, use_cache=False
-            ).logits
-            loss = torch.nn.functional.cross_entropy(
-                logits[:, :-1].float().flatten(0, 1),
-                labels[:, 1:].flatten(),
-                ignore_index=IGNORED,
-                reduction="sum",
-            )
-            loss = loss / counted
+            loss = self._loss(rows[i : i + size]) / counted
             loss.backward()
             total += float(loss.detach())
         if not math.isfinite(total):
@@ -135,3 +129,20 @@ class ShortTraining:
                 "number. Lower `search: {sft: {learning_rate: ...}}` in the method card."
             )
         return total
+
+    def _loss(self, rows: Sequence[Row]) -> torch.Tensor:
+        """Summed loss of the learned tokens, nats."""
+        if self._batches.takes is None and self._batches.would_pack(rows):
+            self._batches.check(self.model, rows)
+        device = self.model.device
+        if self._batches.packs(rows):
+            part = packed(rows, device)
+            asked = {**part.asked(), "logits_to_keep": part.sources}
+            logits, golds = self.model(**asked, use_cache=False).logits[0], part.golds
+        else:
+            ids, mask, labels = padded(rows, device)
+            asked = {"input_ids": ids, "attention_mask": mask}
+            learned = labels[:, 1:] != IGNORED
+            logits = self.model(**asked, use_cache=False).logits[:, :-1][learned]
+            golds = labels[:, 1:][learned]
+        return torch.nn.functional.cross_entropy(logits.float(), golds, reduction="sum")

@@ -21,6 +21,7 @@ from tmap.prompts.renderer import Renderer
 from tmap.training import adapter as adapter_files
 from tmap.training import checkpoints, launch
 from tmap.training.arguments import Curves, lora_config, sft_config
+from tmap.training.batches import Batches
 from tmap.training.rows import TrainingRows, encode
 
 LOG = logging.getLogger(__name__)
@@ -137,9 +138,13 @@ def make_trainer(
         folder=folder,
         curves=curves,
     )
+    batches = Batches(weights.model.config)
+    if settings.parallel != "fsdp":  # the model is not whole where it trains
+        batches = Batches.of(weights.model, rows.rows, settings.micro_batch_size)
     trainer = SFTTrainer(
         model=prepared(weights.model, args),
         args=args,
+        data_collator=batches,
         train_dataset=Dataset.from_list([row._asdict() for row in rows.rows]),
         processing_class=tokenizer,
         peft_config=lora_config(settings),

@@ -41,6 +41,9 @@ OTHER = {
     ".md": "plain text without columns",
 }
 
+#: Those of them that are often about the data, and hold none.
+TEXTS = {".txt", ".md", ".xml", ".yaml", ".yml"}
+
 
 class Row(NamedTuple):
     """One row: its position in the source from 0, and its value or why it has none."""
@@ -61,6 +64,12 @@ def known(name: str) -> bool:
     """Whether a file of this name can be read."""
     kind, packing = ending(name)
     return kind in READERS and not (packing and kind in WHOLE)
+
+
+def holds(name: str) -> bool:
+    """Whether a file of this name holds rows in a form that is not read."""
+    kind, packing = ending(name)
+    return kind in OTHER.keys() - TEXTS or bool(packing and kind in WHOLE)
 
 
 def reader(path: Path, place: str) -> Callable[[Path, str], Iterator[Row]]:
@@ -189,7 +198,7 @@ def _json(path: Path, place: str) -> Iterator[Row]:
     except _BROKEN as fault:
         raise _unreadable(path, place, fault) from None
     if isinstance(values, dict) and isinstance(values.get("data"), list):
-        values = values["data"]
+        values = _under_data(values, place)
     if not isinstance(values, list):
         raise TmapError(
             f"'{place}' contains a JSON {type(values).__name__}, not a list of rows. "
@@ -197,6 +206,25 @@ def _json(path: Path, place: str) -> Iterator[Row]:
         )
     for number, value in enumerate(values):
         yield checked(number, value)
+
+
+def _under_data(values: dict[str, Any], place: str) -> list[Any]:
+    """The rows under `data`, if they are the only ones."""
+    others = [
+        key
+        for key, value in values.items()
+        if key != "data" and isinstance(value, list) and any(map(_is_object, value))
+    ]
+    if others:
+        raise TmapError(
+            f"'{place}' has rows under 'data' and under {others[0]!r:.60}, and only those "
+            "under 'data' would be read. Save the list that you mean as a file of its own."
+        )
+    return list(values["data"])
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _table(path: Path, place: str) -> Iterator[Row]:
@@ -225,18 +253,14 @@ def _table(path: Path, place: str) -> Iterator[Row]:
 
 
 def _cells(lines: Iterator[list[str]], place: str) -> Iterator[Row]:
-    header = next(lines, [])
+    header = next(filter(None, lines), [])  # blank lines may come first
     other = [sign for sign in ";\t|" if len(header) == 1 and sign in header[0]]
     if other:
         raise TmapError(
             f"'{place}' seems to separate its columns by {other[0]!r}. A .csv file needs "
             "commas and a .tsv file tabs; save it again like that."
         )
-    twice = {name for name in header if header.count(name) > 1}
-    if twice:
-        raise TmapError(
-            f"'{place}' has two columns '{min(twice)}'. Give each column its own name."
-        )
+    _refuse_twice(header, place)
     for number, cells in enumerate(lines):
         if len(cells) == len(header):
             yield checked(number, dict(zip(header, cells, strict=True)))
@@ -296,7 +320,7 @@ def _batches(
     number = 0
     try:
         for batch in batches():
-            for value in batch.to_pylist():
+            for value in _values(batch, place):
                 yield checked(number, value)
                 number += 1
     except (pa.ArrowException, OSError, UnicodeDecodeError) as fault:
@@ -304,6 +328,35 @@ def _batches(
         raise TmapError(
             f"'{place}' is not a readable {kind} file ({reason}). Write it again."
         ) from None
+
+
+def _values(batch: Any, place: str) -> Iterator[dict[str, Any]]:
+    """The rows of a record batch; a map of Arrow is a mapping."""
+    names = batch.schema.names
+    _refuse_twice(names, place)
+    cells = []
+    for name, column in zip(names, batch.columns, strict=True):
+        try:
+            cells.append(column.to_pylist(maps_as_pydicts="strict"))
+        except UnicodeDecodeError:
+            raise
+        except (ValueError, KeyError, OverflowError) as fault:
+            reason = " ".join(str(fault).split())
+            raise TmapError(
+                f"'{place}' has a value under '{name}' that cannot be read ({reason}). "
+                "Write it again without that column, or with text in its place."
+            ) from None
+    for row in range(len(batch)):
+        yield {name: cell[row] for name, cell in zip(names, cells, strict=True)}
+
+
+def _refuse_twice(names: list[str], place: str) -> None:
+    """Refuse a table of which one column would hide another."""
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise TmapError(
+            f"'{place}' has two columns '{min(twice)}'. Give each column its own name."
+        )
 
 
 READERS: dict[str, Callable[[Path, str], Iterator[Row]]] = {

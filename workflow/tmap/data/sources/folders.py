@@ -69,6 +69,7 @@ def listing(path: str, split: str = "train") -> list[Path]:
 
 def _matching(path: str) -> list[Path]:
     matches = sorted(map(Path, glob.glob(path, recursive=True)))
+    _refuse_broken_links(matches, path)
     found = [match for match in matches if match.is_file()]
     if not found:
         what = "only folders match" if matches else "No file matches"
@@ -84,15 +85,12 @@ def _in_folder(folder: Path, path: str, split: str) -> list[Path]:
         return _splits(folder, path, split)
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         return _saved(folder, path)
-    found = [
-        inner
-        for inner in sorted(folder.iterdir())
-        if inner.is_file()
-        and inner.name not in NOT_DATA
-        and inner.name[0] not in "._"
-        and files.known(inner.name)
-    ]
-    if not found:
+    inside = [inner for inner in sorted(folder.iterdir()) if _may_be_data(inner)]
+    found = [inner for inner in inside if inner.is_file() and files.known(inner.name)]
+    _refuse_broken_links(inside, path)
+    if found:
+        _refuse_partly_read(inside, path)
+    else:
         rooms = sorted(
             f"'{path}/{room.name}'" for room in folder.iterdir() if room.is_dir()
         )
@@ -109,6 +107,43 @@ def _in_folder(folder: Path, path: str, split: str) -> list[Path]:
             f"pattern, such as '{path}/{min(parts, key=_training)}*'."
         )
     return _of_one_kind(found, path)
+
+
+def _may_be_data(inner: Path) -> bool:
+    return inner.name not in NOT_DATA and inner.name[0] not in "._"
+
+
+def _refuse_broken_links(found: list[Path], path: str) -> None:
+    """Refuse links to files that are not there, as a copy of the hub's cache has them."""
+    broken = [inner for inner in found if inner.is_symlink() and not inner.exists()]
+    if broken:
+        raise TmapError(
+            f"'{path}' has '{broken[0].name}', a link to a file that is not there. Each "
+            "file must be there, or rows would be missing: copy what the links lead to, or "
+            "remove them."
+        )
+
+
+def _refuse_partly_read(inside: list[Path], path: str) -> None:
+    """Refuse a folder with data that would be left out: in inner folders, in archives."""
+    rooms = [inner for inner in inside if inner.is_dir() and _has_data(inner)]
+    if rooms:
+        raise TmapError(
+            f"'{path}' has data files, and so has its folder '{rooms[0].name}', which "
+            f"would be left out. Name what you mean with a pattern: '{path}/*.jsonl', or "
+            f"'{path}/**/*.jsonl' with all folders."
+        )
+    packed = [inner for inner in inside if inner.is_file() and files.holds(inner.name)]
+    if packed:
+        raise TmapError(
+            f"'{path}' has data files next to '{packed[0].name}', which cannot be read and "
+            "would be left out. Convert or unpack it, or name the others with a pattern, "
+            f"such as '{path}/*.jsonl'."
+        )
+
+
+def _has_data(folder: Path) -> bool:
+    return any(_may_be_data(p) and files.known(p.name) for p in folder.iterdir())
 
 
 def _training(name: str) -> tuple[bool, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from tmap.cards.dataset import PoolSource, Source, WorldSource
@@ -53,6 +54,23 @@ def open_source(source: Source) -> Table:
         network fault. A single broken JSON line is not an error: it is a Row with a
         fault.
     """
+    table = _open(source)
+    if not isinstance(source, PoolSource) or not source.ignore:
+        return table
+    return replace(
+        table, rows=lambda: map(partial(_wanted, source.ignore), table.rows())
+    )
+
+
+def _wanted(ignored: list[str], row: Row) -> Row:
+    """The row without the columns that the card does not want."""
+    if not isinstance(row.value, Mapping):
+        return row
+    kept = {name: cell for name, cell in row.value.items() if name not in ignored}
+    return row._replace(value=kept)
+
+
+def _open(source: Source) -> Table:
     if isinstance(source, WorldSource) and source.world:
         return _open_world(source, source.world)
     if source.hub:

@@ -20,6 +20,7 @@ from tmap.groups.budget import FAULTS, GROUPS, MULTIPLES, TRIES
 from tmap.operations.planning import adapters, hours, probe
 from tmap.operations.planning.jobs import Job
 from tmap.selection.variants import fraction
+from tmap.training.rows import MOST_PACKED
 
 #: Forward passes over a row by indicator; others make one.
 PASSES = {"ifd": 2, "miwv": 2, "nuggets": 101, "data_whisperer": 1}
@@ -47,16 +48,19 @@ class Sizes:
     lengths: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False)
 
     def trained(self, card: ModelCard) -> float:
-        """Tokens that a training computes per row: a few long rows pad many short ones.
+        """Tokens that a training computes per row.
 
-        Rows end at the card's `max_length`, and all of a micro-batch are as long as its
-        longest: here the expected longest of so many random rows.
+        Rows end at the card's `max_length`. Micro-batches that are small enough are packed;
+        in others, rows are as long as the expected longest of so many random ones.
         """
         how, n = card.train, len(self.lengths)
         if not n:
             return min(self.row_tokens, how.max_length)
+        cut = np.minimum(self.lengths, how.max_length)
+        if how.micro_batch_size * cut.mean() <= MOST_PACKED:
+            return float(cut.mean())
         below = (np.arange(n + 1) / n) ** how.micro_batch_size
-        return float(np.minimum(self.lengths, how.max_length) @ np.diff(below))
+        return float(cut @ np.diff(below))
 
 
 @dataclass

@@ -69,7 +69,7 @@ def sizes(dataset: str, rows: int | None, questions: int | None) -> tuple[Sizes,
         answer_tokens = _tokens(pool, "response")
         said.append(
             f"{dataset}: {rows} rows of {row_tokens} tokens ({LETTERS} letters per token); "
-            f"answers of {answer_tokens}, as in the pool; trained tokens count padding"
+            f"answers of {answer_tokens}, as in the pool"
         )
     elif rows is not None:
         said.append(f"{dataset}: {rows} rows (--rows) of {row_tokens} tokens")

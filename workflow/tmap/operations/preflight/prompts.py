@@ -19,6 +19,8 @@ from tmap.training.rows import IGNORED, WARN_ABOVE, Row
 
 #: The most rows that are rendered; in a larger pool they are evenly spread.
 SAMPLE = 2000
+#: The most rows that the template itself renders, too.
+COMPARED = 200
 
 
 class Piece(NamedTuple):
@@ -51,6 +53,8 @@ class RowFindings:
     dropped : rows with nothing left to learn
     median, longest : tokens; the median before cutting, the longest after it
     most, nearly_all : tokens that 90 % and 99 % of the rows have at most, before cutting
+    compared, rewritten : rows that were compared with what the template itself writes, and
+        sample ids of those that it writes otherwise
     """
 
     limit: tuple[int, str]
@@ -62,6 +66,8 @@ class RowFindings:
     longest: int
     most: float
     nearly_all: float
+    compared: int
+    rewritten: list[str]
     shown: list[Rendered]
 
 
@@ -86,6 +92,8 @@ def look(renderer: Renderer, pool: pd.DataFrame, limit: tuple[int, str]) -> RowF
     lengths = np.array([len(row.ids) for row in whole])
     empty = np.array([row.n_loss_tokens == 0 for row in rows])
     order = np.argsort(lengths, kind="stable")
+    some = spread(pd.DataFrame(records), COMPARED)
+    odd = renderer.rewritten([turns_of(record) for record in some.to_dict("records")])
     names = {"shortest": order[0], "middle": order[len(order) // 2]}
     return RowFindings(
         limit=limit,
@@ -97,6 +105,8 @@ def look(renderer: Renderer, pool: pd.DataFrame, limit: tuple[int, str]) -> RowF
         longest=int(min(lengths.max(), limit[0])),
         most=float(np.quantile(lengths, 0.9)),
         nearly_all=float(np.quantile(lengths, 0.99)),
+        compared=len(some),
+        rewritten=some["sample_id"][odd].astype(str).tolist(),
         shown=[
             _rendered(what, str(records[at]["sample_id"]), rows[at], renderer.tokenizer)
             for what, at in (names | {"longest": order[-1]}).items()
@@ -133,15 +143,25 @@ def never_shown(
 
 
 def notes(found: RowFindings | None) -> list[str]:
-    """A sentence if too many rows are cut; training will warn of it, too."""
-    cut = 0 if found is None else found.truncated + found.dropped
-    if found is None or cut <= WARN_ABOVE * found.n_rows:
+    """Sentences if many rows are cut, or if the template writes some otherwise."""
+    if found is None:
         return []
-    limit, key = found.limit
-    return [
-        f"{cut / found.n_rows:.1%} of the rows do not fit into {limit:,} tokens ({key}): "
-        "raise it, or remove long rows from the pool."
-    ]
+    told = []
+    cut = found.truncated + found.dropped
+    if cut > WARN_ABOVE * found.n_rows:  # training will warn of it, too
+        limit, key = found.limit
+        told.append(
+            f"{cut / found.n_rows:.1%} of the rows do not fit into {limit:,} tokens "
+            f"({key}): raise it, or remove long rows from the pool."
+        )
+    if found.rewritten:
+        told.append(
+            f"The chat template writes {len(found.rewritten)} of {found.compared} rows "
+            f"otherwise than they are trained, such as '{found.rewritten[0]}': it changes "
+            "texts, or looks for words in them, such as /no_think. Remove what it looks "
+            "for, or set `prompt: {template: plain}` (or urial) in the model card."
+        )
+    return told
 
 
 def pieces(row: Row, tokenizer: Any) -> list[Piece]:
