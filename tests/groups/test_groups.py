@@ -41,7 +41,7 @@ def test_it_finds_the_column_that_helps(found):
     assert max(weights[1:]) < 0.4
     chosen = np.argsort(-(matrix() @ weights))[:M]
     assert matrix()[chosen, 0].mean() > 0.8
-    assert found.summary["groups"]["r2"] > 0.05
+    assert found.summary["groups"]["r2"] > 0.03
     names = [row["name"] for row in found.summary["confirm"]]
     assert names == ["weights", "value", "uniform"]
     assert found.summary["reward"] > found.summary["uniform_reward"]
