@@ -32,6 +32,7 @@ class Task:
         self.notes = {"warnings": ["few questions"]}
         self.groups, self.se_groups = group_accuracy, se_groups
         self.names = [f"column_{j}" for j in range(len(gains))]
+        self.start = []
 
     def evaluate(self, weights):
         reward = float(self.gains @ weights)

@@ -371,6 +371,16 @@ def test_a_fraction_has_its_value(above, under):
     assert Fraction(text) == Fraction(above, under)
 
 
+@pytest.mark.parametrize(("gold", "value"), [("x = 18", "18"), ("18 = x", "18")])
+def test_a_gold_may_name_what_it_is_the_value_of(gold, value):
+    assert gold_value(gold) == value
+
+
+def test_a_gold_whose_last_side_is_no_value_is_none():
+    """Its own text would be read as 1."""
+    assert gold_value("0=A1") is None
+
+
 @given(st.text(max_size=60))
 def test_a_gold_that_has_a_value_is_answered_by_its_own_text(gold):
     value = gold_value(gold)

@@ -16,7 +16,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "READER_VERSION",
             READER_VERSION,
             ["tmap.evaluation.readers"],
-            (2, "1e652ba2bd52512e"),
+            (2, "f8372383c2cd7926"),
         ),
         (
             "ENGINE_VERSION",

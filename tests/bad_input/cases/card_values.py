@@ -56,7 +56,7 @@ def twice(source: str, first: str, second: str) -> Case:
     """A column that is read as two parts of a row."""
     path = f"{source}: {{path: x.jsonl, columns: {{{first}: q, {second}: q}}}}"
     return value(
-        f"one column as {first} and {second}",
+        f"one column as {first} and {second} of {source}",
         DATASET(path),
         f"reads 'q' as {first} and as {second}",
         "different texts; name another column for one",

@@ -156,8 +156,12 @@ def final(text: str, *, alone: bool = False) -> str | None:
     gaps = [head[a.end : b.start] for a, b in itertools.pairwise(found)]
     if any(EITHER.search(gap) for gap in gaps):
         return None
-    sides = [_side(side, alone=alone) for side in head.split("=")]
-    return next((value for value in reversed(sides) if value is not None), None)
+    for side in reversed(head.split("=")):
+        value = _side(side, alone=alone)
+        # The other side of a gold's "= A1" would not be what its own text is read as.
+        if value is not None or (alone and re.search("[0-9]", side)):
+            return value
+    return None
 
 
 def numbers(text: str) -> list[Number]:
