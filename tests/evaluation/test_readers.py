@@ -376,6 +376,19 @@ def test_a_gold_may_name_what_it_is_the_value_of(gold, value):
     assert gold_value(gold) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0\r²", "0"),
+        ("so 2\r^(3)", "8"),
+        ("so 5*10\n^3", "5000"),
+        ("5 x 10^(3)", "5000"),
+    ],
+)
+def test_any_white_space_may_stand_before_a_power(text, value):
+    assert read_number(text).numeric == value
+
+
 def test_a_gold_whose_last_side_is_no_value_is_none():
     """Its own text would be read as 1."""
     assert gold_value("0=A1") is None

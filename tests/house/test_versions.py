@@ -16,7 +16,7 @@ ENGINES = ("prefix_cache", "reference", "likelihood", "stops", "local")
             "READER_VERSION",
             READER_VERSION,
             ["tmap.evaluation.readers"],
-            (2, "f8372383c2cd7926"),
+            (2, "b6601e41ad01edcd"),
         ),
         (
             "ENGINE_VERSION",

@@ -239,8 +239,9 @@ def _value(found: re.Match[str]) -> str | None:
         return None
     exponent = 0
     if found["exponent"]:
-        digits = re.sub(r".*(?:\^|[eE])\s?\(?", "", found["exponent"])
-        exponent += int(digits.rstrip(")"))
+        exponent += int(
+            re.sub(r".*[\^eE]|[\s()]", "", found["exponent"], flags=re.DOTALL)
+        )
     exponent += sum(SCALES[word] for word in found["scales"].split())
     exponent += SHORT[found["short"].lower()] if found["short"] else 0
     if abs(exponent) > EXPONENT:
@@ -265,7 +266,7 @@ def _exact(found: re.Match[str], value: Decimal) -> Fraction | None:
         return None
     exact = Fraction(value)
     if found["power"]:
-        power = int(found["power"].strip(" ^*()"))
+        power = int(re.sub(r"[\s^*()]", "", found["power"]))
         if abs(power) > DIGITS or (power < 0 and not exact):
             return None
         exact **= power
