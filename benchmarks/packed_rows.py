@@ -23,7 +23,7 @@ from tmap.artifacts import tables
 from tmap.engines.weights import load_tokenizer, load_weights
 from tmap.prompts.conversation import turns_of
 from tmap.prompts.renderer import Renderer
-from tmap.training.batches import Batches, common
+from tmap.training.batches import Batches, packed_size
 from tmap.training.rows import Row, encode
 from tmap.training.short import ShortTraining
 from tmap.training.train import make_trainer
@@ -54,11 +54,10 @@ def short_run(learner: ShortTraining, rows: Any, packs: bool) -> Any:
 def tokens(rows: list[Row], size: int) -> dict[str, int]:
     """Tokens that a model computes for the rows in their order."""
     parts = [rows[i : i + size] for i in range(0, len(rows), size)]
-    lengths = [[len(row.input_ids) for row in part] for part in parts]
-    shared = [common(part) * (len(part) - 1) for part in parts]
+    longest = [max(len(row.input_ids) for row in part) for part in parts]
     return {
-        "padded": sum(len(one) * max(one) for one in lengths),
-        "packed": sum(map(sum, lengths)) - sum(shared),
+        "padded": sum(len(part) * n for part, n in zip(parts, longest, strict=True)),
+        "packed": sum(map(packed_size, parts)),
     }
 
 

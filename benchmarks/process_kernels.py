@@ -73,13 +73,13 @@ def search(room: Path, pool: str, model: str) -> dict[str, Any]:
     found = room / pool / model / "random_4320/s0"
     about = json.loads((found / "weights.json").read_text(encoding="utf-8"))
     names = about["indicators"]
-    files = {
-        name: next((room / pool).glob(f"**/indicators/{name}.parquet"))
-        for name in names
-    }
+    files = [
+        next((room / pool).glob(f"**/indicators/{name}.parquet")) for name in names
+    ]
     rows = tables.read("pool", room / pool / "pool.parquet", ["sample_id"])
     ids = rows["sample_id"].tolist()
-    matrix = np.column_stack([column(files[name], ids) for name in names])
+    loaded = features.load(ids, files, normalise="minmax", max_unscored=1.0)
+    matrix = loaded.matrix
     labels = tables.read("pool_labels", room / pool / "pool_labels.parquet")
     clean = labels.set_index("sample_id")["is_clean"].loc[ids].to_numpy(dtype=float)
     trace = pd.read_parquet(found / "trace.parquet")
@@ -111,12 +111,6 @@ def search(room: Path, pool: str, model: str) -> dict[str, Any]:
     ours = labels.set_index("sample_id")["is_clean"].loc[groups["sample_id"]]
     report["groups"] = {"clean": float(ours.mean())}
     return report
-
-
-def column(path: Path, ids: list[str]) -> np.ndarray:
-    """Scores between 0 and 1, as searches weigh them."""
-    scores = tables.read("indicator", path).set_index("sample_id")["score"].loc[ids]
-    return np.nan_to_num(features.normalised(scores.to_numpy(), "minmax"))
 
 
 def main() -> None:

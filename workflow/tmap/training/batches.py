@@ -130,12 +130,12 @@ def is_cheaper_packed(rows: Sequence[Row], hidden: int) -> bool:
     hidden : h, the model's width
     """
     lengths = [len(row.input_ids) for row in rows]
-    total, wide = _packed_size(rows), len(rows) * max(lengths)
+    total, wide = packed_size(rows), len(rows) * max(lengths)
     pairs = wide * max(lengths) - total * total
     return total <= MOST_PACKED and wide - total + pairs / (6 * hidden) > 0
 
 
-def _packed_size(rows: Sequence[Row]) -> int:
+def packed_size(rows: Sequence[Row]) -> int:
     """T of packed rows."""
     n = common(rows)
     return n + sum(len(row.input_ids) - n for row in rows)
@@ -178,7 +178,7 @@ class Batches:
         ]
         fit = [part for part in parts if found.would_pack(part)]
         if fit:
-            found.check(model, max(fit, key=_packed_size))
+            found.check(model, max(fit, key=packed_size))
         return found
 
     def would_pack(self, rows: Sequence[Row]) -> bool:

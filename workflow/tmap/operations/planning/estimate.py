@@ -63,10 +63,9 @@ def sizes(dataset: str, rows: int | None, questions: int | None) -> tuple[Sizes,
     pool = _pool(room / "pool.parquet", dataset, card, rows)
     if pool is not None:
         rows = len(pool)
-        row_tokens = _tokens(pool, "instruction", "response")
-        letters = pool["instruction"].str.len() + pool["response"].str.len()
-        lengths = np.sort(letters.to_numpy(dtype=float) / LETTERS)
-        answer_tokens = _tokens(pool, "response")
+        lengths = np.sort(_lengths(pool, "instruction", "response"))
+        row_tokens = _mean(lengths)
+        answer_tokens = _mean(_lengths(pool, "response"))
         said.append(
             f"{dataset}: {rows} rows of {row_tokens} tokens ({LETTERS} letters per token); "
             f"answers of {answer_tokens}, as in the pool"
@@ -86,7 +85,10 @@ def sizes(dataset: str, rows: int | None, questions: int | None) -> tuple[Sizes,
         if path.is_file():
             found = tables.read("questions", path, ["question"])
         if found is not None:
-            counts[role], question_tokens = len(found), _tokens(found, "question")
+            counts[role], question_tokens = (
+                len(found),
+                _mean(_lengths(found, "question")),
+            )
         else:
             counts[role] = round(part * (questions or 1000))
             said.append(f"{dataset}: {counts[role]} {role} questions assumed")
@@ -108,10 +110,15 @@ def _pool(
     return pools.read(**dag.params.fetch_pool(dataset), question_ngrams=grams).kept
 
 
-def _tokens(frame: pd.DataFrame, *columns: str) -> int:
-    """Mean tokens of a row's texts, at least 1."""
-    letters = sum(int(frame[name].str.len().sum()) for name in columns)
-    return max(1, round(letters / LETTERS / max(1, len(frame))))
+def _lengths(frame: pd.DataFrame, *columns: str) -> np.ndarray:
+    """(N,) tokens of each row's texts."""
+    letters = sum(frame[name].str.len().to_numpy(dtype=float) for name in columns)
+    return np.asarray(letters) / LETTERS
+
+
+def _mean(lengths: np.ndarray) -> int:
+    """Mean tokens of a row, at least 1."""
+    return max(1, round(float(lengths.sum()) / max(1, len(lengths))))
 
 
 def is_here(source: Source) -> bool:

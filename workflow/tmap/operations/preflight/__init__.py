@@ -117,7 +117,7 @@ def _never_shown(
 ) -> list[str]:
     if not (context and asked and len(pool.kept)):
         return []
-    own = [card.search.n_shots for card in dag.methods.of_the_user()]
+    own = [method.search.n_shots for method in dag.methods.of_the_user()]
     n_shots = max(own, default=SearchSection().n_shots)
     marking = Marking(card.reader, card.metric, named.engine.max_new_tokens)
     parts = pool.kept, asked.reward, marking, context, n_shots
