@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 
 import pytest
@@ -24,6 +25,7 @@ MODULES = {
 def package(tmp_path, monkeypatch):
     """A small package that replaces tmap's own: write(name, text), then fingerprint()."""
     monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def write(name, text):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -31,9 +33,8 @@ def package(tmp_path, monkeypatch):
         forget()
 
     def forget():
-        provenance._parse.cache_clear()
-        provenance._code.cache_clear()
-        provenance.fingerprint.cache_clear()
+        for found in (provenance._meaning, provenance._kept, provenance.fingerprint):
+            found.cache_clear()
 
     for name, text in MODULES.items():
         write(name, text)
@@ -91,6 +92,46 @@ def test_code_counts_in_every_imported_module(package, name, text):
     package(name, text)
 
     assert fingerprint() != before
+
+
+def test_what_is_kept_spares_the_reading_and_changes_nothing(package, monkeypatch):
+    first = fingerprint()
+    package("stranger.py", "X = 2\n")  # forgets what this process knows
+    monkeypatch.setattr(provenance.ast, "parse", None)
+
+    assert fingerprint() == first
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "{", "[]", '{"a": 1}', '{"a": [1, 2]}', "null", "\0" * 100]
+)
+def test_a_damaged_cache_is_passed_over_and_replaced(package, damage):
+    first = fingerprint()
+    whole = provenance._cache_file().read_text()
+    provenance._cache_file().write_text(damage)
+    package("stranger.py", "X = 2\n")
+
+    assert fingerprint() == first
+    assert json.loads(provenance._cache_file().read_text()) == json.loads(whole)
+
+
+def test_without_a_place_for_a_cache_it_is_computed(package, tmp_path, monkeypatch):
+    first = fingerprint()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    package("stranger.py", "X = 2\n")
+
+    assert fingerprint() == first
+
+
+def test_old_versions_leave_the_cache(package, monkeypatch):
+    monkeypatch.setattr(provenance, "MOST_KEPT", 3)
+    fingerprint()
+    for value in range(5):
+        package("units.py", f"GRAM = {value}\n")
+        fingerprint()
+
+    assert len(json.loads(provenance._cache_file().read_text())) <= 4
 
 
 @pytest.mark.parametrize("name", ["stranger.py", "errors.py"])

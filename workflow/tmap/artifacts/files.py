@@ -52,6 +52,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def cache_folder() -> Path:
+    """Of what can be made again: `$XDG_CACHE_HOME/tmap`, else `~/.cache/tmap`."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "tmap"
+
+
 def _check_place(path: Path) -> None:
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         what = "a folder" if path.is_dir() else "a device, a pipe or a socket"

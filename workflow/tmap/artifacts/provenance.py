@@ -4,16 +4,25 @@ Snakemake notices an edited library module only through its rule's params, so ev
 has `code=fingerprint(...)`: a hash over the syntax trees of its command module and of every
 project module that this imports, transitively. Comments, docstrings and layout do not
 count. Card values have params of their own, so cards and other plumbing are left out.
+
+Every start of Snakemake and every job asks for them. Reading all syntax trees takes
+seconds, so what a source file means is kept in the user's cache folder under its bytes.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import json
+import os
 import platform
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
+
+from tmap.artifacts.files import cache_folder
 
 PACKAGE = Path(__file__).parents[1]
 #: Packages whose effect is visible elsewhere (params, schema versions), or that only print.
@@ -40,11 +49,37 @@ def _is_plumbing(module: str) -> bool:
     return module in FACES or ".".join(module.split(".")[:2]) in PLUMBING
 
 
+class _Meaning(NamedTuple):
+    """Of a source file: 16 hex digits of its code, and the project modules it imports."""
+
+    code: str
+    imports: tuple[str, ...]
+
+
 @cache
-def _imports(path: Path, module: str) -> set[str]:
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+def _meaning(path: Path, module: str) -> _Meaning:
+    """Of a module; what a package ships beside its modules counts as its code."""
+    is_package = path.name == "__init__.py"
+    source = path.read_bytes()
+    assets = sorted((path.parent / "assets").glob("*")) if is_package else []
+    shipped = [(asset.name.encode(), asset.read_bytes()) for asset in assets]
+    package = module if is_package else module.rpartition(".")[0]
+    key = hashlib.sha256(repr((package, source, shipped)).encode()).hexdigest()
+    kept = _kept()
+    if key not in kept:
+        tree = ast.parse(source)
+        found = hashlib.sha256(repr(normal(tree)).encode())
+        for name, data in shipped:
+            found.update(name + data)
+        imports = tuple(sorted(_imports(tree, package)))
+        kept[key] = _Meaning(found.hexdigest()[:16], imports)
+        _UNWRITTEN.add(key)
+    return kept[key]
+
+
+def _imports(tree: ast.Module, package: str) -> set[str]:
     found = set()
-    for node in ast.walk(_parse(path)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -55,9 +90,47 @@ def _imports(path: Path, module: str) -> set[str]:
     return {name for name in found if name.split(".")[0] == "tmap"}
 
 
+#: Found by this process and not in the cache file yet.
+_UNWRITTEN: set[str] = set()
+#: More source files than this are of old versions: the cache file begins anew.
+MOST_KEPT = 5000
+
+
+def _cache_file() -> Path:
+    """Another version of this module, or of Python, reads and writes another file."""
+    reader = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    version = ".".join(platform.python_version_tuple()[:2])
+    return cache_folder() / f"code-{reader}-{version}.json"
+
+
 @cache
-def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _kept() -> dict[str, _Meaning]:
+    """Meanings by key; none if the file is missing or anything but what is written here."""
+    try:
+        found = json.loads(_cache_file().read_text(encoding="utf-8"))
+        return {
+            str(key): _Meaning(str(code), tuple(map(str, imports)))
+            for key, (code, imports) in found.items()
+        }
+    except (OSError, RuntimeError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _keep() -> None:
+    """Add what was found to the file. A cache that cannot be written costs only time."""
+    if not _UNWRITTEN:
+        return
+    kept = _kept()
+    if len(kept) > MOST_KEPT:
+        for key in kept.keys() - _UNWRITTEN:
+            del kept[key]
+    _UNWRITTEN.clear()
+    with suppress(OSError, RuntimeError):  # a full or read-only disk; no home folder
+        path = _cache_file()
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(kept), encoding="utf-8")
+        os.replace(temporary, path)
 
 
 def closure(*modules: str) -> dict[str, Path]:
@@ -70,7 +143,7 @@ def closure(*modules: str) -> dict[str, Path]:
         if path is None or module in seen or _is_plumbing(module):
             continue
         seen[module] = path
-        queue += _imports(path, module)
+        queue += _meaning(path, module).imports
     return dict(sorted(seen.items()))
 
 
@@ -118,16 +191,9 @@ def codes(*modules: str) -> dict[str, str]:
     missing = [name for name in roots if _path(name) is None]
     if missing:
         raise LookupError(f"no such module: {', '.join(missing)}")
-    return {name: _code(path) for name, path in closure(*roots).items()}
-
-
-@cache
-def _code(path: Path) -> str:
-    found = hashlib.sha256(repr(normal(_parse(path))).encode())
-    if path.name == "__init__.py":  # what a package ships beside its modules
-        for asset in sorted((path.parent / "assets").glob("*")):
-            found.update(asset.name.encode() + asset.read_bytes())
-    return found.hexdigest()[:16]
+    found = {name: _meaning(path, name).code for name, path in closure(*roots).items()}
+    _keep()
+    return found
 
 
 @cache

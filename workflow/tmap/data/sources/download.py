@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +11,7 @@ import httpx
 import tenacity
 
 from tmap.artifacts.addresses import direct
-from tmap.artifacts.files import atomic
+from tmap.artifacts.files import atomic, cache_folder
 from tmap.artifacts.secrets import learn_address, public_address
 from tmap.data.sources.files import ending
 from tmap.errors import TmapError
@@ -25,12 +24,6 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, 64 hex digits."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: `$XDG_CACHE_HOME/tmap`, else `~/.cache/tmap`."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "tmap"
 
 
 def fetch(url: str, sha256: str) -> Path:
