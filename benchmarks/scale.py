@@ -31,11 +31,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -277,11 +278,15 @@ def make(folder: Path, n: int, wanted: Sequence[str], columns: int, width: int) 
         make_lines(pool, folder / "pool.jsonl")
 
 
+def apart(work: Callable[..., Any], *given: Any) -> Any:
+    """What it returns in a process of its own, which begins with the imports done."""
+    with ProcessPoolExecutor(1, get_context("fork")) as process:
+        return process.submit(work, *given).result()
+
+
 def measure(stage: str, folder: Path) -> dict[str, float]:
     """Run one stage in a process of its own."""
-    command = [sys.executable, __file__, "--stage", stage, "--folder", str(folder)]
-    done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE)
-    found: dict[str, float] = json.loads(done.stdout)
+    found: dict[str, float] = apart(report, stage, folder)
     print(f"{stage}: {found}", file=sys.stderr)
     return found
 
@@ -291,7 +296,7 @@ def report(stage: str, folder: Path) -> dict[str, float]:
     start = time.process_time()
     n = run_stage(stage, folder)
     seconds = time.process_time() - start
-    # Not ru_maxrss: it begins with the size of the parent.
+    # Not ru_maxrss: it begins with the largest size that the parent ever had.
     status = Path("/proc/self/status").read_text()
     peak = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
     return {
@@ -324,12 +329,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=256, help="of vectors")
     parser.add_argument("--only", default="", help="stages, separated by commas")
     parser.add_argument("--features-10m", action="store_true", help="top_m, 10M rows")
-    parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.stage:
-        print(json.dumps(report(args.stage, args.folder)))
-        return
     only = args.only.split(",") if args.only else STAGES
     stages = [stage for stage in STAGES if stage in only]
     sizes = [(n, stages) for n in sorted(int(n) for n in args.rows.split(","))]
@@ -339,7 +339,7 @@ def main() -> None:
     for n, wanted in sizes:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            make(folder, n, wanted, args.columns, args.width)
+            apart(make, folder, n, wanted, args.columns, args.width)
             for stage in wanted:
                 found.setdefault(stage, []).append(measure(stage, folder))
     result: dict[str, Any] = {

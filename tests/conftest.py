@@ -78,7 +78,7 @@ def serve() -> Iterator[Any]:
 
     def start(script: Any = lambda number, body: OK) -> Any:
         server = FakeServer(script)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         running.append(server)
         return server
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from functools import cache
 
 import pytest
 from hypothesis import example, given, settings
@@ -104,6 +105,11 @@ def with_template(tokenizer, template):
     return changed
 
 
+@cache  # a template is tried out in a process of its own
+def renderer_of(tokenizer, template):
+    return Renderer(with_template(tokenizer, template), CHAT)
+
+
 def own(tokenizer, turns):
     messages = [{"role": role, "content": said} for role, said in turns]
     return tokenizer.apply_chat_template(messages, tokenize=False)
@@ -121,7 +127,7 @@ def learnt(row):
 @pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
 def test_reasoning_is_rendered_as_the_template_renders_it(tokenizer, template, talk):
     changed = with_template(tokenizer, template)
-    row = Renderer(changed, CHAT).training(talk)
+    row = renderer_of(tokenizer, template).training(talk)
     expected = own(changed, talk)
     assert text(changed, row.ids) == expected.removesuffix("\n")
     marks = changed.convert_tokens_to_ids(["<think>", "</think>"])
@@ -132,7 +138,7 @@ def test_reasoning_is_rendered_as_the_template_renders_it(tokenizer, template, t
 
 @pytest.mark.parametrize("name", [n for n in TEMPLATES if "behind" not in n])
 def test_training_on_reasoning_has_the_ids_of_its_parts(tokenizer, name):
-    renderer = Renderer(with_template(tokenizer, TEMPLATES[name]), CHAT)
+    renderer = renderer_of(tokenizer, TEMPLATES[name])
     prompt, said = renderer.render("1+1?", said=SAID), renderer.answer(SAID)
     row = renderer.training([("user", "1+1?"), ("assistant", SAID)])
     assert row.ids == prompt.prefix + prompt.question + said + renderer.end_ids
@@ -142,7 +148,9 @@ def test_training_on_reasoning_has_the_ids_of_its_parts(tokenizer, name):
 @pytest.mark.parametrize("name", list(TEMPLATES)[:3])
 def test_the_thought_is_in_the_loss_from_its_first_mark(tokenizer, name):
     changed = with_template(tokenizer, TEMPLATES[name])
-    row = Renderer(changed, CHAT).training([("user", "1+1?"), ("assistant", SAID)])
+    row = renderer_of(tokenizer, TEMPLATES[name]).training(
+        [("user", "1+1?"), ("assistant", SAID)]
+    )
     assert text(changed, learnt(row)) == f"{SAID}<|end|>"
     assert learnt(row)[0] == changed.convert_tokens_to_ids("<think>")
 
@@ -172,7 +180,9 @@ def test_a_template_with_a_place_for_reasoning_gets_it_there(tokenizer, key):
 
 def test_marks_of_reasoning_in_a_question_stay_words(tokenizer):
     changed = with_template(tokenizer, TEMPLATES["as it is"])
-    row = Renderer(changed, CHAT).training([("user", SAID), ("assistant", "2")])
+    row = renderer_of(tokenizer, TEMPLATES["as it is"]).training(
+        [("user", SAID), ("assistant", "2")]
+    )
     assert changed.convert_tokens_to_ids("<think>") not in row.ids
     assert SAID in text(changed, row.ids)
 
@@ -201,7 +211,7 @@ def test_a_long_run_of_white_space_is_looked_at_once(space):
 
 
 def test_an_answer_that_does_not_count_is_context(tokenizer):
-    renderer = Renderer(with_template(tokenizer, TEMPLATES["as it is"]), CHAT)
+    renderer = renderer_of(tokenizer, TEMPLATES["as it is"])
     turns = [Turn("user", "1+1?"), Turn("assistant", "3", False)]
     turns += [Turn("user", "No."), Turn("assistant", "2")]
     row, all_on = renderer.training(turns), renderer.training([t[:2] for t in turns])
@@ -261,8 +271,7 @@ pieces = st.lists(words | st.sampled_from(["<think>", "</think>"]), max_size=5)
 @given(st.lists(st.tuples(words, pieces.map("".join)), min_size=1, max_size=3))
 @example([("", "<think></think>")])
 @example([("a", "</think>b<think>")])
-def test_any_reasoning_gives_the_text_of_the_template(tiny_llama, pairs):
-    tokenizer = engines.load_tokenizer(tiny_llama)
+def test_any_reasoning_gives_the_text_of_the_template(tokenizer, pairs):
     turns = [
         (role, clean(said) or "x")
         for pair in pairs
@@ -274,7 +283,7 @@ def test_any_reasoning_gives_the_text_of_the_template(tiny_llama, pairs):
         if bare and name != "as it is":
             continue
         changed = with_template(tokenizer, TEMPLATES[name])
-        row = Renderer(changed, CHAT).training(turns)
+        row = renderer_of(tokenizer, TEMPLATES[name]).training(turns)
         assert text(changed, row.ids) == own(changed, turns).removesuffix("\n")
 
 
@@ -308,7 +317,7 @@ def test_indentation_stays_where_it_means_something(tokenizer, given, left):
 
 def test_a_template_that_trims_loses_the_indentation(tokenizer):
     for name, said in (("trimmed", "a\n    b"), ("as it is", "    a\n    b")):
-        renderer = Renderer(with_template(tokenizer, TEMPLATES[name]), CHAT)
+        renderer = renderer_of(tokenizer, TEMPLATES[name])
         row = renderer.training([("user", "?"), ("assistant", "    a\n    b")])
         assert text(tokenizer, learnt(row)) == f"{said}<|end|>"
 
@@ -347,7 +356,7 @@ LOOKING = {
 def test_a_template_that_looks_at_texts_is_found_out(tokenizer, written):
     same, changed = LOOKING[written]
     template = f"{HEAD}{{{{ {written} }}}}{TAIL}"
-    renderer = Renderer(with_template(tokenizer, template), CHAT)
+    renderer = renderer_of(tokenizer, template)
     others = [
         talk
         for text in changed
@@ -359,7 +368,7 @@ def test_a_template_that_looks_at_texts_is_found_out(tokenizer, written):
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_template_that_moves_reasoning_rewrites_nothing(tokenizer, name):
-    renderer = Renderer(with_template(tokenizer, TEMPLATES[name]), CHAT)
+    renderer = renderer_of(tokenizer, TEMPLATES[name])
     assert not any(renderer.rewritten([*TALKS.values()]))
 
 

@@ -25,9 +25,14 @@ def tokenizer(tiny_llama):
     return engines.load_tokenizer(tiny_llama)
 
 
-@pytest.fixture(params=TEMPLATES)
-def renderer(request, tokenizer):
-    return Renderer(tokenizer, TEMPLATES[request.param])
+@pytest.fixture(scope="module")
+def renderers(tokenizer):
+    return [Renderer(tokenizer, section) for section in TEMPLATES.values()]
+
+
+@pytest.fixture(params=range(len(TEMPLATES)), ids=TEMPLATES)
+def renderer(request, renderers):
+    return renderers[request.param]
 
 
 def text(tokenizer, ids):
@@ -150,10 +155,8 @@ def test_hostile_text_is_carried_unchanged(renderer, tokenizer, words):
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
-def test_any_text_keeps_seam_and_prefix(tiny_llama, question, answer):
-    tokenizer = engines.load_tokenizer(tiny_llama)
-    for section in TEMPLATES.values():
-        renderer = Renderer(tokenizer, section)
+def test_any_text_keeps_seam_and_prefix(renderers, question, answer):
+    for renderer in renderers:
         row = renderer.training([("user", question), ("assistant", answer)])
         prompt = renderer.render(question)
         said = renderer.answer(answer) + renderer.end_ids
