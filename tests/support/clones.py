@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +73,8 @@ class Clone:
         return done.stdout
 
     def snakemake(self, *options: str, cores: int = CORES, **how: str) -> str:
+        """As `run`. The runs of a clone share a fork server."""
+        how = {"TMAP_FORK_SERVER": _forks.of(self.path)} | how
         return self.run(
             "snakemake",
             "--profile",
@@ -86,6 +90,35 @@ class Clone:
     def plan(self, *options: str, target: str = TARGET) -> set[str]:
         """What `snakemake -n` would run, as `rule wildcard=value,...`."""
         return jobs(self.snakemake("-n", *options, "--", target))
+
+
+class _Forks:
+    """The fork server of the clone that ran last: its imports outlast most jobs."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._owner: subprocess.Popen | None = None
+        self._folder = ""
+        atexit.register(self._end)
+
+    def of(self, path: Path) -> str:
+        """`TMAP_FORK_SERVER` for the clone at this path; another clone's server ends."""
+        if Path("/dev/nvidiactl").exists():
+            return ""
+        if path != self._path:
+            self._end()
+            self._path, self._folder = path, tempfile.mkdtemp(prefix="tmap-")
+            # The server ends with this process, which ends with ours.
+            self._owner = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+        return f"{self._owner.pid}:{self._folder}"
+
+    def _end(self) -> None:
+        if self._owner:
+            self._owner.communicate()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+_forks = _Forks()
 
 
 def finished(session: Path, own: Path) -> Clone:
