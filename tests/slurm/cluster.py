@@ -26,19 +26,26 @@ PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 TARGET = "results/demo/random_llama/metrics.json"
 SMALL = "world/config.yaml"
 
-#: Six jobs: two indicators, search, training, and two evaluations. The card asks for a GPU.
+#: Two indicators and, of each method, search, training and evaluation on the cluster. The
+#: card asks for a GPU.
+GROUPS = """\
+extends: tmap_groups
+indicators: [ifd, perplexity]
+search: {groups: {n_answers: 40}}
+"""
 METHOD = """\
 extends: tmap
 indicators: [ifd, perplexity]
 search: {n_initial: 3, n_iterations: 5, n_groups: 2, n_shots: 2}
 """
-CONFIG = "methods: [base, tmap]\nseeds: 1\n"
+CONFIG = "methods: [base, tmap, groups]\nseeds: 1\n"
 
 #: On the jobs' PYTHONPATH: notes what each command sees, and makes writes slow, those of
 #: the ledger and of parts of the store.
 WITNESS = """
 import os, sys, time
-words = {"score-indicator", "search-weights", "train-adapter", "evaluate-adapter"}
+words = {"score-indicator", "search-weights", "search-groups"}
+words |= {"train-adapter", "evaluate-adapter"}
 words = [word for word in sys.orig_argv if word in words]
 if words and os.environ.get("WITNESS"):
     with open(os.environ["WITNESS"], "a") as file:
@@ -112,7 +119,7 @@ def clone_of(path: Path) -> Clone:
 
 
 def small_world(path: Path) -> Clone:
-    """A clone whose target is six jobs; its pool is measured in pieces of 32 rows."""
+    """A clone with few jobs; its pool is measured in pieces of 32 rows."""
     clone = clone_of(path)
     code = clone.path / "workflow/tmap/store/caching_engine.py"
     text, n = re.subn(r"^(PIECE, .* = )512,", r"\g<1>32,", code.read_text(), flags=re.M)
@@ -121,6 +128,7 @@ def small_world(path: Path) -> Clone:
     clone.run("tmap", "make-world", "world")
     world = clone.path / "world"
     (world / "cards/methods/tmap.yaml").write_text(METHOD)
+    (world / "cards/methods/groups.yaml").write_text(GROUPS)
     with open(world / "config.yaml", "a") as file:
         file.write(CONFIG)
     card = world / "cards/models/random_llama.yaml"

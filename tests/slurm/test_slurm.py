@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 import cluster
-import embedded_demo
 from cluster import TARGET, finish, job_of, start, until
 from tmap.jobs import attempts
 
@@ -73,18 +72,6 @@ def sharded(slurm, tmp_path_factory):
     with open(clone.path / "world/cards/datasets/demo.yaml", "a") as card:
         card.write("shards: 2\n")
     return clone
-
-
-@pytest.fixture(scope="module")
-def demo(slurm, tmp_path_factory):
-    """The demo, under way while other tests wait."""
-    clone = cluster.clone_of(tmp_path_factory.mktemp("demo") / "clone")
-    process = start(
-        clone, embedded_demo.TARGET, *embedded_demo.OPTIONS, config=embedded_demo.CONFIG
-    )
-    yield clone, process
-    process.kill()
-    process.wait()
 
 
 def forget(clone, *names):
@@ -157,6 +144,7 @@ def test_jobs_with_a_model_see_their_gpu(remote):
     assert {name for name, _ in seen} == {
         "score-indicator",
         "search-weights",
+        "search-groups",
         "train-adapter",
         "evaluate-adapter",
     }
@@ -193,7 +181,7 @@ def test_a_cancelled_scoring_job_is_submitted_again(local, remote):
     assert same_data(local, remote, IFD)
 
 
-def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, demo, tmp_path):
+def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, tmp_path):
     """First Slurm ends it (it hangs), then its own clock, then it is done."""
     forget_the_search(remote)
     # The command line replaces all of the profile's, so the partition is named too.
@@ -211,7 +199,7 @@ def test_a_search_over_its_time_goes_on_until_it_is_done(local, remote, demo, tm
     assert nothing_was_asked_twice(remote)
 
 
-def test_a_second_run_of_the_same_target_is_told_of_the_lock(local, remote, demo):
+def test_a_second_run_of_the_same_target_is_told_of_the_lock(local, remote):
     forget_the_search(remote)
     process = start(remote, TRACE, SLOW_LEDGER="2")
     until(lambda: answers(remote))
@@ -229,7 +217,7 @@ def test_a_second_run_of_the_same_target_is_told_of_the_lock(local, remote, demo
     assert nothing_was_asked_twice(remote)
 
 
-def test_a_cancelled_shard_is_measured_by_its_second_attempt(local, sharded, demo):
+def test_a_cancelled_shard_is_measured_by_its_second_attempt(local, sharded):
     process = start(sharded, IFD, SLOW_PARTS="3")
     log = "results/logs/measure_shard/demo/ifd/1-of-2.log"
     until(lambda: kept_something(sharded, log))
@@ -243,9 +231,7 @@ def test_a_cancelled_shard_is_measured_by_its_second_attempt(local, sharded, dem
     assert len(keys) == len(set(keys)) > 0
 
 
-def test_two_runs_of_different_targets_share_a_store(
-    local, remote, sharded, demo, tmp_path
-):
+def test_two_runs_of_different_targets_share_a_store(local, remote, sharded, tmp_path):
     forget(remote, PERPLEXITY)
     forget(sharded, IFD)
     store = {"TMAP_STORE": str(tmp_path / "store")}
@@ -260,9 +246,3 @@ def test_two_runs_of_different_targets_share_a_store(
     # Both may have measured the same thing at the same time; then they agree.
     assert len(dict(found)) == len(set(found)) > 0
     assert "group_shards_measure_shard" in said  # one job of Slurm for both shards
-
-
-def test_the_demo_runs_on_the_cluster(demo):
-    clone, process = demo
-    finish(clone, process, seconds=3000)
-    embedded_demo.check(clone)
