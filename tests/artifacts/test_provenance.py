@@ -33,8 +33,10 @@ def package(tmp_path, monkeypatch):
         forget()
 
     def forget():
-        for found in (provenance._meaning, provenance._kept, provenance.fingerprint):
-            found.cache_clear()
+        provenance._path.cache_clear()
+        provenance._meaning.cache_clear()
+        provenance._kept.cache_clear()
+        provenance.fingerprint.cache_clear()
 
     for name, text in MODULES.items():
         write(name, text)

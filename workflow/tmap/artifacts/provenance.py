@@ -39,6 +39,7 @@ PACKAGES = (
 ).split()
 
 
+@cache
 def _path(module: str) -> Path | None:
     base = PACKAGE.joinpath(*module.split(".")[1:])
     path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
