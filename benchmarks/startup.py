@@ -24,6 +24,10 @@ COMMANDS = {
     "plan": ["tmap", "plan", "--configfile", "world/config.yaml", TARGET],
     "status": ["tmap", "status", "--configfile", "world/config.yaml", TARGET],
     "show-metrics": ["tmap", "show-metrics", TARGET],
+    "snakemake -n": [
+        *("snakemake", "-n", "--quiet", "rules", "--profile", "profiles/local"),
+        *("--configfile", "world/config.yaml", "--", TARGET),
+    ],
 }
 
 
