@@ -64,11 +64,10 @@ real-study: real-data  ## the registered study of a real model (hours; resumes)
 	$(REALLY)/study.yaml
 
 test: $(READY)  ## run every test that needs no Slurm
-	$(RUN) pytest -n auto --durations 20 -m "not workflow and not slurm"
-	$(RUN) pytest -n 4 --durations 20 --dist loadfile --no-loadscope-reorder -m workflow
+	$(RUN) pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20 -m "not slurm"
 
 test-slurm: $(READY)  ## run the tests on a real Slurm (root; Debian's packages), which take 10 minutes
-	$(RUN) pytest -m "slurm" -rs
+	$(RUN) pytest tests/slurm --durations 5 -rs
 
 lint: $(READY)  ## run ruff, mypy, snakefmt, snakemake --lint, layers and laws of the code
 	$(BIN)/ruff check .

@@ -16,8 +16,11 @@ from tiny_llama import write_llama, write_tokenizer
 # One thread per worker, like every job of the workflow; set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-#: Files whose workflow tests take minutes.
-LONG = ("test_embedded", "test_docs", "test_resume", "test_workflow", "test_planted")
+#: Files whose workflow tests take longest, in this order.
+LONG = (
+    *("test_docs", "test_workflow", "test_planted", "test_resume", "test_embedded"),
+    *("test_full_disk", "test_parts_workflow"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +42,21 @@ def shared() -> Path:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: parallel workers take files in order, so the end is short."""
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    long = {name: place for place, name in enumerate(LONG)}
+    has_workflow = {
+        item.path for item in items if item.get_closest_marker("workflow") is not None
+    }
+    items.sort(
+        key=lambda item: (
+            long.get(item.path.stem, len(long)),
+            item.path not in has_workflow,
+        )
+    )
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than processors: tests of the workflow also wait."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")
