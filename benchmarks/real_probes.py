@@ -7,8 +7,10 @@
 SmolLM2 on ARC-Easy. In both pools, half of the answers are wrong: in `rule` a random wrong
 option, in `model` the wrong option that the model itself finds likeliest. Both have the
 same rows, questions and columns. One column rates an answer by the model's own probability
-of it among the options: it sees random errors, and can not see its own. Which answers are
-wrong is in a file that no card names (docs/decisions/0019-probes.md).
+of it among the options: it sees random errors, and can not see its own. In `known`, the
+rows are those of `rule`, and the rating is one that knows: right or wrong, with an error in
+one row of ten. Which answers are wrong is in a file that no card names
+(docs/decisions/0019-probes.md).
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from sklearn.metrics import roc_auc_score
 from tmap import cards, engines
 from tmap.artifacts import tables
 from tmap.artifacts.files import atomic
+from tmap.cards.judge import FormSection
 from tmap.evaluation.marking import Marking, option_ids
 from tmap.judges import wire
 from tmap.judges.forms import fill
@@ -88,21 +91,40 @@ def prepare(data: Path, record: dict[str, Any]) -> None:
         put(frame[["id", "is_clean"]], f"probes_{kind}_truth.parquet")
         with atomic(ROOT / f".real/made/probes_{kind}_readings.jsonl") as temporary:
             temporary.write_text("\n".join(map(json.dumps, recorded)), encoding="utf-8")
+        if kind == "rule":
+            judge(frame, rows, form)
     test = pd.read_parquet(data / "arc_easy_test.parquet")
     # Those that the study of a real model leaves out, so that it meets none of these.
     test = test[[place(name) >= UNTOUCHED for name in test["id"]]]
     put(drawn(test, QUESTIONS, "probes"), "probes_questions.parquet")
 
 
+def judge(frame: pd.DataFrame, rows: pd.DataFrame, form: FormSection) -> None:
+    """Ratings of 6 and 1 by a judge that takes one answer in ten for its opposite."""
+    errs = set(drawn(rows, ROWS // 10, "judge errs")["id"])
+    recorded = []
+    for row in frame.to_dict("records"):
+        says_right = row["is_clean"] != (row["id"] in errs)
+        text = {key: row[key] for key in ("instruction", "response")}
+        question = fill(form, {**text, "input": "", "turns": None})
+        digit = "6" if says_right else "1"
+        tokens = [[d, 0.0 if d == digit else -30.0] for d in "123456"]
+        asked = wire.request(question, "chat")
+        recorded.append({"request": asked, "reply": {"tokens": tokens}})
+    with atomic(ROOT / ".real/made/probes_known_readings.jsonl") as temporary:
+        temporary.write_text("\n".join(map(json.dumps, recorded)), encoding="utf-8")
+
+
 def report() -> dict[str, Any]:
     """What each probe found in each pool, and what the truth says of it."""
     found: dict[str, Any] = {}
-    for kind in KINDS:
+    for kind in (*KINDS, "known"):
         dataset = ROOT / f"results/arc_half_{kind}"
-        truth = pd.read_parquet(ROOT / f".real/made/probes_{kind}_truth.parquet")
+        rows = "rule" if kind == "known" else kind
+        truth = pd.read_parquet(ROOT / f".real/made/probes_{rows}_truth.parquet")
         clean = truth.set_index("id")["is_clean"]
         found[kind] = {"columns": columns(dataset, clean)}
-        for probe in METHODS:
+        for probe in METHODS if kind in KINDS else ("icl", "sft"):
             room = dataset / f"smollm2/probe_{probe}/s0"
             about = json.loads((room / "weights.json").read_text(encoding="utf-8"))
             ids = tables.read("subset", room / "subset.parquet")["sample_id"]
