@@ -28,7 +28,7 @@ from sklearn.metrics import roc_auc_score
 
 from tmap import cards, engines
 from tmap.artifacts import tables
-from tmap.artifacts.files import atomic
+from tmap.artifacts.files import write_text
 from tmap.cards.judge import FormSection
 from tmap.evaluation.marking import Marking, option_ids
 from tmap.judges import wire
@@ -79,18 +79,15 @@ def prepare(data: Path, record: dict[str, Any]) -> None:
             index = false if row["id"] in wrong else right
             text = {"instruction": row["question"], "response": chosen(row, index)}
             made.append({"id": row["id"], **text, "is_clean": index == right})
-            question = fill(form, {**text, "input": "", "turns": None})
             # Its expected digit is 1 + 5 times the probability.
             p = float(np.clip(share[index], 1e-6, 1 - 1e-6))
             digits = [["1", np.log1p(-p)], ["6", np.log(p)]]
             digits += [[digit, -30.0] for digit in "2345"]
-            asked = wire.request(question, "chat")
-            recorded.append({"request": asked, "reply": {"tokens": digits}})
+            recorded.append(recording(form, text, digits))
         frame = pd.DataFrame(made)
         put(frame[["id", "instruction", "response"]], f"probes_{kind}_pool.parquet")
         put(frame[["id", "is_clean"]], f"probes_{kind}_truth.parquet")
-        with atomic(ROOT / f".real/made/probes_{kind}_readings.jsonl") as temporary:
-            temporary.write_text("\n".join(map(json.dumps, recorded)), encoding="utf-8")
+        put_replies(kind, recorded)
         if kind == "rule":
             judge(frame, rows, form)
     test = pd.read_parquet(data / "arc_easy_test.parquet")
@@ -106,13 +103,24 @@ def judge(frame: pd.DataFrame, rows: pd.DataFrame, form: FormSection) -> None:
     for row in frame.to_dict("records"):
         says_right = row["is_clean"] != (row["id"] in errs)
         text = {key: row[key] for key in ("instruction", "response")}
-        question = fill(form, {**text, "input": "", "turns": None})
         digit = "6" if says_right else "1"
-        tokens = [[d, 0.0 if d == digit else -30.0] for d in "123456"]
-        asked = wire.request(question, "chat")
-        recorded.append({"request": asked, "reply": {"tokens": tokens}})
-    with atomic(ROOT / ".real/made/probes_known_readings.jsonl") as temporary:
-        temporary.write_text("\n".join(map(json.dumps, recorded)), encoding="utf-8")
+        digits = [[d, 0.0 if d == digit else -30.0] for d in "123456"]
+        recorded.append(recording(form, text, digits))
+    put_replies("known", recorded)
+
+
+def recording(
+    form: FormSection, text: dict[str, str], digits: list[Any]
+) -> dict[str, Any]:
+    """A judge's request about a row, and its digits with their log-probabilities."""
+    question = fill(form, {**text, "input": "", "turns": None})
+    return {"request": wire.request(question, "chat"), "reply": {"tokens": digits}}
+
+
+def put_replies(kind: str, recorded: list[dict[str, Any]]) -> None:
+    """Write the replies of a judge where its card looks for them."""
+    path = ROOT / f".real/made/probes_{kind}_readings.jsonl"
+    write_text(path, "\n".join(map(json.dumps, recorded)))
 
 
 def report() -> dict[str, Any]:

@@ -17,6 +17,10 @@ from typing import Any
 from revisions import by_rule, checked_out, timed
 
 TARGET = "results/demo/random_llama/metrics.json"
+SNAKEMAKE = [
+    *("snakemake", "--profile", "profiles/local", "--configfile", "world/config.yaml"),
+    *("--quiet", "rules"),
+]
 #: What people type, in a folder with results.
 COMMANDS = {
     "--version": ["tmap", "--version"],
@@ -24,10 +28,7 @@ COMMANDS = {
     "plan": ["tmap", "plan", "--configfile", "world/config.yaml", TARGET],
     "status": ["tmap", "status", "--configfile", "world/config.yaml", TARGET],
     "show-metrics": ["tmap", "show-metrics", TARGET],
-    "snakemake -n": [
-        *("snakemake", "-n", "--quiet", "rules", "--profile", "profiles/local"),
-        *("--configfile", "world/config.yaml", "--", TARGET),
-    ],
+    "snakemake -n": [*SNAKEMAKE, "-n", "--", TARGET],
 }
 
 
@@ -36,9 +37,7 @@ def measured(folder: Path, cores: int, tries: int) -> dict[str, Any]:
     timed(["tmap", "make-world", "world"], folder)
     config = folder / "world/config.yaml"
     config.write_text(config.read_text(encoding="utf-8") + "seeds: 1\n")
-    command = ["snakemake", "--profile", "profiles/local", "--cores", str(cores)]
-    command += ["--configfile", "world/config.yaml", "--quiet", "rules", "--", TARGET]
-    run = timed(command, folder)
+    run = timed([*SNAKEMAKE, "--cores", str(cores), "--", TARGET], folder)
     asked = {
         name: min(timed(words, folder)["seconds"] for _ in range(tries))
         for name, words in COMMANDS.items()

@@ -14,7 +14,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import os
 import platform
 from contextlib import suppress
 from functools import cache
@@ -22,7 +21,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from tmap.artifacts.files import cache_folder
+from tmap.artifacts.files import cache_folder, write_text
+from tmap.errors import TmapError
 
 PACKAGE = Path(__file__).parents[1]
 #: Packages whose effect is visible elsewhere (params, schema versions), or that only print.
@@ -126,12 +126,9 @@ def _keep() -> None:
         for key in kept.keys() - _UNWRITTEN:
             del kept[key]
     _UNWRITTEN.clear()
-    with suppress(OSError, RuntimeError):  # a full or read-only disk; no home folder
-        path = _cache_file()
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(kept), encoding="utf-8")
-        os.replace(temporary, path)
+    # A full or read-only disk, a file in the folder's place; no home folder.
+    with suppress(OSError, TmapError, RuntimeError):
+        write_text(_cache_file(), json.dumps(kept))
 
 
 def closure(*modules: str) -> dict[str, Path]:

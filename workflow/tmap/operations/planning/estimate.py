@@ -85,10 +85,8 @@ def sizes(dataset: str, rows: int | None, questions: int | None) -> tuple[Sizes,
         if path.is_file():
             found = tables.read("questions", path, ["question"])
         if found is not None:
-            counts[role], question_tokens = (
-                len(found),
-                _mean(_lengths(found, "question")),
-            )
+            counts[role] = len(found)
+            question_tokens = _mean(_lengths(found, "question"))
         else:
             counts[role] = round(part * (questions or 1000))
             said.append(f"{dataset}: {counts[role]} {role} questions assumed")
